@@ -1,0 +1,1 @@
+"""L1 / L2 regularization for PyTorch networks that does what it says."""

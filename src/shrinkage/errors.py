@@ -1,0 +1,63 @@
+"""One shape of error for the whole package: what is wrong, got, expected, and a remedy."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ShrinkageError(ValueError):
+    """Bad input, said in one line: ``what: got …; expected …. remedy``.
+
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+    def __init__(self, what: str, *, got: object, expected: str, remedy: str) -> None:
+        self.what, self.got, self.expected, self.remedy = what, str(got), expected, remedy
+        super().__init__(f"{what}: got {got}; expected {expected}. {remedy}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the way back from a worker process, keyword arguments and all."""
+        return _rebuild, (type(self), self.what, self.got, self.expected, self.remedy)
+
+
+def _rebuild(
+    kind: type[ShrinkageError], what: str, got: str, expected: str, remedy: str
+) -> ShrinkageError:
+    return kind(what, got=got, expected=expected, remedy=remedy)
+
+
+class PenaltyError(ShrinkageError):
+    """A penalty was built or called with values it has no meaning for."""
+
+
+class PlanError(ShrinkageError):
+    """Rules and network do not fit together, or a plan is used in two ways at once."""
+
+
+class AttachError(ShrinkageError):
+    """A plan cannot act through this optimizer."""
+
+
+class DataError(ShrinkageError):
+    """Data that cannot be read, or cannot be learnt from as it is."""
+
+
+class ModelError(ShrinkageError):
+    """A network, factory or training function that cannot be built or run."""
+
+
+class RunError(ShrinkageError):
+    """A run folder that cannot be used: locked, of another configuration, not writable."""
+
+
+class FitError(ShrinkageError):
+    """A training setting without meaning, or a fit that broke down."""
+
+
+class ShrinkageWarning(UserWarning):
+    """Something that will run and will not do what its author thinks."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"Did you mean 'conv1'? "`` where a known name is close to ``name``, else ``""``."""
+    close = get_close_matches(name, list(known), n=1)
+    return f"Did you mean {close[0]!r}? " if close else ""

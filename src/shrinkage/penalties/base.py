@@ -1,0 +1,127 @@
+"""What every penalty owes: value, prox, distance, slope, strength_max, scaled."""
+
+from abc import ABC, abstractmethod
+from math import isfinite
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from shrinkage.errors import PenaltyError
+
+Step = float | Tensor
+
+
+class Penalty(ABC):
+    """A function P of a weight tensor, with everything that solving min loss + P needs.
+
+    A penalty knows no network. It sees tensors of shape ``(..., group_size)``: the last
+    dimension is a group, all others count groups. Separable penalties accept any shape and
+    treat each weight as a block of its own; group penalties have one block per group.
+    Instances are frozen and validate on construction.
+    """
+
+    by: str | None = None
+    """How a plan cuts a parameter into groups; the mathematics never reads it."""
+
+    @abstractmethod
+    def value(self, w: Tensor) -> Tensor:
+        """P(w), a scalar tensor; differentiable wherever P is (a subgradient elsewhere)."""
+
+    @abstractmethod
+    def prox(self, w: Tensor, step: Step) -> Tensor:
+        """argmin_z Σᵢ (zᵢ − wᵢ)² / (2 stepᵢ) + P(z), as a new tensor of w's shape and dtype.
+
+        ``step`` ≥ 0 is a number or a tensor of w's shape (a diagonal metric). The result holds
+        exact zeros. Step 0 returns w. Source: Parikh & Boyd, Proximal Algorithms (2014), §1.1.
+        """
+
+    @abstractmethod
+    def distance(self, w: Tensor, grad: Tensor) -> Tensor:
+        """Distance of −grad to the subdifferential ∂P(w), one figure per block.
+
+        Returns w's shape for separable penalties and ``(..., 1)`` for group penalties, so that
+        it broadcasts against w. Zero everywhere means: w is stationary for loss + P.
+        """
+
+    @property
+    @abstractmethod
+    def slope(self) -> float:
+        """The slope of P at zero, of a block of one weight; a block of m weights has slope·√m.
+
+        Zero for penalties that are smooth at zero: those make no exact zeros.
+        """
+
+    def strength_max(self, grad: Tensor) -> float:
+        """The smallest slope at which w = 0 is stationary, given grad = ∇loss(0).
+
+        ``P.scaled(P.strength_max(grad) / P.slope)`` is the weakest multiple of P that empties
+        the network. Infinite for penalties that are smooth at zero, unless grad is zero.
+        """
+        largest = float(self._block_norm(grad).max()) if grad.numel() else 0.0
+        return largest if self.slope > 0 or largest == 0 else float("inf")
+
+    @abstractmethod
+    def scaled(self, factor: float) -> Self:
+        """factor · P, a penalty of the same kind (every strength is multiplied)."""
+
+    def _block_norm(self, grad: Tensor) -> Tensor:
+        """‖grad_block‖₂ / √m, which at zero is compared with the slope."""
+        return grad.abs()
+
+
+def check_strength(name: str, value: object) -> None:
+    """Raise :class:`PenaltyError` unless ``value`` is a finite number ≥ 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PenaltyError(
+            f"{name} is not a number",
+            got=repr(value),
+            expected="a finite number ≥ 0",
+            remedy="Pass a float such as 1e-4.",
+        )
+    if not isfinite(value) or value < 0:
+        raise PenaltyError(
+            f"{name} is out of range",
+            got=value,
+            expected="a finite number ≥ 0",
+            remedy="Use 0 for no penalty; usual strengths lie between 1e-6 and 1e-1.",
+        )
+
+
+def checked_step(w: Tensor, step: Step) -> Tensor:
+    """``step`` as a tensor that broadcasts against ``w``.
+
+    Raises :class:`PenaltyError` for a tensor of another shape and for a negative or NaN number.
+    Tensor steps are not scanned for signs: they come from optimizers, once per training step.
+    """
+    if isinstance(step, Tensor):
+        if step.ndim and step.shape != w.shape:
+            raise PenaltyError(
+                "step has another shape than the weights",
+                got=tuple(step.shape),
+                expected=f"a number or a tensor of shape {tuple(w.shape)}",
+                remedy="Give one step per weight, in the layout of the weights.",
+            )
+        return step
+    if not step >= 0 or not isfinite(step):
+        raise PenaltyError(
+            "step is out of range",
+            got=step,
+            expected="a finite number ≥ 0",
+            remedy="A step is a learning rate divided by the optimizer's metric.",
+        )
+    return torch.as_tensor(step, dtype=w.dtype, device=w.device)
+
+
+def check_factor(factor: float) -> float:
+    """Return ``factor``; :class:`PenaltyError` unless it is a finite number ≥ 0."""
+    check_strength("factor", factor)
+    return float(factor)
+
+
+def soft_threshold(w: Tensor, threshold: Tensor | float) -> Tensor:
+    """sign(w)·max(|w| − threshold, 0), with exact zeros and never −0.0.
+
+    Written as w − clamp(w, −t, t): one pass, exact zero inside the threshold.
+    """
+    return w - w.clamp(-threshold, threshold)  # type: ignore[arg-type]

@@ -1,0 +1,129 @@
+"""Strengths of other systems as ours: each converter knows the loss the other system writes."""
+
+from typing import Literal, Protocol
+
+from shrinkage.errors import PenaltyError
+from shrinkage.penalties.base import Penalty, check_strength
+from shrinkage.penalties.elastic_net import ElasticNet
+from shrinkage.penalties.l1 import L1
+from shrinkage.penalties.l2 import L2
+
+
+class Estimator(Protocol):
+    """The part of scikit-learn's estimators that the converter reads."""
+
+    def get_params(self) -> dict[str, float | str | None]:
+        """Names and values of the constructor's arguments."""
+
+
+def from_weight_decay(weight_decay: float) -> L2:
+    """The penalty of ``weight_decay=d`` in SGD, Adam and RMSprop: (d/2)·Σw², that is L2(d/2).
+
+    AdamW's ``weight_decay`` is decoupled and the gradient of no penalty: it has no converter.
+    Source: torch.optim.SGD, "g ← g + λθ".
+
+    >>> from_weight_decay(1e-2)
+    L2(strength=0.005)
+    """
+    check_strength("weight_decay", weight_decay)
+    return L2(weight_decay / 2)
+
+
+def from_glmnet(
+    lambda_: float,
+    alpha: float = 1.0,
+    *,
+    family: Literal["gaussian", "binomial", "multinomial"] = "gaussian",
+) -> ElasticNet:
+    """glmnet's λ·[α·Σ|w| + (1−α)/2·Σw²] for a mean loss in PyTorch.
+
+    ``gaussian``: glmnet writes RSS/(2n) and ``nn.MSELoss`` writes RSS/n, so both strengths double.
+    ``binomial``, ``multinomial``: both write the mean log-loss. glmnet standardises the columns
+    unless told otherwise; this converts strengths, not data.
+    Source: Friedman, Hastie & Tibshirani, Regularization Paths for GLMs (2010), eq. 1 and 10.
+
+    >>> from_glmnet(0.1, 0.5)
+    ElasticNet(l1=0.1, l2=0.05)
+    """
+    check_strength("lambda_", lambda_)
+    check_strength("alpha", alpha)
+    if alpha > 1:
+        raise PenaltyError(
+            "alpha is out of range",
+            got=alpha,
+            expected="a share between 0 (ridge) and 1 (lasso)",
+            remedy="glmnet's alpha is the mix; its strength is lambda.",
+        )
+    if family not in ("gaussian", "binomial", "multinomial"):
+        raise PenaltyError(
+            "family is unknown",
+            got=repr(family),
+            expected="gaussian, binomial or multinomial",
+            remedy="Name the loss that glmnet used.",
+        )
+    factor = 2.0 if family == "gaussian" else 1.0
+    return ElasticNet(l1=factor * lambda_ * alpha, l2=factor * lambda_ * (1 - alpha) / 2)
+
+
+def from_sklearn(estimator: Estimator, n_samples: int) -> Penalty:
+    """The penalty of a scikit-learn linear model, for the mean loss in PyTorch.
+
+    ==================  =======================================  ==========================
+    estimator           scikit-learn minimises                   ours, with the mean loss
+    ==================  =======================================  ==========================
+    Lasso(α)            RSS/(2n) + α·Σ|w|                        L1(2α), MSELoss
+    ElasticNet(α, ρ)    RSS/(2n) + αρ·Σ|w| + α(1−ρ)/2·Σw²        ElasticNet(2αρ, α(1−ρ))
+    Ridge(α)            RSS + α·Σw²                              L2(α/n), MSELoss
+    LogisticRegression  C·Σ log-loss + ρ·Σ|w| + (1−ρ)/2·Σw²      ElasticNet(ρ/(nC), (1−ρ)/(2nC))
+    ==================  =======================================  ==========================
+
+    ``n_samples`` is the number of training rows. Raises :class:`PenaltyError` for any other
+    estimator. Source: scikit-learn user guide, "Linear Models".
+
+    >>> from sklearn.linear_model import Lasso
+    >>> from_sklearn(Lasso(alpha=0.1), n_samples=442)
+    L1(strength=0.2)
+    """
+    from sklearn import linear_model as sk
+
+    if n_samples < 1:
+        raise PenaltyError(
+            "n_samples is out of range",
+            got=n_samples,
+            expected="the number of training rows, at least 1",
+            remedy="Pass len(X).",
+        )
+    p = estimator.get_params()
+    if type(estimator) is sk.Lasso:
+        return L1(2 * _number(p, "alpha"))
+    if type(estimator) is sk.ElasticNet:
+        alpha, rho = _number(p, "alpha"), _number(p, "l1_ratio")
+        return ElasticNet(l1=2 * alpha * rho, l2=alpha * (1 - rho))
+    if type(estimator) is sk.Ridge:
+        return L2(_number(p, "alpha") / n_samples)
+    if type(estimator) is sk.LogisticRegression:
+        return _logistic(p, n_samples)
+    raise PenaltyError(
+        "estimator has no converter",
+        got=type(estimator).__name__,
+        expected="Lasso, ElasticNet, Ridge or LogisticRegression of scikit-learn",
+        remedy="Build the penalty by hand, for a loss that is a mean over the training rows.",
+    )
+
+
+def _logistic(params: dict[str, float | str | None], n_samples: int) -> ElasticNet:
+    per_row = 1 / (n_samples * float(params["C"] or 0.0))  # C = inf is no penalty
+    # Up to scikit-learn 1.7 the mix is named by `penalty`; since 1.8 `l1_ratio` alone says it.
+    named = {"l1": 1.0, "l2": 0.0, "None": None}
+    penalty = str(params.get("penalty"))
+    rho = named[penalty] if penalty in named else float(params["l1_ratio"] or 0.0)
+    if rho is None:
+        return ElasticNet(0.0, 0.0)
+    return ElasticNet(l1=rho * per_row, l2=(1 - rho) * per_row / 2)
+
+
+def _number(params: dict[str, float | str | None], name: str) -> float:
+    value = params[name]
+    check_strength(name, value)
+    assert isinstance(value, int | float)  # noqa: S101  (narrowing; checked above)
+    return float(value)
