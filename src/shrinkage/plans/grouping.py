@@ -1,0 +1,71 @@
+"""How a parameter becomes the (n_groups, group_size) tensor that a penalty sees."""
+
+from dataclasses import dataclass
+from math import prod
+
+from torch import Tensor
+
+from shrinkage.errors import PlanError
+from shrinkage.plans.layers import Layout
+
+# Which axes of a layout tell the groups apart; the others lie within a group.
+_UNITS = {"filter": "go", "input": "gi", "kernel": "goi"}
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A reversible view of a parameter of ``shape`` as ``n_groups`` rows of ``group_size``."""
+
+    shape: tuple[int, ...]
+    split: tuple[int, ...]
+    order: tuple[int, ...]
+    n_groups: int
+    group_size: int
+
+    def view(self, tensor: Tensor) -> Tensor:
+        """``tensor`` as (n_groups, group_size); differentiable, without a copy where possible."""
+        return tensor.reshape(self.split).permute(self.order).reshape(self.n_groups, -1)
+
+    def restore(self, rows: Tensor) -> Tensor:
+        """The inverse of :meth:`view`."""
+        permuted = rows.reshape([self.split[axis] for axis in self.order])
+        back = sorted(range(len(self.order)), key=self.order.__getitem__)
+        return permuted.permute(back).reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class Single(Grouping):
+    """Every weight a group of its own: the parameter is seen as it is."""
+
+    def view(self, tensor: Tensor) -> Tensor:
+        """``tensor`` itself."""
+        return tensor
+
+    def restore(self, rows: Tensor) -> Tensor:
+        """``rows`` itself."""
+        return rows
+
+
+def grouping(name: str, shape: tuple[int, ...], layout: Layout, by: str | None) -> Grouping:
+    """The groups of a parameter for a penalty's ``by`` (None: single weights).
+
+    One-dimensional parameters (biases, scales) have one weight per unit and so groups of one.
+    Raises :class:`PlanError` where the layout has no such axis.
+    """
+    if by is None:
+        return Single(shape, shape, tuple(range(len(shape))), prod(shape), 1)
+    if len(shape) < 2:
+        return Grouping(shape, (prod(shape), 1), (0, 1), prod(shape), 1)
+    units = _UNITS[by]
+    if not any(axis in units for axis in layout.axes if axis != "g"):
+        raise PlanError(
+            f"parameter {name!r} has no {by} axis to group by",
+            got=f"shape {shape} of a layer whose axes are not known",
+            expected="a convolution, linear, embedding, attention or recurrent layer",
+            remedy='Group it by="filter" (its first axis) or penalise its single weights.',
+        )
+    outer = [k for k, axis in enumerate(layout.axes) if axis in units]
+    inner = [k for k, axis in enumerate(layout.axes) if axis not in units]
+    n_groups = prod(layout.split[k] for k in outer)
+    size = prod(layout.split[k] for k in inner)
+    return Grouping(shape, layout.split, (*outer, *inner), n_groups, size)

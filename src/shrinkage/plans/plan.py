@@ -1,0 +1,171 @@
+"""A plan: rules bound to one network."""
+
+import warnings
+import weakref
+from collections.abc import Iterator, Mapping
+from math import prod
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from shrinkage.errors import PlanError, ShrinkageWarning
+from shrinkage.penalties import Penalty
+from shrinkage.plans.binding import Entry, bind
+from shrinkage.plans.normalisation import followed_by_norm
+from shrinkage.plans.rules import Key, Rules
+
+
+class Plan:
+    """Which parameter of ``model`` gets which penalty, in which groups, and why.
+
+    ``rules`` is a penalty for all weights, a mapping, or :class:`Rules`. Biases and
+    normalisation layers join on request (``biases=True``, ``norms=True``). The plan is bound by
+    parameter names, so ``model.to(...)`` and reassigned parameters do not loosen it.
+    ``print(plan)`` shows every parameter with its penalty or the reason it has none.
+
+    Raises :class:`PlanError` for a rule that matches nothing and a plan that penalises nothing;
+    warns (:class:`ShrinkageWarning`) of shadowed rules and of weights before a normalisation
+    layer, which no penalty can regularize by size.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        rules: Penalty | Mapping[Key, Penalty | None] | Rules,
+        *,
+        biases: bool = False,
+        norms: bool = False,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise PlanError(
+                "a plan needs a network",
+                got=type(model).__name__,
+                expected="an nn.Module",
+                remedy="Call Plan(model, L1(1e-4)).",
+            )
+        given = rules if isinstance(rules, Rules) else Rules(rules)
+        self.rules = Rules(given.rules, biases=given.biases or biases, norms=given.norms or norms)
+        self.model = model
+        self.entries: tuple[Entry, ...] = bind(model, self.rules)
+        self._owner: weakref.ref[object] | None = None
+        self._warn_of_norms()
+
+    @property
+    def penalised(self) -> tuple[Entry, ...]:
+        """The entries that have a penalty."""
+        return tuple(entry for entry in self.entries if entry.penalty is not None)
+
+    @property
+    def n_penalised(self) -> int:
+        """Number of penalised weights."""
+        return sum(prod(entry.shape) for entry in self.penalised)
+
+    def parameter(self, entry: Entry) -> nn.Parameter:
+        """The network's parameter behind ``entry``."""
+        return self.model.get_parameter(entry.path)
+
+    def blocks(self) -> Iterator[tuple[Entry, Penalty, nn.Parameter]]:
+        """Entry, penalty and parameter of everything that is penalised."""
+        for entry in self.entries:
+            if entry.penalty is not None:
+                yield entry, entry.penalty, self.parameter(entry)
+
+    def penalty(self) -> Tensor:
+        """Σ P(w) over the penalised parameters: the term that the textbook adds to the loss.
+
+        A differentiable scalar: ``loss = criterion(model(x), y) + plan.penalty()``. Raises
+        :class:`PlanError` while a handle of :func:`attach` applies the same plan.
+        """
+        if self._owner is not None and self._owner() is not None:
+            raise PlanError(
+                "the plan would act twice",
+                got="plan.penalty() while an optimizer has the plan attached",
+                expected="either the term in the loss or attach(), not both",
+                remedy="Leave the term out, or call handle.remove() first. "
+                "plan.value() reads the penalty without acting.",
+            )
+        return self._sum()
+
+    @torch.no_grad()
+    def value(self) -> float:
+        """Σ P(w) as a number, summed in float64; may be read at any time."""
+        return float(
+            sum(
+                penalty.value(entry.grouping.view(parameter.double()))
+                for entry, penalty, parameter in self.blocks()
+            )
+        )
+
+    def scaled(self, factor: float) -> "Plan":
+        """A plan for the same network with every strength multiplied by ``factor`` ≥ 0."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ShrinkageWarning)  # they were shown for this plan
+            return Plan(self.model, self.rules.scaled(factor))
+
+    def claim(self, owner: object) -> None:
+        """Note that ``owner`` applies this plan from now on; released by :meth:`release`."""
+        if self._owner is not None and self._owner() is not None:
+            raise PlanError(
+                "the plan is attached already",
+                got="a second attach() of one plan",
+                expected="one handle per plan",
+                remedy="Call remove() on the first handle, or make a second plan.",
+            )
+        self._owner = weakref.ref(owner)
+
+    def release(self) -> None:
+        """Undo :meth:`claim`."""
+        self._owner = None
+
+    def _sum(self) -> Tensor:
+        terms = [
+            penalty.value(entry.grouping.view(parameter))
+            for entry, penalty, parameter in self.blocks()
+        ]
+        return torch.stack([term.to(terms[0].device) for term in terms]).sum()
+
+    def _warn_of_norms(self) -> None:
+        pairs = followed_by_norm(self.model)
+        weak = [
+            (entry.path.rpartition(".")[0], entry.name)
+            for entry in self.penalised
+            if len(entry.shape) > 1 and entry.penalty != entry.penalty.scaled(0)  # type: ignore[union-attr]
+        ]
+        hits = [(name, pairs[layer]) for layer, name in weak if layer in pairs]
+        if hits:
+            shown = ", ".join(f"{name} (before {norm})" for name, norm in hits[:3])
+            more = f" and {len(hits) - 3} more" if len(hits) > 3 else ""
+            warnings.warn(
+                f"{shown}{more}: a normalisation layer undoes the size of these weights, so a "
+                "penalty on them shrinks numbers without regularizing the function. Zeros made "
+                "there are real; their number depends on how long you train",
+                ShrinkageWarning,
+                stacklevel=3,
+            )
+
+    def __str__(self) -> str:
+        console = Console(width=132, force_terminal=False, color_system=None)
+        with console.capture() as capture:
+            console.print(self._table())
+        total = sum(prod(entry.shape) for entry in self.entries)
+        return capture.get() + f"{self.n_penalised:,} of {total:,} parameters penalised"
+
+    def __repr__(self) -> str:
+        return f"<Plan: {self.n_penalised:,} weights in {len(self.penalised)} parameters>"
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("parameter", "shape", "penalty", "groups", "why"):
+            table.add_column(column, overflow="fold")
+        for entry in self.entries:
+            groups = f"{entry.grouping.n_groups:,} × {entry.grouping.group_size}"
+            table.add_row(
+                entry.name,
+                "×".join(map(str, entry.shape)) or "scalar",
+                "—" if entry.penalty is None else str(entry.penalty),
+                "" if entry.penalty is None else groups,
+                entry.reason,
+            )
+        return table

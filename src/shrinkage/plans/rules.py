@@ -1,0 +1,146 @@
+"""Rules: which penalty for which layers. They know no network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Self
+
+from torch import nn
+
+from shrinkage.errors import PlanError
+from shrinkage.penalties import Penalty
+from shrinkage.plans.layers import NORMS, Role
+from shrinkage.plans.names import canonical
+
+Key = str | type[nn.Module]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a parameter lives: the chain of modules from the root to its owner, and its name."""
+
+    modules: tuple[tuple[str, nn.Module], ...]
+    name: str
+    role: Role
+
+    @property
+    def owner(self) -> tuple[str, nn.Module]:
+        """Name and module of the layer that owns the parameter."""
+        return self.modules[-1]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One key and its penalty; ``penalty=None`` leaves what it matches unpenalised."""
+
+    key: Key
+    penalty: Penalty | None
+
+    @property
+    def label(self) -> str:
+        """The key as it was written."""
+        return repr(self.key) if isinstance(self.key, str) else self.key.__name__
+
+    def matches(self, site: Site) -> bool:
+        """Whether the key names the parameter, its layer, or a module around it."""
+        return self._matches_module(site) or self._matches_parameter(site)
+
+    def admits(self, site: Site, *, biases: bool, norms: bool) -> bool:
+        """Whether a matching parameter is meant, too: biases and norms only on request."""
+        match site.role:
+            case Role.WEIGHT:
+                return True
+            case Role.BIAS:
+                return biases or not self._matches_module(site)
+            case Role.NORM:
+                return norms or self._names_exactly(site)
+            case Role.EMBEDDING | Role.OTHER:
+                return self.key != "*"
+
+    def _matches_module(self, site: Site) -> bool:
+        if isinstance(self.key, str):
+            key = canonical(self.key)
+            inside = [name for name, _ in site.modules[1:]] or [site.owner[0]]
+            return key == "*" or any(fnmatchcase(name, key) for name in inside)
+        return any(isinstance(module, self.key) for _, module in site.modules)
+
+    def _matches_parameter(self, site: Site) -> bool:
+        return isinstance(self.key, str) and fnmatchcase(site.name, canonical(self.key))
+
+    def _names_exactly(self, site: Site) -> bool:
+        if isinstance(self.key, str):
+            return canonical(self.key) in (site.owner[0], site.name)
+        return issubclass(self.key, NORMS) and isinstance(site.owner[1], self.key)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Penalties by layer: ``Rules({"conv*": GroupL1(1e-3), nn.Linear: L1(1e-4)}, biases=True)``.
+
+    A key is a module name pattern (``"features.*"``, also of a module around the layer), a
+    module type, or a parameter name pattern (``"*.bias"``). The first rule that matches wins;
+    the value ``None`` leaves what it matches unpenalised. A bare penalty is the rule ``"*"``.
+
+    Weights of convolutions, linear, attention and recurrent layers are penalised. Biases join
+    with ``biases=True`` or a parameter name pattern; normalisation layers with ``norms=True``,
+    their type or their exact name; embeddings and parameters of unknown layers with any rule
+    but ``"*"``. Raises :class:`PlanError` for keys and values of other types.
+    """
+
+    rules: tuple[Rule, ...]
+    biases: bool = False
+    norms: bool = False
+
+    def __init__(
+        self,
+        rules: "Penalty | Mapping[Key, Penalty | None] | tuple[Rule, ...]",
+        *,
+        biases: bool = False,
+        norms: bool = False,
+    ) -> None:
+        object.__setattr__(self, "rules", _as_rules(rules))
+        object.__setattr__(self, "biases", biases)
+        object.__setattr__(self, "norms", norms)
+
+    def scaled(self, factor: float) -> Self:
+        """The same rules with every penalty multiplied by ``factor``."""
+        return type(self)(
+            tuple(replace(r, penalty=r.penalty and r.penalty.scaled(factor)) for r in self.rules),
+            biases=self.biases,
+            norms=self.norms,
+        )
+
+
+def _as_rules(rules: object) -> tuple[Rule, ...]:
+    if isinstance(rules, Penalty):
+        return (Rule("*", rules),)
+    if isinstance(rules, Mapping):
+        rules = tuple(Rule(key, penalty) for key, penalty in rules.items())
+    if not isinstance(rules, tuple) or not all(isinstance(rule, Rule) for rule in rules):
+        raise PlanError(
+            "rules are of the wrong type",
+            got=type(rules).__name__,
+            expected="a penalty such as L1(1e-4), or a mapping from layers to penalties",
+            remedy='Write Rules({"conv*": L1(1e-4), nn.Linear: L2(1e-3)}).',
+        )
+    for rule in rules:
+        _check(rule)
+    return rules
+
+
+def _check(rule: Rule) -> None:
+    is_module = isinstance(rule.key, type) and issubclass(rule.key, nn.Module)
+    if not is_module and not isinstance(rule.key, str):
+        raise PlanError(
+            "a rule's key is of the wrong type",
+            got=repr(rule.key),
+            expected="a name pattern or a module type",
+            remedy='Write "conv*", "*.bias" or nn.Linear.',
+        )
+    if rule.penalty is not None and not isinstance(rule.penalty, Penalty):
+        raise PlanError(
+            f"the rule {rule.label} has no penalty",
+            got=repr(rule.penalty),
+            expected="a penalty such as L1(1e-4), or None",
+            remedy="Give the strength inside a penalty: L1(1e-4), not 1e-4.",
+        )
