@@ -1,0 +1,234 @@
+"""Arrays, tensors and ``.npz`` files as data."""
+
+import zlib
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shrinkage.data.examples import Examples, check_lengths
+from shrinkage.data.source import Data, listed, unseen_labels
+from shrinkage.errors import DataError, did_you_mean
+
+Array = NDArray[Any]
+_KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def read_npz(path: Path) -> Data:
+    """``x_train``, ``y_train``, and ``x_test`` with ``y_test`` where given.
+
+    2-D inputs are a table; (n, h, w) and (n, h, w, c) become (n, c, h, w), channels being last
+    where the last axis is 1 or 3 and the second is not. uint8 images are scaled by 1/255.
+    Targets of an integer, boolean or string dtype are labels; **a float dtype is a regression,
+    whole numbers or not**. Nothing is unpickled.
+
+    Raises :class:`DataError` for a file that cannot be read, missing arrays and object arrays.
+    """
+    arrays, names = _read(path)
+    missing = [key for key in _KEYS[:2] if key not in arrays]
+    if ("x_test" in arrays) != ("y_test" in arrays):
+        missing += [key for key in _KEYS[2:] if key not in arrays]
+    if missing:
+        raise DataError(
+            f"{path.name}: array {missing[0]!r} is missing",
+            got=listed(sorted(names)) or "no arrays",
+            expected="x_train and y_train, and both or none of x_test and y_test",
+            remedy=did_you_mean(missing[0], names) + "Save with np.savez(file, x_train=…, …).",
+        )
+    images = {
+        key: _images(path.name, arrays[key]) for key in ("x_train", "x_test") if key in arrays
+    }
+    return from_arrays(
+        path.name, images["x_train"], arrays["y_train"], images.get("x_test"), arrays.get("y_test")
+    )
+
+
+def from_arrays(
+    name: str, x: object, y: object, x_test: object = None, y_test: object = None
+) -> Data:
+    """Arrays or tensors as data, copied to float32; the shape of x is kept.
+
+    2-D x is a table: its columns are called x0, x1, … and standardised (not those of a boolean
+    array). uint8 x of more dimensions is scaled by 1/255. Integer, boolean or string y is a
+    classification, labels of any value being numbered 0…k−1 in sorted order; float y (n,) or
+    (n, n_targets) is a regression. Raises :class:`DataError` as :class:`Data` does, and for
+    dtypes that are no numbers.
+    """
+    inputs, targets = _numeric(f"{name}: x", x), _array(y)
+    columns: tuple[str, ...] = ()
+    standardise: tuple[bool, ...] = ()
+    if inputs.ndim == 2:
+        columns = tuple(f"x{i}" for i in range(inputs.shape[1]))
+        standardise = (inputs.dtype.kind != "b",) * inputs.shape[1]
+    labels = _is_labels(f"{name}: y", targets)
+    held = None if x_test is None else (_numeric(f"{name}: x_test", x_test), _array(y_test))
+    if held is not None:
+        _check_like(name, inputs, held[0])
+        if _is_labels(f"{name}: y_test", held[1]) != labels:
+            raise DataError(
+                f"{name}: y_test is of another kind than y_train",
+                got=f"{held[1].dtype} after {targets.dtype}",
+                expected="labels in both, or float numbers in both",
+                remedy="Prepare both parts in the same way.",
+            )
+    if not labels:
+        return Data(
+            name=name,
+            x=_float(inputs),
+            y=_targets(name, targets),
+            task="regression",
+            columns=columns,
+            standardise=standardise,
+            test=held and _part(name, held[0], _targets(name, held[1])),
+        )
+    values, codes = np.unique(_flat(name, targets), return_inverse=True)
+    return Data(
+        name=name,
+        x=_float(inputs),
+        y=torch.from_numpy(codes.astype(np.int64)),
+        task="classification",
+        classes=class_names(values),
+        columns=columns,
+        standardise=standardise,
+        test=held and _part(name, held[0], _codes(name, values, _flat(name, held[1]))),
+    )
+
+
+def class_names(values: Array) -> tuple[str, ...]:
+    """Label values as text; byte strings are decoded."""
+    return tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values)
+
+
+def _read(path: Path) -> tuple[dict[str, Array], list[str]]:
+    """The arrays we know, and the names of all."""
+    try:
+        with path.open("rb") as stream:  # opened here: np.load leaves broken archives open
+            file = np.load(stream, allow_pickle=False)
+            if isinstance(file, NpzFile):
+                return {key: file[key] for key in file.files if key in _KEYS}, file.files
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+        pickled = "Object arrays" in str(error)
+        raise DataError(
+            f"{path.name} holds an object array" if pickled else f"{path.name} cannot be read",
+            got=f"{type(error).__name__}: {error}",
+            expected="an .npz file of number or string arrays",
+            remedy="Save with np.savez(file, x_train=…, y_train=…), with a dtype of its own each.",
+        ) from error
+    raise DataError(
+        f"{path.name} is a single array",
+        got="an .npy file",
+        expected="an .npz file",
+        remedy="Save with np.savez(file, x_train=…, y_train=…).",
+    )
+
+
+def _images(name: str, x: Array) -> Array:
+    if x.ndim == 3:
+        return x[:, None]
+    if x.ndim == 4:
+        last = x.shape[-1] in (1, 3) and x.shape[1] not in (1, 3)
+        return np.moveaxis(x, -1, 1) if last else x
+    if x.ndim != 2:
+        raise DataError(
+            f"{name}: x has a shape that is no table and no image",
+            got=f"{x.ndim} dimensions, {x.shape}",
+            expected="(n, features), (n, h, w), (n, c, h, w) or (n, h, w, c)",
+            remedy="Reshape it; other shapes can be given as tensors from Python.",
+        )
+    return x
+
+
+def _array(value: object) -> Array:
+    if isinstance(value, Tensor):
+        tensor = value.detach().cpu()
+        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise DataError(
+            "rows have different shapes",
+            got=str(error),
+            expected="an array or tensor with one shape for all rows",
+            remedy="Pad or crop the examples to one shape.",
+        ) from error
+
+
+def _numeric(what: str, value: object) -> Array:
+    array = _array(value)
+    if array.dtype.kind not in "biuf":
+        raise _wrong_dtype(what, array, "numbers")
+    return array
+
+
+def _is_labels(what: str, y: Array) -> bool:
+    if y.dtype.kind not in "biufUS":
+        raise _wrong_dtype(what, y, "labels (integers, booleans, strings) or float numbers")
+    return y.dtype.kind != "f"
+
+
+def _wrong_dtype(what: str, array: Array, expected: str) -> DataError:
+    return DataError(
+        f"{what} is of the wrong type",
+        got="an object array" if array.dtype.kind == "O" else f"dtype {array.dtype}",
+        expected=expected,
+        remedy="Convert it, for instance with .astype(np.float32); turn text into one-hot columns.",
+    )
+
+
+def _check_like(name: str, x: Array, x_test: Array) -> None:
+    if (x.dtype == np.uint8) != (x_test.dtype == np.uint8):
+        raise DataError(
+            f"{name}: x_test has another range of values than x_train",
+            got=f"{x_test.dtype} after {x.dtype}",
+            expected="uint8 in both or in none (uint8 images are scaled by 1/255)",
+            remedy="Store both with the same dtype.",
+        )
+
+
+def _float(x: Array) -> Tensor:
+    with np.errstate(over="ignore"):  # an overflow becomes inf, which Data reports
+        tensor = torch.from_numpy(np.array(x, dtype=np.float32, order="C"))
+    return tensor.div_(255) if x.dtype == np.uint8 and x.ndim > 2 else tensor
+
+
+def _part(name: str, x: Array, y: Tensor) -> Examples:
+    inputs = _float(x)
+    check_lengths(f"{name}: x_test and y_test", inputs, y)
+    return Examples(inputs, y)
+
+
+def _targets(name: str, y: Array) -> Tensor:
+    if y.ndim not in (1, 2):
+        raise DataError(
+            f"{name}: regression targets have a wrong shape",
+            got=str(y.shape),
+            expected="(n,) or (n, n_targets)",
+            remedy="Flatten the targets of each row.",
+        )
+    return _float(y[:, None] if y.ndim == 1 else y)
+
+
+def _flat(name: str, y: Array) -> Array:
+    if y.ndim == 2 and y.shape[1] == 1:
+        return y[:, 0]
+    if y.ndim != 1:
+        raise DataError(
+            f"{name}: labels have a wrong shape",
+            got=str(y.shape),
+            expected="one label per row, (n,)",
+            remedy="Take y.argmax(1) of one-hot labels; several labels per row are not supported.",
+        )
+    return y
+
+
+def _codes(name: str, values: Array, y: Array) -> Tensor:
+    numbers = {value: code for code, value in enumerate(values.tolist())}
+    unseen = sorted({repr(value) for value in y.tolist() if value not in numbers})
+    if unseen:
+        raise unseen_labels(name, unseen)
+    return torch.tensor([numbers[value] for value in y.tolist()], dtype=torch.int64)

@@ -1,0 +1,87 @@
+"""Rows to learn from, and what a network must know about them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from shrinkage.errors import DataError
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a factory of networks needs to know.
+
+    ``input_shape`` is (channels, height, width) of an image or (features,) of a table row,
+    ``n_inputs`` its product, ``n_outputs`` the number of classes, or of regression targets.
+    """
+
+    n_inputs: int
+    input_shape: tuple[int, ...]
+    n_outputs: int
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """The rows of one part: x (n, *input_shape), y int64 labels (n,) or targets (n, n_targets).
+
+    Raises :class:`DataError` where x and y differ in length.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __post_init__(self) -> None:
+        check_lengths("x and y", self.x, self.y)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batches(
+        self, size: int, generator: torch.Generator | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(x, y) of ``size`` rows each, the last one of what is left.
+
+        Shuffled by ``generator``, or in order without one. Batches in order are views: do not
+        write to them. Raises :class:`DataError` for a size below 1.
+        """
+        if size < 1:
+            raise DataError(
+                "batch size is too small",
+                got=size,
+                expected="at least 1",
+                remedy=f"Pass {len(self)} for one batch of all rows.",
+            )
+        return self._batches(size, generator)
+
+    def _batches(
+        self, size: int, generator: torch.Generator | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        if generator is None:
+            for start in range(0, len(self), size):
+                yield self.x[start : start + size], self.y[start : start + size]
+            return
+        order = torch.randperm(len(self), generator=generator, device=generator.device)
+        order = order.to(self.x.device)
+        for start in range(0, len(self), size):
+            rows = order[start : start + size]
+            yield self.x[rows], self.y[rows]
+
+
+def check_lengths(what: str, x: Tensor, y: Tensor) -> None:
+    """Raise :class:`DataError` unless x and y are row by row the same examples."""
+    if x.ndim == 0 or y.ndim == 0:
+        raise DataError(
+            f"{what} hold a single number",
+            got=f"shapes {tuple(x.shape)} and {tuple(y.shape)}",
+            expected="one row per example",
+            remedy="Stack the examples along the first dimension.",
+        )
+    if len(x) != len(y):
+        raise DataError(
+            f"{what} differ in length",
+            got=f"{len(x)} inputs and {len(y)} targets",
+            expected="one target per input",
+            remedy="Cut both from the same rows.",
+        )

@@ -1,0 +1,196 @@
+"""From what a user names or holds to :class:`Data`."""
+
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    TensorDataset,
+    default_collate,
+)
+
+from shrinkage.data.arrays import from_arrays, read_npz
+from shrinkage.data.builtin import BUILT_IN
+from shrinkage.data.images import read_images
+from shrinkage.data.openml import read_openml
+from shrinkage.data.source import Data
+from shrinkage.data.tables import read_table
+from shrinkage.errors import DataError, did_you_mean
+
+_SUFFIXES = (".npz", ".csv", ".parquet")
+_SOURCES = (
+    f"one of {', '.join(BUILT_IN)}, an .npz, .csv or .parquet file, "
+    "a folder with one sub-folder of images per class, or openml:NAME"
+)
+
+
+def load(
+    source: str | Path,
+    *,
+    target: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
+) -> Data:
+    """A data set by name or path.
+
+    - ``digits``, ``breast_cancer``, ``wine``, ``diabetes`` (a regression): always at hand.
+      A file or folder of such a name is reached as ``./digits`` or as a :class:`Path`.
+    - ``.npz`` with x_train, y_train and perhaps x_test, y_test. Integer, boolean or string y is a
+      classification, **float y a regression even where its values are whole numbers**.
+    - ``.csv`` and ``.parquet`` with ``target``, the name of a column. Text and boolean targets,
+      and integers of at most 20 distinct values, are a classification; all else a regression.
+    - a folder with one sub-folder of images per class; ``image_size`` (pixels: a side, or height
+      and width) resizes them.
+    - ``openml:NAME`` from openml.org (needs the extra ``openml``), with or without ``target``.
+
+    Labels of any value are numbered 0…k−1 in sorted order; ``classes`` holds their names.
+    Raises :class:`DataError` for anything that cannot be read or learnt from.
+
+    >>> load("digits").spec
+    Spec(n_inputs=64, input_shape=(1, 8, 8), n_outputs=10)
+    """
+    if isinstance(source, str) and source.startswith("openml:"):
+        _refuse(source, image_size=image_size)
+        return read_openml(source.removeprefix("openml:"), target)
+    if isinstance(source, str) and source in BUILT_IN:
+        _refuse(source, target=target, image_size=image_size)
+        return BUILT_IN[source]()
+    path = Path(source).expanduser()
+    if path.is_dir():
+        _refuse(str(source), target=target)
+        return read_images(path, image_size)
+    if not path.exists():
+        raise _not_found(source, path)
+    _refuse(str(source), image_size=image_size)
+    match path.suffix.lower():
+        case ".npz":
+            _refuse(str(source), target=target)
+            return read_npz(path)
+        case ".csv" | ".parquet":
+            return read_table(path, target)
+    raise DataError(
+        f"{path.name}: unknown type of file",
+        got=repr(path.suffix),
+        expected=_SOURCES,
+        remedy="Save the data as one of these.",
+    )
+
+
+def from_user(data: object, *, target: str | None = None) -> Data:
+    """Whatever a user holds, as :class:`Data`.
+
+    A :class:`Data` is returned as it is; text and paths go to :func:`load`; a pair (X, y) of
+    tensors or arrays keeps the shape of X (a 2-D X is a table, and its columns are
+    standardised on the training part); a map-style torch Dataset of (x, y) pairs is read once,
+    so that random augmentation is frozen; of a DataLoader its dataset is taken, and its batches
+    are not.
+
+    Raises :class:`DataError` for an iterable dataset, a DataLoader whose sampler or collate
+    function would change the data, and as :func:`load` does.
+    """
+    if isinstance(data, str | Path):
+        return load(data, target=target)
+    _refuse("data that is not a file", target=target)
+    if isinstance(data, Data):
+        return data
+    if isinstance(data, DataLoader):
+        return _from_dataset(_dataset(data))
+    if isinstance(data, Dataset):
+        return _from_dataset(data)
+    if isinstance(data, tuple) and len(data) == 2:
+        return from_arrays("arrays", data[0], data[1])
+    raise DataError(
+        "data of an unknown kind",
+        got=type(data).__name__ + (f" of {len(data)}" if isinstance(data, tuple | list) else ""),
+        expected=f"{_SOURCES}; or (X, y), a torch Dataset, a DataLoader, a Data",
+        remedy="Pass the pair (X, y) of arrays or tensors.",
+    )
+
+
+def _refuse(source: str, **options: object) -> None:
+    for option, value in options.items():
+        if value is not None:
+            where = ".csv, .parquet and openml:NAME" if option == "target" else "image folders"
+            raise DataError(
+                f"{option} has no meaning for {source}",
+                got=repr(value),
+                expected=f"{option} only with {where}",
+                remedy=f"Leave {option} out.",
+            )
+
+
+def _not_found(source: str | Path, path: Path) -> DataError:
+    looks_like_path = path.suffix.lower() in _SUFFIXES or len(path.parts) > 1
+    if isinstance(source, Path) or looks_like_path:
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        return DataError(
+            "file not found",
+            got=repr(str(source)),
+            expected="a file or folder that exists",
+            remedy=did_you_mean(path.name, beside) + "Check the path.",
+        )
+    return DataError(
+        "unknown data set",
+        got=repr(source),
+        expected=_SOURCES,
+        remedy=did_you_mean(source, BUILT_IN) + "Check the spelling.",
+    )
+
+
+def _dataset(loader: DataLoader[Any]) -> Dataset[Any]:
+    if isinstance(loader.dataset, IterableDataset):
+        return loader.dataset
+    changes = {
+        "sampler": type(loader.sampler) not in (SequentialSampler, RandomSampler),
+        "batch_sampler": type(loader.batch_sampler) not in (BatchSampler, type(None)),
+        "collate_fn": loader.batch_size is not None and loader.collate_fn is not default_collate,
+    }
+    for part, is_own in changes.items():
+        if is_own:
+            raise DataError(
+                f"the DataLoader has a {part} of its own",
+                got=repr(getattr(loader, part)),
+                expected="a DataLoader that serves every row of its dataset once, as it is",
+                remedy="Pass a Dataset that holds exactly the rows to learn from "
+                "(torch.utils.data.Subset picks some).",
+            )
+    return loader.dataset
+
+
+def _from_dataset(dataset: Dataset[Any]) -> Data:
+    name = type(dataset).__name__
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+        raise DataError(
+            "an iterable dataset cannot be split",
+            got=name,
+            expected="a map-style Dataset, with a length and an index",
+            remedy="Read its rows once and pass the pair (X, y).",
+        )
+    if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
+        return from_arrays(name, *dataset.tensors)
+    rows = [dataset[i] for i in range(len(dataset))]
+    wrong = next((row for row in rows if not isinstance(row, tuple | list) or len(row) != 2), None)
+    if wrong is not None or not rows:
+        raise DataError(
+            f"{name} does not hold pairs (x, y)",
+            got="no rows"
+            if not rows
+            else f"a row of type {type(wrong).__name__}"
+            + (f" and length {len(wrong)}" if isinstance(wrong, tuple | list) else ""),
+            expected="an input and a target in each row",
+            remedy="Wrap it in a Dataset that returns (x, y).",
+        )
+    try:
+        x, y = default_collate(rows)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{name}: rows cannot be stacked",
+            got=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            expected="tensors, arrays or numbers of one shape in all rows",
+            remedy="Give the dataset a transform to tensors of one size.",
+        ) from error
+    return from_arrays(name, x, y)

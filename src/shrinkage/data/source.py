@@ -1,0 +1,214 @@
+"""A data set: inputs, targets, their names; not yet cut into parts."""
+
+import hashlib
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shrinkage.data.examples import Examples, Spec, check_lengths
+from shrinkage.errors import DataError
+
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Everything that may be cut into parts, checked when it is made.
+
+    ``x`` is float (n, *input_shape); ``y`` is int64 (n,) with values 0…k−1 for the k ``classes``,
+    or float (n, n_targets) for regression. ``columns`` names the input features of a table
+    (``"age"``, ``"colour=red"``), and is empty for images. ``standardise`` says which columns are
+    numbers to be centred and scaled on the training part; empty: none. ``test`` is a test part
+    that came with the data; without one, :func:`split` draws it.
+
+    Raises :class:`DataError` for lengths or shapes that do not agree, no rows, NaN or infinite
+    values, labels outside 0…k−1, fewer than two classes, a regression target of one value, and
+    a label in the test part that the other rows do not have.
+    """
+
+    name: str
+    x: Tensor
+    y: Tensor
+    task: Task
+    classes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    standardise: tuple[bool, ...] = ()
+    test: Examples | None = None
+
+    def __post_init__(self) -> None:
+        _check_task(self)
+        check_lengths(f"{self.name}: x and y", self.x, self.y)
+        _check_columns(self)
+        _check_values(self, self.x, self.y, "")
+        if self.test is not None:
+            _check_same_shape(self, self.test)
+            _check_values(self, self.test.x, self.test.y, " (test part)")
+        (_check_labels if self.task == "classification" else _check_targets)(self)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def spec(self) -> Spec:
+        """What a factory of networks needs to know: sizes of input and output."""
+        shape = tuple(self.x.shape[1:])
+        outputs = len(self.classes) if self.task == "classification" else self.y.shape[1]
+        return Spec(n_inputs=prod(shape), input_shape=shape, n_outputs=outputs)
+
+    @property
+    def is_image(self) -> bool:
+        """True where an input is (channels, height, width)."""
+        return self.x.ndim == 4
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 (hex) over task, classes, columns, shapes, dtypes and bytes; not over ``name``.
+
+        A file that is moved or renamed is the same data.
+        """
+        digest = hashlib.sha256()
+        digest.update(repr((self.task, self.classes, self.columns, self.standardise)).encode())
+        parts = [self.x, self.y]
+        parts += [self.test.x, self.test.y] if self.test is not None else []
+        for tensor in parts:
+            digest.update(repr((tuple(tensor.shape), str(tensor.dtype))).encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+def _check_task(data: Data) -> None:
+    if data.task not in ("classification", "regression"):
+        raise DataError(
+            f"{data.name}: task is unknown",
+            got=repr(data.task),
+            expected="'classification' or 'regression'",
+            remedy="Labels are a classification, numbers a regression.",
+        )
+    labels = data.task == "classification"
+    for what, tensor, expected, fits in (
+        ("x", data.x, "a float tensor", data.x.is_floating_point()),
+        (
+            "y",
+            data.y,
+            "int64 labels of shape (n,)" if labels else "float targets of shape (n, n_targets)",
+            (data.y.dtype == torch.int64 and data.y.ndim == 1)
+            if labels
+            else (data.y.is_floating_point() and data.y.ndim == 2),
+        ),
+    ):
+        if not fits:
+            raise DataError(
+                f"{data.name}: {what} does not fit a {data.task}",
+                got=f"{tensor.dtype} of shape {tuple(tensor.shape)}",
+                expected=expected,
+                remedy="from_user((x, y)) converts arrays and tensors.",
+            )
+
+
+def _check_columns(data: Data) -> None:
+    if data.x.ndim < 2 or data.x.numel() == 0:
+        raise DataError(
+            f"{data.name} holds nothing to learn from",
+            got=f"x of shape {tuple(data.x.shape)}",
+            expected="at least one row, and one feature or pixel in each",
+            remedy="x needs a row per example: reshape a single feature to (n, 1).",
+        )
+    for what, names in (("columns", data.columns), ("standardise", data.standardise)):
+        if names and (data.x.ndim != 2 or len(names) != data.x.shape[1]):
+            raise DataError(
+                f"{data.name}: {what} does not fit x",
+                got=f"{len(names)} entries for x of shape {tuple(data.x.shape)}",
+                expected="one entry per feature of a table, or none",
+                remedy=f"Leave {what} empty for images.",
+            )
+
+
+def _check_same_shape(data: Data, test: Examples) -> None:
+    for what, ours, theirs in (("x", data.x, test.x), ("y", data.y, test.y)):
+        if ours.shape[1:] != theirs.shape[1:] or ours.dtype != theirs.dtype:
+            raise DataError(
+                f"{data.name}: {what} of the test part has another shape",
+                got=f"rows of shape {tuple(theirs.shape[1:])}, {theirs.dtype}",
+                expected=f"{tuple(ours.shape[1:])}, {ours.dtype} as in the other rows",
+                remedy="Prepare both parts in the same way.",
+            )
+    if not len(test):
+        raise DataError(
+            f"{data.name}: the test part is empty",
+            got="0 rows",
+            expected="at least one",
+            remedy="Leave the test part out: split() draws one.",
+        )
+
+
+def _check_values(data: Data, x: Tensor, y: Tensor, where: str) -> None:
+    for what, tensor, names in (("x", x, data.columns), ("y", y, ())):
+        wrong = ~tensor.isfinite()
+        if wrong.any():
+            counts = wrong.sum(dim=0).tolist() if names else []
+            named = [f"{name!r} ({n})" for name, n in zip(names, counts, strict=False) if n]
+            raise DataError(
+                f"{data.name}: {what} holds NaN or infinite values{where}",
+                got=f"{int(wrong.sum())} of {tensor.numel()}"
+                + (f", in {listed(named)}" if named else ""),
+                expected="finite float32 numbers",
+                remedy="Drop those rows or fill the values in before.",
+            )
+
+
+def _check_labels(data: Data) -> None:
+    found, k = _distinct(data.y), len(data.classes)
+    if found[0] < 0 or found[-1] >= k:
+        raise DataError(
+            f"{data.name}: labels outside the classes",
+            got=f"labels {found[0]} to {found[-1]} with {k} classes",
+            expected="labels 0 to k−1 for k classes",
+            remedy="from_user((x, y)) numbers labels of any value.",
+        )
+    if len(found) < 2:
+        raise DataError(
+            f"{data.name}: fewer than two classes",
+            got=listed([repr(data.classes[label]) for label in found]),
+            expected="a target of at least two classes",
+            remedy="There is nothing to tell apart: choose another target.",
+        )
+    if data.test is None:
+        return
+    unseen = [label for label in _distinct(data.test.y) if label not in found]
+    if unseen:
+        names = [repr(data.classes[i]) if 0 <= i < k else str(i) for i in unseen]
+        raise unseen_labels(data.name, names)
+
+
+def _distinct(labels: Tensor) -> list[int]:
+    return [int(label) for label in np.unique(labels.cpu().numpy())]
+
+
+def _check_targets(data: Data) -> None:
+    if bool((data.y == data.y[0]).all()):
+        raise DataError(
+            f"{data.name}: the regression target is constant",
+            got=f"{data.y[0].tolist()} in every row",
+            expected="a target that varies",
+            remedy="There is nothing to predict: choose another target.",
+        )
+
+
+def unseen_labels(name: str, labels: list[str]) -> DataError:
+    """The error for labels (already as text) that only the test part has."""
+    return DataError(
+        f"{name}: test labels that never occur in training",
+        got=listed(labels),
+        expected="the labels of the training part",
+        remedy="Drop those test rows, or put examples of them into the training part.",
+    )
+
+
+def listed(names: list[str], most: int = 8) -> str:
+    """``"a, b, c"``, and ``"… and 5 more"`` beyond ``most``."""
+    more = f" … and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,200 @@
+"""Training, validation and test parts that do not leak into each other."""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shrinkage.data.examples import Examples
+from shrinkage.data.source import Data, listed
+from shrinkage.errors import DataError
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Three parts of one data set, and how the regression target was scaled.
+
+    Target in the units of the data = y·``y_scale`` + ``y_mean``, and mean squared errors there
+    are ``y_scale``² times those here. Several targets share one mean and one scale, so that their
+    weights against each other stay. For a classification they are 0 and 1.
+    """
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    y_mean: float = 0.0
+    y_scale: float = 1.0
+
+
+def split(
+    data: Data,
+    seed: int,
+    *,
+    train_size: int | None = None,
+    validation: float = 0.2,
+    test: float = 0.2,
+) -> Split:
+    """Cut ``data`` into disjoint parts, stratified by class.
+
+    The test part is the same for every seed: the one that came with the data, or the fraction
+    ``test`` of the rows, drawn once and for all. ``seed`` draws the fraction ``validation`` of
+    the rest; what remains is for training, or ``train_size`` rows of it. Columns to be
+    standardised become (x − mean)/std with mean and (population) std of *these* training rows, in
+    all three parts; a column that is constant there is only centred. A regression target is
+    standardised in the same way. The tensors of ``data`` are not written to.
+
+    Raises :class:`DataError` for a fraction outside 0…1, a seed outside 0…2³²−1, an empty part,
+    a ``train_size`` below the number of classes or above the training part, and classes with
+    too few rows to be in every part that needs them.
+    """
+    _check_numbers(seed, validation=validation, test=test)
+    labels = data.y.cpu().numpy() if data.task == "classification" else None
+    cut = _Cut(data.name, labels, data.classes)
+    rest: Rows = np.arange(len(data), dtype=np.int64)
+    held = data.test
+    if held is None:
+        rest, rows = cut.draw(rest, ceil(test * len(rest)), 0, "test")
+        held = _take(data, rows)
+    train, valid = cut.draw(rest, ceil(validation * len(rest)), seed, "validation")
+    if train_size is not None:
+        train = cut.keep(train, train_size, seed)
+    cut.check_train(train)
+    return _standardised(data, _take(data, train), _take(data, valid), held)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """Draws rows, stratified where there are labels."""
+
+    name: str
+    labels: Rows | None
+    classes: tuple[str, ...]
+
+    def draw(self, rows: Rows, size: int, seed: int, part: str) -> tuple[Rows, Rows]:
+        """(The other rows, ``size`` rows for ``part``)."""
+        left = len(rows) - size
+        least = 1 if self.labels is None else len(self.classes)
+        if size < least or left < least:
+            raise DataError(
+                f"{self.name}: too few rows for a {part} part",
+                got=f"{size} of {len(rows)} rows, and {left} for the others",
+                expected=f"at least {least} in each"
+                + ("" if self.labels is None else ", one per class"),
+                remedy=f"Change the fraction {part}, or bring more rows.",
+            )
+        labels = None if self.labels is None else self.labels[rows]
+        if labels is not None:
+            self._check_pairs(labels, part)
+        return _shared_out(rows, left, labels, seed)
+
+    def keep(self, rows: Rows, size: int, seed: int) -> Rows:
+        """``size`` of the training rows."""
+        least = 1 if self.labels is None else len(self.classes)
+        if not least <= size <= len(rows):
+            raise DataError(
+                f"{self.name}: train_size does not fit",
+                got=size,
+                expected=f"between {least} and {len(rows)}, the rows left for training",
+                remedy="Leave train_size out to train on all of them.",
+            )
+        if size == len(rows):
+            return rows
+        labels = None if self.labels is None else self.labels[rows]
+        if len(rows) - size < least:  # too few rows to leave one of each class aside
+            labels = None
+        if labels is not None:
+            self._check_pairs(labels, "training")
+        return _shared_out(rows, size, labels, seed)[0]
+
+    def check_train(self, rows: Rows) -> None:
+        """Every class must have a row to learn from."""
+        if self.labels is None:
+            return
+        counts = np.bincount(self.labels[rows], minlength=len(self.classes))
+        lost = [repr(self.classes[i]) for i in np.flatnonzero(counts == 0)]
+        if lost:
+            raise DataError(
+                f"{self.name}: classes without a row for training",
+                got=listed(lost),
+                expected="at least one row of every class",
+                remedy="Raise train_size, drop these classes, or bring more rows of them.",
+            )
+
+    def _check_pairs(self, labels: Rows, part: str) -> None:
+        counts = np.bincount(labels, minlength=len(self.classes))
+        small = [f"{self.classes[i]!r} ({counts[i]})" for i in np.flatnonzero(counts < 2)]
+        if small:
+            raise DataError(
+                f"{self.name}: classes too small to be shared out for a {part} part",
+                got=f"{listed(small)} rows left",
+                expected="at least 2 rows of every class",
+                remedy="Drop or merge these classes, or bring more rows of them; "
+                "a target that is a quantity should be of a float type.",
+            )
+
+
+def _shared_out(rows: Rows, size: int, labels: Rows | None, seed: int) -> tuple[Rows, Rows]:
+    """(``size`` of the rows, the others); scikit-learn takes a second to import: only here."""
+    from sklearn.model_selection import train_test_split
+
+    first, second = train_test_split(
+        rows, train_size=size, test_size=len(rows) - size, random_state=seed, stratify=labels
+    )
+    return first, second
+
+
+def _check_numbers(seed: int, **fractions: float) -> None:
+    for what, fraction in fractions.items():
+        if not 0 <= fraction < 1:
+            raise DataError(
+                f"the fraction {what} is out of range",
+                got=fraction,
+                expected="a part of the rows, above 0 and below 1",
+                remedy="The default is 0.2.",
+            )
+    if not 0 <= seed < 2**32:
+        raise DataError(
+            "seed is out of range",
+            got=seed,
+            expected="a whole number from 0 to 2³²−1",
+            remedy="Use 0, 1, 2, …",
+        )
+
+
+def _take(data: Data, rows: Rows) -> Examples:
+    index = torch.from_numpy(rows)
+    return Examples(data.x[index], data.y[index])
+
+
+def _standardised(data: Data, train: Examples, valid: Examples, test: Examples) -> Split:
+    x_mean, x_scale = _moments(train.x, data.standardise)
+    y_mean, y_scale = 0.0, 1.0
+    if data.task == "regression":
+        mean, scale = _moments(train.y.reshape(-1, 1), (True,))
+        y_mean, y_scale = float(mean), float(scale)
+
+    def scaled(part: Examples) -> Examples:
+        x, y = part.x, part.y
+        if any(data.standardise):
+            x = ((x.double() - x_mean) / x_scale).to(x.dtype)
+        if data.task == "regression":
+            y = ((y.double() - y_mean) / y_scale).to(y.dtype)
+        return Examples(x, y)
+
+    return Split(scaled(train), scaled(valid), scaled(test), y_mean, y_scale)
+
+
+def _moments(x: Tensor, chosen: tuple[bool, ...]) -> tuple[Tensor, Tensor]:
+    """(mean, scale) of each column in float64; 0 and 1 where not chosen, scale 1 if constant."""
+    if not any(chosen):
+        return torch.zeros(()), torch.ones(())
+    mask = torch.tensor(chosen, device=x.device)
+    constant = x.amax(dim=0) == x.amin(dim=0)
+    mean = torch.where(constant, x[0].double(), x.double().mean(dim=0))
+    std = x.double().std(dim=0, correction=0)
+    return torch.where(mask, mean, 0.0), torch.where(mask & ~constant, std, 1.0)

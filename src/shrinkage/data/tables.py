@@ -1,0 +1,166 @@
+"""Tables with named columns: ``.csv``, ``.parquet``, and any frame."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from shrinkage.data.arrays import Array, class_names
+from shrinkage.data.source import Data, listed
+from shrinkage.errors import DataError, did_you_mean
+
+MOST_LEVELS = 1000
+MOST_INTEGER_CLASSES = 20
+_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"]
+
+
+def read_table(path: Path, target: str | None) -> Data:
+    """A ``.csv`` (commas, a header line) or ``.parquet`` file, by :func:`from_frame`.
+
+    In a csv file empty cells and NA, N/A, NaN, null and ? are missing values.
+    Raises :class:`DataError` for a file that cannot be read, and as :func:`from_frame` does.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            frame = pl.read_parquet(path)
+        else:
+            frame = pl.read_csv(
+                path, infer_schema_length=None, try_parse_dates=True, null_values=_MISSING
+            )
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise DataError(
+            f"{path.name} cannot be read",
+            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            expected="a parquet file, or a csv file with commas and a header line",
+            remedy="Open it with polars to see where it breaks.",
+        ) from error
+    return from_frame(path.name, frame, target)
+
+
+def from_frame(name: str, frame: pl.DataFrame, target: str | None) -> Data:
+    """A frame as data: numbers stay numbers, everything else becomes one-hot.
+
+    Numeric columns keep their name and are standardised on the training part. Text, boolean and
+    categorical columns become one column of 0 and 1 per level, ``colour=red``, levels sorted and
+    taken from all rows. A text, boolean or categorical target is a classification; so is an
+    integer target with at most 20 distinct values; other integers, and all floats, are a
+    regression.
+
+    Raises :class:`DataError` for a missing or unknown target, missing values (naming columns and
+    counts), dates and nested columns, a column without a name, more than 1000 levels, no rows,
+    no column beside the target, and as :class:`Data` does.
+    """
+    _check_target(name, frame, target)
+    _check_columns(name, frame)
+    _check_missing(name, frame)
+    features = [series for series in frame.get_columns() if series.name != target]
+    blocks = [_block(name, series) for series in features]
+    y, classes = _targets(frame.get_column(str(target)))
+    with np.errstate(over="ignore"):  # an overflow becomes inf, which Data reports
+        x = np.concatenate([block for block, _ in blocks], axis=1).astype(np.float32)
+    return Data(
+        name=name,
+        x=torch.from_numpy(x),
+        y=y,
+        task="classification" if classes else "regression",
+        classes=classes,
+        columns=tuple(column for _, names in blocks for column in names),
+        standardise=tuple(
+            series.dtype.is_numeric()
+            for series, (_, names) in zip(features, blocks, strict=True)
+            for _ in names
+        ),
+    )
+
+
+def _check_target(name: str, frame: pl.DataFrame, target: str | None) -> None:
+    if target not in frame.columns:
+        what = "a table needs a target column" if target is None else "unknown target column"
+        hint = "" if target is None else did_you_mean(target, frame.columns)
+        raise DataError(
+            f"{name}: {what}",
+            got="none" if target is None else repr(target),
+            expected=f"one of {listed([repr(column) for column in frame.columns], 20)}",
+            remedy=hint + "Name it with target=… (on the command line --target COLUMN).",
+        )
+    if not frame.height or frame.width < 2:
+        raise DataError(
+            f"{name} holds nothing to learn from",
+            got=f"{frame.height} rows, {frame.width} columns",
+            expected="at least one row, and one column beside the target",
+            remedy="Check that the file is complete.",
+        )
+
+
+def _check_columns(name: str, frame: pl.DataFrame) -> None:
+    for series in frame.get_columns():
+        if not series.name.strip():
+            raise DataError(
+                f"{name}: a column has no name",
+                got=f"values {listed([str(value) for value in series.head(3)])}, …",
+                expected="a name for every column",
+                remedy="A nameless column is often a row number, which must not be learnt from: "
+                "drop it, or name it.",
+            )
+        if not (series.dtype.is_numeric() or _is_category(series) or series.dtype == pl.Null):
+            raise DataError(
+                f"{name}: column {series.name!r} is neither number nor category",
+                got=f"dtype {series.dtype}",
+                expected="numbers, text, booleans or categories",
+                remedy="Drop it, or turn it into numbers (a date into days, month, weekday).",
+            )
+
+
+def _check_missing(name: str, frame: pl.DataFrame) -> None:
+    counts = {
+        series.name: series.null_count()
+        + (int(series.is_nan().sum()) if series.dtype.is_float() else 0)
+        for series in frame.get_columns()
+    }
+    missing = [f"{column!r} ({count})" for column, count in counts.items() if count]
+    if missing:
+        raise DataError(
+            f"{name}: missing values",
+            got=f"{listed(missing, 20)} of {frame.height} rows",
+            expected="a value in every cell",
+            remedy="Drop those rows or columns, or fill the values in before.",
+        )
+
+
+def _is_category(series: pl.Series) -> bool:
+    return isinstance(series.dtype, pl.String | pl.Boolean | pl.Categorical | pl.Enum)
+
+
+def _block(name: str, series: pl.Series) -> tuple[Array, list[str]]:
+    """The columns (n, m) that one column of the frame becomes, and their m names."""
+    if series.dtype.is_numeric():
+        return series.cast(pl.Float64).to_numpy()[:, None], [series.name]
+    if series.n_unique() > MOST_LEVELS:
+        raise DataError(
+            f"{name}: column {series.name!r} has too many levels",
+            got=f"{series.n_unique()} distinct values in {series.len()} rows",
+            expected=f"at most {MOST_LEVELS}",
+            remedy="Drop it (an identifier or free text says nothing about new rows), "
+            "or group its levels.",
+        )
+    codes, levels = _levels(series)
+    return np.eye(len(levels), dtype=np.float32)[codes], [f"{series.name}={v}" for v in levels]
+
+
+def _levels(series: pl.Series) -> tuple[Array, tuple[str, ...]]:
+    text = _is_category(series) and series.dtype != pl.Boolean
+    values = (series.cast(pl.String) if text else series).to_numpy()
+    levels, codes = np.unique(values, return_inverse=True)
+    return codes, class_names(levels)
+
+
+def _targets(series: pl.Series) -> tuple[Tensor, tuple[str, ...]]:
+    few = series.dtype.is_integer() and series.n_unique() <= MOST_INTEGER_CLASSES
+    if _is_category(series) or few:
+        codes, classes = _levels(series)
+        return torch.from_numpy(codes.astype(np.int64)), classes
+    with np.errstate(over="ignore"):
+        y = series.cast(pl.Float64).to_numpy().astype(np.float32)
+    return torch.from_numpy(y[:, None]), ()

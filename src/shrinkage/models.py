@@ -1,0 +1,385 @@
+"""Small reference networks, and how a user's own network is found, built and checked."""
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any, Literal
+
+import cloudpickle
+import torch
+from torch import Tensor, nn
+
+from shrinkage.data import Spec
+from shrinkage.errors import ModelError, ShrinkageError, did_you_mean
+
+Factory = Callable[..., nn.Module]
+
+
+def linear(spec: Spec) -> nn.Module:
+    """W·x + b: logistic regression or least squares. Layers: flatten, out."""
+    return _sequential(flatten=nn.Flatten(), out=nn.Linear(spec.n_inputs, spec.n_outputs))
+
+
+def mlp(spec: Spec, dropout: float = 0.0) -> nn.Module:
+    """Two hidden layers of 64. Layers: flatten, fc1, relu1, dropout1, fc2, relu2, dropout2, out."""
+    return _dense(spec, (64, 64), dropout)
+
+
+def lenet_300_100(spec: Spec, dropout: float = 0.0) -> nn.Module:
+    """LeNet-300-100 (LeCun et al. 1998): hidden layers of 300 and 100; named as in :func:`mlp`."""
+    return _dense(spec, (300, 100), dropout)
+
+
+def cnn(spec: Spec, dropout: float = 0.0) -> nn.Module:
+    """3×3 convolutions of 16 and 32 filters, 64 hidden units; for images of any size.
+
+    Layers: conv1, relu1, (pool1 from 16 pixels on), conv2, relu2, pool2, flatten, dropout1, fc1,
+    relu3, dropout2, out. Raises :class:`ModelError` for tables and images below 2×2.
+    """
+    channels, height, width = _image(spec, "cnn", least=2)
+    large = min(height, width) >= 16
+    shrink = 4 if large else 2
+    pool1 = {"pool1": nn.MaxPool2d(2)} if large else {}
+    return _sequential(
+        conv1=nn.Conv2d(channels, 16, 3, padding=1),
+        relu1=nn.ReLU(),
+        **pool1,
+        conv2=nn.Conv2d(16, 32, 3, padding=1),
+        relu2=nn.ReLU(),
+        pool2=nn.MaxPool2d(2),
+        flatten=nn.Flatten(),
+        dropout1=nn.Dropout(_checked_p(dropout)),
+        fc1=nn.Linear(32 * (height // shrink) * (width // shrink), 64),
+        relu3=nn.ReLU(),
+        dropout2=nn.Dropout(dropout),
+        out=nn.Linear(64, spec.n_outputs),
+    )
+
+
+def lenet_5(spec: Spec, dropout: float = 0.0) -> nn.Module:
+    """LeNet-5 as Caffe has it: 5×5 convolutions of 20 and 50 filters, 500 hidden units.
+
+    Layers: conv1, pool1, conv2, pool2, flatten, dropout1, fc1, relu1, dropout2, out; as in Caffe,
+    only fc1 is followed by a ReLU. Raises :class:`ModelError` for tables and images below 16×16.
+    """
+    channels, height, width = _image(spec, "lenet-5", least=16)
+    rows, columns = (((side - 4) // 2 - 4) // 2 for side in (height, width))
+    return _sequential(
+        conv1=nn.Conv2d(channels, 20, 5),
+        pool1=nn.MaxPool2d(2),
+        conv2=nn.Conv2d(20, 50, 5),
+        pool2=nn.MaxPool2d(2),
+        flatten=nn.Flatten(),
+        dropout1=nn.Dropout(_checked_p(dropout)),
+        fc1=nn.Linear(50 * rows * columns, 500),
+        relu1=nn.ReLU(),
+        dropout2=nn.Dropout(dropout),
+        out=nn.Linear(500, spec.n_outputs),
+    )
+
+
+MODELS: Mapping[str, Factory] = MappingProxyType(
+    {
+        "linear": linear,
+        "mlp": mlp,
+        "cnn": cnn,
+        "lenet-300-100": lenet_300_100,
+        "lenet-5": lenet_5,
+    }
+)
+
+
+def default_model(data_is_image: bool) -> str:
+    """The name of the network to start with: ``"cnn"`` for images, else ``"mlp"``."""
+    return "cnn" if data_is_image else "mlp"
+
+
+def resolve(model: str | Factory) -> Factory:
+    """The factory behind a name of :data:`MODELS`, a ``FILE.py:FACTORY``, or a callable.
+
+    Raises :class:`ModelError` for an unknown name, and for a network instead of a factory.
+    """
+    if isinstance(model, str):
+        if model in MODELS:
+            return MODELS[model]
+        if ":" in model or model.endswith(".py"):
+            return load_object(model)
+        raise ModelError(
+            "unknown model",
+            got=repr(model),
+            expected=f"one of {', '.join(MODELS)}, or FILE.py:FACTORY",
+            remedy=did_you_mean(model, MODELS) + "Check the spelling.",
+        )
+    if isinstance(model, nn.Module) or not callable(model):
+        raise ModelError(
+            "a model must be made anew for every fit",
+            got=f"a {type(model).__name__}" + (" that exists" if callable(model) else ""),
+            expected="a name, or a function that makes the network",
+            remedy="Pass the class, or lambda: MyNetwork(…).",
+        )
+    return model
+
+
+def load_object(reference: str) -> Callable[..., Any]:
+    """The callable NAME of ``FILE.py:NAME``; modules beside the file can be imported by it.
+
+    A file is run once for each content it has. Its objects, and those of the modules beside it,
+    are pickled by value with cloudpickle, so that worker processes need no path to them.
+    Raises :class:`ModelError` for a file that is missing or cannot be imported (with the original
+    error), and a name that is missing or cannot be called.
+    """
+    file, colon, name = reference.rpartition(":")
+    if not colon or not file.endswith(".py") or not name:
+        raise ModelError(
+            "not a reference to an object in a file",
+            got=repr(reference),
+            expected="FILE.py:NAME",
+            remedy="For instance nets.py:make_net.",
+        )
+    path = Path(file).expanduser().resolve()
+    if not path.is_file():
+        beside = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        raise ModelError(
+            "file not found",
+            got=repr(file),
+            expected="a Python file that exists",
+            remedy=did_you_mean(path.name, beside) + "Check the path.",
+        )
+    module = _import(path)
+    found = getattr(module, name, None)
+    if not callable(found):
+        known = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
+        raise ModelError(
+            f"{path.name} has no callable {name!r}",
+            got="no such name" if found is None else f"a {type(found).__name__}",
+            expected=f"one of {', '.join(known) or '(nothing callable in this file)'}",
+            remedy=did_you_mean(name, known) + "Check the spelling.",
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def build(factory: Factory, spec: Spec, *, dropout: float | None = None) -> nn.Module:
+    """A new network from a factory that takes nothing or one :class:`Spec`.
+
+    The spec is passed where the first parameter is required or is called ``spec``; ``dropout``
+    where it is asked for and the factory has a parameter of that name.
+    Raises :class:`ModelError` for other signatures, for anything but an ``nn.Module``, and, with
+    the original type and message, for any exception of the factory.
+    """
+    args, kwargs = _arguments(factory, spec, dropout)
+    try:
+        model = factory(*args, **kwargs)
+    except ShrinkageError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"the factory {_name(factory)} failed",
+            got=f"{type(error).__name__}: {error}",
+            expected="a network",
+            remedy=f"Call it on its own with {spec}." if args else "Call it on its own.",
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"the factory {_name(factory)} makes no network",
+            got=f"a {type(model).__name__}",
+            expected="a torch.nn.Module",
+            remedy="Is a return missing?"
+            if model is None
+            else "Return the network, not its class or its output.",
+        )
+    return model
+
+
+def set_dropout(model: nn.Module, p: float) -> int:
+    """Set the probability p of every dropout layer, and return how many there are.
+
+    Raises :class:`ModelError` unless 0 ≤ p < 1.
+    """
+    layers = [m for m in model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
+    for layer in layers:
+        layer.p = _checked_p(p)
+    return len(layers)
+
+
+def check_output(
+    model: nn.Module, spec: Spec, task: Literal["classification", "regression"]
+) -> None:
+    """Run two rows of zeros through the network in eval mode, and leave it as it was.
+
+    Raises :class:`ModelError` where that fails, or gives anything but finite (2, n_outputs).
+    """
+    first = next(iter(model.parameters()), torch.zeros(()))
+    zeros = torch.zeros(2, *spec.input_shape, device=first.device, dtype=first.dtype)
+    with _eval_mode(model), torch.no_grad():
+        try:
+            out = model(zeros)
+        except Exception as error:
+            raise ModelError(
+                f"{type(model).__name__} cannot take these inputs",
+                got=f"{type(error).__name__}: {error}",
+                expected=f"a network for batches (n, {', '.join(map(str, spec.input_shape))})",
+                remedy="Build it from the spec: n_inputs, input_shape, n_outputs.",
+            ) from error
+    expected = (2, spec.n_outputs)
+    unit = "one logit per class" if task == "classification" else "one number per target"
+    if not isinstance(out, Tensor) or tuple(out.shape) != expected:
+        raise ModelError(
+            f"{type(model).__name__} has a wrong output",
+            got=f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__,
+            expected=f"a tensor of shape {expected} for 2 examples, {unit}",
+            remedy=f"End the network with {spec.n_outputs} outputs (spec.n_outputs).",
+        )
+    if not bool(out.isfinite().all()):
+        raise ModelError(
+            f"{type(model).__name__} has an output that is not finite",
+            got=f"{int((~out.isfinite()).sum())} NaN or infinite values for inputs of zeros",
+            expected="finite numbers",
+            remedy="Look at the initial weights, and for a division or logarithm of zero.",
+        )
+
+
+def _sequential(**layers: nn.Module) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(layers))
+
+
+def _dense(spec: Spec, hidden: tuple[int, int], dropout: float) -> nn.Module:
+    first, second = hidden
+    return _sequential(
+        flatten=nn.Flatten(),
+        fc1=nn.Linear(spec.n_inputs, first),
+        relu1=nn.ReLU(),
+        dropout1=nn.Dropout(_checked_p(dropout)),
+        fc2=nn.Linear(first, second),
+        relu2=nn.ReLU(),
+        dropout2=nn.Dropout(dropout),
+        out=nn.Linear(second, spec.n_outputs),
+    )
+
+
+def _image(spec: Spec, name: str, least: int) -> tuple[int, int, int]:
+    if len(spec.input_shape) != 3 or min(spec.input_shape[1:]) < least:
+        raise ModelError(
+            f"{name} cannot take these inputs",
+            got=f"shape {spec.input_shape}",
+            expected=f"images (channels, height, width) of at least {least}×{least} pixels",
+            remedy="Use cnn for small images, and mlp for anything else.",
+        )
+    channels, height, width = spec.input_shape
+    return channels, height, width
+
+
+def _checked_p(p: float) -> float:
+    if not 0 <= p < 1:
+        raise ModelError(
+            "dropout is out of range",
+            got=p,
+            expected="a probability, 0 ≤ p < 1",
+            remedy="0 switches it off, 0.5 is usual.",
+        )
+    return p
+
+
+def _name(factory: Factory) -> str:
+    return getattr(factory, "__name__", type(factory).__name__)
+
+
+def _arguments(
+    factory: Factory, spec: Spec, dropout: float | None
+) -> tuple[tuple[Spec, ...], dict[str, float]]:
+    try:
+        parameters = inspect.signature(factory).parameters
+    except (TypeError, ValueError):  # some callables written in C do not tell
+        return (spec,), {}
+    kwargs = {} if dropout is None or "dropout" not in parameters else {"dropout": dropout}
+    open_ones = [
+        p
+        for key, p in parameters.items()
+        if key not in kwargs and p.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    needed = [
+        p
+        for p in open_ones
+        if p.default is inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_POSITIONAL
+    ]
+    keyword_only = any(p.kind is inspect.Parameter.KEYWORD_ONLY for p in needed)
+    if len(needed) > 1 or keyword_only:
+        raise ModelError(
+            f"the factory {_name(factory)} takes too many arguments",
+            got=f"required: {', '.join(p.name for p in needed)}",
+            expected="no argument, or one spec (n_inputs, input_shape, n_outputs)",
+            remedy="Wrap it: lambda spec: MyNetwork(spec.n_inputs, spec.n_outputs).",
+        )
+    takes_spec = bool(needed) or any(
+        p.kind is inspect.Parameter.VAR_POSITIONAL or (i == 0 and p.name == "spec")
+        for i, p in enumerate(open_ones)
+    )
+    return ((spec,) if takes_spec else ()), kwargs
+
+
+@contextmanager
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards every layer, frozen ones too, is as it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _import(path: Path) -> ModuleType:
+    """The module of a file; its name holds a hash of path and content."""
+    content = path.read_bytes()
+    tag = hashlib.sha256(str(path).encode() + b"\0" + content).hexdigest()[:12]
+    name = f"{path.stem}_{tag}"
+    if name in sys.modules:
+        return sys.modules[name]
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:  # pragma: no cover - a .py file always has one
+        raise ImportError(path)
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    before = set(sys.modules)
+    try:
+        with _importable(path.parent):
+            found.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise ModelError(
+            f"{path.name} cannot be imported",
+            got=f"{type(error).__name__}: {error}",
+            expected="a file that runs without error",
+            remedy="Run it with python to see the whole traceback.",
+        ) from error
+    cloudpickle.register_pickle_by_value(module)
+    for other in set(sys.modules) - before:
+        if _is_beside(path.parent, other):
+            cloudpickle.register_pickle_by_value(sys.modules[other])
+    return module
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Make the modules of a folder importable, after all others."""
+    if str(folder) in sys.path:
+        yield
+        return
+    sys.path.append(str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _is_beside(folder: Path, name: str) -> bool:
+    """Is it a top-level module or package that lies in this very folder?"""
+    file = getattr(sys.modules[name], "__file__", None)
+    homes = (folder / f"{name}.py", folder / name / "__init__.py")
+    return file is not None and Path(file).resolve() in homes
