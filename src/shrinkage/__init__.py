@@ -1,1 +1,48 @@
-"""L1 / L2 regularization for PyTorch networks that does what it says."""
+"""L1 / L2 regularization for PyTorch networks that does what it says.
+
+>>> import shrinkage as sh, torch
+>>> model = torch.nn.Linear(4, 2)
+>>> plan = sh.Plan(model, sh.L1(1e-4))
+>>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+>>> handle = sh.attach(optimizer, plan)
+"""
+
+from shrinkage.contrasts import Contrast, contrast
+from shrinkage.errors import ShrinkageError, ShrinkageWarning
+from shrinkage.fitting import Budget, Training
+from shrinkage.measures import Measures, measure
+from shrinkage.penalties import (
+    L1,
+    L2,
+    ElasticNet,
+    GroupL1,
+    Penalty,
+    from_glmnet,
+    from_sklearn,
+    from_weight_decay,
+)
+from shrinkage.plans import Plan, Rules
+from shrinkage.proximal import Handle, attach
+
+__all__ = [
+    "L1",
+    "L2",
+    "Budget",
+    "Contrast",
+    "ElasticNet",
+    "GroupL1",
+    "Handle",
+    "Measures",
+    "Penalty",
+    "Plan",
+    "Rules",
+    "ShrinkageError",
+    "ShrinkageWarning",
+    "Training",
+    "attach",
+    "contrast",
+    "from_glmnet",
+    "from_sklearn",
+    "from_weight_decay",
+    "measure",
+]

@@ -1,7 +1,8 @@
 """What every penalty owes: value, prox, distance, slope, strength_max, scaled."""
 
 from abc import ABC, abstractmethod
-from math import isfinite
+from numbers import Real
+from sys import float_info
 from typing import Self
 
 import torch
@@ -79,7 +80,7 @@ def check_strength(name: str, value: object) -> None:
             expected="a finite number ≥ 0",
             remedy="Pass a float such as 1e-4.",
         )
-    if not isfinite(value) or value < 0:
+    if not 0 <= value <= float_info.max:
         raise PenaltyError(
             f"{name} is out of range",
             got=value,
@@ -89,7 +90,7 @@ def check_strength(name: str, value: object) -> None:
 
 
 def checked_step(w: Tensor, step: Step) -> Tensor:
-    """``step`` as a tensor that broadcasts against ``w``.
+    """``step`` as a tensor of w's dtype that broadcasts against ``w``.
 
     Raises :class:`PenaltyError` for a tensor of another shape and for a negative or NaN number.
     Tensor steps are not scanned for signs: they come from optimizers, once per training step.
@@ -102,11 +103,11 @@ def checked_step(w: Tensor, step: Step) -> Tensor:
                 expected=f"a number or a tensor of shape {tuple(w.shape)}",
                 remedy="Give one step per weight, in the layout of the weights.",
             )
-        return step
-    if not step >= 0 or not isfinite(step):
+        return step.to(w.dtype)
+    if not isinstance(step, Real) or not 0 <= step <= float_info.max:
         raise PenaltyError(
             "step is out of range",
-            got=step,
+            got=repr(step),
             expected="a finite number ≥ 0",
             remedy="A step is a learning rate divided by the optimizer's metric.",
         )

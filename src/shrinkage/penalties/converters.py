@@ -1,5 +1,7 @@
 """Strengths of other systems as ours: each converter knows the loss the other system writes."""
 
+from math import inf
+from numbers import Real
 from typing import Literal, Protocol
 
 from shrinkage.errors import PenaltyError
@@ -65,7 +67,7 @@ def from_glmnet(
     return ElasticNet(l1=factor * lambda_ * alpha, l2=factor * lambda_ * (1 - alpha) / 2)
 
 
-def from_sklearn(estimator: Estimator, n_samples: int) -> Penalty:
+def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
     """The penalty of a scikit-learn linear model, for the mean loss in PyTorch.
 
     ==================  =======================================  ==========================
@@ -77,8 +79,10 @@ def from_sklearn(estimator: Estimator, n_samples: int) -> Penalty:
     LogisticRegression  C·Σ log-loss + ρ·Σ|w| + (1−ρ)/2·Σw²      ElasticNet(ρ/(nC), (1−ρ)/(2nC))
     ==================  =======================================  ==========================
 
-    ``n_samples`` is the number of training rows. Raises :class:`PenaltyError` for any other
-    estimator. Source: scikit-learn user guide, "Linear Models".
+    ``n_samples`` is the number of training rows (with class weights: the sum of the rows'
+    weights). LogisticRegression of two classes has one logit, for ``BCEWithLogitsLoss``; its
+    solver ``liblinear`` also penalises the intercept. Raises :class:`PenaltyError` for any other
+    estimator and for ``positive=True``. Source: scikit-learn user guide, "Linear Models".
 
     >>> from sklearn.linear_model import Lasso
     >>> from_sklearn(Lasso(alpha=0.1), n_samples=442)
@@ -86,14 +90,28 @@ def from_sklearn(estimator: Estimator, n_samples: int) -> Penalty:
     """
     from sklearn import linear_model as sk
 
-    if n_samples < 1:
+    if not isinstance(n_samples, Real) or not 1 <= n_samples < inf:
         raise PenaltyError(
             "n_samples is out of range",
-            got=n_samples,
+            got=repr(n_samples),
             expected="the number of training rows, at least 1",
             remedy="Pass len(X).",
         )
+    if type(estimator) not in (sk.Lasso, sk.ElasticNet, sk.Ridge, sk.LogisticRegression):
+        raise PenaltyError(
+            "estimator has no converter",
+            got=type(estimator).__name__,
+            expected="Lasso, ElasticNet, Ridge or LogisticRegression of scikit-learn",
+            remedy="Build the penalty by hand, for a loss that is a mean over the training rows.",
+        )
     p = estimator.get_params()
+    if p.get("positive"):
+        raise PenaltyError(
+            "estimator constrains the signs of its coefficients",
+            got="positive=True",
+            expected="positive=False",
+            remedy="No penalty here says w ≥ 0: clamp the weights, or drop the constraint.",
+        )
     if type(estimator) is sk.Lasso:
         return L1(2 * _number(p, "alpha"))
     if type(estimator) is sk.ElasticNet:
@@ -101,18 +119,19 @@ def from_sklearn(estimator: Estimator, n_samples: int) -> Penalty:
         return ElasticNet(l1=2 * alpha * rho, l2=alpha * (1 - rho))
     if type(estimator) is sk.Ridge:
         return L2(_number(p, "alpha") / n_samples)
-    if type(estimator) is sk.LogisticRegression:
-        return _logistic(p, n_samples)
-    raise PenaltyError(
-        "estimator has no converter",
-        got=type(estimator).__name__,
-        expected="Lasso, ElasticNet, Ridge or LogisticRegression of scikit-learn",
-        remedy="Build the penalty by hand, for a loss that is a mean over the training rows.",
-    )
+    return _logistic(p, n_samples)
 
 
-def _logistic(params: dict[str, float | str | None], n_samples: int) -> ElasticNet:
-    per_row = 1 / (n_samples * float(params["C"] or 0.0))  # C = inf is no penalty
+def _logistic(params: dict[str, float | str | None], n_samples: float) -> ElasticNet:
+    C = params["C"]
+    if not isinstance(C, int | float) or not C > 0:
+        raise PenaltyError(
+            "C is out of range",
+            got=repr(C),
+            expected="a number above 0",
+            remedy="scikit-learn's C is an inverse strength: C = inf is no penalty.",
+        )
+    per_row = 1 / (n_samples * C)  # 0 for C = inf
     # Up to scikit-learn 1.7 the mix is named by `penalty`; since 1.8 `l1_ratio` alone says it.
     named = {"l1": 1.0, "l2": 0.0, "None": None}
     penalty = str(params.get("penalty"))

@@ -38,7 +38,7 @@ class ElasticNet(Penalty):
 
     def value(self, w: Tensor) -> Tensor:
         """l1·Σ|w| + l2·Σw², a scalar tensor."""
-        return self.l1 * w.abs().sum() + self.l2 * w.square().sum()
+        return self.l1 * w.abs().sum() + (self.l2 * w * w).sum()
 
     def prox(self, w: Tensor, step: Step) -> Tensor:
         """soft(w, step·l1) / (1 + 2·step·l2)."""

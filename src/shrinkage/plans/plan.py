@@ -49,6 +49,8 @@ class Plan:
         self.rules = Rules(given.rules, biases=given.biases or biases, norms=given.norms or norms)
         self.model = model
         self.entries: tuple[Entry, ...] = bind(model, self.rules)
+        self.applied: str | None = None
+        """How the plan was last put to work: "term" in a loss, or the method of attach()."""
         self._owner: weakref.ref[object] | None = None
         self._warn_of_norms()
 
@@ -86,6 +88,7 @@ class Plan:
                 remedy="Leave the term out, or call handle.remove() first. "
                 "plan.value() reads the penalty without acting.",
             )
+        self.applied = "term"
         return self._sum()
 
     @torch.no_grad()
@@ -104,7 +107,7 @@ class Plan:
             warnings.simplefilter("ignore", ShrinkageWarning)  # they were shown for this plan
             return Plan(self.model, self.rules.scaled(factor))
 
-    def claim(self, owner: object) -> None:
+    def claim(self, owner: object, how: str) -> None:
         """Note that ``owner`` applies this plan from now on; released by :meth:`release`."""
         if self._owner is not None and self._owner() is not None:
             raise PlanError(
@@ -114,6 +117,7 @@ class Plan:
                 remedy="Call remove() on the first handle, or make a second plan.",
             )
         self._owner = weakref.ref(owner)
+        self.applied = how
 
     def release(self) -> None:
         """Undo :meth:`claim`."""

@@ -72,7 +72,7 @@ class Handle:
                 remedy="Pass model.parameters() to the optimizer, or make one plan per optimizer.",
             )
         _warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
-        plan.claim(self)
+        plan.claim(self, method)
         self._hooks = (
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),

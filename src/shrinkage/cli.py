@@ -1,0 +1,191 @@
+"""The command line: parse, call, print."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from shrinkage.errors import ShrinkageError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="L1 / L2 regularization for PyTorch networks that does what it says.",
+)
+
+_Seeds = Annotated[int | None, typer.Option(help="Seeds; every column gets the same.")]
+_Tries = Annotated[int | None, typer.Option(help="Values tried of each column's knob.")]
+_Epochs = Annotated[int | None, typer.Option(help="Epochs of every fit.")]
+_Run = Annotated[
+    Path | None,
+    typer.Option(help="Run folder. The same command on it goes on where it stopped."),
+]
+_Jobs = Annotated[int | None, typer.Option(help="Worker processes. [default: one per core]")]
+
+
+@app.command()
+def demo(run: _Run = None, seeds: _Seeds = None, tries: _Tries = None, jobs: _Jobs = None) -> None:
+    """The lesson on real images: 200 digits, a small CNN, biases penalised too.
+
+    Trains none, L1 as loss term, exact L1, L2, elastic net, group L1, dropout and magnitude
+    pruning side by side, and writes a report. A few minutes on two cores.
+    """
+    from shrinkage.contrasts import contrast
+
+    _show(
+        contrast(
+            "cnn",
+            "digits",
+            run=run,
+            seeds=seeds,
+            tries=tries,
+            jobs=jobs,
+            train_size=200,
+            validation=0.3,
+            test=0.3,
+            biases=True,
+        )
+    )
+
+
+@app.command("contrast")
+def contrast_command(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="digits, breast_cancer, wine, diabetes, FILE.npz, FILE.csv, FILE.parquet, "
+            "a folder of images (one folder per class), or openml:NAME."
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="linear, mlp, cnn, lenet-300-100, lenet-5, or FILE.py:FACTORY. "
+            "[default: cnn for images, mlp for tables]"
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The column to predict, for CSV and Parquet.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Resize the images of a folder to this many pixels.")
+    ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option(help="Your own training: FILE.py:FUNCTION, called as f(model, plan, budget)."),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Some of none,l1_term,l1,l2,elastic_net,group_l1,dropout,magnitude. [default: all]"
+        ),
+    ] = None,
+    strengths: Annotated[
+        str | None, typer.Option(help="The λ to try, e.g. 1e-4,1e-3,1e-2. [default: by --tries]")
+    ] = None,
+    budget: Annotated[
+        str, typer.Option(help="quick, normal or thorough: tries, seeds and epochs.")
+    ] = "normal",
+    tries: _Tries = None,
+    seeds: _Seeds = None,
+    epochs: _Epochs = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples per step.")] = None,
+    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
+    lr: Annotated[float | None, typer.Option(help="Learning rate. [default: by optimizer]")] = None,
+    train_size: Annotated[
+        int | None, typer.Option(help="Train on this many examples only.")
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share kept for choosing.")] = 0.2,
+    test: Annotated[float, typer.Option(help="Share kept for the last number.")] = 0.2,
+    choose: Annotated[
+        str, typer.Option(help="1se: most regularized within one standard error; or best.")
+    ] = "1se",
+    biases: Annotated[bool, typer.Option("--biases", help="Penalise biases too.")] = False,
+    norms: Annotated[
+        bool, typer.Option("--norms", help="Penalise normalisation layers too.")
+    ] = False,
+    run: _Run = None,
+    jobs: _Jobs = None,
+) -> None:
+    """Train one network under several regularizers, side by side, and write a report.
+
+    Each column gets the same tries, seeds and epochs; validation data choose its λ; the test set
+    is opened once, after the choice. Try: shrinkage contrast breast_cancer --budget quick
+    """
+    from shrinkage.contrasts import contrast
+    from shrinkage.data import load
+
+    _show(
+        contrast(
+            model,
+            load(data, target=target, image_size=image_size),
+            columns=None if columns is None else _listed(columns),
+            run=run,
+            budget=budget,
+            tries=tries,
+            seeds=seeds,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            lr=lr,
+            train=train,
+            train_size=train_size,
+            validation=validation,
+            test=test,
+            grid=None if strengths is None else _numbers("--strengths", strengths),
+            choose=choose,
+            biases=biases,
+            norms=norms,
+            jobs=jobs,
+        )
+    )
+
+
+def main() -> None:
+    """Run the command; bad input is one line on the error stream and exit code 2."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        app()
+    except ShrinkageError as error:
+        console.print(f"[bold red]error:[/] {_escaped(str(error))}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("Stopped. Finished fits are kept: the same command goes on from there.")
+        sys.exit(130)
+
+
+def _show(result: object) -> None:
+    from shrinkage.contrasts import Contrast
+    from shrinkage.reports import table
+
+    assert isinstance(result, Contrast)  # noqa: S101  (narrowing)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(table(result.view))
+    console.print(f"\nReport: {result.report.resolve()}\nRun folder: {result.folder}")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    from shrinkage.errors import FitError
+
+    try:
+        return [float(part) for part in _listed(text)]
+    except ValueError:
+        raise FitError(
+            f"{option} is not a list of numbers",
+            got=repr(text),
+            expected="numbers with commas between them",
+            remedy="For instance 1e-4,1e-3,1e-2.",
+        ) from None
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(" ".join(text.split()))

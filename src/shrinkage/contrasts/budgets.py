@@ -1,0 +1,77 @@
+"""How much a contrast may cost: tries, seeds, epochs and batch size by name."""
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+from shrinkage.errors import FitError, did_you_mean
+
+BudgetName = Literal["quick", "normal", "thorough"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """Tries per column, seeds, epochs per fit, examples per batch."""
+
+    tries: int
+    seeds: int
+    epochs: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class _Budget:
+    tries: int
+    seeds: int
+    seen: int  # examples that pass by in one fit, all epochs together
+    most_epochs: int
+
+
+BUDGETS = MappingProxyType(
+    {
+        "quick": _Budget(tries=3, seeds=1, seen=150_000, most_epochs=60),
+        "normal": _Budget(tries=5, seeds=3, seen=600_000, most_epochs=100),
+        "thorough": _Budget(tries=9, seeds=5, seen=3_000_000, most_epochs=200),
+    }
+)
+
+
+def sized(
+    budget: str,
+    n_train: int,
+    *,
+    tries: int | None = None,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+) -> Size:
+    """The size of a contrast on ``n_train`` examples; what is given goes before the budget.
+
+    Epochs: the budget's examples seen divided by ``n_train``, at least 2 and at most the
+    budget's most. Batches of 32 up to 5,000 examples, above of 128.
+    Raises :class:`FitError` for an unknown budget and numbers below 1.
+    """
+    if budget not in BUDGETS:
+        raise FitError(
+            "budget is unknown",
+            got=repr(budget),
+            expected=", ".join(BUDGETS),
+            remedy=did_you_mean(budget, BUDGETS) + "Or give --tries, --seeds and --epochs.",
+        )
+    b = BUDGETS[budget]
+    size = Size(
+        tries=b.tries,
+        seeds=b.seeds,
+        epochs=min(b.most_epochs, max(2, round(b.seen / max(1, n_train)))),
+        batch_size=32 if n_train <= 5000 else 128,
+    )
+    given = {"tries": tries, "seeds": seeds, "epochs": epochs, "batch_size": batch_size}
+    for name, value in given.items():
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise FitError(
+                f"{name} is out of range",
+                got=value,
+                expected="a whole number ≥ 1",
+                remedy="Leave it out for the budget's own.",
+            )
+    return replace(size, **{name: value for name, value in given.items() if value is not None})

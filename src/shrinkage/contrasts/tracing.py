@@ -1,0 +1,138 @@
+"""A closer look at the chosen network of each column, after the choice: the lesson's claims.
+
+The test set is open here; nothing chosen depends on it any more.
+"""
+
+from dataclasses import asdict
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.optim import SGD
+
+from shrinkage.contrasts.settings import Job, Setting
+from shrinkage.contrasts.working import Point, history, train
+from shrinkage.data import Examples
+from shrinkage.fitting import Loss
+from shrinkage.measures import activity, default_loss, reach, without_largest
+from shrinkage.plans import Plan
+from shrinkage.proximal import attach
+
+SAMPLE = 400  # weights shown in a scatter
+WORTH = 60  # weights set to zero one by one
+_LR = 0.01
+
+
+def trace(setting: Setting, job: Job) -> Point:
+    """Fit the job once more, with the test curve beside it, and look inside.
+
+    ``steps``: Δw of one real plain-SGD step that the penalty adds, from the weights of the
+    unregularized network of the same seed, divided by the step size (C7, C8). ``worth``: for
+    sampled weights the full-batch gradient of the loss, and for the largest sampled survivors the
+    rise in loss when the weight is set to zero beside the penalty saved (C11). ``without_top``:
+    scores without the largest 1 % and 10 % of the weights left (C10).
+    """
+    column = setting.by_name[job.column]
+    model, plan, epochs = train(setting, job, column, with_test=True)
+    split = setting.split(job.seed)
+    loss = setting.loss or default_loss(split.train.y)
+    paths = reach(model, setting.data.spec.input_shape)
+    return {
+        "kind": "trace",
+        "key": job.key,
+        "history": history(epochs),
+        "activity": [asdict(a) for a in activity(model, split.train, plan)],
+        "without_top": {
+            str(share): without_largest(model, plan, share, split.test, setting.loss).score
+            for share in (0.01, 0.1)
+        },
+        "worth": None if column.penalty is None else _worth(model, plan, split.train, loss),
+        "inputs_used": None if paths is None else paths.inputs.flatten().tolist(),
+    }
+
+
+def trace_steps(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point:
+    """Δw against w of one real step for a column's chosen penalty, from ``weights``."""
+    column = setting.by_name[job.column]
+    batch = setting.split(job.seed).train
+    loss = setting.loss or default_loss(batch.y)
+    moved = []
+    for penalised in (True, False):
+        model, plan = setting.network(column, job.knob, job.seed)
+        model.load_state_dict(weights)
+        model.eval()
+        before = {e.name: p.detach().clone() for e, _, p in plan.blocks()}
+        optimizer = SGD(model.parameters(), lr=_LR)
+        if penalised and column.form == "exact":
+            attach(optimizer, plan, method="prox")
+        cost = loss(model(batch.x[:256]), batch.y[:256])
+        if penalised and column.form == "term":
+            cost = cost + plan.penalty()
+        cost.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        moved.append({e.name: p.detach() for e, _, p in plan.blocks()})
+    flat = [torch.cat([block[name].flatten() for name in before]) for block in (*moved, before)]
+    rows = _spread(flat[2], SAMPLE)
+    delta = (flat[0] - flat[1])[rows] / _LR
+    return {
+        "kind": "steps",
+        "key": job.key,
+        "lr": _LR,
+        "w": flat[2][rows].tolist(),
+        "after": flat[1][rows].tolist(),
+        "delta": delta.tolist(),
+    }
+
+
+def _worth(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> Point:
+    """Gradients and single-weight removals on the full training part, in eval mode."""
+    model.eval()
+    model.zero_grad()
+    loss(model(examples.x), examples.y).backward()
+    blocks = [(entry, penalty, parameter) for entry, penalty, parameter in plan.blocks()]
+    w = torch.cat([p.detach().flatten() for _, _, p in blocks])
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for _, _, p in blocks]
+    g = torch.cat([grad.flatten() for grad in grads])
+    rows = _spread(w, SAMPLE)
+    return {
+        "w": w[rows].tolist(),
+        "grad": g[rows].tolist(),
+        "survivors": _removals(model, plan, examples, loss),
+    }
+
+
+@torch.no_grad()
+def _removals(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> list[Point]:
+    """For weights spread over the sizes of all survivors: loss rise and penalty saved at w → 0."""
+    blocks = list(plan.blocks())
+    flat = torch.cat([p.flatten() for _, _, p in blocks])
+    alive = flat.nonzero().flatten()
+    chosen = alive[_spread(flat[alive], WORTH)].tolist()
+    base = loss(model(examples.x).double(), _wide(examples.y)).item()
+    starts = [0]
+    for _, _, p in blocks:
+        starts.append(starts[-1] + p.numel())
+    result: list[Point] = []
+    for index in chosen:
+        k = max(i for i in range(len(blocks)) if starts[i] <= index)
+        entry, penalty, parameter = blocks[k]
+        without = parameter.detach().clone()
+        without.view(-1)[index - starts[k]] = 0.0
+        output = functional_call(model, {entry.path: without}, (examples.x,))
+        view = entry.grouping.view
+        saved = penalty.value(view(parameter.double())) - penalty.value(view(without.double()))
+        rise = loss(output.double(), _wide(examples.y)).item() - base
+        result.append({"w": flat[index].item(), "rise": rise, "saved": saved.item()})
+    return result
+
+
+def _wide(y: Tensor) -> Tensor:
+    return y.double() if y.is_floating_point() else y
+
+
+def _spread(values: Tensor, count: int) -> Tensor:
+    """Indices of ``count`` values at even ranks by size, the extremes among them."""
+    order = values.argsort()
+    if len(order) <= count:
+        return order
+    return order[torch.linspace(0, len(order) - 1, count).round().long()]

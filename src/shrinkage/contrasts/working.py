@@ -1,0 +1,103 @@
+"""What one worker does with one job: fit, measure, and say it in plain numbers."""
+
+from dataclasses import asdict
+from typing import Any
+
+from torch import Tensor, nn
+
+from shrinkage.contrasts.columns import Column
+from shrinkage.contrasts.settings import Job, Setting
+from shrinkage.errors import FitError, ModelError
+from shrinkage.fitting import Epoch, NotApplicableError, fit
+from shrinkage.measures import reach, weigh
+from shrinkage.plans import Plan
+
+Point = dict[str, Any]
+Outcome = tuple[Point, dict[str, Tensor]]
+
+
+def run_job(setting: Setting, job: Job) -> Outcome:
+    """Fit one network; its point for the run folder and its weights.
+
+    A fit that diverges, and a column that does not apply, give a point that says so: the other
+    columns go on. Bad input and a user's function that fails raise.
+    """
+    column = setting.by_name[job.column]
+    point: Point = {"kind": "fit", "key": job.key, **asdict(job)}
+    try:
+        model, plan, epochs = train(setting, job, column)
+    except ModelError:
+        raise
+    except NotApplicableError as error:
+        return {**point, "failed": str(error), "applies": False}, {}
+    except FitError as error:
+        return {**point, "failed": str(error), "applies": True}, {}
+    return {**point, **_measured(setting, model, plan, epochs)}, dict(model.state_dict())
+
+
+def train(
+    setting: Setting, job: Job, column: Column, *, with_test: bool = False
+) -> tuple[nn.Module, Plan, list[Epoch]]:
+    """Build and train the network of a job; its way, looked at on the parts of its split."""
+    model, plan = setting.network(column, job.knob, job.seed)
+    split = setting.split(job.seed)
+    parts = {"train": split.train, "validation": split.validation}
+    if with_test:
+        parts["test"] = split.test
+    epochs = list(
+        fit(
+            model,
+            plan,
+            setting.train,
+            parts,
+            epochs=setting.epochs,
+            seed=job.seed,
+            treatment=job.treatment(column),
+            loss=setting.loss,
+        )
+    )
+    return model, plan, epochs
+
+
+def history(epochs: list[Epoch]) -> Point:
+    """The way of a fit as lists, one entry per look."""
+    parts = epochs[-1].parts
+    return {
+        "epoch": [e.epoch for e in epochs],
+        **{f"{name}_loss": [e.parts[name].loss for e in epochs] for name in parts},
+        **{f"{name}_score": [e.parts[name].score for e in epochs] for name in parts},
+        "penalty": [e.penalty for e in epochs],
+        "nonzeros": [e.nonzeros for e in epochs],
+    }
+
+
+def _measured(setting: Setting, model: nn.Module, plan: Plan, epochs: list[Epoch]) -> Point:
+    last = epochs[-1]
+    train, validation = last.parts["train"], last.parts["validation"]
+    weights = weigh(plan)
+    paths = reach(model, setting.data.spec.input_shape)
+    cost = train.loss + last.penalty
+    return {
+        "train": {"loss": train.loss, "score": train.score},
+        "validation": {
+            "loss": validation.loss,
+            "score": validation.score,
+            "chunks": validation.chunks,
+        },
+        "score_name": train.score_name,
+        "penalty": last.penalty,
+        "penalty_share": last.penalty / cost if cost else 0.0,
+        "weights": asdict(weights.total),
+        "n_parameters": weights.n_parameters,
+        "nonzero_parameters": weights.nonzero_parameters,
+        "layers": [asdict(layer) for layer in weights.layers],
+        "reach": None
+        if paths is None
+        else {
+            "inputs": setting.data.spec.n_inputs,
+            "inputs_unused": paths.n_inputs_unused,
+            "units": sum(alive.numel() for alive in paths.units.values()),
+            "units_dead": paths.n_dead_units,
+        },
+        "history": history(epochs),
+    }

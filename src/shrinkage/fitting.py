@@ -1,0 +1,305 @@
+"""One network, one plan, one budget: a stream of epochs ending in one fit."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import isgenerator
+from math import isfinite
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from shrinkage.data import Examples
+from shrinkage.errors import FitError, ModelError, ShrinkageError
+from shrinkage.measures import Evaluation, default_loss, evaluate
+from shrinkage.plans import Plan
+from shrinkage.proximal import attach
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+MakeOptimizer = Callable[[list[nn.Parameter], float], Optimizer]
+Form = Literal["exact", "term"]
+
+OPTIMIZERS: Mapping[str, MakeOptimizer] = {
+    "sgd": lambda parameters, lr: SGD(parameters, lr=lr, momentum=0.9),
+    "adam": lambda parameters, lr: Adam(parameters, lr=lr),
+    "adamw": lambda parameters, lr: AdamW(parameters, lr=lr, weight_decay=0.0),
+}
+LEARNING_RATES: Mapping[str, float] = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3}
+
+
+@dataclass(frozen=True, eq=False)
+class Budget:
+    """What a training function may use: ``train(model, plan, budget)``.
+
+    ``epochs`` over ``train``; everything random from ``seed``; its optimizer's learning rate
+    multiplied by ``lr_factor``; the plan applied by ``attach(optimizer, plan,
+    method=budget.method)`` (``"auto"`` for exact zeros, ``"subgradient"`` where the textbook's
+    loss term is asked for). ``batches()`` shuffles anew at each call.
+    """
+
+    epochs: int
+    seed: int
+    train: Examples
+    lr_factor: float
+    method: Literal["auto", "subgradient"]
+    generator: torch.Generator
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch of shuffled batches."""
+        return self.train.batches(size, self.generator)
+
+
+Train = Callable[[nn.Module, Plan, Budget], object]
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training that is used unless the user brings their own: minibatches, cosine decay.
+
+    ``optimizer`` is a name or a function (parameters, lr) → optimizer. The penalty acts from the
+    share ``penalty_from`` of the epochs on: under a strong one, random weights collapse to the
+    all-zero network (which is stationary) before they have learnt anything. Raises
+    :class:`FitError` for an unknown optimizer and numbers out of range.
+    """
+
+    epochs: int = 100
+    batch_size: int = 32
+    optimizer: str | MakeOptimizer = "sgd"
+    lr: float | None = None
+    loss: Loss | None = None
+    penalty_from: float = 0.15
+
+    def __post_init__(self) -> None:
+        _check_count("epochs", self.epochs)
+        _check_count("batch_size", self.batch_size)
+        if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
+            raise FitError(
+                "optimizer is unknown",
+                got=repr(self.optimizer),
+                expected=" or ".join(OPTIMIZERS),
+                remedy="In Python, pass a function (parameters, lr) → optimizer.",
+            )
+        if not 0 <= self.penalty_from < 1:
+            raise FitError(
+                "penalty_from is out of range",
+                got=self.penalty_from,
+                expected="a share of the epochs, 0 ≤ share < 1",
+                remedy="0 lets the penalty act from the first step.",
+            )
+        if self.lr is not None and not (isfinite(self.lr) and self.lr > 0):
+            raise FitError(
+                "learning rate is out of range",
+                got=self.lr,
+                expected="a number > 0",
+                remedy="Leave it out for the optimizer's default.",
+            )
+
+    def make_optimizer(self, parameters: list[nn.Parameter], lr_factor: float) -> Optimizer:
+        """The optimizer at its learning rate times ``lr_factor``."""
+        if isinstance(self.optimizer, str):
+            lr = self.lr or LEARNING_RATES[self.optimizer]
+            return OPTIMIZERS[self.optimizer](parameters, lr * lr_factor)
+        return self.optimizer(parameters, (self.lr or 1e-3) * lr_factor)
+
+    def __call__(self, model: nn.Module, plan: Plan, budget: Budget) -> Iterator[None]:
+        """Train ``model``; yields after every epoch."""
+        optimizer = self.make_optimizer(list(model.parameters()), budget.lr_factor)
+        loss = self.loss or default_loss(budget.train.y)
+        handle = attach(optimizer, plan) if budget.method == "auto" else None
+        per_epoch = -(-len(budget.train) // self.batch_size)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, budget.epochs * per_epoch)
+        for epoch in range(budget.epochs):
+            acts = epoch >= int(self.penalty_from * budget.epochs)
+            if handle is not None:
+                handle.scale = float(acts)
+            model.train()
+            for x, y in budget.batches(self.batch_size):
+                optimizer.zero_grad()
+                cost = loss(model(x), y)
+                if handle is None and acts:
+                    cost = cost + plan.penalty()  # the lesson's form, to the letter
+                cost.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+            yield
+        if handle is not None:
+            handle.remove()
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What is done to the network besides training: how the plan acts, or pruning.
+
+    ``keep``: magnitude pruning. Train for half the epochs, keep the ``keep`` largest penalised
+    weights, fine-tune them for the other half.
+    """
+
+    form: Form = "exact"
+    lr_factor: float = 1.0
+    keep: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """The network after an epoch of a fit: evaluations by part, the penalty, weights ≠ 0."""
+
+    epoch: int
+    parts: Mapping[str, Evaluation]
+    penalty: float
+    nonzeros: int
+
+
+def fit(
+    model: nn.Module,
+    plan: Plan,
+    train: Train,
+    parts: Mapping[str, Examples],
+    *,
+    epochs: int,
+    seed: int,
+    treatment: Treatment = Treatment(),
+    loss: Loss | None = None,
+    looks: int = 20,
+) -> Iterator[Epoch]:
+    """Train ``model`` in place on ``parts["train"]``; yields about ``looks`` epochs and the last.
+
+    ``train`` is a training function; if it yields after every epoch (as :class:`Training` does),
+    the stream shows the way, else only the end. The last :class:`Epoch` is always the last epoch
+    of training. Raises :class:`FitError` where training diverges or never applies the plan, and
+    :class:`ModelError` for what a user's function raises.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    stages = [epochs] if treatment.keep is None else [epochs // 2, epochs - epochs // 2]
+    done = 0
+    masks: dict[str, Tensor] = {}
+    for number, length in enumerate(stages):
+        if treatment.keep is not None and number == 1:
+            masks = _magnitude_masks(plan, treatment.keep)
+        budget = Budget(
+            epochs=length,
+            seed=seed,
+            train=parts["train"],
+            lr_factor=treatment.lr_factor,
+            method="auto" if treatment.form == "exact" else "subgradient",
+            generator=generator,
+        )
+        with _masked(plan, masks):
+            for epoch in _epochs(train, model, plan, budget):
+                if _looked_at(done + epoch, epochs, looks):
+                    yield _look(model, plan, parts, loss, done + epoch)
+        done += length
+    _check_applied(plan, treatment)
+    last = _look(model, plan, parts, loss, done)
+    if not isfinite(last.parts["train"].loss):
+        raise FitError(
+            "training diverged",
+            got="a loss that is not finite",
+            expected="a finite loss after the last epoch",
+            remedy="Lower the learning rate (--lr).",
+        )
+    yield last
+
+
+def _epochs(train: Train, model: nn.Module, plan: Plan, budget: Budget) -> Iterator[int]:
+    """Run the training function; yields the number of the epoch wherever it pauses."""
+    try:
+        running = train(model, plan, budget)
+        if isgenerator(running):
+            for number, _ in enumerate(running, start=1):
+                if number < budget.epochs:
+                    yield number
+    except ShrinkageError:
+        raise
+    except Exception as error:
+        # A user's training function may raise anything; it is told in one line.
+        name = getattr(train, "__name__", type(train).__name__)
+        raise ModelError(
+            f"the training function {name} failed",
+            got=f"{type(error).__name__}: {error}",
+            expected="train(model, plan, budget) that runs to its end",
+            remedy="Run it by itself on one model to see the traceback.",
+        ) from error
+
+
+def _look(
+    model: nn.Module, plan: Plan, parts: Mapping[str, Examples], loss: Loss | None, epoch: int
+) -> Epoch:
+    return Epoch(
+        epoch,
+        {name: evaluate(model, examples, loss) for name, examples in parts.items()},
+        plan.value(),
+        sum(int(parameter.count_nonzero()) for _, _, parameter in plan.blocks()),
+    )
+
+
+def _looked_at(epoch: int, epochs: int, looks: int) -> bool:
+    """Evenly spaced looks; the last epoch is looked at by itself."""
+    return epoch < epochs and epoch * looks // epochs != (epoch - 1) * looks // epochs
+
+
+def _check_applied(plan: Plan, treatment: Treatment) -> None:
+    acts = plan.scaled(0.0).rules != plan.rules
+    if acts and plan.applied is None:
+        raise FitError(
+            "the training function never applied the plan",
+            got="neither attach() nor plan.penalty()",
+            expected="attach(optimizer, plan, method=budget.method)",
+            remedy="Add that line after the optimizer is made.",
+        )
+    if acts and treatment.form == "term" and plan.applied not in ("subgradient", "term"):
+        raise NotApplicableError(
+            "the training function always applies the exact form",
+            got=f"attach with method={plan.applied!r}",
+            expected="method=budget.method",
+            remedy="Pass method=budget.method to attach() to see this column.",
+        )
+
+
+class NotApplicableError(FitError):
+    """A column that this network or training cannot show."""
+
+
+@torch.no_grad()
+def _magnitude_masks(plan: Plan, keep: int) -> dict[str, Tensor]:
+    """True for the ``keep`` largest |w| over all penalised weights (ties: the first ones)."""
+    sizes = {entry.name: parameter.abs().flatten() for entry, _, parameter in plan.blocks()}
+    everything = torch.cat(list(sizes.values()))
+    mask = torch.zeros(len(everything), dtype=torch.bool, device=everything.device)
+    mask[everything.argsort(descending=True, stable=True)[:keep]] = True
+    parts = mask.split([len(size) for size in sizes.values()])
+    shapes = {entry.name: entry.shape for entry in plan.penalised}
+    return {name: part.view(shapes[name]) for name, part in zip(sizes, parts, strict=True)}
+
+
+@contextmanager
+def _masked(plan: Plan, masks: Mapping[str, Tensor]) -> Iterator[None]:
+    """Hold the masked weights at zero after every step of whichever optimizer trains them."""
+
+    @torch.no_grad()
+    def mask(*_: object) -> None:
+        for entry, _penalty, parameter in plan.blocks():
+            parameter.mul_(masks[entry.name])
+
+    if not masks:
+        yield
+        return
+    mask()
+    hook = register_optimizer_step_post_hook(mask)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _check_count(name: str, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise FitError(
+            f"{name} is out of range",
+            got=value,
+            expected="a whole number ≥ 1",
+            remedy="Leave it out for the default.",
+        )

@@ -1,0 +1,28 @@
+"""Reads a network and changes nothing: weights, loss and score, activity, what is used."""
+
+from shrinkage.measures.activations import LayerActivity, activity
+from shrinkage.measures.evaluation import Evaluation, evaluate
+from shrinkage.measures.losses import Loss, default_loss, weight_of
+from shrinkage.measures.reachability import Reach, reach
+from shrinkage.measures.removal import without_largest
+from shrinkage.measures.report_card import Measures, measure
+from shrinkage.measures.weights import LayerWeights, Weights, gini, weigh
+
+__all__ = [
+    "Evaluation",
+    "LayerActivity",
+    "LayerWeights",
+    "Loss",
+    "Measures",
+    "Reach",
+    "Weights",
+    "activity",
+    "default_loss",
+    "evaluate",
+    "gini",
+    "measure",
+    "reach",
+    "weigh",
+    "weight_of",
+    "without_largest",
+]

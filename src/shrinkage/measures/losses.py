@@ -1,0 +1,79 @@
+"""The loss that fits a target, and what a batch weighs in its mean."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from shrinkage.errors import DataError, FitError
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def default_loss(y: Tensor) -> Loss:
+    """Cross-entropy for int64 targets (class labels), the mean squared error for float targets.
+
+    The squared error is (1/(n·k))·Σ(prediction − y)² over n examples and k targets, without ½.
+    Raises :class:`DataError` for targets of any other dtype.
+    """
+    if y.is_floating_point():
+        return mean_squared_error
+    if not str(y.dtype).endswith("int64"):
+        raise DataError(
+            "no default loss for these targets",
+            got=str(y.dtype),
+            expected="int64 class labels or float targets",
+            remedy="Convert y, or pass loss=.",
+        )
+    return nn.functional.cross_entropy
+
+
+def mean_squared_error(prediction: Tensor, y: Tensor) -> Tensor:
+    """Mean of (prediction − y)²; (n, 1) and (n,) fit each other and are never broadcast.
+
+    Raises :class:`DataError` where the sizes differ.
+    """
+    return nn.functional.mse_loss(aligned(prediction, y), y)
+
+
+def aligned(prediction: Tensor, y: Tensor) -> Tensor:
+    """``prediction`` in the shape of ``y``; :class:`DataError` where the sizes differ."""
+    if len(prediction) != len(y) or prediction.numel() != y.numel():
+        raise DataError(
+            "predictions and targets differ in shape",
+            got=f"{tuple(prediction.shape)} and {tuple(y.shape)}",
+            expected="one output per target",
+            remedy="Give the network as many outputs as there are targets, or pass loss=.",
+        )
+    return prediction.reshape(y.shape)
+
+
+def weight_of(loss: Loss, y: Tensor) -> float:
+    """What a batch with targets ``y`` weighs in the mean over all batches.
+
+    The number of examples; for ``nn.CrossEntropyLoss`` and ``nn.NLLLoss`` on labels the sum of
+    their class weights over the labels that are not ``ignore_index``.
+    """
+    if not isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) or y.is_floating_point():
+        return float(len(y))
+    labels = y[y != loss.ignore_index]
+    if loss.weight is None:
+        return float(len(labels))
+    return float(loss.weight.double()[labels].sum())
+
+
+def mean_loss(loss: Loss, prediction: Tensor, y: Tensor) -> float:
+    """``loss(prediction, y)`` as a number.
+
+    Raises :class:`FitError` where it is not one number, or a sum (``reduction="sum"``).
+    """
+    value = loss(prediction, y)
+    reduction = getattr(loss, "reduction", "mean")
+    if reduction != "mean" or not isinstance(value, Tensor) or value.numel() != 1:
+        shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        raise FitError(
+            "the loss is not a mean over examples",
+            got=f"reduction={reduction!r}, result {shape}",
+            expected="a scalar tensor, the mean over the batch",
+            remedy='Use reduction="mean".',
+        )
+    return float(value)

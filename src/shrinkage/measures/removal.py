@@ -1,0 +1,74 @@
+"""What is lost when the strongest connections are cut."""
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from shrinkage.data import Examples
+from shrinkage.errors import PlanError, ShrinkageError
+from shrinkage.measures.evaluation import Evaluation, evaluate_forward
+from shrinkage.measures.losses import Loss
+from shrinkage.measures.untouched import home, untouched
+from shrinkage.plans import Plan
+
+
+def without_largest(
+    model: nn.Module,
+    plan: Plan,
+    share: float,
+    examples: Examples,
+    loss: Loss | None = None,
+) -> Evaluation:
+    """The evaluation of ``model`` with its largest penalised weights set to 0.
+
+    ``share`` (0…1) of the *nonzero* penalised weights is cut: the largest by |w| over all layers
+    together, the nearest whole number of them, at least one where ``share`` > 0. The network
+    itself stays as it is. Otherwise as :func:`evaluate`. Raises :class:`ShrinkageError` for a
+    share outside 0…1 and :class:`PlanError` for a plan of another network.
+    """
+    if not 0 <= share <= 1:
+        raise ShrinkageError(
+            "share is out of range",
+            got=share,
+            expected="a part of the weights, 0 to 1",
+            remedy="0.01 cuts the largest 1 %.",
+        )
+    check_same(model, plan)
+    with untouched(model), torch.no_grad():
+        cut = _cut(model, plan, share)
+        return evaluate_forward(
+            lambda x: functional_call(model, cut, (x,)), home(model), examples, loss
+        )
+
+
+def check_same(model: nn.Module, plan: Plan) -> None:
+    """Raise :class:`PlanError` unless ``plan`` is of ``model`` (or of what it wraps)."""
+    own = {id(parameter) for parameter in model.parameters()}
+    strange = [entry.name for entry, _, parameter in plan.blocks() if id(parameter) not in own]
+    if strange:
+        raise PlanError(
+            "the plan belongs to another network",
+            got=f"a plan with {strange[0]!r}, which is no parameter of this network",
+            expected="a plan made for the network that is measured",
+            remedy="Make the plan again: Plan(model, plan.rules).",
+        )
+
+
+def _cut(model: nn.Module, plan: Plan, share: float) -> dict[str, Tensor]:
+    """The penalised parameters by the names that ``model`` has for them, the largest cut."""
+    blocks = [parameter.detach() for _, _, parameter in plan.blocks()]
+    sizes = torch.cat([weight.reshape(-1).abs().double().cpu() for weight in blocks])
+    nonzeros = int(sizes.count_nonzero())
+    count = max(1, round(share * nonzeros)) if share and nonzeros else 0
+    keep = torch.ones_like(sizes, dtype=torch.bool)
+    keep[sizes.topk(count).indices] = False
+    masks = torch.split(keep, [weight.numel() for weight in blocks])
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {
+        names[id(parameter)]: torch.where(
+            mask.view(parameter.shape).to(parameter.device),
+            parameter.detach(),
+            torch.zeros_like(parameter),
+        )
+        for (_, _, parameter), mask in zip(plan.blocks(), masks, strict=True)
+    }

@@ -1,0 +1,49 @@
+"""Grids of strengths: pure functions, apart from what is done with them."""
+
+from collections.abc import Sequence
+from math import isfinite, log10
+
+from shrinkage.errors import FitError
+
+WEAKEST, STRONGEST = 1e-4, 3e-2
+
+
+def strengths(
+    count: int, weakest: float = WEAKEST, strongest: float = STRONGEST
+) -> tuple[float, ...]:
+    """``count`` strengths, log-spaced from weakest to strongest, rounded to two digits.
+
+    The default range spans from hardly felt to emptying for losses that are means of order 1
+    (cross-entropy, squared error of a standardised target).
+    Raises :class:`FitError` for a count below 1 or an empty range.
+
+    >>> strengths(3, 1e-4, 1e-2)
+    (0.0001, 0.001, 0.01)
+    """
+    if count < 1 or not 0 < weakest <= strongest:
+        raise FitError(
+            "the grid of strengths is empty",
+            got=f"{count} tries from {weakest} to {strongest}",
+            expected="at least one try and 0 < weakest ≤ strongest",
+            remedy="Leave them out for the default grid.",
+        )
+    if count == 1:
+        return (float(f"{(weakest * strongest) ** 0.5:.1e}"),)
+    low, high = log10(weakest), log10(strongest)
+    return tuple(float(f"{10 ** (low + (high - low) * k / (count - 1)):.1e}") for k in range(count))
+
+
+def checked_grid(values: Sequence[float]) -> tuple[float, ...]:
+    """The user's own strengths, from weakest to strongest.
+
+    Raises :class:`FitError` for an empty grid, a strength twice, and values not finite and > 0.
+    """
+    grid = tuple(sorted(float(value) for value in values))
+    if not grid or len(set(grid)) < len(grid) or not all(isfinite(v) and v > 0 for v in grid):
+        raise FitError(
+            "the strengths are out of range",
+            got=", ".join(f"{value:g}" for value in values) or "none",
+            expected="different finite numbers > 0",
+            remedy="For instance 1e-4,1e-3,1e-2.",
+        )
+    return grid

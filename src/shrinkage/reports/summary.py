@@ -1,0 +1,130 @@
+"""What a contrast found, one row per column: pure arithmetic on a run folder's points."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Any
+
+from shrinkage.runs import RunView
+
+Point = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Mean over seeds and standard deviation (None with one seed); ``values`` by seed."""
+
+    mean: float
+    sd: float | None
+    values: tuple[float, ...]
+
+
+def figure(values: Sequence[float | None]) -> Figure | None:
+    """The figure of the values that exist; None where there are none."""
+    known = tuple(float(v) for v in values if v is not None)
+    if not known:
+        return None
+    return Figure(fmean(known), stdev(known) if len(known) > 1 else None, known)
+
+
+def paired(these: Figure | None, those: Figure | None) -> Point | None:
+    """Mean of these − those over paired seeds, with its standard error (None with one seed)."""
+    if these is None or those is None or len(these.values) != len(those.values):
+        return None
+    difference = figure([a - b for a, b in zip(these.values, those.values, strict=True)])
+    if difference is None:
+        return None
+    error = None if difference.sd is None else difference.sd / sqrt(len(difference.values))
+    return {"mean": difference.mean, "se": error, "values": list(difference.values)}
+
+
+def summary(view: RunView) -> list[Point]:
+    """One row per column at its chosen knob, all figures mean and sd over seeds.
+
+    ``gap``: held-out log-loss (or squared error) minus training's. Held out is the test part
+    once it is open, the validation part before (``held_out`` says which). Before the choice the
+    try with the lowest mean validation loss so far stands in (``chosen`` False). Differences
+    ``versus_none`` are paired by seed.
+    """
+    fits, tests = view.of_kind("fit"), view.of_kind("test")
+    rows = [_row(view, column, fits, tests) for column in view.config["columns"]]
+    base = next((row for row in rows if row["name"] == "none" and row["fits"]), None)
+    for row in rows:
+        row["versus_none"] = None
+        if base is not None and row is not base and row["fits"]:
+            row["versus_none"] = {
+                name: paired(row[name], base[name]) for name in ("gap", "held_out_loss")
+            }
+    return [_plain(row) for row in rows]
+
+
+def _row(view: RunView, column: Point, fits: dict[str, Point], tests: dict[str, Point]) -> Point:
+    index, chosen = _chosen(view, column, fits)
+    keys = [f"{column['name']}/{index}/{seed}" for seed in range(view.config["seeds"])]
+    found = [fits[k] for k in keys if k in fits and "failed" not in fits[k]]
+    opened = chosen and bool(found) and all(fit["key"] in tests for fit in found)
+    held = [tests[f["key"]] if opened else f["validation"] for f in found]
+    failures = [f for f in fits.values() if f["column"] == column["name"] and "failed" in f]
+
+    def over(read: Callable[[Point], float | None]) -> Figure | None:
+        return figure([read(fit) for fit in found])
+
+    return {
+        "name": column["name"],
+        "label": column["label"],
+        "knob": column["knob"],
+        "value": column["knobs"][index] if found else None,
+        "index": index,
+        "chosen": chosen,
+        "fits": len(found),
+        "failed": failures[0]["failed"] if failures and not found else None,
+        "failures": len(failures),
+        "held_out": "test" if opened else "validation",
+        "score_name": found[0]["score_name"] if found else None,
+        "train_loss": over(lambda f: f["train"]["loss"]),
+        "train_score": over(lambda f: f["train"]["score"]),
+        "held_out_loss": figure([h["loss"] for h in held]),
+        "held_out_score": figure([h["score"] for h in held]),
+        "gap": figure(
+            [_minus(h["loss"], f["train"]["loss"]) for h, f in zip(held, found, strict=True)]
+        ),
+        "penalty": over(lambda f: f["penalty"]),
+        "penalty_share": over(lambda f: f["penalty_share"]),
+        "zeros": over(lambda f: f["weights"]["zeros"] / f["weights"]["size"]),
+        "nonzeros": over(lambda f: f["weights"]["nonzeros"]),
+        "l1": over(lambda f: f["weights"]["l1"]),
+        "l2": over(lambda f: f["weights"]["l2"]),
+        "max_abs": over(lambda f: f["weights"]["max_abs"]),
+        "top1": over(lambda f: f["weights"]["top1"]),
+        "top10": over(lambda f: f["weights"]["top10"]),
+        "gini": over(lambda f: f["weights"]["gini"]),
+        "units_dead": over(lambda f: f["reach"] and f["reach"]["units_dead"]),
+        "inputs_used": over(
+            lambda f: f["reach"] and f["reach"]["inputs"] - f["reach"]["inputs_unused"]
+        ),
+        "units": found[0]["reach"] and found[0]["reach"]["units"] if found else None,
+        "inputs": found[0]["reach"] and found[0]["reach"]["inputs"] if found else None,
+        "weights": found[0]["weights"]["size"] if found else None,
+    }
+
+
+def _chosen(view: RunView, column: Point, fits: dict[str, Point]) -> tuple[int, bool]:
+    choice = view.decisions.get("choices", {}).get(column["name"])
+    if choice is not None:
+        return choice["index"], True
+    losses: dict[int, list[float]] = {}
+    for fit in fits.values():
+        if fit["column"] == column["name"] and "failed" not in fit:
+            loss = fit["validation"]["loss"]
+            losses.setdefault(fit["index"], []).append(float("inf") if loss is None else loss)
+    means = {index: fmean(values) for index, values in losses.items()}
+    return (min(means, key=means.__getitem__) if means else 0), False
+
+
+def _minus(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a - b
+
+
+def _plain(row: Point) -> Point:
+    return {k: asdict(v) if isinstance(v, Figure) else v for k, v in row.items()}

@@ -1,0 +1,117 @@
+"""The tables that a contrast ends with in the terminal."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+
+from shrinkage.reports.summary import summary
+from shrinkage.runs import RunView
+
+Point = dict[str, Any]
+
+
+def table(view: RunView) -> Group:
+    """What each column learnt, and what it did to the weights; one line per column."""
+    rows = summary(view)
+    held = "test" if any(row["held_out"] == "test" for row in rows) else "validation"
+    score = next((row["score_name"] for row in rows if row["score_name"]), "score")
+    seeds = view.config["seeds"]
+    name = f"{view.config['data']['name']}, {view.config['model']['name']}, "
+    name += f"mean ± sd over {seeds} seeds" if seeds > 1 else "one seed"
+    learnt = _table(
+        name, "chosen", f"train {score}", f"{held} {score}", f"{held} loss", "gap in loss"
+    )
+    shrunk = _table(
+        "weights",
+        "exact zeros",
+        "‖w‖₂",
+        "max|w|",
+        "top 10 %",
+        "penalty",
+        "dead units",
+        "inputs used",
+    )
+    for row in rows:
+        if row["fits"]:
+            learnt.add_row(row["label"], *(cell(row) for cell in _LEARNT))
+            shrunk.add_row(row["label"], *(cell(row) for cell in _SHRUNK))
+        else:
+            learnt.add_row(row["label"], (row["failed"] or "not run yet").partition(":")[0])
+    return Group(learnt, "", shrunk)
+
+
+def table_text(view: RunView, width: int = 120) -> str:
+    """The tables as plain text."""
+    console = Console(width=width, force_terminal=False, color_system=None)
+    with console.capture() as capture:
+        console.print(table(view))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def knob_text(row: Point) -> str:
+    """The chosen knob in the field's notation: λ, learning-rate factor or dropout p."""
+    if row["value"] is None:
+        return "—"
+    symbol = {"strength": "λ=", "learning rate": "lr×", "dropout": "p="}[row["knob"]]
+    return f"{symbol}{row['value']:g}"
+
+
+def _table(first: str, *heads: str) -> Table:
+    result = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    result.add_column(first, no_wrap=True)
+    for head in heads:
+        result.add_column(head, justify="left" if head == "chosen" else "right", no_wrap=True)
+    return result
+
+
+def _score(name: str) -> Callable[[Point], str]:
+    return lambda row: _share(row[name]) if row["score_name"] == "accuracy" else _number(name)(row)
+
+
+def _percent(name: str) -> Callable[[Point], str]:
+    return lambda row: _share(row[name])
+
+
+def _share(figure: Point | None) -> str:
+    if figure is None:
+        return "—"
+    sd = "" if figure["sd"] is None else f" ± {100 * figure['sd']:.1f}"
+    return f"{100 * figure['mean']:.1f}{sd} %"
+
+
+def _number(name: str) -> Callable[[Point], str]:
+    def cell(row: Point) -> str:
+        figure = row[name]
+        if figure is None:
+            return "—"
+        sd = "" if figure["sd"] is None else f" ± {figure['sd']:.2g}"
+        return f"{figure['mean']:.3g}{sd}"
+
+    return cell
+
+
+def _of(name: str, whole: str) -> Callable[[Point], str]:
+    def cell(row: Point) -> str:
+        return "—" if row[name] is None else f"{row[name]['mean']:.0f} of {row[whole]}"
+
+    return cell
+
+
+_LEARNT = (
+    knob_text,
+    _score("train_score"),
+    _score("held_out_score"),
+    _number("held_out_loss"),
+    _number("gap"),
+)
+_SHRUNK = (
+    _percent("zeros"),
+    _number("l2"),
+    _number("max_abs"),
+    _percent("top10"),
+    _number("penalty"),
+    _of("units_dead", "units"),
+    _of("inputs_used", "inputs"),
+)

@@ -1,0 +1,1 @@
+"""The penalties against their formulas, their laws and a file of wrong ones."""

@@ -1,0 +1,83 @@
+"""The house stays a house: a room imports only from rooms above it, and nothing shadows a room."""
+
+import ast
+from pathlib import Path
+
+import shrinkage
+
+SOURCE = Path(shrinkage.__file__).parent
+ROOMS = (
+    "errors",
+    "penalties",
+    "data",
+    "models",
+    "runs",
+    "plans",
+    "proximal",
+    "measures",
+    "fitting",
+    "figures",
+    "reports",
+    "paths",
+    "contrasts",
+    "cli",
+)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module] if node.module != "shrinkage" else [
+                f"shrinkage.{alias.name}" for alias in node.names
+            ]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("shrinkage.")}
+    return found
+
+
+def violations(path: Path) -> set[str]:
+    own = ROOMS.index(room_of(path))
+    return {room for room in imported_rooms(path) if ROOMS.index(room) > own}
+
+
+FILES = [path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py"]
+
+
+def test_every_file_is_in_a_known_room() -> None:
+    assert {room_of(path) for path in FILES} == set(ROOMS)
+
+
+def test_rooms_import_only_from_above() -> None:
+    assert {str(path): bad for path in FILES if (bad := violations(path))} == {}
+
+
+def test_a_wrong_import_would_be_seen(tmp_path: Path, monkeypatch) -> None:
+    room = tmp_path / "penalties"
+    room.mkdir()
+    (room / "bad.py").write_text("from shrinkage.plans import Plan\nimport shrinkage.cli\n")
+    monkeypatch.setattr("test_rooms.SOURCE", tmp_path)
+    assert violations(room / "bad.py") == {"plans", "cli"}
+
+
+def test_no_room_bears_the_name_of_a_public_function() -> None:
+    modules = {path.stem for path in SOURCE.glob("*.py")} | {
+        path.name for path in SOURCE.iterdir() if path.is_dir()
+    }
+    assert not modules & set(shrinkage.__all__)
+
+
+def test_architecture_names_every_room() -> None:
+    page = (SOURCE.parents[1] / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert [room for room in ROOMS if room not in page] == []
+
+
+def test_public_names_are_documented() -> None:
+    assert [n for n in shrinkage.__all__ if not (getattr(shrinkage, n).__doc__ or "").strip()] == []
