@@ -85,7 +85,7 @@ def test_layers_have_readable_names() -> None:
     dense = ["flatten", "fc1", "relu1", "dropout1", "fc2", "relu2", "dropout2", "out"]
     assert names(linear(TABLE)) == ["flatten", "out"]
     assert names(mlp(TABLE)) == names(MODELS["lenet-300-100"](TABLE)) == dense
-    tail = ["pool2", "flatten", "dropout1", "fc1", "relu3", "dropout2", "out"]
+    tail = ["pool2", "flatten", "fc1", "relu3", "dropout", "out"]
     assert names(MODELS["cnn"](DIGITS)) == ["conv1", "relu1", "conv2", "relu2", *tail]
     assert names(MODELS["cnn"](MNIST)) == ["conv1", "relu1", "pool1", "conv2", "relu2", *tail]
     assert names(lenet_5(MNIST))[:5] == ["conv1", "pool1", "conv2", "pool2", "flatten"]
@@ -105,11 +105,12 @@ def test_images_too_small_or_none() -> None:
 def test_dropout_layers_always_exist(name: str) -> None:
     model = MODELS[name](MNIST)
     layers = [m for m in model.modules() if isinstance(m, nn.Dropout)]
-    assert [m.p for m in layers] == [0, 0]
-    assert set_dropout(model, 0.25) == 2
-    assert [m.p for m in layers] == [0.25, 0.25]
-    twice = build(MODELS[name], MNIST, dropout=0.5)
-    assert [m.p for m in twice.modules() if isinstance(m, nn.Dropout)] == [0.5, 0.5]
+    assert layers
+    assert {m.p for m in layers} == {0}
+    assert set_dropout(model, 0.25) == len(layers)
+    assert {m.p for m in layers} == {0.25}
+    again = build(MODELS[name], MNIST, dropout=0.5)
+    assert {m.p for m in again.modules() if isinstance(m, nn.Dropout)} == {0.5}
     for p in (-0.1, 1.0, float("nan")):
         with fails("dropout is out of range"):
             MODELS[name](MNIST, dropout=p)

@@ -39,8 +39,8 @@ def lenet_300_100(spec: Spec, dropout: float = 0.0) -> nn.Module:
 def cnn(spec: Spec, dropout: float = 0.0) -> nn.Module:
     """3×3 convolutions of 16 and 32 filters, 64 hidden units; for images of any size.
 
-    Layers: conv1, relu1, (pool1 from 16 pixels on), conv2, relu2, pool2, flatten, dropout1, fc1,
-    relu3, dropout2, out. Raises :class:`ModelError` for tables and images below 2×2.
+    Layers: conv1, relu1, (pool1 from 16 pixels on), conv2, relu2, pool2, flatten, fc1, relu3,
+    dropout, out. Raises :class:`ModelError` for tables and images below 2×2.
     """
     channels, height, width = _image(spec, "cnn", least=2)
     large = min(height, width) >= 16
@@ -54,10 +54,9 @@ def cnn(spec: Spec, dropout: float = 0.0) -> nn.Module:
         relu2=nn.ReLU(),
         pool2=nn.MaxPool2d(2),
         flatten=nn.Flatten(),
-        dropout1=nn.Dropout(_checked_p(dropout)),
         fc1=nn.Linear(32 * (height // shrink) * (width // shrink), 64),
         relu3=nn.ReLU(),
-        dropout2=nn.Dropout(dropout),
+        dropout=nn.Dropout(_checked_p(dropout)),
         out=nn.Linear(64, spec.n_outputs),
     )
 

@@ -411,6 +411,7 @@ def nan_is_not_hidden(case: Case, penalty: Penalty, s: Sample) -> None:
     w.view(-1)[0] = grad.view(-1)[0] = torch.nan
     assert bool(penalty.prox(w, s.step).view(-1)[0].isnan())
     assert bool(penalty.distance(s.w, grad).view(-1)[0].isnan())
+    assert bool(penalty.distance(w, torch.zeros_like(w)).view(-1)[0].isnan())
     assert bool(penalty.value(w).isnan())
 
 

@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 
 from shrinkage.data import Examples
 from shrinkage.errors import DataError
-from shrinkage.measures.untouched import home, untouched
+from shrinkage.measures.untouched import brought, home, untouched
 from shrinkage.plans import Plan
 from shrinkage.plans.names import canonical
 
@@ -48,14 +48,13 @@ def activity(model: nn.Module, examples: Examples, plan: Plan) -> tuple[LayerAct
         )
     n = min(MOST, len(examples))
     x = examples.x[torch.arange(n, device=examples.x.device) * len(examples) // n]
-    device, dtype = home(model)
     meters = {name: _Meter(layer) for name, layer in _layers(model, plan).items()}
     handles: list[RemovableHandle] = []
     try:
         handles += [m.layer.register_forward_hook(m.read) for m in meters.values()]
         with untouched(model), torch.no_grad():
             for batch in torch.split(x, _BATCH):
-                model(batch.to(device, dtype if batch.is_floating_point() else None))
+                model(brought(batch, home(model)))
     finally:
         for handle in handles:
             handle.remove()

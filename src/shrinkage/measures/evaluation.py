@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from shrinkage.data import Examples
 from shrinkage.errors import DataError, ModelError
 from shrinkage.measures.losses import Loss, aligned, default_loss, mean_loss, weight_of
-from shrinkage.measures.untouched import home, untouched
+from shrinkage.measures.untouched import Home, brought, home, untouched
 
 BATCH = 1024
 CHUNKS = 50
@@ -55,7 +55,7 @@ def evaluate(model: nn.Module, examples: Examples, loss: Loss | None = None) -> 
 
 def evaluate_forward(
     forward: Callable[[Tensor], object],
-    at: tuple[torch.device, torch.dtype],
+    at: Home,
     examples: Examples,
     loss: Loss | None,
 ) -> Evaluation:
@@ -71,7 +71,7 @@ def evaluate_forward(
     ignored = getattr(criterion, "ignore_index", None)
     whole, parts, errors = _Mean(), [_Mean() for _ in range(_n_chunks(len(examples)))], []
     for start, stop, pieces in _batches(len(examples)):
-        x, y = _moved(examples.x[start:stop], at), _moved(examples.y[start:stop], at)
+        x, y = brought(examples.x[start:stop], at), brought(examples.y[start:stop], at)
         prediction = _checked(forward(x), len(x))
         value, weight = mean_loss(criterion, prediction, y), weight_of(criterion, y)
         whole.add(value, weight)
@@ -130,11 +130,6 @@ def _batches(n: int) -> Iterator[tuple[int, int, list[tuple[int, int, int]]]]:
 def _cut(start: int, stop: int, parts: int) -> list[tuple[int, int]]:
     n = stop - start
     return [(start + n * i // parts, start + n * (i + 1) // parts) for i in range(parts)]
-
-
-def _moved(tensor: Tensor, at: tuple[torch.device, torch.dtype]) -> Tensor:
-    device, dtype = at
-    return tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
 
 
 def _checked(prediction: object, n: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from shrinkage.errors import DataError, FitError
@@ -17,7 +18,7 @@ def default_loss(y: Tensor) -> Loss:
     """
     if y.is_floating_point():
         return mean_squared_error
-    if not str(y.dtype).endswith("int64"):
+    if y.dtype != torch.int64:
         raise DataError(
             "no default loss for these targets",
             got=str(y.dtype),

@@ -31,12 +31,21 @@ def untouched(model: nn.Module) -> Iterator[None]:
                 _restore(module, name, buffer, value)
 
 
-def home(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+Home = tuple[torch.device, torch.dtype]
+
+
+def home(model: nn.Module) -> Home:
     """Device and dtype of the network's first floating-point parameter, or torch's defaults."""
     for parameter in model.parameters():
         if parameter.is_floating_point():
             return parameter.device, parameter.dtype
     return torch.empty(0).device, torch.get_default_dtype()
+
+
+def brought(tensor: Tensor, to: Home) -> Tensor:
+    """``tensor`` on the network's device; a float tensor also in its dtype."""
+    device, dtype = to
+    return tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
 
 
 @torch.no_grad()

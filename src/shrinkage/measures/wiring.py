@@ -65,13 +65,13 @@ def _rewired(call: Call) -> Any:
     if call.name in FACTS:
         return call.func(*call.args, **call.kwargs)
     plain, in_place = _plain(call.name)
-    if plain not in RULES or (in_place and plain not in IN_PLACE):
+    is_known = plain in RULES and call.name != "__float__"
+    if not is_known or (in_place and plain not in IN_PLACE):
         raise UnknownWiringError(call.name)
     result = RULES[plain](call)
     if in_place:
         return call.args[0].copy_(result)
-    is_number = isinstance(result, bool | int | float | complex)
-    if is_number or not all(is_marked(tensor) for tensor in tensors(result)):
+    if not all(is_marked(tensor) for tensor in tensors(result)):
         raise UnknownWiringError(call.name)
     return result
 

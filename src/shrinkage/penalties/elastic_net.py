@@ -38,7 +38,8 @@ class ElasticNet(Penalty):
 
     def value(self, w: Tensor) -> Tensor:
         """l1·Σ|w| + l2·Σw², a scalar tensor."""
-        return self.l1 * w.abs().sum() + (self.l2 * w * w).sum()
+        squares = w.square() if self.l2 else w  # 0·w² is no number where w² overflows
+        return self.l1 * w.abs().sum() + self.l2 * squares.sum()
 
     def prox(self, w: Tensor, step: Step) -> Tensor:
         """soft(w, step·l1) / (1 + 2·step·l2)."""

@@ -47,7 +47,8 @@ class L1(Penalty):
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """|grad + s·sign(w)| where w ≠ 0, max(|grad| − s, 0) where w = 0; w's shape."""
         at_zero = (grad.abs() - self.strength).clamp(min=0)
-        return torch.where(w == 0, at_zero, (grad + self.strength * w.sign()).abs())
+        sign = w / w.abs()  # w.sign() takes NaN for 0
+        return torch.where(w == 0, at_zero, (grad + self.strength * sign).abs())
 
     @property
     def slope(self) -> float:

@@ -28,7 +28,8 @@ class L2(Penalty):
 
     def value(self, w: Tensor) -> Tensor:
         """s·Σw², a scalar tensor."""
-        return (self.strength * w * w).sum()  # in this order 0·w² is 0 where w² overflows
+        squares = w.square() if self.strength else w  # 0·w² is no number where w² overflows
+        return self.strength * squares.sum()
 
     def prox(self, w: Tensor, step: Step) -> Tensor:
         """w / (1 + 2·step·s)."""

@@ -1,0 +1,93 @@
+"""Columns against each other."""
+
+from shrinkage.reports.claims.overfitting import generalises
+from shrinkage.reports.claims.verdicts import (
+    Claim,
+    at,
+    conclude,
+    described,
+    not_measured,
+    seeds_note,
+)
+from shrinkage.reports.facts import Facts, difference, zero_share
+from shrinkage.reports.wording import listed, num, percent, signed
+
+
+def in_different_ways(facts: Facts) -> Claim:
+    """Do exact L1 and L2 at their own best differ in exact zeros, and does either predict better?"""
+    l1, l2 = facts.exact_l1, facts.l2
+    if l1 is None or l2 is None:
+        return not_measured("exact L1 and L2 are needed side by side")
+    zeros = difference(facts.values(l1, zero_share), facts.values(l2, zero_share))
+    loss = difference(facts.values(l1, facts.held_loss), facts.values(l2, facts.held_loss))
+    verdict = described(zeros, +1)
+    text = (
+        f"{at(facts, l1)} has {percent(facts.mean(l1, zero_share))} exact zeros, {at(facts, l2)} "
+        f"{percent(facts.mean(l2, zero_share))}; {facts.held_out} loss of L1 minus L2: "
+        f"{signed(loss)}"
+    )
+    if loss is not None and loss.sign == 0:
+        text += ", which cannot be told apart"
+    return conclude([(verdict, text + _beside_none(facts))],
+                    ending=seeds_note(facts, [zeros]), empty="no seed has both yet")  # fmt: skip
+
+
+def _beside_none(facts: Facts) -> str:
+    if facts.base is None:
+        return ""
+    signs = {
+        name: found.sign
+        for name in facts.names
+        if name != facts.base
+        and (found := facts.against_base(name, facts.held_loss)) is not None
+        and found.sign is not None
+    }
+    if not signs:
+        return ""
+    kinds = {-1: "a lower", 1: "a higher"}
+    groups = {
+        words: [facts.label(name) for name, sign in signs.items() if sign == kind]
+        for kind, words in kinds.items()
+    }
+    told = [
+        f"{listed(names)} {'have' if len(names) > 1 else 'has'} {words} {facts.held_out} loss"
+        for words, names in groups.items()
+        if names
+    ]
+    return "; " + (listed(told) + " than none" if told else "no column can be told from none")
+
+
+def pruning(facts: Facts) -> Claim:
+    """At the same number of nonzeros, does exact L1 predict better than magnitude pruning?"""
+    cut = next((fit["column"] for fit in facts.fits.values() if fit.get("keep") is not None), None)
+    name = facts.exact_l1
+    if cut is None or name is None:
+        return not_measured("magnitude pruning comes after exact L1 has been chosen")
+    loss = difference(facts.values(name, facts.held_loss), facts.values(cut, facts.held_loss))
+    points = difference(facts.values(name, facts.held_score), facts.values(cut, facts.held_score))
+    if loss is None:
+        return not_measured("no seed has both yet")
+    left = facts.mean(name, lambda fit: fit["weights"]["nonzeros"])
+    text = (
+        f"with {num(left)} weights left, {at(facts, name)} minus {facts.label(cut)}: "
+        f"{facts.held_out} loss {signed(loss)}, {facts.score} {signed(points)}"
+    )
+    sign = loss.sign
+    if sign == 0:
+        text += ", which cannot be told apart"
+    verdict = described(loss, -1) if sign is not None else "undecided"
+    return conclude([(verdict, text)], ending=seeds_note(facts, [loss]), empty="")
+
+
+def dropout(facts: Facts) -> Claim:
+    """Does dropout overfit less than none?"""
+    names = [name for name, column in facts.columns.items() if column["knob"] == "dropout"]
+    if not names:
+        return not_measured("dropout is not among the columns")
+    name = names[0]
+    row = facts.rows[name]
+    if row["failed"]:
+        return not_measured(str(row["failed"]).partition("\n")[0].partition(":")[0])
+    note = seeds_note(facts, [facts.against_base(name, facts.held_loss)])
+    return conclude([generalises(facts, name)], opening="against none: ", ending=note,
+                    empty="no fit of dropout to compare with none yet")  # fmt: skip

@@ -1,0 +1,107 @@
+"""The two parts of the cost, and which parameters the second part covers."""
+
+from shrinkage.reports.claims.verdicts import (
+    ONE_SEED,
+    Claim,
+    Verdict,
+    conclude,
+    described,
+    not_measured,
+)
+from shrinkage.reports.facts import Facts, Point, difference, mean, weight
+from shrinkage.reports.wording import listed, num, percent, strength
+
+_SAME = 1e-3
+
+
+def cost_split(facts: Facts) -> Claim:
+    """Is the measured penalty λ·Σ|w| for L1 and λ·Σw² for L2, in every fit?"""
+    fits = [fit for fit in facts.fits.values() if fit["column"] in facts.textbook]
+    fits = [fit for fit in fits if fit["penalty"] is not None]
+    if not fits:
+        return not_measured("no fit under L1 or L2 yet")
+    apart = {fit["key"]: _apart(facts, fit) for fit in fits}
+    far = max(apart, key=apart.__getitem__)
+    if apart[far] > _SAME:
+        return Claim(
+            "not seen",
+            f"Not seen here: in fit {far} the measured penalty departs from λ times the sum over "
+            f"the weights by {percent(apart[far])}.",
+        )
+    fit = fits[len(fits) // 2]
+    loss, penalty = fit["train"]["loss"], fit["penalty"]
+    cost = None if loss is None else loss + penalty
+    return Claim(
+        "seen",
+        f"In all {len(fits)} fits under L1 or L2 the measured penalty is λ times that sum, to "
+        f"within {num(apart[far], 1)} of its value; for example {facts.label(fit['column'])} at "
+        f"λ = {strength(fit['knob'])}: cost {num(cost)} = loss {num(loss)} + penalty "
+        f"{num(penalty)}.",
+    )
+
+
+def _apart(facts: Facts, fit: Point) -> float:
+    squares = facts.columns[fit["column"]]["penalty"] == "L2"
+    total = fit["weights"]["l2"] ** 2 if squares else fit["weights"]["l1"]
+    expected = fit["knob"] * total
+    return float(abs(fit["penalty"] - expected) / max(expected, 1e-12))
+
+
+def penalty_share(facts: Facts) -> Claim:
+    """Does the penalty's share of the cost grow with λ?"""
+    parts = [_share(facts, name) for name in facts.textbook]
+    knobs = [k for name in facts.textbook for k in facts.columns[name]["knobs"]]
+    below = "all strengths tried are below 1" if knobs and max(knobs) < 1 else ""
+    if knobs and not below:
+        below = f"strengths tried reach {strength(max(knobs))}"
+    note = "; ".join([below, ONE_SEED] if facts.seeds == 1 else [below])
+    return conclude(parts, opening="share of the penalty in the cost: ", ending=note,
+                    empty="no two strengths of L1 or L2 yet")  # fmt: skip
+
+
+def _share(facts: Facts, name: str) -> tuple[Verdict, str]:
+    path = facts.along(name, lambda fit: fit["penalty_share"])
+    if len(path) < 2:
+        return "not measured", ""
+    means = [mean(values.values()) or 0.0 for _, values in path]
+    top = max(range(len(path)), key=means.__getitem__)
+    (first, least), (knob, most) = path[0], path[top]
+    text = f"{facts.label(name)} {percent(means[0])} at λ = {strength(first)}"
+    if top == 0:
+        return "not seen", f"{text} and nowhere more"
+    text += f", {percent(means[top])} at λ = {strength(knob)}"
+    if top < len(path) - 1:
+        last = path[-1][0]
+        sizes = facts.along(name, weight("l1"))
+        left = mean(sizes[-1][1].values()) if sizes else None
+        text += f", then {percent(means[-1])} at {strength(last)} with Σ|w| down to {num(left)}"
+    return described(difference(most, least), +1), text
+
+
+def coverage(facts: Facts) -> Claim:
+    """Are weights and biases of all convolutional and linear layers penalised?"""
+    plan = facts.config.get("plan") or []
+    meant = [e for e in plan if e["role"] in ("weight", "bias")]
+    if not meant:
+        return not_measured("the run records no plan")
+    taken = [e for e in plan if e["penalised"]]
+    left = [e for e in meant if not e["penalised"]]
+    sizes = sum(_size(e) for e in taken), sum(_size(e) for e in plan)
+    text = (
+        f"{len(taken)} of {len(plan)} parameter tensors are penalised, {num(sizes[0], 9)} of "
+        f"{num(sizes[1], 9)} numbers"
+    )
+    if not left:
+        return Claim("seen", f"{text}: every weight and every bias.")
+    names = [e["name"] for e in left]
+    shown = listed(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"])
+    biases = all(e["role"] == "bias" for e in left)
+    remedy = "; --biases includes them" if biases else ""
+    return Claim("not seen", f"Not seen here: {text}; left out: {shown}{remedy}.")
+
+
+def _size(entry: Point) -> int:
+    size = 1
+    for length in entry["shape"]:
+        size *= length
+    return size

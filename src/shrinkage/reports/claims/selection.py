@@ -1,0 +1,104 @@
+"""Zeros that cost nothing, and what is left."""
+
+from shrinkage.reports.claims.verdicts import (
+    Claim,
+    Verdict,
+    at,
+    conclude,
+    described,
+    not_measured,
+    seeds_note,
+    worst,
+)
+from shrinkage.reports.facts import Difference, Facts, difference, weight, zero_share
+from shrinkage.reports.wording import percent, score, signed
+
+
+def selection(facts: Facts) -> Claim:
+    """Does exact L1 set weights to exactly zero without losing what was learnt?"""
+    name, base = facts.exact_l1, facts.base
+    if name is None:
+        return not_measured("no fit under exact L1 yet")
+    share = facts.mean(name, zero_share) or 0.0
+    others = [other for other in (base, *facts.textbook) if other not in (None, name)]
+    beside = ", ".join(
+        f"{facts.label(o)} {percent(facts.mean(o, zero_share))}" for o in others if o is not None
+    )
+    text = f"{at(facts, name)} sets {percent(share)} of the penalised weights to exactly zero"
+    text += f" ({beside})" if beside else ""
+    loss = facts.against_base(name, facts.held_loss)
+    zeros = None if base is None else facts.against_base(name, zero_share)
+    verdict, words = _paid(share, loss, zeros, facts.held_out)
+    return conclude([(verdict, text + words + _unused(facts, name))],
+                    ending=seeds_note(facts, [loss]), empty="")  # fmt: skip
+
+
+def _paid(
+    share: float, loss: Difference | None, zeros: Difference | None, part: str
+) -> tuple[Verdict, str]:
+    if share == 0:
+        return "not seen", ""
+    if share == 1:
+        return "not seen", ": nothing is left, the network is constant"
+    if zeros is not None and described(zeros, +1) == "not seen":
+        return "not seen", ", no more than without a penalty"
+    if loss is None:
+        return "undecided", "; there is no unregularized column to compare its loss with"
+    words = f", with a {part} loss of {signed(loss)} against none"
+    match loss.sign:
+        case None:
+            return "undecided", words
+        case 1:
+            return "not seen", f"{words}: they were not unimportant"
+        case 0:
+            return "seen", f"{words}, which cannot be told apart"
+    return "seen", words
+
+
+def _unused(facts: Facts, name: str) -> str:
+    row = facts.rows[name]
+    if row["units_dead"] is None or row["inputs_used"] is None:
+        return ""
+    return (
+        f"; {row['inputs_used']['mean']:.0f} of {row['inputs']} inputs are still used and "
+        f"{row['units_dead']['mean']:.0f} of {row['units']} filters and neurons are dead"
+    )
+
+
+def concentration(facts: Facts) -> Claim:
+    """Do fewer weights carry more under exact L1, and does the network need them?"""
+    name, base = facts.exact_l1, facts.base
+    if name is None or base is None:
+        return not_measured("exact L1 and the unregularized column are needed")
+    found = {
+        key: difference(facts.values(name, weight(key)), facts.values(base, weight(key)))
+        for key in ("top10", "gini")
+    }
+    if None in found.values():
+        return not_measured("no seed has both exact L1 and the unregularized column yet")
+    verdicts: list[Verdict] = [described(d, +1) for d in found.values()]
+    text = (
+        f"the largest 10 % of all weights carry {percent(facts.mean(name, weight('top10')))} of "
+        f"Σ|w| under {at(facts, name)} and {percent(facts.mean(base, weight('top10')))} under "
+        f"none (difference {signed(found['top10'])}; Gini index {signed(found['gini'])})"
+    )
+    if "undecided" in verdicts and "not seen" not in verdicts:
+        text += ", which cannot be told apart"
+    drop = _removed(facts, name)
+    if drop is not None:
+        verdicts.append("seen" if drop[0] > 0 else "not seen")
+        text += drop[1]
+    return conclude([(worst(verdicts), text)], ending=seeds_note(facts, found.values()), empty="")
+
+
+def _removed(facts: Facts, name: str) -> tuple[float, str] | None:
+    trace = facts.trace(name)
+    if trace is None or not trace["history"].get("test_score"):
+        return None
+    whole, without = trace["history"]["test_score"][-1], trace["without_top"].get("0.1")
+    if whole is None or without is None:
+        return None
+    return whole - without, (
+        f"; without the largest 10 % of those left, its test {facts.score} goes from "
+        f"{score(facts.score, whole)} to {score(facts.score, without)}"
+    )

@@ -1,0 +1,76 @@
+"""Numbers in words: one way to write each kind."""
+
+from collections.abc import Sequence
+
+from shrinkage.reports.facts import Difference
+
+
+def num(value: float | None, digits: int = 3) -> str:
+    """Three significant digits, with a real minus and no exponent where it can be helped.
+
+    >>> num(1263.375), num(-0.02041), num(3e-7), num(None)
+    ('1,263', '−0.0204', '3·10⁻⁷', '—')
+    """
+    if value is None:
+        return "—"
+    size = abs(value)
+    if size >= 1e7 or 0 < size < 1e-5:
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        text = f"{mantissa}·10{str(int(exponent)).translate(_RAISED)}"
+    elif size >= 10 ** (digits - 1):
+        text = f"{value:,.0f}"
+    else:
+        text = f"{float(f'{value:.{digits}g}'):.10f}".rstrip("0").rstrip(".")
+    return text.replace("-", "−")
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def percent(value: float | None) -> str:
+    """A share in per cent, one decimal; never rounded to 0 or 100 where it is not.
+
+    >>> percent(0.5), percent(0.99999), percent(0.0), percent(0.00001)
+    ('50.0 %', '> 99.9 %', '0 %', '< 0.1 %')
+    """
+    if value is None:
+        return "—"
+    if value in (0, 1):
+        return f"{value:.0%}".replace("%", " %")
+    if 0 < value < 0.0005:
+        return "< 0.1 %"
+    if 0.9995 < value < 1:
+        return "> 99.9 %"
+    return f"{100 * value:.1f} %".replace("-", "−")
+
+
+def score(name: str, value: float | None) -> str:
+    """A score: accuracies in per cent, others as they are."""
+    return percent(value) if name == "accuracy" else num(value)
+
+
+def strength(value: float | None) -> str:
+    """A strength λ."""
+    return "—" if value is None else f"{value:g}"
+
+
+def signed(found: Difference | None) -> str:
+    """A difference with its standard error.
+
+    >>> signed(Difference(-0.5, 0.125, 3)), signed(Difference(0.25, None, 1))
+    ('−0.5 ± 0.125', '+0.25')
+    """
+    if found is None:
+        return "—"
+    text = ("+" if found.mean > 0 else "") + num(found.mean)
+    return text if found.se is None else f"{text} ± {num(found.se, 2)}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words with commas and an "and".
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
