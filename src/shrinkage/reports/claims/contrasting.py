@@ -14,7 +14,7 @@ from shrinkage.reports.wording import listed, num, percent, signed
 
 
 def in_different_ways(facts: Facts) -> Claim:
-    """Do exact L1 and L2 at their own best differ in exact zeros, and does either predict better?"""
+    """Do exact L1 and L2, at their own best, differ in exact zeros and in held-out loss?"""
     l1, l2 = facts.exact_l1, facts.l2
     if l1 is None or l2 is None:
         return not_measured("exact L1 and L2 are needed side by side")
@@ -29,7 +29,7 @@ def in_different_ways(facts: Facts) -> Claim:
     if loss is not None and loss.sign == 0:
         text += ", which cannot be told apart"
     return conclude([(verdict, text + _beside_none(facts))],
-                    ending=seeds_note(facts, [zeros]), empty="no seed has both yet")  # fmt: skip
+                    ending=seeds_note([zeros]), empty="no seed has both yet")  # fmt: skip
 
 
 def _beside_none(facts: Facts) -> str:
@@ -76,7 +76,7 @@ def pruning(facts: Facts) -> Claim:
     if sign == 0:
         text += ", which cannot be told apart"
     verdict = described(loss, -1) if sign is not None else "undecided"
-    return conclude([(verdict, text)], ending=seeds_note(facts, [loss]), empty="")
+    return conclude([(verdict, text)], ending=seeds_note([loss]), empty="")
 
 
 def dropout(facts: Facts) -> Claim:
@@ -88,6 +88,6 @@ def dropout(facts: Facts) -> Claim:
     row = facts.rows[name]
     if row["failed"]:
         return not_measured(str(row["failed"]).partition("\n")[0].partition(":")[0])
-    note = seeds_note(facts, [facts.against_base(name, facts.held_loss)])
+    note = seeds_note([facts.against_base(name, facts.held_loss)])
     return conclude([generalises(facts, name)], opening="against none: ", ending=note,
                     empty="no fit of dropout to compare with none yet")  # fmt: skip

@@ -88,8 +88,8 @@ def coverage(facts: Facts) -> Claim:
     left = [e for e in meant if not e["penalised"]]
     sizes = sum(_size(e) for e in taken), sum(_size(e) for e in plan)
     text = (
-        f"{len(taken)} of {len(plan)} parameter tensors are penalised, {num(sizes[0], 9)} of "
-        f"{num(sizes[1], 9)} numbers"
+        f"{len(taken)} of {len(plan)} parameter tensors are penalised, {sizes[0]:,} of "
+        f"{sizes[1]:,} numbers"
     )
     if not left:
         return Claim("seen", f"{text}: every weight and every bias.")

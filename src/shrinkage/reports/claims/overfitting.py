@@ -13,7 +13,7 @@ def overfitting(facts: Facts) -> Claim:
     if facts.base is None:
         return conclude([], empty="no unregularized column to compare with")
     parts = [generalises(facts, name) for name in facts.textbook]
-    note = seeds_note(facts, [facts.against_base(n, facts.held_loss) for n in facts.textbook])
+    note = seeds_note([facts.against_base(n, facts.held_loss) for n in facts.textbook])
     return conclude(
         parts,
         opening="against none, each at its own choice: ",

@@ -30,7 +30,7 @@ def selection(facts: Facts) -> Claim:
     zeros = None if base is None else facts.against_base(name, zero_share)
     verdict, words = _paid(share, loss, zeros, facts.held_out)
     return conclude([(verdict, text + words + _unused(facts, name))],
-                    ending=seeds_note(facts, [loss]), empty="")  # fmt: skip
+                    ending=seeds_note([loss]), empty="")  # fmt: skip
 
 
 def _paid(
@@ -88,7 +88,7 @@ def concentration(facts: Facts) -> Claim:
     if drop is not None:
         verdicts.append("seen" if drop[0] > 0 else "not seen")
         text += drop[1]
-    return conclude([(worst(verdicts), text)], ending=seeds_note(facts, found.values()), empty="")
+    return conclude([(worst(verdicts), text)], ending=seeds_note(found.values()), empty="")
 
 
 def _removed(facts: Facts, name: str) -> tuple[float, str] | None:

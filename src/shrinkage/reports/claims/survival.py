@@ -57,4 +57,4 @@ def _slopes(facts: Facts, name: str, trace: Point) -> str:
     if zeros:
         within = sum(g <= strength * (1 + _AT_REST) for g in zeros) / len(zeros)
         text += f", and {percent(within)} of the zeros have at most λ"
-    return text if abs(ratio - 1) <= _AT_REST else f"{text} (1 at rest: training stopped before)"
+    return text if abs(ratio - 1) <= _AT_REST else f"{text} (it would be 1 at rest)"

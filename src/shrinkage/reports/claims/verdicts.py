@@ -59,7 +59,7 @@ def described(found: Difference | None, want: int) -> Verdict:
     return "seen" if sign == want else "undecided" if sign == 0 else "not seen"
 
 
-def seeds_note(facts: Facts, found: Iterable[Difference | None]) -> str:
+def seeds_note(found: Iterable[Difference | None]) -> str:
     """How many seeds the differences are paired over."""
     counts = {d.n for d in found if d is not None}
     if not counts:

@@ -1,0 +1,117 @@
+"""Measures along the strength λ, a line per column."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from shrinkage.figures.style import QUIET, figure, lean
+
+
+@dataclass(frozen=True)
+class Line:
+    """One column's means along the strengths; ``error``: half-widths; ``chosen``: an index.
+
+    ``level``: a column without λ, drawn across the figure at its first ``y``.
+    """
+
+    label: str
+    colour: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    error: Sequence[float | None] | None = None
+    chosen: int | None = None
+    dash: str = "solid"
+    level: bool = False
+
+
+def lines(
+    series: Sequence[Line],
+    *,
+    y: str,
+    x: str = "strength λ",
+    log_x: bool = True,
+    log_y: bool = False,
+    percent: bool = False,
+) -> go.Figure:
+    """A line per column with a ring on the chosen try; levels where there is no λ."""
+    inner = [point for line in series if not line.level for point in line.x if point > 0]
+    span = (min(inner), max(inner)) if inner else (1e-4, 1e-1)
+    traces: list[Any] = []
+    for line in series:
+        traces += _level(line, span) if line.level else _line(line)
+    layout = {
+        "xaxis": {"type": "log" if log_x else "linear", "exponentformat": "power"},
+        "yaxis": {
+            "type": "log" if log_y else "linear",
+            "exponentformat": "power" if log_y else "none",
+            "tickformat": ".0%" if percent else "",
+            "rangemode": "normal" if log_y else "tozero",
+        },
+    }
+    return figure(traces, x, y).update_layout(**layout)
+
+
+def differences(series: Sequence[Line], *, y: str) -> go.Figure:
+    """Differences to the unregularized network along λ; the level 0 is that network."""
+    made = lines(series, y=y)
+    return made.update_layout(
+        yaxis={"rangemode": "normal"},
+        shapes=[
+            {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, **_LEVEL}
+        ],
+    )  # fmt: skip
+
+
+_LEVEL = {"line": {"color": QUIET, "width": 1.5, "dash": "dash"}}
+
+
+def _line(line: Line) -> list[Any]:
+    bars = None
+    if line.error is not None and any(line.error):
+        bars = {"type": "data", "array": lean(line.error), "thickness": 1.2, "width": 3}
+    traces = [
+        go.Scatter(
+            x=lean(line.x),
+            y=lean(line.y),
+            name=line.label,
+            legendgroup=line.label,
+            mode="lines+markers",
+            error_y=bars,
+            line={"color": line.colour, "width": 2, "dash": line.dash},
+            marker={"color": line.colour, "size": 5},
+            hovertemplate="λ = %{x:.2g}: %{y:.4g}",
+        )
+    ]
+    if line.chosen is not None and 0 <= line.chosen < len(line.x):
+        traces.append(
+            go.Scatter(
+                x=lean([line.x[line.chosen]]),
+                y=lean([line.y[line.chosen]]),
+                legendgroup=line.label,
+                showlegend=False,
+                mode="markers",
+                marker={
+                    "symbol": "circle-open",
+                    "size": 13,
+                    "color": line.colour,
+                    "line": {"width": 2.5, "color": line.colour},
+                },
+                hoverinfo="skip",
+            )
+        )
+    return traces
+
+
+def _level(line: Line, span: tuple[float, float]) -> list[Any]:
+    return [
+        go.Scatter(
+            x=lean(span),
+            y=lean([line.y[0], line.y[0]]),
+            name=line.label,
+            mode="lines",
+            line={"color": line.colour, "width": 2, "dash": "dash"},
+            hovertemplate="%{y:.4g}",
+        )
+    ]

@@ -1,0 +1,82 @@
+"""What all figures share: a colour per column, quiet axes, lean JSON.
+
+Figures carry no colour of text, grid or background: the page sets those from its own light or
+dark theme. The colours of the columns are readable on both.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from math import floor, isfinite, log10
+from types import MappingProxyType
+from typing import Any
+
+import plotly.graph_objects as go
+
+COLOURS = MappingProxyType(
+    {
+        "none": "#7d8590",
+        "l1_term": "#b07a10",
+        "l1": "#2f6fde",
+        "l2": "#15925a",
+        "elastic_net": "#8456d8",
+        "group_l1": "#0891a8",
+        "dropout": "#a0674b",
+        "magnitude": "#7d8a1c",
+    }
+)
+_OTHERS = ("#c2489b", "#5b6ee1", "#b5543c", "#4b8b7c", "#94702e", "#8d6cab")
+ZERO = "#e5383b"
+LOSS = "#64748b"
+PENALTY = "#ea7317"
+QUIET = "#8a9099"
+
+
+def colour(name: str, names: Sequence[str] = ()) -> str:
+    """The colour of a column; for a column of the user's own, by its place among ``names``.
+
+    >>> colour("l1")
+    '#2f6fde'
+    """
+    if name in COLOURS:
+        return COLOURS[name]
+    strangers = [n for n in names if n not in COLOURS]
+    return _OTHERS[(strangers.index(name) if name in strangers else 0) % len(_OTHERS)]
+
+
+def lean(values: Iterable[float | None]) -> list[float | None]:
+    """Four significant digits; None where not finite.
+
+    >>> lean([1.23456, float("nan"), 0.0])
+    [1.235, None, 0.0]
+    """
+    return [_rounded(v) for v in values]
+
+
+def _rounded(value: float | None) -> float | None:
+    if value is None or not isfinite(value):
+        return None
+    return round(value, 3 - floor(log10(abs(value)))) if value else 0.0
+
+
+def figure(traces: Sequence[Any], x: str, y: str, **layout: Any) -> go.Figure:
+    """A figure with titles on its axes and everything else left to the page."""
+    result = go.Figure(data=list(traces))
+    result.update_layout(
+        template=go.layout.Template(),
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 56, "r": 12, "t": 8, "b": 44},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        hovermode="closest",
+        xaxis={"title": {"text": x, "standoff": 8}, "automargin": True, "zeroline": False},
+        yaxis={"title": {"text": y, "standoff": 8}, "automargin": True, "zeroline": False},
+    )
+    result.update_layout(**layout)
+    return result
+
+
+def to_json(made: go.Figure) -> str:
+    """The figure as JSON that can stand inside a page's script element."""
+    return json.dumps(made.to_plotly_json(), ensure_ascii=False, allow_nan=False).replace(
+        "</", "<\\/"
+    )
