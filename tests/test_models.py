@@ -25,6 +25,7 @@ from shrinkage.models import (
     mlp,
     resolve,
     set_dropout,
+    takes_dropout,
 )
 
 TABLE = Spec(13, (13,), 3)
@@ -396,3 +397,10 @@ def test_check_output_refused() -> None:
         check_output(Forward(lambda x: (x, x)), TABLE, "classification")
     with fails("not finite", "6 NaN or infinite"):
         check_output(Forward(lambda x: x[:, :3].log()), TABLE, "classification")
+
+
+def test_takes_dropout_reads_the_signature() -> None:
+    assert takes_dropout(mlp)
+    assert takes_dropout(keyword_dropout)
+    assert not takes_dropout(linear)
+    assert not takes_dropout(lambda spec: linear(spec))

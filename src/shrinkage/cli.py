@@ -1,13 +1,23 @@
 """The command line: parse, call, print."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
 
 from shrinkage.errors import ShrinkageError
+
+if TYPE_CHECKING:
+    from shrinkage.contrasts import Contrast
+    from shrinkage.contrasts.budgets import BudgetName
+    from shrinkage.paths.choice import Rule
+
+_FILE_WIDTH = 140
+"""Columns of text where the output goes to a file: no ellipses in it."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,29 +38,29 @@ _Jobs = Annotated[int | None, typer.Option(help="Worker processes. [default: one
 
 @app.command()
 def demo(run: _Run = None, seeds: _Seeds = None, tries: _Tries = None, jobs: _Jobs = None) -> None:
-    """The lesson on real images: 300 digits, a small CNN, biases penalised too.
+    """The lesson on real images: 400 digits, a small CNN, biases penalised too.
 
     Trains none, L1 as loss term, exact L1, L2, elastic net, group L1, dropout and magnitude
     pruning side by side, and writes a report. A few minutes on two cores.
     """
     from shrinkage.contrasts import contrast
 
-    _show(
-        contrast(
+    with _stoppable():
+        result = contrast(
             "cnn",
             "digits",
             run=run,
             seeds=seeds,
             tries=tries,
             jobs=jobs,
-            epochs=80,
+            epochs=60,
             lr=0.08,
-            train_size=300,
-            validation=0.3,
+            train_size=400,
+            validation=0.4,
             test=0.3,
             biases=True,
         )
-    )
+    _show(result)
 
 
 @app.command("contrast")
@@ -103,7 +113,10 @@ def contrast_command(
     validation: Annotated[float, typer.Option(help="Share kept for choosing.")] = 0.2,
     test: Annotated[float, typer.Option(help="Share kept for the last number.")] = 0.2,
     choose: Annotated[
-        str, typer.Option(help="1se: most regularized within one standard error; or best.")
+        str,
+        typer.Option(
+            metavar="1se|best", help="1se: most regularized within one standard error; or best."
+        ),
     ] = "1se",
     biases: Annotated[bool, typer.Option("--biases", help="Penalise biases too.")] = False,
     norms: Annotated[
@@ -120,13 +133,13 @@ def contrast_command(
     from shrinkage.contrasts import contrast
     from shrinkage.data import load
 
-    _show(
-        contrast(
+    with _stoppable():
+        result = contrast(
             model,
             load(data, target=target, image_size=image_size),
             columns=None if columns is None else _listed(columns),
             run=run,
-            budget=budget,
+            budget=cast("BudgetName", budget),
             tries=tries,
             seeds=seeds,
             epochs=epochs,
@@ -138,33 +151,42 @@ def contrast_command(
             validation=validation,
             test=test,
             grid=None if strengths is None else _numbers("--strengths", strengths),
-            choose=choose,
+            choose=cast("Rule", choose),
             biases=biases,
             norms=norms,
             jobs=jobs,
         )
-    )
+    _show(result)
 
 
 def main() -> None:
     """Run the command; bad input is one line on the error stream and exit code 2."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         app()
     except ShrinkageError as error:
-        console.print(f"[bold red]error:[/] {_escaped(str(error))}")
+        _say(f"[bold red]error:[/] {_escaped(str(error))}")
         sys.exit(2)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    try:
+        yield
     except KeyboardInterrupt:
-        console.print("Stopped. Finished fits are kept: the same command goes on from there.")
-        sys.exit(130)
+        _say("Stopped. Finished fits are kept: the same command goes on from there.")
+        raise typer.Exit(130) from None
 
 
-def _show(result: object) -> None:
-    from shrinkage.contrasts import Contrast
+def _say(text: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text)
+
+
+def _show(result: "Contrast") -> None:
     from shrinkage.reports import table
 
-    assert isinstance(result, Contrast)  # noqa: S101  (narrowing)
     console = Console(soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _FILE_WIDTH)
     console.print(table(result.view))
     console.print(f"\nReport: {result.report.resolve()}\nRun folder: {result.folder}")
 

@@ -168,8 +168,8 @@ def fit(
 
     ``train`` is a training function; if it yields after every epoch (as :class:`Training` does),
     the stream shows the way, else only the end. The last :class:`Epoch` is always the last epoch
-    of training. Raises :class:`FitError` where training diverges or never applies the plan, and
-    :class:`ModelError` for what a user's function raises.
+    of training. Raises :class:`FitError` where training diverges, and :class:`ModelError`
+    for what a user's function raises, and where it never applies the plan.
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -244,7 +244,7 @@ def _looked_at(epoch: int, epochs: int, looks: int) -> bool:
 def _check_applied(plan: Plan, treatment: Treatment) -> None:
     acts = plan.scaled(0.0).rules != plan.rules
     if acts and plan.applied is None:
-        raise FitError(
+        raise ModelError(
             "the training function never applied the plan",
             got="neither attach() nor plan.penalty()",
             expected="attach(optimizer, plan, method=budget.method)",
@@ -270,7 +270,7 @@ def _magnitude_masks(plan: Plan, keep: int) -> dict[str, Tensor]:
     everything = torch.cat(list(sizes.values()))
     mask = torch.zeros(len(everything), dtype=torch.bool, device=everything.device)
     mask[everything.argsort(descending=True, stable=True)[:keep]] = True
-    parts = mask.split([len(size) for size in sizes.values()])
+    parts = torch.split(mask, [len(size) for size in sizes.values()])
     shapes = {entry.name: entry.shape for entry in plan.penalised}
     return {name: part.view(shapes[name]) for name, part in zip(sizes, parts, strict=True)}
 

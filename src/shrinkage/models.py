@@ -195,6 +195,14 @@ def build(factory: Factory, spec: Spec, *, dropout: float | None = None) -> nn.M
     return model
 
 
+def takes_dropout(factory: Factory) -> bool:
+    """Whether the factory has a parameter called ``dropout``."""
+    try:
+        return "dropout" in inspect.signature(factory).parameters
+    except (TypeError, ValueError):  # some callables written in C do not tell
+        return False
+
+
 def set_dropout(model: nn.Module, p: float) -> int:
     """Set the probability p of every dropout layer, and return how many there are.
 

@@ -8,18 +8,20 @@ either the old one or the new one; a line that was torn by a kill is dropped on 
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from shrinkage.errors import RunError
+from shrinkage.errors import RunError, ShrinkageError
 
 Json = dict[str, Any]
 _FORMAT = 1
@@ -30,7 +32,8 @@ class Run:
 
     Opening a folder that holds the same configuration continues it: ``points`` has what is
     finished. Raises :class:`RunError` for a folder in use, of another configuration, damaged,
-    not a run, or not writable; earlier points stay intact in every case.
+    not a run, or not writable; earlier points stay intact in every case. A folder that bad input
+    leaves without a point is removed again, unless it was there before.
     """
 
     def __init__(self, folder: str | Path, config: Mapping[str, Any]) -> None:
@@ -39,9 +42,11 @@ class Run:
         self.decisions: Json = {}
         self.points: list[Json] = []
         self._lock = FileLock(self.folder / ".lock")
+        self._made: list[Path] = []
 
     def __enter__(self) -> Self:
         with _writing(self.folder):
+            self._made = _missing(self.folder)
             if self.folder.exists() and not self.folder.is_dir():
                 raise NotADirectoryError(20, "a file is in the way", str(self.folder))
             _refuse_strangers(self.folder)
@@ -56,23 +61,35 @@ class Run:
                     remedy="Wait for the other process to end, or choose another folder (--run).",
                 ) from None
         try:
-            self._begin()
-        except BaseException:
-            self._lock.release()
+            with _writing(self.folder):
+                self._begin()
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         self._lock.release()
+        if self._made and not self.points and kind and issubclass(kind, ShrinkageError):
+            self._remove()
+
+    def _remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):
+            for parent in self._made[1:]:
+                parent.rmdir()
 
     def append(self, point: Mapping[str, Any]) -> None:
         """Add one finished point, durably, in one line."""
         clean = json.loads(_dumps(point))
-        with _writing(self.folder), (self.folder / "points.jsonl").open("ab") as file:
+        line = memoryview(_dumps(clean).encode() + b"\n")
+        path = self.folder / "points.jsonl"
+        # Unbuffered: closing the file must not try again what has failed and was taken back.
+        with _writing(self.folder), path.open("ab", buffering=0) as file:
             start = file.tell()
             try:
-                file.write(_dumps(clean).encode() + b"\n")
-                file.flush()
+                while line:
+                    line = line[file.write(line) :]
                 os.fsync(file.fileno())
             except OSError:
                 os.truncate(file.fileno(), start)
@@ -142,7 +159,7 @@ class RunView:
         path = self.folder / "weights" / _file(key)
         try:
             return dict(load_file(path))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise _damaged(path, str(error)) from None
 
 
@@ -158,7 +175,10 @@ def read(folder: str | Path) -> RunView:
             remedy="Give the folder that contrast printed at its end.",
         )
     known = _read_header(header)
-    points, _ = _parse(folder / "points.jsonl")
+    try:
+        points, _ = _parse(folder / "points.jsonl")
+    except OSError as error:
+        raise _damaged(folder / "points.jsonl", error.strerror or str(error)) from None
     return RunView(folder, known["config"], known["decisions"], tuple(points))
 
 
@@ -211,6 +231,8 @@ def _parse(path: Path) -> tuple[list[Json], int]:
             if last:
                 break
             raise _damaged(path, f"line {number} is not JSON") from None
+        if not (isinstance(point, dict) and {"kind", "key"} <= point.keys()):
+            raise _damaged(path, f"line {number} is not a point")
         points.append(point)
         good += len(line)
     return points, good
@@ -228,7 +250,10 @@ def _read_header(path: Path) -> Json:
         header = json.loads(path.read_text(encoding="utf-8"))
         if header["format"] != _FORMAT:
             raise ValueError(f"format {header['format']}, not {_FORMAT}")
-        return {"config": header["config"], "decisions": header["decisions"]}
+        known = {"config": header["config"], "decisions": header["decisions"]}
+        if not all(isinstance(value, dict) for value in known.values()):
+            raise ValueError("no configuration")
+        return known
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, str(error)) from None
 
@@ -256,16 +281,33 @@ def _refuse_strangers(folder: Path) -> None:
 
 
 def _refuse_other_configuration(folder: Path, known: Json, given: Json) -> None:
-    differing = [key for key in {**known, **given} if known.get(key) != given.get(key)]
+    differing = list(_differences(known, given))
     if differing:
-        key = differing[0]
-        more = f" (and {', '.join(differing[1:4])})" if differing[1:] else ""
+        key, begun, asked = differing[0]
+        more = [name for name, _, _ in differing[1:]]
         raise RunError(
             f"the run folder {folder} belongs to another configuration",
-            got=f"{key} = {_short(given.get(key))}{more}",
-            expected=f"{key} = {_short(known.get(key))}, as it was begun",
+            got=f"{key} = {_short(asked)}" + (f" (and {', '.join(more[:3])})" if more else ""),
+            expected=f"{key} = {_short(begun)}, as it was begun",
             remedy="Choose another folder (--run), or repeat the command it was begun with.",
         )
+
+
+def _differences(known: object, given: object, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(``training.lr``, value begun with, value asked for), as deep as both have the same shape."""
+    if isinstance(known, dict) and isinstance(given, dict):
+        for name in {**known, **given}:
+            yield from _differences(known.get(name), given.get(name), f"{key}.{name}".strip("."))
+    elif isinstance(known, list) and isinstance(given, list) and len(known) == len(given):
+        for number, (ours, theirs) in enumerate(zip(known, given, strict=True)):
+            yield from _differences(ours, theirs, f"{key}[{number}]")
+    elif known != given:
+        yield key, known, given
+
+
+def _missing(folder: Path) -> list[Path]:
+    """``folder`` and its parents as far as they do not exist yet, from within to without."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def _short(value: object) -> str:

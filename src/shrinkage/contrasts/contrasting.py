@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+import torch
 from torch import nn
 
 from shrinkage.contrasts.budgets import BudgetName, sized
@@ -18,8 +19,9 @@ from shrinkage.contrasts.progress import Progress, shown
 from shrinkage.contrasts.settings import Cut, Job, Setting
 from shrinkage.contrasts.tracing import trace, trace_steps
 from shrinkage.contrasts.working import Point, run_job
-from shrinkage.data import from_user
-from shrinkage.errors import FitError
+from shrinkage.contrasts.working import train as train_once
+from shrinkage.data import from_user, split
+from shrinkage.errors import FitError, did_you_mean
 from shrinkage.fitting import Loss, NotApplicableError, Train, Training
 from shrinkage.measures import evaluate
 from shrinkage.models import Factory, default_model, load_object, resolve
@@ -53,8 +55,20 @@ class Contrast:
         return summary(self.view)
 
     def model(self, column: str, seed: int = 0) -> nn.Module:
-        """The trained network of a column's chosen try."""
-        chosen = self.view.decisions["choices"][column]
+        """The trained network of a column's chosen try.
+
+        Raises :class:`FitError` for a column that has none, and a seed that was not run.
+        """
+        choices = self.view.decisions["choices"]
+        if column not in choices or seed not in range(self.setting.seeds):
+            raise FitError(
+                "no such network",
+                got=f"column {column!r}, seed {seed!r}",
+                expected=f"one of {', '.join(choices) or '(none)'}; "
+                f"seeds below {self.setting.seeds}",
+                remedy=did_you_mean(column, choices) + "summary() says which columns failed.",
+            )
+        chosen = choices[column]
         job = Job(column, chosen["index"], chosen["knob"], seed)
         model, _ = self.setting.network(self.setting.by_name[column], job.knob, seed)
         model.load_state_dict(self.view.weights(job.key))
@@ -104,9 +118,11 @@ def contrast(
     Returns a :class:`Contrast`; ``str`` of it is the table. Raises the package's errors for bad
     input, each before anything is written.
     """
+    _check_rule(choose)
+    workers = _workers(jobs)
     source = from_user(data)
     factory = resolve(default_model(source.is_image) if make_model is None else make_model)
-    n_train = train_size or round(len(source.x) * (1 - validation))
+    n_train = len(split(source, 0, train_size=train_size, validation=validation, test=test).train)
     size = sized(budget, n_train, tries=tries, seeds=seeds, epochs=epochs, batch_size=batch_size)
     values = strengths(size.tries) if grid is None else checked_grid(grid)
     training = Training(size.epochs, size.batch_size, optimizer, lr, loss)
@@ -130,9 +146,11 @@ def contrast(
         choose,
         default_model(source.is_image) if make_model is None else make_model,
     )
-    with Run(run or default_folder(config), config) as folder, shown(progress) as show:
-        workers = _workers(jobs)
-        _Contrasting(setting, folder, choose, workers, show).run()
+    with Run(run or default_folder(config), config) as folder:
+        if not folder.points:
+            _rehearse_training(setting)
+        with shown(progress) as show:
+            _Contrasting(setting, folder, choose, workers, show).run()
         return Contrast(folder.view(), setting)
 
 
@@ -149,12 +167,21 @@ class _Contrasting:
     ) -> None:
         self.setting, self.run_, self.rule, self.progress = setting, run, rule, progress
         self.workers = workers
-        # The threads of a worker change the last bits of a sum: a continued run keeps them.
-        self.threads = run.decisions.get("threads") or max(1, (os.cpu_count() or 1) // workers)
+        # Threads change the last bits of a sum: one each, so that any number of workers agrees.
+        self.threads = run.decisions.get("threads", 1)
         self.reported = 0.0
 
     def run(self) -> None:
         """Fit, choose, prune, choose, open the test set, look inside, report."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            self.stages()
+        finally:
+            torch.set_num_threads(before)
+
+    def stages(self) -> None:
+        """What :meth:`run` does."""
         if self.run_.decisions.get("finished"):
             self.report()
             return
@@ -301,7 +328,8 @@ def _losses(tries: list[list[Point]]) -> np.ndarray:
 
 def _rehearse(setting: Setting) -> Plan:
     """Build everything once, so that bad input is told before anything is written."""
-    setting.split(0)
+    for seed in range(setting.seeds):
+        setting.split(seed)
     plan = None
     for column in setting.columns:
         knobs = column.knobs(setting.strengths)
@@ -318,6 +346,28 @@ def _rehearse(setting: Setting) -> Plan:
             remedy="Add a column such as l1.",
         )
     return plan
+
+
+def _rehearse_training(setting: Setting) -> None:
+    """Train one epoch, so that a function of the user's that fails does so before any fit.
+
+    Any other outcome is left to the fits: a column that does not apply, or diverges.
+    """
+    penalised = [c for c in setting.columns if c.penalty is not None and c.form == "exact"]
+    column = (penalised or list(setting.columns))[0]
+    job = Job(column.name, 0, column.knobs(setting.strengths)[0], 0)
+    with suppress(FitError):
+        train_once(replace(setting, epochs=1), job, column)
+
+
+def _check_rule(rule: str) -> None:
+    if rule not in get_args(Rule):
+        raise FitError(
+            "choose is unknown",
+            got=repr(rule),
+            expected=" or ".join(get_args(Rule)),
+            remedy=did_you_mean(str(rule), get_args(Rule)) + "1se is the default.",
+        )
 
 
 def _workers(jobs: int | None) -> int:
@@ -357,8 +407,10 @@ def _config(
         else {
             **{f.name: getattr(training, f.name) for f in fields(training)},
             "optimizer": describe(training.optimizer),
+            "fingerprint": fingerprint(training.optimizer),
             "loss": None if training.loss is None else describe(training.loss),
         },
+        "loss": None if setting.loss is None else fingerprint(setting.loss),
         "columns": [
             {
                 "name": column.name,
@@ -368,6 +420,7 @@ def _config(
                 "penalty": None
                 if column.penalty is None
                 else str(column.penalty_at(setting.strengths[0])).partition("(")[0],
+                "weakest": str(column.penalty_at(column.knobs(setting.strengths)[0])),
                 "form": column.form,
             }
             for column in setting.columns

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,24 @@ def describe(thing: object) -> str:
 
 
 def fingerprint(function: object) -> str:
-    """A hash of the source file that defines ``function``, and its name.
+    """A hash of a function's name, its own lines, and the source file that defines it.
 
-    Where there is no source to read (a console), the name alone.
+    Of a notebook's cell the lines are known and no file; in a console neither, and the name alone
+    must do.
     """
-    try:
-        source = Path(inspect.getsourcefile(function) or "").read_text(encoding="utf-8")  # type: ignore[arg-type]
-    except (TypeError, OSError):
-        source = ""
-    if getattr(function, "__module__", "").startswith("shrinkage."):
-        source = ""  # our own reference networks: the version in run.json tells
-    return hashlib.sha256(f"{describe(function)}\0{source}".encode()).hexdigest()[:16]
+    texts = [describe(function)]
+    if not getattr(function, "__module__", "").startswith("shrinkage."):
+        for read in (inspect.getsource, _file_text):
+            try:
+                texts.append(read(function))  # type: ignore[arg-type]
+            except (TypeError, OSError):
+                texts.append("")
+    # Our own functions have a name only: the version in run.json tells.
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+
+def _file_text(function: Callable[..., Any]) -> str:
+    return Path(inspect.getsourcefile(function) or "").read_text(encoding="utf-8")
 
 
 def default_folder(config: dict[str, Any]) -> Path:

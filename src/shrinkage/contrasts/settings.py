@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch
 from torch import nn
 
 from shrinkage.contrasts.columns import Column
 from shrinkage.data import Data, Split, split
 from shrinkage.errors import FitError
 from shrinkage.fitting import Loss, NotApplicableError, Train, Treatment
-from shrinkage.models import Factory, build, check_output, set_dropout
+from shrinkage.models import Factory, build, check_output, set_dropout, takes_dropout
 from shrinkage.plans import Plan, Rules
 
 
@@ -68,12 +69,10 @@ class Setting:
 
         Raises :class:`NotApplicableError` where the column needs dropout and the network has none.
         """
-        import torch
-
         torch.manual_seed(seed)
         if column.knob == "dropout":
             model = build(self.factory, self.data.spec, dropout=knob)
-            if not set_dropout(model, knob):
+            if not set_dropout(model, knob) and not takes_dropout(self.factory):
                 raise NotApplicableError(
                     "dropout is not applicable",
                     got="a network without dropout layers",

@@ -3,7 +3,9 @@
 The test set is open here; nothing chosen depends on it any more.
 """
 
+from bisect import bisect_right
 from dataclasses import asdict
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +21,9 @@ from shrinkage.plans import Plan
 from shrinkage.proximal import attach
 
 SAMPLE = 400  # weights shown in a scatter
-WORTH = 60  # weights set to zero one by one
+WORTH = 60  # weights set to zero one by one …
+REMOVED_ON = 1000  # … on at most so many training examples, evenly spaced
+BATCH = 1024
 _LR = 0.01
 
 
@@ -85,19 +89,26 @@ def trace_steps(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
 
 
 def _worth(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> Point:
-    """Gradients and single-weight removals on the full training part, in eval mode."""
+    """Gradients on the full training part, in eval mode, and single-weight removals."""
     model.eval()
     model.zero_grad()
-    loss(model(examples.x), examples.y).backward()
-    blocks = [(entry, penalty, parameter) for entry, penalty, parameter in plan.blocks()]
+    for x, y in examples.batches(BATCH):
+        share: Tensor = loss(model(x), y) * (len(x) / len(examples))
+        share.backward()  # type: ignore[no-untyped-call]
+    blocks = list(plan.blocks())
     w = torch.cat([p.detach().flatten() for _, _, p in blocks])
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for _, _, p in blocks]
     g = torch.cat([grad.flatten() for grad in grads])
     rows = _spread(w, SAMPLE)
+    order = torch.arange(min(REMOVED_ON, len(examples))) * len(examples) // REMOVED_ON
+    some = (
+        examples if len(examples) <= REMOVED_ON else Examples(examples.x[order], examples.y[order])
+    )
     return {
         "w": w[rows].tolist(),
         "grad": g[rows].tolist(),
-        "survivors": _removals(model, plan, examples, loss),
+        "survivors": _removals(model, plan, some, loss),
+        "removed_on": len(some),
     }
 
 
@@ -108,20 +119,19 @@ def _removals(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> l
     flat = torch.cat([p.flatten() for _, _, p in blocks])
     alive = flat.nonzero().flatten()
     chosen = alive[_spread(flat[alive], WORTH)].tolist()
-    base = loss(model(examples.x).double(), _wide(examples.y)).item()
-    starts = [0]
-    for _, _, p in blocks:
-        starts.append(starts[-1] + p.numel())
+    target = _wide(examples.y)
+    base = loss(model(examples.x).double(), target).item()
+    starts = [0, *accumulate(p.numel() for _, _, p in blocks)]
     result: list[Point] = []
     for index in chosen:
-        k = max(i for i in range(len(blocks)) if starts[i] <= index)
+        k = bisect_right(starts, index) - 1
         entry, penalty, parameter = blocks[k]
         without = parameter.detach().clone()
         without.view(-1)[index - starts[k]] = 0.0
         output = functional_call(model, {entry.path: without}, (examples.x,))
         view = entry.grouping.view
         saved = penalty.value(view(parameter.double())) - penalty.value(view(without.double()))
-        rise = loss(output.double(), _wide(examples.y)).item() - base
+        rise = loss(output.double(), target).item() - base
         result.append({"w": flat[index].item(), "rise": rise, "saved": saved.item()})
     return result
 

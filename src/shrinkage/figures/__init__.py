@@ -1,11 +1,11 @@
 """Numbers → plotly figures; pure: nothing here reads a file or knows what a run is."""
 
-from shrinkage.figures.bars import bars, row_bars
+from shrinkage.figures.bars import bars, column_bars, row_bars
 from shrinkage.figures.curves import curves
 from shrinkage.figures.images import pixels
 from shrinkage.figures.lines import Line, differences, lines
 from shrinkage.figures.scatter import Dots, dots
-from shrinkage.figures.style import LOSS, PENALTY, ZERO, colour, to_json
+from shrinkage.figures.style import LOSS, PENALTY, ZERO, colour, legend, to_json
 
 __all__ = [
     "LOSS",
@@ -15,9 +15,11 @@ __all__ = [
     "Line",
     "bars",
     "colour",
+    "column_bars",
     "curves",
     "differences",
     "dots",
+    "legend",
     "lines",
     "pixels",
     "row_bars",

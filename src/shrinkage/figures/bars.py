@@ -37,6 +37,25 @@ def bars(
     )
 
 
+def column_bars(
+    rows: Sequence[tuple[str, str, float | None, float | None]], *, x: str
+) -> go.Figure:
+    """One horizontal bar per (label, colour, value, half-width of its error bar)."""
+    errors = [error for *_, error in rows]
+    trace = go.Bar(
+        x=lean(value for _, _, value, _ in rows),
+        y=[label for label, *_ in rows],
+        orientation="h",
+        marker={"color": [colour for _, colour, *_ in rows]},
+        error_x={"type": "data", "array": lean(errors), "thickness": 1.2, "width": 3}
+        if any(errors)
+        else None,
+        hovertemplate="%{y}: %{x:.4g}",
+        showlegend=False,
+    )
+    return figure([trace], x, "").update_layout(yaxis={"autorange": "reversed", "type": "category"})
+
+
 def row_bars(
     names: Sequence[str], values: Sequence[float | None], *, colour: str, x: str
 ) -> go.Figure:
@@ -50,6 +69,6 @@ def row_bars(
         showlegend=False,
     )
     return figure([trace], x, "").update_layout(
-        yaxis={"autorange": "reversed", "type": "category", "tickfont": {"size": 11}},
-        height=max(180, 17 * len(names) + 70),
+        yaxis={"autorange": "reversed", "type": "category", "tickfont": {"size": 11}, "dtick": 1},
+        height=max(150, 17 * len(names) + 70),
     )

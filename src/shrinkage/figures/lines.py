@@ -6,7 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from shrinkage.figures.style import QUIET, figure, lean
+from shrinkage.figures.style import QUIET, figure, lean, log_axis
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def lines(
     for line in series:
         traces += _level(line, span) if line.level else _line(line)
     layout = {
-        "xaxis": {"type": "log" if log_x else "linear", "exponentformat": "power"},
+        "xaxis": log_axis(inner) if log_x else {"type": "linear"},
         "yaxis": {
             "type": "log" if log_y else "linear",
             "exponentformat": "power" if log_y else "none",
@@ -53,18 +53,29 @@ def lines(
     return figure(traces, x, y).update_layout(**layout)
 
 
-def differences(series: Sequence[Line], *, y: str) -> go.Figure:
-    """Differences to the unregularized network along λ; the level 0 is that network."""
+def differences(series: Sequence[Line], *, y: str, top: float | None = None) -> go.Figure:
+    """Differences to the unregularized network along λ; the level 0 is that network.
+
+    ``top``: the upper end of the axis where the largest differences would hide the others.
+    """
     made = lines(series, y=y)
+    level = {"color": QUIET, "width": 1.5, "dash": "dash"}
+    inside = [(v, e) for line in series for v, e in _known(line) if top is None or v <= top]
+    low = min((v - (e or 0) for v, e in inside), default=0.0)
     return made.update_layout(
-        yaxis={"rangemode": "normal"},
+        yaxis={"rangemode": "normal"}
+        if top is None
+        else {"range": [min(low, -0.1 * top) - 0.1 * top, top]},
         shapes=[
-            {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, **_LEVEL}
+            {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "line": level}
         ],
-    )  # fmt: skip
+    )
 
 
-_LEVEL = {"line": {"color": QUIET, "width": 1.5, "dash": "dash"}}
+def _known(line: Line) -> list[tuple[float, float | None]]:
+    errors = line.error or [None] * len(line.y)
+    pairs = zip(line.y, errors, strict=True)
+    return [(value, error) for value, error in pairs if value is not None]
 
 
 def _line(line: Line) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from shrinkage.figures.style import QUIET, figure, lean
+from shrinkage.figures.style import QUIET, figure, lean, log_axis
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,10 @@ def dots(
             )
         )
     return figure(traces, x, y).update_layout(
-        xaxis={
-            "type": "log" if log_x else "linear",
-            "exponentformat": "power" if log_x else "none",
-        },
-        yaxis={
-            "type": "log" if log_y else "linear",
-            "exponentformat": "power" if log_y else "none",
-            "tickformat": ".0%" if percent_y else "",
-        },
+        xaxis=log_axis([v for c in clouds for v in c.x]) if log_x else {"type": "linear"},
+        yaxis=log_axis([v for c in clouds for v in c.y])
+        if log_y
+        else {"type": "linear", "tickformat": ".0%" if percent_y else ""},
     )
 
 

@@ -66,13 +66,41 @@ def figure(traces: Sequence[Any], x: str, y: str, **layout: Any) -> go.Figure:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 56, "r": 12, "t": 8, "b": 44},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        showlegend=False,
         hovermode="closest",
         xaxis={"title": {"text": x, "standoff": 8}, "automargin": True, "zeroline": False},
         yaxis={"title": {"text": y, "standoff": 8}, "automargin": True, "zeroline": False},
     )
     result.update_layout(**layout)
     return result
+
+
+def log_axis(values: Iterable[float | None]) -> dict[str, Any]:
+    """A logarithmic axis, a label per decade where there are enough of them."""
+    known = [v for v in values if v is not None and v > 0]
+    decades = log10(max(known) / min(known)) if known else 0.0
+    wide = {"dtick": 1} if decades > 1.2 else {}
+    return {"type": "log", "exponentformat": "power", **wide}
+
+
+def legend(made: go.Figure) -> list[tuple[str, str, str]]:
+    """(label, colour, shape) of what a figure shows; the page writes the legend beside it.
+
+    Shapes: ``"box"``, ``"dot"``, ``"ring"``, ``"solid"``, ``"dash"``, ``"dotted"``.
+    """
+    found = []
+    for trace in made.data:
+        if trace.showlegend is False or not trace.name:
+            continue
+        if trace.type == "bar":
+            found.append((trace.name, trace.marker.color, "box"))
+        elif "lines" in (trace.mode or ""):
+            dashes = {"dash": "dash", "dot": "dotted"}
+            found.append((trace.name, trace.line.color, dashes.get(trace.line.dash, "solid")))
+        else:
+            shape = "ring" if trace.marker.symbol == "circle-open" else "dot"
+            found.append((trace.name, trace.marker.color, shape))
+    return found
 
 
 def to_json(made: go.Figure) -> str:

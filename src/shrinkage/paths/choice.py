@@ -31,7 +31,9 @@ def choose(losses: ArrayLike, rule: Rule, *, ordered: bool) -> Choice | None:
     ``"best"``: the lowest mean. ``"1se"``: the most regularized try whose loss exceeds the best
     by at most one standard error of the paired difference; tries must be ``ordered`` from least
     to most regularized, otherwise the best is taken. Pairing removes what seeds and examples
-    have in common; the error adds the variance of the mean over examples and over seeds.
+    have in common. Each seed has validation examples of its own, so the spread of the seeds'
+    means holds both the examples' and the training's noise; with few seeds it may be small by
+    luck, and is never taken below the spread of all chunks.
     A try that failed (a loss that is not finite) is never chosen; None where all failed.
     Source: Breiman et al., CART (1984), §3.4.3, with the standard error of paired differences.
     """
@@ -45,14 +47,13 @@ def choose(losses: ArrayLike, rule: Rule, *, ordered: bool) -> Choice | None:
     for index in np.flatnonzero(usable):
         difference = table[index] - table[best]
         excess[index] = difference.mean()
-        error[index] = sqrt(_squared_error(difference, 0) + _squared_error(difference, 1))
+        error[index] = max(_standard_error(difference.mean(axis=1)), _standard_error(difference))
     index = best
     if rule == "1se" and ordered:
-        index = max(t for t in np.flatnonzero(usable) if t >= best and excess[t] <= error[t])
+        index = int(max(t for t in np.flatnonzero(usable) if t >= best and excess[t] <= error[t]))
     return Choice(int(index), best, tuple(means), tuple(excess), tuple(error))
 
 
-def _squared_error(difference: np.ndarray, axis: int) -> float:
-    """Squared standard error of the mean, from the spread along one axis of the others' mean."""
-    along = difference.mean(axis=1 - axis)
-    return float(along.var(ddof=1) / len(along)) if len(along) > 1 else 0.0
+def _standard_error(values: np.ndarray) -> float:
+    """Standard error of the mean; 0 of a single value, which shows no spread."""
+    return float(values.std(ddof=1)) / sqrt(values.size) if values.size > 1 else 0.0

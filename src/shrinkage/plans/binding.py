@@ -59,7 +59,8 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
             expected="a network with weights to penalise",
             remedy="Pass the network itself, after its layers are made.",
         )
-    _check_rules(rules, found)
+    sites = [site for item in found for site, _ in item.sites]
+    _check_rules(rules, sites)
     entries = tuple(_entry(item, rules) for item in found)
     if not any(entry.penalty for entry in entries):
         raise PlanError(
@@ -68,6 +69,7 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
             expected="at least one penalised parameter",
             remedy="Name the layers in a rule, e.g. Rules({'embed*': L1(1e-4)}).",
         )
+    _warn_of_idle(rules, sites)
     return entries
 
 
@@ -131,35 +133,39 @@ def _applies(rule: Rule, site: Site, rules: Rules) -> bool:
     return rule.matches(site) and rule.admits(site, biases=rules.biases, norms=rules.norms)
 
 
-def _check_rules(rules: Rules, found: list[_Found]) -> None:
-    sites = [site for item in found for site, _ in item.sites]
+def _check_rules(rules: Rules, sites: list[Site]) -> None:
+    for rule in rules.rules:
+        if any(rule.matches(site) for site in sites):
+            continue
+        names = {site.owner[0] for site in sites} | {site.name for site in sites}
+        kinds = {type(site.owner[1]).__name__ for site in sites}
+        hint = did_you_mean(str(rule.key), names) if isinstance(rule.key, str) else ""
+        raise PlanError(
+            f"the rule {rule.label} matches nothing",
+            got=f"layers of type {', '.join(sorted(kinds))}",
+            expected="a module name pattern, module type or parameter name of this network",
+            remedy=hint + f"Its layers: {_some(site.owner[0] for site in sites)}.",
+        )
+
+
+def _warn_of_idle(rules: Rules, sites: list[Site]) -> None:
     taken: set[str] = set()
     for rule in rules.rules:
         matched = [site for site in sites if rule.matches(site)]
-        if not matched:
-            names = {site.owner[0] for site in sites} | {site.name for site in sites}
-            kinds = {type(site.owner[1]).__name__ for site in sites}
-            hint = did_you_mean(str(rule.key), names) if isinstance(rule.key, str) else ""
-            raise PlanError(
-                f"the rule {rule.label} matches nothing",
-                got=f"layers of type {', '.join(sorted(kinds))}",
-                expected="a module name pattern, module type or parameter name of this network",
-                remedy=hint + f"Its layers: {_some(site.owner[0] for site in sites)}.",
-            )
         applied = {site.name for site in matched if _applies(rule, site, rules)}
-        if not applied:
+        if not applied and rule.penalty is not None:
             warnings.warn(
                 f"the rule {rule.label} penalises nothing: it matches only "
                 f"{_some(site.name for site in matched)} ({_WHY_NOT[matched[0].role]})",
                 ShrinkageWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
-        elif applied <= taken:
+        elif applied and applied <= taken:
             warnings.warn(
                 f"the rule {rule.label} never acts: earlier rules take all it matches "
                 f"({_some(applied)}). The first match wins: put it first",
                 ShrinkageWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
         taken |= applied
 

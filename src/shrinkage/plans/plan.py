@@ -1,5 +1,6 @@
 """A plan: rules bound to one network."""
 
+import gc
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping
@@ -80,7 +81,7 @@ class Plan:
         A differentiable scalar: ``loss = criterion(model(x), y) + plan.penalty()``. Raises
         :class:`PlanError` while a handle of :func:`attach` applies the same plan.
         """
-        if self._owner is not None and self._owner() is not None:
+        if self._is_attached():
             raise PlanError(
                 "the plan would act twice",
                 got="plan.penalty() while an optimizer has the plan attached",
@@ -109,7 +110,7 @@ class Plan:
 
     def claim(self, owner: object, how: str) -> None:
         """Note that ``owner`` applies this plan from now on; released by :meth:`release`."""
-        if self._owner is not None and self._owner() is not None:
+        if self._is_attached():
             raise PlanError(
                 "the plan is attached already",
                 got="a second attach() of one plan",
@@ -119,9 +120,16 @@ class Plan:
         self._owner = weakref.ref(owner)
         self.applied = how
 
-    def release(self) -> None:
-        """Undo :meth:`claim`."""
-        self._owner = None
+    def release(self, owner: object) -> None:
+        """Undo :meth:`claim`, unless another owner has claimed the plan since."""
+        if self._owner is not None and self._owner() is owner:
+            self._owner = None
+
+    def _is_attached(self) -> bool:
+        """Whether a living handle applies this plan; one that is dropped lingers in a cycle."""
+        if self._owner is not None and self._owner() is not None:
+            gc.collect()
+        return self._owner is not None and self._owner() is not None
 
     def _sum(self) -> Tensor:
         terms = [
@@ -150,7 +158,9 @@ class Plan:
             )
 
     def __str__(self) -> str:
-        console = Console(width=132, force_terminal=False, color_system=None)
+        console = Console(
+            width=132, force_terminal=False, color_system=None, markup=False, emoji=False
+        )
         with console.capture() as capture:
             console.print(self._table())
         total = sum(prod(entry.shape) for entry in self.entries)

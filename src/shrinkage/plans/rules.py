@@ -61,7 +61,9 @@ class Rule:
         if isinstance(self.key, str):
             key = canonical(self.key)
             inside = [name for name, _ in site.modules[1:]] or [site.owner[0]]
-            return key == "*" or any(fnmatchcase(name, key) for name in inside)
+            # With the dot, "head.*" names the layer head as "features.*" names what it holds.
+            named = [*inside, *(f"{name}." for name in inside)]
+            return key == "*" or any(fnmatchcase(name, key) for name in named)
         return any(isinstance(module, self.key) for _, module in site.modules)
 
     def _matches_parameter(self, site: Site) -> bool:

@@ -1,12 +1,12 @@
 """attach: a plan acts through an optimizer, in two lines."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from shrinkage.errors import AttachError, ShrinkageWarning, did_you_mean
 from shrinkage.penalties import Penalty
@@ -71,6 +71,13 @@ class Handle:
                 expected="an optimizer over all parameters of the plan",
                 remedy="Pass model.parameters() to the optimizer, or make one plan per optimizer.",
             )
+        if method == "subgradient" and any(g.get("maximize") for g in optimizer.param_groups):
+            raise AttachError(
+                "the loss term cannot be maximized",
+                got="an optimizer with maximize=True",
+                expected="an optimizer that minimises loss + penalty",
+                remedy="Minimise the negative loss, or use the exact form (method='auto').",
+            )
         _warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
         plan.claim(self, method)
         self._hooks = (
@@ -121,10 +128,26 @@ class Handle:
         """Stop acting; the weights stay as they are and the plan is free again."""
         for hook in self._hooks:
             hook.remove()
-        self.plan.release()
+        self.plan.release(self)
+
+    def _before(
+        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Prepare each parameter; where a closure makes the gradients, right after it."""
+        closure: Callable[[], Any] | None = kwargs.get("closure", args[1] if args[1:] else None)
+        if closure is None:
+            self._prepare(optimizer)
+            return None
+
+        def then_prepare() -> Any:
+            loss = closure()
+            self._prepare(optimizer)
+            return loss
+
+        return args[:1], {**kwargs, "closure": then_prepare}
 
     @torch.no_grad()
-    def _before(self, optimizer: Optimizer, *_: object) -> None:
+    def _prepare(self, optimizer: Optimizer) -> None:
         loss_scale: Tensor | float = getattr(optimizer, "grad_scale", None) or 1.0
         for entry, _penalty, parameter in self.plan.blocks():
             self._methods[entry.name].before(parameter, self._scale, loss_scale)
@@ -139,11 +162,13 @@ class Handle:
                 continue
             if id(parameter) not in groups:
                 raise _lost(entry)
-            metric = self._metric(groups[id(parameter)], optimizer.state[parameter])
+            metric = self._metric(groups[id(parameter)], optimizer.state.get(parameter, {}))
             self._methods[entry.name].after(parameter, metric, self._scale)
 
 
 def _method(name: MethodName, penalty: Penalty) -> type[Method]:
+    if penalty == penalty.scaled(0):
+        return Prox  # of no strength, and so the identity to the last bit
     match name:
         case "auto":
             return Averaged if penalty.slope > 0 else Prox
@@ -169,20 +194,21 @@ def _lost(entry: Entry) -> AttachError:
 
 
 def _warn_of_weight_decay(optimizer: Optimizer, penalised: set[int]) -> None:
-    decays = {
-        float(group["weight_decay"])
+    decaying = [
+        group
         for group in optimizer.param_groups
         if group.get("weight_decay") and any(id(p) in penalised for p in group["params"])
-    }
-    if decays:
-        decoupled = isinstance(optimizer, AdamW)
+    ]
+    if decaying:
+        worst = max(float(group["weight_decay"]) for group in decaying)
+        decoupled = any(group.get("decoupled_weight_decay") for group in decaying)
         what = (
             "is the gradient of no penalty: the fixed point is not the minimiser of the plan's cost"
             if decoupled
             else "adds (d/2)·Σw² to the plan's cost"
         )
         warnings.warn(
-            f"weight_decay={max(decays):g} beside a plan: {type(optimizer).__name__}'s decay "
+            f"weight_decay={worst:g} beside a plan: {type(optimizer).__name__}'s decay "
             f"{what}. Set weight_decay=0 and put an L2 into the plan (from_weight_decay)",
             ShrinkageWarning,
             stacklevel=4,

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from math import sqrt
 
 import torch
 from torch import Tensor
@@ -71,6 +72,11 @@ class _Memory:
     total: Tensor
     written: Tensor
 
+    def holds(self, parameter: Tensor) -> bool:
+        """Whether ``parameter`` is what was written last, on the same device in the same dtype."""
+        same_kind = (parameter.dtype, parameter.device) == (self.written.dtype, self.written.device)
+        return same_kind and torch.equal(parameter, self.written)
+
 
 @dataclass
 class Averaged(Method):
@@ -87,7 +93,7 @@ class Averaged(Method):
 
     def before(self, parameter: Tensor, scale: float, loss_scale: Tensor | float) -> None:  # noqa: ARG002
         """Start anew if someone else wrote the parameter since the last step."""
-        if self.memory is None or not torch.equal(parameter, self.memory.written):
+        if scale and (self.memory is None or not self.memory.holds(parameter)):
             wide = torch.promote_types(parameter.dtype, torch.float32)
             self.memory = _Memory(
                 latent=parameter.to(wide, copy=True),
@@ -97,13 +103,15 @@ class Averaged(Method):
 
     def after(self, parameter: Tensor, metric: Metric, scale: float) -> None:
         """z ← z + what the optimizer did; T ← T + scale·step; w ← prox_T(z)."""
+        if not scale:
+            return
         memory = self.memory
         assert memory is not None  # noqa: S101  (before() made it)
         memory.latent += parameter - memory.written
         if isinstance(metric.step, Tensor):
             if memory.total.ndim == 0:
                 memory.total = torch.zeros_like(memory.latent)
-            memory.total.add_(metric.step, alpha=scale)
+            memory.total.add_(self._bounded(metric, scale), alpha=scale)
             total: float | Tensor = memory.total
         else:
             memory.total += metric.step * scale
@@ -111,6 +119,20 @@ class Averaged(Method):
         shrunk = self._prox(memory.latent, total).to(parameter.dtype)
         parameter.copy_(_within_reach(shrunk, parameter, metric.reach))
         memory.written.copy_(parameter)
+
+    def _bounded(self, metric: Metric, scale: float) -> Tensor:
+        """``metric.step``, where it explodes no longer than what outweighs the optimizer's reach.
+
+        Per step the threshold of a group of m weights grows by at most m times the reach. The
+        optimizer moves its latent weights no further, so no zero is lost; and a weight without
+        gradients so far (an embedding row not seen yet) still comes back once it has some.
+        """
+        assert isinstance(metric.step, Tensor)  # noqa: S101  (narrowing)
+        if self.penalty.slope == 0:
+            return metric.step
+        return metric.step.clamp(
+            max=metric.reach * sqrt(self.entry.grouping.group_size) / (scale * self.penalty.slope)
+        )
 
     def forget(self) -> None:
         """Drop the latent weights; the next step starts from the network's."""

@@ -138,4 +138,3 @@ def _weights(facts: Facts, key: str) -> dict[str, NDArray[Any]] | None:
         return {name: t.float().numpy() for name, t in facts.view.weights(key).items()}
     except RunError:
         return None
-

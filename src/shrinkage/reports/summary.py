@@ -1,6 +1,6 @@
 """What a contrast found, one row per column: pure arithmetic on a run folder's points."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import sqrt
 from statistics import fmean, stdev
@@ -13,26 +13,30 @@ Point = dict[str, Any]
 
 @dataclass(frozen=True)
 class Figure:
-    """Mean over seeds and standard deviation (None with one seed); ``values`` by seed."""
+    """Mean over seeds and standard deviation (None with one seed); the values and their seeds."""
 
     mean: float
     sd: float | None
     values: tuple[float, ...]
+    seeds: tuple[int, ...]
 
 
-def figure(values: Sequence[float | None]) -> Figure | None:
+def figure(by_seed: Mapping[int, float | None]) -> Figure | None:
     """The figure of the values that exist; None where there are none."""
-    known = tuple(float(v) for v in values if v is not None)
+    known = {seed: float(value) for seed, value in by_seed.items() if value is not None}
     if not known:
         return None
-    return Figure(fmean(known), stdev(known) if len(known) > 1 else None, known)
+    values = tuple(known.values())
+    return Figure(fmean(values), stdev(values) if len(values) > 1 else None, values, tuple(known))
 
 
 def paired(these: Figure | None, those: Figure | None) -> Point | None:
-    """Mean of these − those over paired seeds, with its standard error (None with one seed)."""
-    if these is None or those is None or len(these.values) != len(those.values):
+    """Mean of these − those over the seeds of both, and its standard error (None with one)."""
+    if these is None or those is None:
         return None
-    difference = figure([a - b for a, b in zip(these.values, those.values, strict=True)])
+    base = dict(zip(those.seeds, those.values, strict=True))
+    pairs = zip(these.seeds, these.values, strict=True)
+    difference = figure({seed: value - base[seed] for seed, value in pairs if seed in base})
     if difference is None:
         return None
     error = None if difference.sd is None else difference.sd / sqrt(len(difference.values))
@@ -64,11 +68,11 @@ def _row(view: RunView, column: Point, fits: dict[str, Point], tests: dict[str, 
     keys = [f"{column['name']}/{index}/{seed}" for seed in range(view.config["seeds"])]
     found = [fits[k] for k in keys if k in fits and "failed" not in fits[k]]
     opened = chosen and bool(found) and all(fit["key"] in tests for fit in found)
-    held = [tests[f["key"]] if opened else f["validation"] for f in found]
+    held = {f["seed"]: tests[f["key"]] if opened else f["validation"] for f in found}
     failures = [f for f in fits.values() if f["column"] == column["name"] and "failed" in f]
 
     def over(read: Callable[[Point], float | None]) -> Figure | None:
-        return figure([read(fit) for fit in found])
+        return figure({fit["seed"]: read(fit) for fit in found})
 
     return {
         "name": column["name"],
@@ -84,11 +88,9 @@ def _row(view: RunView, column: Point, fits: dict[str, Point], tests: dict[str, 
         "score_name": found[0]["score_name"] if found else None,
         "train_loss": over(lambda f: f["train"]["loss"]),
         "train_score": over(lambda f: f["train"]["score"]),
-        "held_out_loss": figure([h["loss"] for h in held]),
-        "held_out_score": figure([h["score"] for h in held]),
-        "gap": figure(
-            [_minus(h["loss"], f["train"]["loss"]) for h, f in zip(held, found, strict=True)]
-        ),
+        "held_out_loss": over(lambda f: held[f["seed"]]["loss"]),
+        "held_out_score": over(lambda f: held[f["seed"]]["score"]),
+        "gap": over(lambda f: _minus(held[f["seed"]]["loss"], f["train"]["loss"])),
         "penalty": over(lambda f: f["penalty"]),
         "penalty_share": over(lambda f: f["penalty_share"]),
         "zeros": over(lambda f: f["weights"]["zeros"] / f["weights"]["size"]),

@@ -8,7 +8,7 @@ from shrinkage.reports.claims.contrasting import dropout, in_different_ways, pru
 from shrinkage.reports.claims.costs import cost_split, coverage, penalty_share
 from shrinkage.reports.claims.overfitting import overfitting
 from shrinkage.reports.claims.selection import concentration, selection
-from shrinkage.reports.claims.sizes import activations, compromise, smaller
+from shrinkage.reports.claims.sizes import activations, compromise, overpowering, smaller
 from shrinkage.reports.claims.steps import constant_step, proportional_step
 from shrinkage.reports.claims.survival import survival
 from shrinkage.reports.claims.verdicts import Claim, Verdict
@@ -33,7 +33,7 @@ CLAIMS = MappingProxyType(
             "L1 adds λ·Σ|w| to the loss, L2 adds λ·Σw².", cost_split, of_choice=False
         ),
         "penalty_share": Statement(
-            "λ is usually below 1; a large λ makes the penalty a large part of the cost.",
+            "λ is usually below 1; a large λ makes the penalty term large.",
             penalty_share,
             of_choice=False,
         ),
@@ -45,10 +45,8 @@ CLAIMS = MappingProxyType(
         ),
         "smaller": Statement("Both push weights toward smaller values.", smaller, of_choice=False),
         "overfitting": Statement("That reduces overfitting.", overfitting),
-        "activations": Statement(
-            "Smaller weights mean smaller activations, and no filter overpowers the others.",
-            activations,
-        ),
+        "activations": Statement("Smaller weights mean smaller activations.", activations),
+        "overpowering": Statement("No filter overpowers the others.", overpowering),
         "constant_step": Statement(
             "L1 shrinks every weight by the same amount toward zero.", constant_step
         ),

@@ -48,34 +48,37 @@ def _apart(facts: Facts, fit: Point) -> float:
 
 
 def penalty_share(facts: Facts) -> Claim:
-    """Does the penalty's share of the cost grow with λ?"""
-    parts = [_share(facts, name) for name in facts.textbook]
+    """Does the penalty term grow with λ, and what share of the cost is it?"""
+    parts = [_grows(facts, name) for name in facts.textbook]
     knobs = [k for name in facts.textbook for k in facts.columns[name]["knobs"]]
     below = "all strengths tried are below 1" if knobs and max(knobs) < 1 else ""
     if knobs and not below:
         below = f"strengths tried reach {strength(max(knobs))}"
     note = "; ".join([below, ONE_SEED] if facts.seeds == 1 else [below])
-    return conclude(parts, opening="share of the penalty in the cost: ", ending=note,
+    return conclude(parts, opening="penalty and its share of the cost: ", ending=note,
                     empty="no two strengths of L1 or L2 yet")  # fmt: skip
 
 
-def _share(facts: Facts, name: str) -> tuple[Verdict, str]:
-    path = facts.along(name, lambda fit: fit["penalty_share"])
+def _grows(facts: Facts, name: str) -> tuple[Verdict, str]:
+    path = facts.along(name, lambda fit: fit["penalty"])
     if len(path) < 2:
         return "not measured", ""
+    shares = dict(facts.along(name, lambda fit: fit["penalty_share"]))
     means = [mean(values.values()) or 0.0 for _, values in path]
     top = max(range(len(path)), key=means.__getitem__)
-    (first, least), (knob, most) = path[0], path[top]
-    text = f"{facts.label(name)} {percent(means[0])} at λ = {strength(first)}"
+
+    def told(k: int) -> str:
+        share = mean(shares.get(path[k][0], {}).values())
+        return f"{num(means[k])} ({percent(share)}) at λ = {strength(path[k][0])}"
+
     if top == 0:
-        return "not seen", f"{text} and nowhere more"
-    text += f", {percent(means[top])} at λ = {strength(knob)}"
+        return "not seen", f"{facts.label(name)} {told(0)} and nowhere more"
+    text = f"{facts.label(name)} {told(0)}, {told(top)}"
     if top < len(path) - 1:
-        last = path[-1][0]
         sizes = facts.along(name, weight("l1"))
         left = mean(sizes[-1][1].values()) if sizes else None
-        text += f", then {percent(means[-1])} at {strength(last)} with Σ|w| down to {num(left)}"
-    return described(difference(most, least), +1), text
+        text += f", then {told(len(path) - 1)} with Σ|w| down to {num(left)}"
+    return described(difference(path[top][1], path[0][1]), +1), text
 
 
 def coverage(facts: Facts) -> Claim:

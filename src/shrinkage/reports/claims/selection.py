@@ -77,12 +77,14 @@ def concentration(facts: Facts) -> Claim:
     if None in found.values():
         return not_measured("no seed has both exact L1 and the unregularized column yet")
     verdicts: list[Verdict] = [described(d, +1) for d in found.values()]
+    if any(d is not None and d.sign is None for d in found.values()):
+        verdicts = ["undecided" if v == "seen" else v for v in verdicts]
     text = (
         f"the largest 10 % of all weights carry {percent(facts.mean(name, weight('top10')))} of "
         f"Σ|w| under {at(facts, name)} and {percent(facts.mean(base, weight('top10')))} under "
         f"none (difference {signed(found['top10'])}; Gini index {signed(found['gini'])})"
     )
-    if "undecided" in verdicts and "not seen" not in verdicts:
+    if any(d is not None and d.sign == 0 for d in found.values()):
         text += ", which cannot be told apart"
     drop = _removed(facts, name)
     if drop is not None:

@@ -6,7 +6,8 @@ from shrinkage.reports.claims.verdicts import Claim, Verdict, at, conclude
 from shrinkage.reports.facts import Facts, Point
 from shrinkage.reports.wording import num, percent
 
-_LARGEST = 1 / 3
+LARGE = 0.1  # of the largest weight
+_FEW = 3
 _AT_REST = 0.1
 
 
@@ -27,15 +28,22 @@ def _worth(facts: Facts, name: str) -> tuple[Verdict, str]:
     survivors = [s for s in trace["worth"]["survivors"] if None not in s.values()]
     if not survivors:
         return "not seen", f"{at(facts, name)} leaves no weight to look at"
-    survivors.sort(key=lambda s: -abs(s["w"]))
-    large = survivors[: max(1, round(len(survivors) * _LARGEST))]
+    large = large_ones(survivors)
     worth = sum(s["rise"] >= s["saved"] for s in large)
     share = worth / len(large)
     verdict: Verdict = "seen" if share >= 0.9 else "not seen" if share < 0.5 else "undecided"
-    return verdict, (
-        f"{at(facts, name)}: {worth} of the {len(large)} largest weights looked at raise the loss "
-        f"by at least the penalty saved when set to zero{_slopes(facts, name, trace)}"
+    few = len(large) < _FEW
+    return "undecided" if few else verdict, (
+        f"{at(facts, name)}: {worth} of the {len(large)} large weights looked at"
+        f"{' (too few to tell)' if few else ''} raise the loss by at least the penalty saved when "
+        f"set to zero{_slopes(facts, name, trace)}"
     )
+
+
+def large_ones(survivors: list[Point]) -> list[Point]:
+    """Those of at least a tenth of the largest."""
+    top = max(abs(s["w"]) for s in survivors)
+    return [s for s in survivors if abs(s["w"]) >= LARGE * top]
 
 
 def _slopes(facts: Facts, name: str, trace: Point) -> str:

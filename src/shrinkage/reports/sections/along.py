@@ -1,0 +1,171 @@
+"""Sections that follow the strength λ: cost, sizes, overfitting, the exchange rate."""
+
+from shrinkage.figures import LOSS, PENALTY, Dots, Line, curves, differences, dots, lines
+from shrinkage.reports.claims.sizes import penalty_sum
+from shrinkage.reports.facts import Facts, mean, train_loss, weight
+from shrinkage.reports.sections.base import Plot, Section, along, paint, penalised
+from shrinkage.reports.wording import strength
+
+
+def cost(facts: Facts) -> Section:
+    """The two parts of the cost."""
+    plots = []
+    shares = along(facts, lambda fit: fit["penalty_share"], facts.textbook, base=False)
+    if shares:
+        plots.append(
+            Plot("Share of the penalty in the cost", lines(shares, y="share", percent=True))
+        )
+    for name in facts.textbook[-2:]:
+        parts = [
+            _part(facts, name, "loss", LOSS, train_loss),
+            _part(facts, name, "penalty", PENALTY, lambda fit: fit["penalty"]),
+        ]
+        plots.append(
+            Plot(f"{facts.label(name)}: the two parts", lines(parts, y="part of the cost"))
+        )
+    return Section("cost", "The cost has two parts", ("cost_split", "penalty_share"), plots)
+
+
+def _part(facts: Facts, name: str, label: str, colour: str, read: object) -> Line:
+    assert callable(read)  # noqa: S101  (narrowing)
+    path = facts.along(name, read)
+    return Line(label, colour, [k for k, _ in path], [mean(v.values()) for _, v in path])
+
+
+def sizes(facts: Facts) -> Section:
+    """Norms along λ."""
+    measures = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
+    plots = [
+        Plot(f"{symbol} of the penalised weights", lines(series, y=symbol))
+        for symbol, key in measures.items()
+        if (series := along(facts, weight(key), facts.textbook))
+    ]
+    return Section("sizes", "Weights get smaller", ("smaller",), plots)
+
+
+def overfitting(facts: Facts) -> Section:
+    """The gap, held-out loss and score along λ, and training histories."""
+    part, plots = facts.held_out, []
+    names = facts.textbook or penalised(facts)
+    gaps = along(facts, facts.gap, names)
+    if gaps:
+        plots = [
+            Plot(f"Gap: {part} loss minus training loss", lines(gaps, y="gap")),
+            Plot(
+                f"{part.capitalize()} {facts.score}",
+                lines(
+                    along(facts, facts.held_score, names),
+                    y=facts.score,
+                    percent=facts.score == "accuracy",
+                ).update_layout(yaxis_rangemode="normal"),
+            ),
+        ]
+    against = [line for name in names if (line := _against(facts, name)).x]
+    if against:
+        top = _top(facts)
+        bars = ", ± 2 standard errors" if facts.seeds > 1 else " (one seed: no uncertainty)"
+        plots.insert(
+            1,
+            Plot(
+                f"{part.capitalize()} loss minus that of none, paired by seed{bars}; "
+                f"below the line is better{'; the largest lie outside' if top else ''}",
+                differences(against, y="difference", top=top),
+            ),
+        )
+    return Section("overfitting", "Overfitting", ("overfitting",), [*plots, *_histories(facts)])
+
+
+def _top(facts: Facts) -> float | None:
+    """An upper end for the differences, where a few tries are far worse than all the choices."""
+    found = [
+        (index == facts.chosen(name), d)
+        for name in facts.textbook or penalised(facts)
+        for index in range(len(facts.columns[name]["knobs"]))
+        if (d := facts.against_base(name, facts.held_loss, index)) is not None
+    ]
+    usual = max((abs(d.mean) + 2 * (d.se or 0) for chosen, d in found if chosen), default=0.0)
+    largest = max((d.mean for _, d in found), default=0.0)
+    return 5 * usual if 0 < 8 * usual < largest else None
+
+
+def _against(facts: Facts, name: str) -> Line:
+    found = [
+        (index, float(knob), facts.against_base(name, facts.held_loss, index))
+        for index, knob in enumerate(facts.columns[name]["knobs"])
+    ]
+    known = [(index, knob, d) for index, knob, d in found if d is not None]
+    chosen = [k for k, (index, _, _) in enumerate(known) if index == facts.chosen(name)]
+    return Line(
+        facts.label(name),
+        paint(facts, name),
+        [knob for _, knob, _ in known],
+        [d.mean for _, _, d in known],
+        error=[None if d.se is None else 2 * d.se for _, _, d in known],
+        chosen=chosen[0] if chosen and facts.stage != "fitting" else None,
+    )
+
+
+def _histories(facts: Facts) -> list[Plot]:
+    """Training and held-out loss of the first seed's networks, on one scale."""
+    names = [facts.base, facts.exact_l1, facts.l2]
+    found = [(n, h) for n in names if n is not None and (h := _history(facts, n)) is not None]
+    ends = [max(h[1][-1] or 0, h[2][-1] or 0) for _, h in found]
+    starts = [max(h[1][0] or 0, h[2][0] or 0) for _, h in found]
+    top = min(1.05 * max(starts), 3.0 * max(ends)) if found and max(ends) > 0 else None
+    return [
+        Plot(
+            f"{facts.label(name)}: training and {part} loss, first seed",
+            curves(epochs, train, held, colour=paint(facts, name), held_name=part, top=top),
+        )
+        for name, (epochs, train, held, part) in found
+    ]
+
+
+History = tuple[list[int], list[float | None], list[float | None], str]
+
+
+def _history(facts: Facts, name: str) -> History | None:
+    trace = facts.trace(name)
+    if trace is not None and trace["history"].get("test_loss"):
+        h = trace["history"]
+        return h["epoch"], h["train_loss"], h["test_loss"], "test"
+    fit = facts.fits.get(f"{name}/{facts.chosen(name)}/0")
+    if fit is None or not fit["history"]["epoch"]:
+        return None
+    h = fit["history"]
+    return h["epoch"], h["train_loss"], h["validation_loss"], "validation"
+
+
+def exchange(facts: Facts) -> Section:
+    """Loss against the sum over the weights, over all strengths."""
+    plots = []
+    for symbol in ("Σ|w|", "Σw²"):
+        clouds = [
+            _trade(facts, name) for name in facts.textbook if penalty_sum(facts, name)[0] == symbol
+        ]
+        clouds = [cloud for cloud in clouds if cloud.x]
+        if clouds:
+            plots.append(
+                Plot(
+                    f"Training loss against {symbol}; along a line λ grows to the left",
+                    dots(clouds, x=symbol, y="training loss"),
+                )
+            )
+    return Section("exchange", "λ is an exchange rate", ("compromise",), plots)
+
+
+def _trade(facts: Facts, name: str) -> Dots:
+    _, read = penalty_sum(facts, name)
+    sizes, losses = facts.along(name, read), dict(facts.along(name, train_loss))
+    rows = [(k, mean(v.values()), mean(losses[k].values())) for k, v in sizes if k in losses]
+    knobs = [k for k, _, _ in rows]
+    decided = facts.stage != "fitting" and facts.knob(name) in knobs
+    return Dots(
+        facts.label(name),
+        paint(facts, name),
+        [x for _, x, _ in rows],
+        [y for _, _, y in rows],
+        [f"λ = {strength(k)}" for k in knobs],
+        joined=True,
+        chosen=knobs.index(facts.knob(name) or 0.0) if decided else None,
+    )

@@ -1,0 +1,92 @@
+"""What a section is, and the lines that most of its figures draw."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from shrinkage.figures import Line, colour
+from shrinkage.reports.facts import Facts, Reader, mean
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure with its caption."""
+
+    caption: str
+    figure: Any
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, the claims it judges, figures (``pairs``: two in a row), ready-made HTML."""
+
+    id: str
+    title: str
+    claims: tuple[str, ...] = ()
+    plots: list[Plot] = field(default_factory=list)
+    html: str = ""
+    pairs: bool = False
+
+
+def paint(facts: Facts, name: str) -> str:
+    """The colour of a column."""
+    return colour(name, facts.names)
+
+
+def dash(facts: Facts, name: str) -> str:
+    """Penalties that act as a loss term are dotted."""
+    return "dot" if facts.columns[name]["form"] == "term" else "solid"
+
+
+def penalised(facts: Facts) -> list[str]:
+    """The columns with a λ that have been fit."""
+    return [
+        name
+        for name in facts.names
+        if facts.columns[name]["knob"] == "strength" and facts.chosen(name) is not None
+    ]
+
+
+def along(facts: Facts, read: Reader, names: Iterable[str], *, base: bool = True) -> list[Line]:
+    """Means over seeds along λ, and the level of none."""
+    series = []
+    for name in names:
+        path = facts.along(name, read)
+        knobs = [knob for knob, _ in path]
+        chosen = facts.knob(name)
+        series.append(
+            Line(
+                facts.label(name),
+                paint(facts, name),
+                knobs,
+                [mean(values.values()) for _, values in path],
+                chosen=knobs.index(chosen)
+                if chosen in knobs and facts.stage != "fitting"
+                else None,
+                dash=dash(facts, name),
+            )
+        )
+    if base and facts.base is not None:
+        level = facts.mean(facts.base, read)
+        series.append(
+            Line(facts.label(facts.base), paint(facts, facts.base), [0], [level], level=True)
+        )
+    return [line for line in series if line.x]
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], *, numbers: bool = True) -> str:
+    """An HTML table that scrolls inside its box; cells are text and are escaped."""
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join(_row(list(row)) for row in rows)
+    kind = "numbers" if numbers else "words"
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table class="{kind}">'
+        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _row(cells: list[str]) -> str:
+    first, *others = cells
+    rest = "".join(f"<td>{escape(cell)}</td>" for cell in others)
+    return f'<tr><th scope="row">{escape(first)}</th>{rest}</tr>'

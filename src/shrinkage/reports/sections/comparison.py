@@ -1,0 +1,155 @@
+"""The plan table, the whole table of the columns, and dropout."""
+
+from collections.abc import Sequence
+
+from shrinkage.figures import column_bars
+from shrinkage.reports.facts import Difference, Facts, Point
+from shrinkage.reports.sections.base import Plot, Section, paint, table
+from shrinkage.reports.table import knob_text
+from shrinkage.reports.wording import num, percent, signed
+
+
+def coverage(facts: Facts) -> Section:
+    """Which parameters are penalised, and why."""
+    rows = [
+        [
+            entry["name"],
+            " × ".join(str(n) for n in entry["shape"]) or "1",
+            entry["role"],
+            "yes" if entry["penalised"] else "no",
+            entry["reason"],
+        ]
+        for entry in facts.config.get("plan") or []
+    ]
+    html = table(("parameter", "shape", "role", "penalised", "why"), rows, numbers=False)
+    return Section("coverage", "What is penalised", ("coverage",), [], html if rows else "")
+
+
+def comparison(facts: Facts) -> Section:
+    """Everything measured about every column, at its own choice."""
+    held = facts.held_out
+    head = (
+        "column",
+        "at",
+        f"train {facts.score}",
+        f"{held} {facts.score}",
+        f"{held} loss",
+        "… minus none",
+        "gap",
+        "… minus none",
+        "exact zeros",
+        "weights left",
+        "Σ|w|",
+        "‖w‖₂",
+        "max|w|",
+        "largest 10 %",
+        "Gini",
+        "penalty",
+        "dead units",
+        "inputs used",
+    )
+    rows = [_row(facts, row) for row in facts.rows.values()]
+    how = (
+        f"mean ± standard deviation over {facts.seeds} seeds; differences are paired by seed, "
+        "± one standard error"
+        if facts.seeds > 1
+        else "one seed: no uncertainty"
+    )
+    choice = (
+        "each column at its own choice on validation data"
+        if facts.stage != "fitting"
+        else "each column at the try with the lowest validation loss so far"
+    )
+    note = f'<p class="note">{choice.capitalize()}; {how}.</p>'
+    return Section("table", "All columns side by side", ("in_different_ways",), [],
+                   table(head, rows) + note)  # fmt: skip
+
+
+def _row(facts: Facts, row: Point) -> list[str]:
+    name = row["name"]
+    if not row["fits"]:
+        why = " ".join(str(row["failed"] or "not run yet").split()).partition(":")[0]
+        return [row["label"], why]
+    accuracy = facts.score == "accuracy"
+    spread = _percent if accuracy else _number
+    return [
+        row["label"],
+        knob_text(row),
+        spread(row["train_score"]),
+        spread(_held(facts, name, "score")),
+        _number(_held(facts, name, "loss")),
+        _versus(facts, name, facts.against_base(name, facts.held_loss)),
+        _number(_gap(facts, name)),
+        _versus(facts, name, facts.against_base(name, facts.gap)),
+        _percent(row["zeros"]),
+        "—" if row["nonzeros"] is None else f"{row['nonzeros']['mean']:,.0f}",
+        _number(row["l1"]),
+        _number(row["l2"]),
+        _number(row["max_abs"]),
+        _percent(row["top10"]),
+        _number(row["gini"]),
+        _number(row["penalty"]),
+        _of(row, "units_dead", "units"),
+        _of(row, "inputs_used", "inputs"),
+    ]
+
+
+def _held(facts: Facts, name: str, key: str) -> Point | None:
+    read = facts.held_loss if key == "loss" else facts.held_score
+    return _figure(list(facts.values(name, read).values()))
+
+
+def _gap(facts: Facts, name: str) -> Point | None:
+    return _figure(list(facts.values(name, facts.gap).values()))
+
+
+def _figure(values: Sequence[float]) -> Point | None:
+    if not values:
+        return None
+    middle = sum(values) / len(values)
+    squares = sum((v - middle) ** 2 for v in values)
+    sd = (squares / (len(values) - 1)) ** 0.5 if len(values) > 1 else None
+    return {"mean": middle, "sd": sd}
+
+
+def _versus(facts: Facts, name: str, found: Difference | None) -> str:
+    return "" if name == facts.base else signed(found)
+
+
+def _number(figure: Point | None) -> str:
+    if figure is None:
+        return "—"
+    sd = "" if figure["sd"] is None else f" ± {num(figure['sd'], 2)}"
+    return num(figure["mean"]) + sd
+
+
+def _percent(figure: Point | None) -> str:
+    if figure is None:
+        return "—"
+    if figure["sd"] is None:
+        return percent(figure["mean"])
+    return f"{100 * figure['mean']:.1f} ± {100 * figure['sd']:.1f} %"
+
+
+def _of(row: Point, part: str, whole: str) -> str:
+    return "—" if row[part] is None else f"{row[part]['mean']:,.0f} of {row[whole]:,}"
+
+
+def dropout(facts: Facts) -> Section:
+    """Every column's held-out score and gap, dropout among them."""
+    names = [name for name in facts.names if facts.chosen(name) is not None]
+    bars = ", ± one standard deviation over seeds" if facts.seeds > 1 else ""
+    plots = []
+    for words, read in (
+        (f"{facts.held_out.capitalize()} loss", facts.held_loss),
+        (f"Gap: {facts.held_out} loss minus training loss", facts.gap),
+    ):
+        rows = [
+            (facts.label(name), paint(facts, name), found["mean"], found["sd"])
+            for name in names
+            if (found := _figure(list(facts.values(name, read).values()))) is not None
+        ]
+        if rows:
+            caption = f"{words} at each column's choice{bars}"
+            plots.append(Plot(caption, column_bars(rows, x="")))
+    return Section("dropout", "The next tool: dropout", ("dropout",), plots)

@@ -1,0 +1,163 @@
+"""How the run was made, and what to try next: commands that can be pasted."""
+
+import json
+import shlex
+from html import escape
+from math import ceil
+
+from shrinkage.reports.facts import Facts, Point
+from shrinkage.reports.sections.base import Section
+from shrinkage.reports.wording import listed, num, percent, strength
+
+
+def making(facts: Facts) -> Section:
+    """From run.json, nothing else."""
+    config = facts.config
+    data, cut, training = config["data"], config["cut"], config["training"]
+    total = data["examples"]
+    kinds = len(data["classes"])
+    rows = {
+        "data": f"{data['name']}: {total:,} examples, {data['task']}"
+        + (f" in {kinds} classes" if kinds else ""),
+        "cut": _cut(facts, cut),
+        "network": f"{config['model']['name']}, input {' × '.join(map(str, _shape(config)))}",
+        "training": _training(training, config["epochs"]),
+        "seeds": f"{facts.seeds}, from 0; a seed draws the cut, the first weights and the order",
+        "tries": "; ".join(_knobs(column) for column in facts.columns.values()),
+        "choice": _choice(config["choose"]),
+        "failed fits": _failures(facts),
+        "versions": _versions(facts),
+    }
+    items = "".join(
+        f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in rows.items() if text
+    )
+    return Section("making", "How this was made", (), [], f"<dl>{items}</dl>")
+
+
+def _shape(config: Point) -> list[int]:
+    return list(config["spec"]["input_shape"])
+
+
+def train_examples(facts: Facts) -> int | None:
+    """The number of training examples; None while it cannot be known."""
+    cut, total = facts.config["cut"], facts.config["data"]["examples"]
+    if cut["train_size"] is not None:
+        return int(cut["train_size"])
+    tested = next((test["n"] for test in facts.tests.values()), None)
+    if tested is None:
+        return None
+    drawn = ceil(cut["test"] * total)
+    rest = total - drawn if tested == drawn else total
+    return int(rest - ceil(cut["validation"] * rest))
+
+
+def _cut(facts: Facts, cut: Point) -> str:
+    n = train_examples(facts)
+    tested = next((test["n"] for test in facts.tests.values()), None)
+    parts = [
+        f"{n:,} examples for training" if n is not None else "the rest for training",
+        f"{percent(cut['validation'])} of what is not test data for choosing",
+        f"{tested:,} examples for testing, the same for all seeds"
+        if tested is not None
+        else "a test part that stays closed until the choice is made",
+    ]
+    return listed(parts)
+
+
+def _training(training: Point, epochs: int) -> str:
+    if "optimizer" not in training:
+        return f"your own function, {epochs} epochs"
+    rate = training.get("lr")
+    text = f"{training['optimizer']}, {epochs} epochs, batches of {training['batch_size']}"
+    return text + (f", learning rate {strength(rate)}" if rate else ", its default learning rate")
+
+
+def _knobs(column: Point) -> str:
+    symbol = {"strength": "λ", "learning rate": "learning rate ×", "dropout": "p"}[column["knob"]]
+    return f"{column['label']}: {symbol} {', '.join(strength(k) for k in column['knobs'])}"
+
+
+def _choice(rule: str) -> str:
+    if rule == "1se":
+        return (
+            "by validation loss: the most regularized try within one standard error of the best "
+            "(of learning rates the best); the test part was opened after that"
+        )
+    return "by validation loss: the best try; the test part was opened after that"
+
+
+def _failures(facts: Facts) -> str:
+    failed = [key for key, fit in facts.all_fits.items() if "failed" in fit]
+    return (
+        f"{len(failed)}: {listed([*failed[:6], *(['…'] if failed[6:] else [])])}" if failed else ""
+    )
+
+
+def _versions(facts: Facts) -> str:
+    try:
+        header = json.loads((facts.view.folder / "run.json").read_text(encoding="utf-8"))
+        found = dict(header["versions"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return ", ".join(f"{name} {number}" for name, number in found.items())
+
+
+def next_steps(facts: Facts) -> Section:
+    """Commands that follow from what this run did and did not measure."""
+    base = _command(facts.config)
+    ideas = []
+    if facts.seeds < 3:
+        ideas.append(
+            ("More seeds, so that differences have a standard error:", f"{base} --seeds 5")
+        )
+    edge = _edge(facts)
+    if edge:
+        ideas.append(edge)
+    if any(e["role"] == "bias" and not e["penalised"] for e in facts.config["plan"]):
+        ideas.append(("Penalise biases too, as the lesson writes it:", f"{base} --biases"))
+    if len(_shape(facts.config)) == 3 and facts.config["model"]["name"] == "cnn":
+        ideas.append(
+            ("A dense first layer, to see which pixels L1 selects:", _command(facts.config, "mlp"))
+        )
+    ideas.append(
+        ("Longer training, nearer to rest:", f"{base} --epochs {4 * facts.config['epochs']}")
+    )
+    items = "".join(
+        f'<li>{escape(why)}<pre tabindex="0"><code>{escape(command)}</code></pre></li>'
+        for why, command in ideas
+    )
+    html = f'<ul class="next">{items}</ul>'
+    return Section("next", "What to try next", (), [], html)
+
+
+def _edge(facts: Facts) -> tuple[str, str] | None:
+    """A choice at the end of its strengths may lie beyond it."""
+    if facts.stage == "fitting":
+        return None
+    for name in facts.textbook:
+        knobs, index = facts.columns[name]["knobs"], facts.chosen(name)
+        if len(knobs) < 2 or index not in (0, len(knobs) - 1):
+            continue
+        factor = knobs[1] / knobs[0]
+        more = [k / factor**2 for k in knobs] if index == 0 else [k * factor**2 for k in knobs]
+        grid = ",".join(f"{k:.2g}" for k in more)
+        where = "smallest" if index == 0 else "largest"
+        return (
+            f"{facts.label(name)} chose the {where} λ tried, {num(knobs[index])}; look further:",
+            f"{_command(facts.config)} --strengths {grid}",
+        )
+    return None
+
+
+def _command(config: Point, model: str | None = None) -> str:
+    cut, training = config["cut"], config["training"]
+    words = ["shrinkage", "contrast", config["data"]["name"]]
+    words += ["--model", model or config["model"]["name"]]
+    if cut["train_size"] is not None:
+        words += ["--train-size", str(cut["train_size"])]
+    words += ["--validation", f"{cut['validation']:g}", "--test", f"{cut['test']:g}"]
+    if training.get("optimizer") not in (None, "sgd"):
+        words += ["--optimizer", training["optimizer"]]
+    if config["biases"]:
+        words.append("--biases")
+    return shlex.join(words)
