@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import isgenerator
+from itertools import pairwise
 from math import isfinite
 from typing import Literal
 
@@ -133,8 +134,10 @@ class Training:
 class Treatment:
     """What is done to the network besides training: how the plan acts, or pruning.
 
-    ``keep``: magnitude pruning. Train for half the epochs, keep the ``keep`` largest penalised
-    weights, fine-tune them for the other half.
+    ``keep``: magnitude pruning down to this many penalised weights. Train for half the epochs,
+    then prune and fine-tune in three rounds of the rest, each to the same share of the last (in
+    one round where the epochs are few). Source: Han et al., Learning both Weights and Connections
+    for Efficient Neural Networks (2015), §3, iterative pruning.
     """
 
     form: Form = "exact"
@@ -173,12 +176,9 @@ def fit(
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    stages = [epochs] if treatment.keep is None else [epochs // 2, epochs - epochs // 2]
     done = 0
-    masks: dict[str, Tensor] = {}
-    for number, length in enumerate(stages):
-        if treatment.keep is not None and number == 1:
-            masks = _magnitude_masks(plan, treatment.keep)
+    for length, keep in _stages(epochs, treatment.keep, plan.n_penalised):
+        masks = {} if keep is None else _magnitude_masks(plan, keep)
         budget = Budget(
             epochs=length,
             seed=seed,
@@ -234,6 +234,18 @@ def _look(
         plan.value(),
         sum(int(parameter.count_nonzero()) for _, _, parameter in plan.blocks()),
     )
+
+
+def _stages(epochs: int, keep: int | None, weights: int) -> list[tuple[int, int | None]]:
+    """(epochs, weights kept) of each stage: one, or dense training and rounds of pruning."""
+    if keep is None:
+        return [(epochs, None)]
+    rounds = 3 if epochs >= 12 else 1
+    ends = [epochs // 2 + (epochs - epochs // 2) * k // rounds for k in range(rounds + 1)]
+    share = (max(keep, 1) / weights) ** (1 / rounds)
+    kept = [*(round(weights * share**k) for k in range(1, rounds)), keep]
+    lengths = [end - start for start, end in pairwise(ends)]
+    return [(ends[0], None), *zip(lengths, kept, strict=True)]
 
 
 def _looked_at(epoch: int, epochs: int, looks: int) -> bool:

@@ -50,7 +50,7 @@ class Run:
             if self.folder.exists() and not self.folder.is_dir():
                 raise NotADirectoryError(20, "a file is in the way", str(self.folder))
             _refuse_strangers(self.folder)
-            (self.folder / "weights").mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 self._lock.acquire(timeout=0)
             except Timeout:
@@ -125,6 +125,7 @@ class Run:
             _refuse_other_configuration(self.folder, known["config"], self.config)
             self.decisions = known["decisions"]
         self.points = _recover(self.folder / "points.jsonl")
+        (self.folder / "weights").mkdir(exist_ok=True)
         if not header.exists():
             self._write_header()
 

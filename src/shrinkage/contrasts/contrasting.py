@@ -327,17 +327,19 @@ def _losses(tries: list[list[Point]]) -> np.ndarray:
 
 
 def _rehearse(setting: Setting) -> Plan:
-    """Build everything once, so that bad input is told before anything is written."""
+    """Build everything once: bad input is told before anything is written, warnings once."""
     for seed in range(setting.seeds):
         setting.split(seed)
-    plan = None
+    plan, warned = None, False
     for column in setting.columns:
         knobs = column.knobs(setting.strengths)
         try:
-            _, made = setting.network(column, knobs[len(knobs) // 2], 0)
+            model, made = setting.network(column, knobs[len(knobs) // 2], 0)
         except NotApplicableError:
             continue
-        plan = plan or made
+        if plan is None or (column.penalty is not None and not warned):
+            warned = column.penalty is not None
+            plan = Plan(model, made.rules)  # this one warns
     if plan is None:
         raise FitError(
             "no column applies to this network",

@@ -1,5 +1,6 @@
 """What all fits of a contrast have in common, and what one fit is."""
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -8,7 +9,7 @@ from torch import nn
 
 from shrinkage.contrasts.columns import Column
 from shrinkage.data import Data, Split, split
-from shrinkage.errors import FitError
+from shrinkage.errors import FitError, ShrinkageWarning
 from shrinkage.fitting import Loss, NotApplicableError, Train, Treatment
 from shrinkage.models import Factory, build, check_output, set_dropout, takes_dropout
 from shrinkage.plans import Plan, Rules
@@ -83,7 +84,9 @@ class Setting:
             model = build(self.factory, self.data.spec)
         check_output(model, self.data.spec, self.data.task)
         rules = Rules(column.penalty_at(knob), biases=self.biases, norms=self.norms)
-        return model, Plan(model, rules)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ShrinkageWarning)  # the rehearsal has shown them once
+            return model, Plan(model, rules)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from shrinkage.figures.curves import curves
 from shrinkage.figures.images import pixels
 from shrinkage.figures.lines import Line, differences, lines
 from shrinkage.figures.scatter import Dots, dots
-from shrinkage.figures.style import LOSS, PENALTY, ZERO, colour, legend, to_json
+from shrinkage.figures.style import LOSS, PENALTY, ZERO, colour, in_script, legend, to_json
 
 __all__ = [
     "LOSS",
@@ -19,6 +19,7 @@ __all__ = [
     "curves",
     "differences",
     "dots",
+    "in_script",
     "legend",
     "lines",
     "pixels",

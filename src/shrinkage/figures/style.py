@@ -105,6 +105,14 @@ def legend(made: go.Figure) -> list[tuple[str, str, str]]:
 
 def to_json(made: go.Figure) -> str:
     """The figure as JSON that can stand inside a page's script element."""
-    return json.dumps(made.to_plotly_json(), ensure_ascii=False, allow_nan=False).replace(
-        "</", "<\\/"
-    )
+    return in_script(made.to_plotly_json())
+
+
+def in_script(value: object) -> str:
+    """Strict JSON without ``<``, which a script element could mistake for its own end.
+
+    >>> in_script("</script>")
+    '"\\\\u003c/script>"'
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")

@@ -44,14 +44,14 @@ def choose(losses: ArrayLike, rule: Rule, *, ordered: bool) -> Choice | None:
         return None
     best = int(np.nanargmin(np.where(usable, means, np.nan)))
     excess, error = np.full(len(table), np.nan), np.full(len(table), np.nan)
-    for index in np.flatnonzero(usable):
-        difference = table[index] - table[best]
-        excess[index] = difference.mean()
-        error[index] = max(_standard_error(difference.mean(axis=1)), _standard_error(difference))
+    for t in np.flatnonzero(usable):
+        difference = table[t] - table[best]
+        excess[t] = difference.mean()
+        error[t] = max(_standard_error(difference.mean(axis=1)), _standard_error(difference))
     index = best
     if rule == "1se" and ordered:
         index = int(max(t for t in np.flatnonzero(usable) if t >= best and excess[t] <= error[t]))
-    return Choice(int(index), best, tuple(means), tuple(excess), tuple(error))
+    return Choice(index, best, tuple(means), tuple(excess), tuple(error))
 
 
 def _standard_error(values: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """Grids of strengths: pure functions, apart from what is done with them."""
 
 from collections.abc import Sequence
-from math import isfinite, log10
+from math import inf, isfinite, log10
 
 from shrinkage.errors import FitError
 
@@ -13,6 +13,7 @@ def strengths(
 ) -> tuple[float, ...]:
     """``count`` strengths, log-spaced from weakest to strongest, rounded to two digits.
 
+    A grid too fine for two digits has as many as keep its strengths apart.
     The default range spans from hardly felt to emptying for losses that are means of order 1
     (cross-entropy, squared error of a standardised target).
     Raises :class:`FitError` for a count below 1 or an empty range.
@@ -20,17 +21,20 @@ def strengths(
     >>> strengths(3, 1e-4, 1e-2)
     (0.0001, 0.001, 0.01)
     """
-    if count < 1 or not 0 < weakest <= strongest:
+    only = weakest == strongest and count > 1
+    if count < 1 or only or not 0 < weakest <= strongest < inf:
         raise FitError(
             "the grid of strengths is empty",
             got=f"{count} tries from {weakest} to {strongest}",
-            expected="at least one try and 0 < weakest ≤ strongest",
+            expected="at least one try and 0 < weakest < strongest",
             remedy="Leave them out for the default grid.",
         )
     if count == 1:
         return (float(f"{(weakest * strongest) ** 0.5:.1e}"),)
     low, high = log10(weakest), log10(strongest)
-    return tuple(float(f"{10 ** (low + (high - low) * k / (count - 1)):.1e}") for k in range(count))
+    exact = [10 ** (low + (high - low) * k / (count - 1)) for k in range(count)]
+    rounded = (tuple(float(f"{value:.{digits}e}") for value in exact) for digits in range(1, 17))
+    return next((grid for grid in rounded if len(set(grid)) == count), tuple(exact))
 
 
 def checked_grid(values: Sequence[float]) -> tuple[float, ...]:

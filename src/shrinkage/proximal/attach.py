@@ -121,8 +121,8 @@ class Handle:
                 remedy="Attach the same plan with the same method before loading.",
             )
         self._scale = check_factor(state["scale"])
-        for name, saved in blocks.items():
-            self._methods[name].load(saved)
+        for entry, _penalty, parameter in self.plan.blocks():
+            self._methods[entry.name].load(blocks[entry.name], parameter.device)
 
     def remove(self) -> None:
         """Stop acting; the weights stay as they are and the plan is free again."""

@@ -35,8 +35,8 @@ class Method(ABC):
         """What must be saved to go on bit-equal."""
         return {}
 
-    def load(self, saved: Saved) -> None:  # noqa: B027
-        """Take back what :meth:`state` gave."""
+    def load(self, saved: Saved, device: torch.device) -> None:  # noqa: B027
+        """Take back what :meth:`state` gave, for a parameter on ``device``."""
 
     def _prox(self, w: Tensor, step: float | Tensor) -> Tensor:
         grouping = self.entry.grouping
@@ -109,9 +109,8 @@ class Averaged(Method):
         assert memory is not None  # noqa: S101  (before() made it)
         memory.latent += parameter - memory.written
         if isinstance(metric.step, Tensor):
-            if memory.total.ndim == 0:
-                memory.total = torch.zeros_like(memory.latent)
-            memory.total.add_(self._bounded(metric, scale), alpha=scale)
+            step = self._bounded(metric, scale).to(memory.latent.dtype)
+            memory.total = torch.add(memory.total, step, alpha=scale)
             total: float | Tensor = memory.total
         else:
             memory.total += metric.step * scale
@@ -142,9 +141,16 @@ class Averaged(Method):
         """Latent weights, accumulated step and the last weights written."""
         return {} if self.memory is None else dict(vars(self.memory))
 
-    def load(self, saved: Saved) -> None:
-        """Take back copies of what :meth:`state` gave."""
-        self.memory = _Memory(**{k: t.clone() for k, t in saved.items()}) if saved else None
+    def load(self, saved: Saved, device: torch.device) -> None:
+        """Take back copies of what :meth:`state` gave, for a parameter on ``device``."""
+        self.memory = None
+        if saved:
+            total = saved["total"]  # one number for all weights stays where it costs no transfer
+            self.memory = _Memory(
+                latent=saved["latent"].to(device, copy=True),
+                total=total.to(device if total.ndim else "cpu", copy=True),
+                written=saved["written"].to(device, copy=True),
+            )
 
 
 class Subgradient(Method):

@@ -101,7 +101,7 @@ class FirstLayer:
             order = self._order(known)
             used = int((picture.values > 0).sum())
             return {
-                "bars": [round(float(picture.values[k]) / top, 4) for k in order],
+                "bars": [_bar(float(picture.values[k]) / top) for k in order],
                 "used": f"{used} of {self.shape[1]} columns used",
             }
         scale = max(float(np.abs(p.values).max()) for p in known)
@@ -114,6 +114,10 @@ class FirstLayer:
             whole = picture.values.sum()
             total += picture.values / whole if whole else 0.0
         return [int(k) for k in np.argsort(-total, kind="stable")[:_COLUMNS]]
+
+
+def _bar(share: float) -> float:
+    return max(1e-4, round(share, 4)) if share else 0.0
 
 
 def packed(values: NDArray[Any], scale: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from shrinkage.figures import legend, to_json
+from shrinkage.figures import in_script, legend, to_json
 from shrinkage.reports.claims import CLAIMS, Claim, judge
 from shrinkage.reports.facts import Facts
 from shrinkage.reports.panels import first_screen
@@ -40,9 +40,8 @@ def report_page(view: RunView) -> str:
         last=max(0, len(screen["strengths"]) - 1),
         start=screen["start"],
         sections=body,
-        held_out=facts.held_out,
-        score=escape(facts.score),
-        screen=_json(screen | {"held_out": facts.held_out, "score": facts.score}),
+        own="each at its best so far" if facts.stage == "fitting" else "each at its own choice",
+        screen=in_script(screen | {"held_out": facts.held_out, "score": facts.score}),
         figures="{" + ",".join(f"{json.dumps(k)}:{v}" for k, v in figures.items()) + "}",
         page_js=_text("page.js"),
         plotly=_plotly() if figures else "",
@@ -58,10 +57,6 @@ def _text(name: str) -> str:
 @cache
 def _plotly() -> str:
     return str(get_plotlyjs())
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
 
 
 def _title(facts: Facts) -> str:
@@ -114,13 +109,16 @@ def _panel(panel: dict[str, Any], number: int) -> str:
 
 def _section(section: Section, claims: dict[str, Claim], figures: dict[str, str]) -> str:
     judged = "".join(_claim(CLAIMS[name].text, claims[name]) for name in section.claims)
-    plots = "".join(_plot(plot, f"{section.id}-{k}", figures) for k, plot in
-                    enumerate(section.plots))  # fmt: skip
+    drawn = [
+        (plot.tall, _plot(plot, f"{section.id}-{k}", figures))
+        for k, plot in enumerate(section.plots)
+    ]
     kind = "plots pairs" if section.pairs else "plots"
-    grid = f'<div class="{kind}">{plots}</div>' if plots else ""
+    rows = ["".join(html for tall, html in drawn if tall is wanted) for wanted in (False, True)]
+    grids = "".join(f'<div class="{kind}">{row}</div>' for row in rows if row)
     return (
         f'<section id="{section.id}"><h2>{escape(section.title)}</h2>'
-        f"{judged}{section.html}{grid}</section>"
+        f"{judged}{section.html}{grids}</section>"
     )
 
 
@@ -135,8 +133,7 @@ def _claim(text: str, claim: Claim) -> str:
 def _plot(plot: Plot, name: str, figures: dict[str, str]) -> str:
     figures[name] = to_json(plot.figure)
     caption = escape(plot.caption)
-    height = plot.figure.layout.height
-    size = f' style="height:{height}px"' if height else ""
+    size = f' style="height:{plot.figure.layout.height}px"' if plot.tall else ""
     return (
         f"<figure><figcaption>{caption}{_legend(plot)}</figcaption>"
         f'<div class="canvas" id="{name}" role="img" aria-label="{escape(plot.caption)}"{size}>'

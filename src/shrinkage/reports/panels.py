@@ -45,7 +45,7 @@ def first_screen(facts: Facts) -> Json:
     zeros = max((t["zeros"] for p in panels for t in p["tries"] if "zeros" in t), default=0)
     return {
         "strengths": strengths,
-        "start": _start(facts, names, strengths),
+        "start": _start(facts, names, panels, len(strengths)),
         "panels": panels,
         "edge": edge,
         "edge_text": num(edge, 2),
@@ -65,11 +65,19 @@ def _shown(facts: Facts, name: str) -> list[Point | None]:
     return [facts.all_fits.get(f"{name}/{index}/0") for index in indices]
 
 
-def _start(facts: Facts, names: list[str], strengths: list[float]) -> int:
+def _start(facts: Facts, names: list[str], panels: list[Json], count: int) -> int:
+    """The choice of exact L1; while nothing is chosen, the λ that most panels have."""
     moving = [facts.chosen(name) for name in reversed(names) if _moves(facts, name)]
     exact = facts.chosen(facts.exact_l1) if facts.exact_l1 in names else None
-    candidates = [index for index in (exact, *moving) if index is not None]
-    return candidates[0] if candidates else max(0, (len(strengths) - 1) // 2)
+    best = next((index for index in (exact, *moving) if index is not None), None)
+    if facts.stage != "fitting" and best is not None:
+        return best
+    tries = [panel["tries"] for panel in panels if panel["moves"]]
+    filled = [sum("missing" not in row[index] for row in tries) for index in range(count)]
+    if not any(filled):
+        return max(0, (count - 1) // 2)
+    most = [index for index in range(count) if filled[index] == max(filled)]
+    return best if best in most else most[len(most) // 2]
 
 
 def _panel(facts: Facts, name: str, tries: list[Json]) -> Json:

@@ -58,8 +58,8 @@ def strength(value: float | None) -> str:
 def signed(found: Difference | None) -> str:
     """A difference with its standard error.
 
-    >>> signed(Difference(-0.5, 0.125, 3)), signed(Difference(0.25, None, 1))
-    ('−0.5 ± 0.125', '+0.25')
+    >>> signed(Difference(-0.5, 0.25, 3)), signed(Difference(0.25, None, 1))
+    ('−0.5 ± 0.25', '+0.25')
     """
     if found is None:
         return "—"

@@ -13,10 +13,11 @@ def overfitting(facts: Facts) -> Claim:
     if facts.base is None:
         return conclude([], empty="no unregularized column to compare with")
     parts = [generalises(facts, name) for name in facts.textbook]
+    own = "best so far" if facts.stage == "fitting" else "own choice"
     note = seeds_note([facts.against_base(n, facts.held_loss) for n in facts.textbook])
     return conclude(
         parts,
-        opening="against none, each at its own choice: ",
+        opening=f"against none, each at its {own}: ",
         ending=note,
         empty="no fit of L1 or L2 to compare with none yet",
     )

@@ -16,6 +16,11 @@ class Plot:
     caption: str
     figure: Any
 
+    @property
+    def tall(self) -> bool:
+        """Whether the figure has a height of its own."""
+        return self.figure.layout.height is not None
+
 
 @dataclass(frozen=True)
 class Section:

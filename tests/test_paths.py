@@ -1,0 +1,263 @@
+"""Strengths, the choice among them, and working through many jobs."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, log10, nan, sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from shrinkage.errors import FitError, PlanError, RunError
+from shrinkage.paths import checked_grid, choose, strengths, work
+
+# ---------------------------------------------------------------------------------- strengths
+
+
+def test_strengths_are_log_spaced_with_two_digits() -> None:
+    assert strengths(4, 1e-4, 1e-1) == (1e-4, 1e-3, 1e-2, 1e-1)
+    assert strengths(3, 2e-3, 5e-2) == (2e-3, 1e-2, 5e-2)
+    grid = strengths(9)
+    assert grid[0] == 1e-4
+    assert grid[-1] == 3e-2
+    steps = np.diff([log10(value) for value in grid])
+    assert steps == pytest.approx([log10(300) / 8] * 8, abs=0.03)
+    assert all(float(f"{value:.1e}") == value for value in grid)
+
+
+def test_one_strength_is_the_geometric_middle() -> None:
+    assert strengths(1, 1e-4, 1e-2) == (1e-3,)
+    assert strengths(1) == (1.7e-3,)
+    assert strengths(1, 0.5, 0.5) == (0.5,)
+
+
+@pytest.mark.parametrize(("count", "low", "high"), [(200, 1e-4, 3e-2), (5, 1e-3, 1.05e-3)])
+def test_many_strengths_stay_different(count: int, low: float, high: float) -> None:
+    grid = strengths(count, low, high)
+    assert len(grid) == count
+    assert list(grid) == sorted(set(grid))
+    assert grid[0] == low
+    assert grid[-1] == high
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"),
+    [(0, 1e-4, 1e-2), (-1, 1e-4, 1e-2), (3, 0.0, 1.0), (3, -1.0, 1.0), (3, 1.0, 0.1),
+     (3, nan, 1.0), (3, 1e-4, inf), (3, 0.5, 0.5)],
+)  # fmt: skip
+def test_empty_grids(count: int, low: float, high: float) -> None:
+    with pytest.raises(FitError, match=rf"got {count} tries from"):
+        strengths(count, low, high)
+
+
+def test_checked_grid_sorts() -> None:
+    assert checked_grid([1e-2, 1e-4, 1e-3]) == (1e-4, 1e-3, 1e-2)
+    assert checked_grid((2,)) == (2.0,)
+
+
+@pytest.mark.parametrize(
+    ("values", "got"),
+    [([], "none"), ([1e-3, 1e-3], "0.001, 0.001"), ([0.0, 1.0], "0, 1"), ([-1.0], "-1"),
+     ([inf], "inf"), ([nan], "nan")],
+)  # fmt: skip
+def test_checked_grid_refuses(values: Any, got: str) -> None:
+    with pytest.raises(FitError, match=rf"out of range: got {got}; expected different finite"):
+        checked_grid(values)
+
+
+# ------------------------------------------------------------------------------------- choice
+
+
+def table(*tries: list[list[float]]) -> np.ndarray:
+    return np.array(tries, dtype=float)
+
+
+def test_one_standard_error_by_hand() -> None:
+    # One seed, four chunks. Differences to try 0: mean 0.2, deviations ±0.1 and ±0.3.
+    base = [1.0, 2.0, 3.0, 4.0]
+    differences = [0.1, 0.3, -0.1, 0.5]
+    choice = choose(
+        table([base], [[b + d for b, d in zip(base, differences, strict=True)]]), "1se",
+        ordered=True,
+    )  # fmt: skip
+    assert choice is not None
+    error = sqrt((0.01 + 0.01 + 0.09 + 0.09) / 3) / sqrt(4)  # 0.129 < 0.2
+    assert choice.excess == pytest.approx((0.0, 0.2))
+    assert choice.error == pytest.approx((0.0, error))
+    assert choice.means == pytest.approx((2.5, 2.7))
+    assert (choice.index, choice.best) == (0, 0)
+
+
+def test_the_most_regularized_within_one_standard_error() -> None:
+    noise = np.array([-0.3, 0.3, -0.3, 0.3])  # s.e. = √(0.36/3)/2 = 0.173
+    base = np.array([1.0, 1.2, 0.8, 1.1])
+    tries = [
+        base + 0.5,  # too weak
+        base,  # the best
+        base + 0.05 + noise,  # within
+        base + 0.17 + noise,  # just within: the answer
+        base + 0.18 + noise,  # just outside
+        base + 3.0,
+    ]
+    losses = table(*[[list(t)] for t in tries])
+    choice = choose(losses, "1se", ordered=True)
+    assert choice is not None
+    assert choice.error[3] == pytest.approx(0.1732, abs=1e-4)
+    assert (choice.index, choice.best) == (3, 1)
+    plain = choose(losses, "best", ordered=True)
+    assert plain is not None
+    assert plain.index == 1
+
+
+def test_what_is_less_regularized_than_the_best_is_not_chosen() -> None:
+    noisy = [[1.1, 0.95, 1.1, 0.95]]  # within one s.e. of the best, but weaker
+    choice = choose(table(noisy, [[1.0] * 4], [[2.0] * 4]), "1se", ordered=True)
+    assert choice is not None
+    assert choice.index == choice.best == 1
+
+
+def test_pairing_matters() -> None:
+    # Chunks differ wildly, tries hardly: every difference is 0.1 ± 0.01. An unpaired rule would
+    # see 0.1 against a standard error of about 3 and take the strongest.
+    base = np.array([0.0, 5.0, 10.0, 15.0])
+    worse = base + 0.1 + np.array([-0.01, 0.01, -0.01, 0.01])
+    choice = choose(table([list(base)], [list(worse)]), "1se", ordered=True)
+    assert choice is not None
+    unpaired = base.std(ddof=1) / 2
+    assert choice.excess[1] < unpaired
+    assert choice.index == 0
+
+
+def test_seeds_that_disagree_count() -> None:
+    # Each seed's chunks agree, the seeds do not: differences −0.2 and 0.4, mean 0.1, s.e. 0.3.
+    choice = choose(
+        table([[1.0] * 4, [1.0] * 4], [[0.8] * 4, [1.4] * 4]), "1se", ordered=True
+    )  # fmt: skip
+    assert choice is not None
+    assert choice.error[1] == pytest.approx(0.3)
+    assert (choice.index, choice.best) == (1, 0)
+
+
+@pytest.mark.parametrize("failure", [inf, nan])
+def test_failed_tries_are_never_chosen(failure: float) -> None:
+    losses = table([[1.0, 1.2]], [[failure, 0.1]], [[1.1, 1.1]], [[failure, failure]])
+    for rule in ("best", "1se"):
+        choice = choose(losses, rule, ordered=True)
+        assert choice is not None
+        assert choice.index in (0, 2)
+        assert np.isnan(choice.excess[1])
+        assert np.isnan(choice.error[3])
+    # one failed seed spoils the try
+    choice = choose(table([[1.0], [failure]], [[2.0], [2.0]]), "best", ordered=True)
+    assert choice is not None
+    assert choice.index == 1
+
+
+def test_all_failed() -> None:
+    assert choose(table([[inf, inf]], [[nan, 1.0]]), "1se", ordered=True) is None
+
+
+def test_without_an_order_the_best_is_taken() -> None:
+    losses = table([[1.0, 3.0]], [[1.5, 2.8]], [[9.0, 9.0]])
+    ordered, free = (choose(losses, "1se", ordered=way) for way in (True, False))
+    assert ordered is not None
+    assert free is not None
+    assert ordered.index == 1
+    assert free.index == free.best == 0
+
+
+def test_a_single_loss_per_try_shows_no_spread() -> None:
+    choice = choose(table([[1.0]], [[0.9]], [[0.95]]), "1se", ordered=True)
+    assert choice is not None
+    assert choice.index == choice.best == 1
+    assert choice.error == (0.0, 0.0, 0.0)
+    tie = choose(table([[0.9]], [[0.9]], [[0.95]]), "1se", ordered=True)
+    assert tie is not None
+    assert (tie.index, tie.best) == (1, 0)  # equal loss: the more regularized one
+    alone = choose(table([[3.0]]), "1se", ordered=True)
+    assert alone is not None
+    assert alone.index == 0
+
+
+# ------------------------------------------------------------------------------------ engines
+
+
+@dataclass(frozen=True)
+class Shared:
+    base: torch.Tensor
+    twist: Callable[[float], float]
+
+
+def compute(shared: Shared, job: dict[str, int]) -> list[float]:
+    """Depends on its job alone: seeds its own generator."""
+    generator = torch.Generator().manual_seed(job["seed"])
+    noise = torch.randn(3, generator=generator)
+    return [shared.twist(v) for v in (shared.base * noise).tolist()]
+
+
+def by_seed(results: Any) -> dict[int, Any]:
+    return {job["seed"]: value for job, value in results}
+
+
+JOBS = [{"seed": seed} for seed in range(5)]  # dictionaries: jobs need not be hashable
+
+
+def test_results_do_not_depend_on_workers_or_order() -> None:
+    offset = 1.0
+    shared = Shared(torch.arange(3.0), lambda v: 2 * v + offset)  # a lambda inside the data
+    alone = by_seed(work(compute, shared, JOBS, workers=1, threads=1))
+    assert sorted(alone) == list(range(5))
+    assert alone[3] == compute(shared, {"seed": 3})
+    assert by_seed(work(compute, shared, JOBS[::-1], workers=1, threads=1)) == alone
+
+    def tell(shared: Shared, job: dict[str, int]) -> tuple[list[float], int, int]:
+        return compute(shared, job), os.getpid(), torch.get_num_threads()
+
+    both = by_seed(work(tell, shared, JOBS, workers=2, threads=1))
+    assert {seed: value for seed, (value, _, _) in both.items()} == alone
+    assert os.getpid() not in {pid for _, pid, _ in both.values()}
+    assert {threads for _, _, threads in both.values()} == {1}
+
+
+def fails(kind: str, job: int) -> int:
+    if job != 1:
+        return job
+    if kind == "plan":
+        raise PlanError("wrong", got=job, expected="another", remedy="Try again.")
+    raise KeyError(job)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_comes_through_with_its_type(workers: int) -> None:
+    with pytest.raises(PlanError, match=r"wrong: got 1; expected another. Try again.") as caught:
+        list(work(fails, "plan", [0, 1, 2], workers=workers, threads=1))
+    assert caught.value.remedy == "Try again."
+
+
+def test_a_plain_exception_comes_through_too() -> None:
+    with pytest.raises(KeyError, match="1"):
+        list(work(fails, "key", [0, 1, 2], workers=1, threads=1))
+
+
+def test_a_worker_that_dies() -> None:
+    with pytest.raises(RunError, match=r"worker process died.*--jobs 1"):
+        list(work(lambda shared, job: os._exit(3), None, [1, 2], workers=2, threads=1))
+
+
+def test_this_process_gets_its_threads_back() -> None:
+    before = torch.get_num_threads()
+    running = work(
+        lambda s, j: torch.get_num_threads(), None, [1, 2], workers=1, threads=before + 1
+    )
+    assert next(running) == (1, before + 1)
+    running.close()
+    assert torch.get_num_threads() == before
+    with pytest.raises(ZeroDivisionError):
+        list(work(lambda s, j: 1 // j, None, [0], workers=1, threads=before + 1))
+    assert torch.get_num_threads() == before
+
+
+def test_no_jobs() -> None:
+    assert list(work(compute, None, [], workers=2, threads=1)) == []
