@@ -114,11 +114,13 @@ def _worth(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> Poin
 
 @torch.no_grad()
 def _removals(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> list[Point]:
-    """For weights spread over the sizes of all survivors: loss rise and penalty saved at w → 0."""
+    """For the largest survivors and as many of all sizes: loss rise and penalty saved at w → 0."""
     blocks = list(plan.blocks())
     flat = torch.cat([p.flatten() for _, _, p in blocks])
     alive = flat.nonzero().flatten()
-    chosen = alive[_spread(flat[alive], WORTH)].tolist()
+    largest = alive[flat[alive].abs().argsort(descending=True)[: WORTH // 2]]
+    others = alive[~torch.isin(alive, largest)]
+    chosen = [*largest.tolist(), *others[_spread(flat[others], WORTH // 2)].tolist()]
     target = _wide(examples.y)
     base = loss(model(examples.x).double(), target).item()
     starts = [0, *accumulate(p.numel() for _, _, p in blocks)]

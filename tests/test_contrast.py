@@ -1,0 +1,568 @@
+"""contrast: equal treatment, choice on validation only, and whatever a user brings."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from shrinkage.contrasts import COLUMNS, Column, Contrast, contrast
+from shrinkage.contrasts import contrasting as stages
+from shrinkage.contrasts.progress import Progress
+from shrinkage.data import Data, Examples, Spec, load, split
+from shrinkage.errors import FitError, ModelError, RunError
+from shrinkage.fitting import Budget
+from shrinkage.measures import evaluate
+from shrinkage.penalties import L1
+from shrinkage.penalties.base import Step
+from shrinkage.plans import Plan
+from shrinkage.proximal import attach
+from shrinkage.reports.summary import figure, paired
+from shrinkage.runs import read
+
+TRIES, SEEDS, EPOCHS = 2, 2, 3
+FEW: dict[str, Any] = {"tries": 1, "seeds": 1, "epochs": 2, "columns": ["none", "l1"]}
+
+
+def quietly(_: Progress) -> None:
+    """No bars in tests."""
+
+
+def small(model: Any, data: Any, run: Path, **options: Any) -> Contrast:
+    options = {"progress": quietly, "jobs": 1, **FEW, **options}
+    return contrast(model, data, run=run, **options)
+
+
+def points(folder: Path) -> dict[tuple[str, str], Any]:
+    """The points by kind and key; a key twice fails."""
+    lines = [json.loads(line) for line in (folder / "points.jsonl").read_text().splitlines()]
+    counts = Counter((point["kind"], point["key"]) for point in lines)
+    assert set(counts.values()) == {1}
+    return {(point["kind"], point["key"]): point for point in lines}
+
+
+def choices(result: Contrast) -> dict[str, Any]:
+    found: dict[str, Any] = result.view.decisions["choices"]
+    return found
+
+
+def full(run: Path, data: Any = "digits", **options: Any) -> Contrast:
+    sizes = {"tries": TRIES, "seeds": SEEDS, "epochs": EPOCHS, "train_size": 60, "columns": None}
+    return small("mlp", data, run, **{**sizes, "lr": 0.2, **options})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Contrast:
+    """All columns, two tries, two seeds, in this process."""
+    return full(tmp_path_factory.mktemp("runs") / "whole")
+
+
+@pytest.fixture(scope="module")
+def small_table() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(80, 4, generator=generator)
+    return x, (x[:, 0] > 0).long()
+
+
+# Equal treatment
+
+
+def test_every_column_has_the_same_tries_seeds_and_epochs(whole: Contrast) -> None:
+    fits = whole.view.of_kind("fit").values()
+    expected = sorted((try_, seed) for try_ in range(TRIES) for seed in range(SEEDS))
+    for name in COLUMNS:
+        mine = [fit for fit in fits if fit["column"] == name]
+        assert sorted((fit["index"], fit["seed"]) for fit in mine) == expected, name
+        assert {fit["history"]["epoch"][-1] for fit in mine} == {EPOCHS}, name
+        assert len({fit["knob"] for fit in mine}) == TRIES, name
+    assert len(fits) == len(COLUMNS) * TRIES * SEEDS
+
+
+def test_all_columns_of_a_seed_see_the_same_rows_and_first_weights(whole: Contrast) -> None:
+    first = {}
+    for column in whole.setting.columns:
+        model, _ = whole.setting.network(column, 0.1, 1)
+        first[column.name] = torch.cat([p.flatten() for p in model.parameters()])
+    assert all(torch.equal(first["none"], weights) for weights in first.values())
+    one, other = whole.setting.split(0), whole.setting.split(1)
+    assert torch.equal(one.test.x, other.test.x)
+    assert not torch.equal(one.validation.x, other.validation.x)
+
+
+def test_pruning_keeps_the_nonzeros_of_exact_l1_per_seed(whole: Contrast) -> None:
+    fits = whole.view.of_kind("fit")
+    index = choices(whole)["l1"]["index"]
+    for seed in range(SEEDS):
+        model = fits[f"l1/{index}/{seed}"]["weights"]["nonzeros"]
+        for k in range(TRIES):
+            pruned = fits[f"magnitude/{k}/{seed}"]
+            assert pruned["keep"] == model
+            assert pruned["weights"]["nonzeros"] == model
+
+
+def test_exact_zeros_are_exact_l1s_alone(whole: Contrast) -> None:
+    fits = whole.view.of_kind("fit")
+    for seed in range(SEEDS):
+        strong = {name: fits[f"{name}/{TRIES - 1}/{seed}"]["weights"] for name in COLUMNS}
+        assert strong["l1"]["zeros"] > strong["l1"]["size"] / 4
+        assert strong["elastic_net"]["zeros"] > 0
+        for name in ("none", "l1_term", "l2", "dropout"):
+            assert strong[name]["zeros"] == 0, name
+
+
+# Choice, test set, stages
+
+
+def test_the_test_set_opens_after_the_choice(tmp_path: Path) -> None:
+    def watch(event: Progress) -> None:
+        header = json.loads((tmp_path / "run" / "run.json").read_text())
+        kinds = Counter(kind for kind, _ in points(tmp_path / "run")) if event.done else Counter()
+        chosen = "choices" in header["decisions"]
+        seen.append((event.stage, chosen, kinds["test"]))
+
+    seen: list[tuple[str, bool, int]] = []
+    (tmp_path / "run").mkdir()
+    small("linear", "wine", tmp_path / "run", columns=None, progress=watch)
+    for stage, chosen, tests in seen:
+        if stage in ("fits", "pruning"):
+            assert (chosen, tests) == (False, 0)
+        else:
+            assert chosen
+    assert {stage for stage, _, _ in seen} == {"fits", "pruning", "test", "closer look"}
+    kinds = [point["kind"] for point in read(tmp_path / "run").points]
+    assert "fit" not in kinds[kinds.index("test") :]
+
+
+def test_the_choice_knows_nothing_of_the_test_labels(tmp_path: Path) -> None:
+    data = load("wine")
+    parts = split(data, 0)
+    generator = torch.Generator().manual_seed(0)
+    results = []
+    for poisoned in (False, True):
+        y = parts.test.y
+        if poisoned:
+            y = y[torch.randperm(len(y), generator=generator)]
+        with_test = Data(
+            name="wine",
+            x=data.x,
+            y=data.y,
+            task="classification",
+            classes=data.classes,
+            test=Examples(parts.test.x, y),
+        )
+        results.append(
+            small("linear", with_test, tmp_path / str(poisoned), tries=3, seeds=2, columns=None)
+        )
+    honest, poisoned_ = results
+    assert choices(honest) == choices(poisoned_)
+    ours, theirs = points(honest.folder), points(poisoned_.folder)
+    assert {k: v for k, v in ours.items() if k[0] == "fit"} == {
+        k: v for k, v in theirs.items() if k[0] == "fit"
+    }
+    assert ours["test", "l1/0/0"] != theirs["test", "l1/0/0"]
+
+
+def test_best_takes_the_lowest_validation_loss(tmp_path: Path, whole: Contrast) -> None:
+    best = small("linear", "wine", tmp_path / "b", tries=3, seeds=2, choose="best", epochs=4)
+    fits = best.view.of_kind("fit")
+    for name, choice in choices(best).items():
+        means = [
+            np.mean([fits[f"{name}/{k}/{seed}"]["validation"]["loss"] for seed in range(2)])
+            for k in range(3)
+        ]
+        assert choice["index"] == choice["best"] == int(np.argmin(means))
+    for choice in choices(whole).values():  # 1se is never less regularized than the best
+        assert choice["index"] >= choice["best"]
+
+
+def test_any_number_of_workers_finds_the_same(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "columns": ["none", "l1_term", "l1", "magnitude"],
+        "optimizer": lambda parameters, lr: torch.optim.SGD(parameters, lr=100 * lr),
+    }
+    one, two = (
+        small(lambda spec: _narrow(spec), "wine", tmp_path / str(jobs), jobs=jobs, **options)
+        for jobs in (1, 2)
+    )
+    assert points(one.folder) == points(two.folder)
+    assert one.view.decisions == two.view.decisions
+    for path in (one.folder / "weights").iterdir():
+        assert (two.folder / "weights" / path.name).read_bytes() == path.read_bytes()
+
+
+def _narrow(spec: Spec) -> nn.Module:
+    return nn.Sequential(nn.Linear(spec.n_inputs, 3), nn.ReLU(), nn.Linear(3, spec.n_outputs))
+
+
+def test_a_finished_run_is_read_and_not_repeated(
+    whole: Contrast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    before = points(whole.folder)
+    for name in ("work", "evaluate", "trace_steps", "_rehearse_training"):
+        monkeypatch.setattr(stages, name, never)
+    again = full(whole.folder)
+    assert points(again.folder) == before
+    assert again.summary() == whole.summary()
+    assert str(again) == str(whole)
+
+
+def test_another_setting_is_refused(whole: Contrast) -> None:
+    before = (whole.folder / "points.jsonl").read_bytes()
+    with pytest.raises(RunError, match=r"training\.lr"):
+        full(whole.folder, lr=0.1)
+    with pytest.raises(RunError, match="loss"):
+        full(whole.folder, loss=nn.functional.cross_entropy)
+    assert (whole.folder / "points.jsonl").read_bytes() == before
+
+
+def test_a_column_of_another_penalty_is_another_setting(tmp_path: Path) -> None:
+    ours = Column("mine", "mine", "strength", L1)
+    small("linear", "wine", tmp_path, columns=["none", ours])
+    doubled = Column("mine", "mine", "strength", lambda s: L1(2 * s))
+    with pytest.raises(RunError, match="weakest"):
+        small("linear", "wine", tmp_path, columns=["none", doubled])
+
+
+# What comes out
+
+
+def test_models_compute_what_was_stored(whole: Contrast) -> None:
+    for name in COLUMNS:
+        for seed in range(SEEDS):
+            model = whole.model(name, seed)
+            assert not model.training
+            fit = whole.view.of_kind("fit")[f"{name}/{choices(whole)[name]['index']}/{seed}"]
+            parts = whole.setting.split(seed)
+            for stored, part in (
+                (fit["train"], parts.train),
+                (fit["validation"], parts.validation),
+                (whole.view.of_kind("test")[fit["key"]], parts.test),
+            ):
+                measured = evaluate(model, part)
+                assert (measured.loss, measured.score) == (stored["loss"], stored["score"]), name
+
+
+def test_a_network_that_does_not_exist(whole: Contrast) -> None:
+    with pytest.raises(FitError, match=r"'magnitud'.*Did you mean 'magnitude'"):
+        whole.model("magnitud")
+    with pytest.raises(FitError, match=r"seed 2.*seeds below 2"):
+        whole.model("l1", 2)
+
+
+def test_the_summary_is_the_mean_over_seeds(whole: Contrast) -> None:
+    rows = {row["name"]: row for row in whole.summary()}
+    assert list(rows) == list(COLUMNS)
+    fits, tests = whole.view.of_kind("fit"), whole.view.of_kind("test")
+    keys = [f"l1/{choices(whole)['l1']['index']}/{seed}" for seed in range(SEEDS)]
+    base = [f"none/{choices(whole)['none']['index']}/{seed}" for seed in range(SEEDS)]
+    gaps = [tests[key]["loss"] - fits[key]["train"]["loss"] for key in keys]
+    assert rows["l1"]["gap"]["mean"] == pytest.approx(np.mean(gaps))
+    assert rows["l1"]["gap"]["sd"] == pytest.approx(np.std(gaps, ddof=1))
+    assert rows["l1"]["held_out"] == "test"
+    deltas = [tests[k]["loss"] - tests[b]["loss"] for k, b in zip(keys, base, strict=True)]
+    versus = rows["l1"]["versus_none"]["held_out_loss"]
+    assert versus["mean"] == pytest.approx(np.mean(deltas))
+    assert versus["se"] == pytest.approx(np.std(deltas, ddof=1) / SEEDS**0.5)
+    assert rows["none"]["versus_none"] is None
+    text = str(whole)
+    for column in COLUMNS.values():
+        assert column.label in text
+
+
+def test_differences_are_paired_by_seed() -> None:
+    these, those = figure({0: 5.0, 1: None, 2: 9.0}), figure({0: None, 1: 1.0, 2: 2.0})
+    assert paired(these, those) == {"mean": 7.0, "se": None, "values": [7.0]}
+    assert paired(figure({0: 1.0}), figure({1: 1.0})) is None
+    assert paired(None, these) is None
+    assert figure({0: None}) is None
+
+
+def test_the_run_holds_a_report_and_no_pickles(whole: Contrast) -> None:
+    assert whole.report.read_text().strip().endswith((">", "</html>"))
+    for path in whole.folder.rglob("*"):
+        if path.is_file():
+            assert path.read_bytes()[:2] not in (b"PK", b"\x80\x02"), path
+            assert path.suffix in (".json", ".jsonl", ".html", ".safetensors", ""), path
+
+
+# Columns that fail or do not apply
+
+
+def test_dropout_does_not_apply_to_a_linear_network(tmp_path: Path) -> None:
+    result = small("linear", "wine", tmp_path, columns=["none", "dropout"])
+    fit = result.view.of_kind("fit")["dropout/0/0"]
+    assert fit["applies"] is False
+    assert "dropout" not in choices(result)
+    row = {row["name"]: row for row in result.summary()}["dropout"]
+    assert row["fits"] == 0
+    assert "not applicable" in row["failed"]
+    assert "dropout is not applicable" in str(result)
+    with pytest.raises(FitError, match="no such network"):
+        result.model("dropout")
+
+
+def test_no_column_that_applies_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FitError, match="no column applies"):
+        small("linear", "wine", tmp_path / "run", columns=["dropout"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_column_that_diverges_is_reported_and_the_rest_goes_on(tmp_path: Path) -> None:
+    def train(model: nn.Module, plan: Plan, budget: Budget) -> None:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        if plan.value() > 1e5:  # the column called wild
+            with torch.no_grad():
+                next(model.parameters()).fill_(float("nan"))
+        attach(optimizer, plan, method=budget.method)
+
+    wild = Column("wild", "wild", "strength", lambda _: L1(1e9))
+    result = small("linear", "wine", tmp_path, columns=["none", wild, "l1"], train=train, tries=2)
+    rows = {row["name"]: row for row in result.summary()}
+    assert rows["wild"]["fits"] == 0
+    assert rows["wild"]["failures"] == 2
+    assert "diverged" in rows["wild"]["failed"]
+    assert "training diverged" in str(result)
+    assert rows["l1"]["fits"] == 1
+    assert "wild" not in choices(result)
+
+
+def test_a_learning_rate_that_breaks_all_is_reported(tmp_path: Path) -> None:
+    result = small("mlp", "wine", tmp_path, lr=1e30, columns=["none", "l1", "magnitude"])
+    assert choices(result) == {}
+    assert all("diverged" in row["failed"] for row in result.summary() if row["failures"])
+    assert "diverged" in str(result)
+
+
+# What users bring
+
+
+def plain(model: nn.Module, plan: Plan, budget: Budget) -> None:
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2 * budget.lr_factor)
+    attach(optimizer, plan, method=budget.method)
+    for _ in range(budget.epochs):
+        for x, y in budget.batches(16):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+def once(model: nn.Module, plan: Plan, budget: Budget) -> Iterator[None]:
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2 * budget.lr_factor)
+    attach(optimizer, plan, method=budget.method)
+    for _ in range(budget.epochs):
+        for x, y in budget.batches(16):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        yield
+
+
+def test_a_training_function_plain_and_as_a_generator(tmp_path: Path) -> None:
+    columns = ["none", "l1_term", "l1", "magnitude"]
+    options: dict[str, Any] = {"columns": columns, "epochs": 6, "grid": [0.1]}
+    one = small("linear", "wine", tmp_path / "plain", train=plain, **options)
+    two = small("linear", "wine", tmp_path / "generator", train=once, **options)
+    ones, twos = (result.view.of_kind("fit") for result in (one, two))
+    for key, fit in ones.items():
+        assert fit["weights"] == twos[key]["weights"]
+        assert fit["history"]["epoch"] == [6]
+        assert len(twos[key]["history"]["epoch"]) == (5 if "magnitude" in key else 6)
+    assert ones["l1/0/0"]["weights"]["zeros"] > 0
+    assert ones["l1_term/0/0"]["weights"]["zeros"] == 0
+
+
+def test_a_training_function_with_one_form_only(tmp_path: Path) -> None:
+    def train(model: nn.Module, plan: Plan, budget: Budget) -> None:
+        attach(torch.optim.SGD(model.parameters(), lr=0.1), plan)
+
+    result = small("linear", "wine", tmp_path, train=train, columns=["none", "l1_term", "l1"])
+    rows = {row["name"]: row for row in result.summary()}
+    assert rows["l1"]["fits"] == 1
+    assert "always applies the exact form" in rows["l1_term"]["failed"]
+
+
+@pytest.mark.parametrize("fault", ["raises", "forgets"])
+def test_a_training_function_that_fails_leaves_nothing(tmp_path: Path, fault: str) -> None:
+    def train(model: nn.Module, plan: Plan, budget: Budget) -> None:
+        if fault == "raises":
+            raise KeyError("oh no")
+
+    expected = "train failed.*oh no" if fault == "raises" else "never applied the plan"
+    with pytest.raises(ModelError, match=expected):
+        small("linear", "wine", tmp_path / "run", train=train)
+    assert not list(tmp_path.iterdir())
+
+
+FILE = """
+import torch
+from torch import nn
+from shrinkage import attach
+from helper import WIDTH
+
+def make(spec):
+    first = nn.Linear(spec.n_inputs, WIDTH)
+    return nn.Sequential(first, nn.ReLU(), nn.Linear(WIDTH, spec.n_outputs))
+
+def train(model, plan, budget):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2 * budget.lr_factor)
+    attach(optimizer, plan, method=budget.method)
+    for epoch in range(budget.epochs):
+        for x, y in budget.batches(32):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        yield
+"""
+
+
+def test_factory_and_training_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("WIDTH = 5\n")
+    file = tmp_path / "mine.py"
+    file.write_text(FILE)
+    options = {"train": f"{file}:train", "jobs": 2, "columns": ["l1"], "tries": 2}
+    result = small(f"{file}:make", "wine", tmp_path / "run", **options)
+    assert next(result.model("l1").parameters()).shape == (5, 13)
+    file.write_text(FILE.replace("nn.ReLU()", "nn.Tanh()"))
+    with pytest.raises(RunError, match=r"model\.fingerprint"):
+        small(f"{file}:make", "wine", tmp_path / "run", **options)
+
+
+def test_lambdas(tmp_path: Path) -> None:
+    width = 3
+    result = small(
+        lambda spec: nn.Sequential(nn.Linear(spec.n_inputs, width), nn.Linear(width, 3)),
+        "wine",
+        tmp_path / "run",
+        loss=lambda output, y: nn.functional.cross_entropy(output, y, label_smoothing=0.1),
+    )
+    assert len(result.view.of_kind("fit")) == 2
+    with pytest.raises(RunError, match=r"model\.fingerprint"):  # another lambda of this file
+        small(lambda: nn.Linear(13, 3), "wine", tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", ["pair", "arrays", "dataset", "loader", "list dataset"])
+def test_data_of_many_kinds_are_the_same_data(
+    tmp_path: Path, small_table: tuple[Tensor, Tensor], kind: str
+) -> None:
+    x, y = small_table
+    makers: dict[str, Callable[[], Any]] = {
+        "pair": lambda: (x, y),
+        "arrays": lambda: (x.numpy(), y.numpy()),
+        "dataset": lambda: TensorDataset(x, y),
+        "loader": lambda: DataLoader(TensorDataset(x, y), batch_size=7, shuffle=True),
+        "list dataset": lambda: DataLoader(list(zip(x, y.tolist(), strict=True))),  # type: ignore[arg-type]
+    }
+    result = small("linear", makers[kind](), tmp_path, columns=["l1"])
+    config = result.view.config
+    assert config["data"]["examples"] == 80
+    assert config["data"]["task"] == "classification"
+    assert config["spec"] == {"n_inputs": 4, "input_shape": [4], "n_outputs": 2}
+    expected = small("linear", (x, y), tmp_path / "pair", columns=["l1"])
+    assert result.view.of_kind("fit") == expected.view.of_kind("fit")
+
+
+def test_a_regression(tmp_path: Path) -> None:
+    result = small("linear", "diabetes", tmp_path, columns=["none", "l1", "l2"], epochs=20)
+    assert result.view.config["data"]["task"] == "regression"
+    row = {row["name"]: row for row in result.summary()}["none"]
+    assert row["score_name"] in ("R²", "r2")
+    assert 0.2 < row["held_out_score"]["mean"] < 0.8
+    assert row["score_name"] in str(result)
+
+
+def test_a_table_with_a_target_column(tmp_path: Path) -> None:
+    rows = "\n".join(f"{i % 7},{'ab'[i % 2]},{'yes' if i % 7 > 3 else 'no'}" for i in range(90))
+    (tmp_path / "t.csv").write_text("size,kind,bought\n" + rows + "\n")
+    result = small(None, load(tmp_path / "t.csv", target="bought"), tmp_path / "run")
+    data = result.view.config["data"]
+    assert data["columns"] == ["size", "kind=a", "kind=b"]
+    assert data["classes"] == ["no", "yes"]
+    assert result.view.config["model"]["name"] == "mlp"
+
+
+def test_a_factory_without_arguments_and_a_spec(tmp_path: Path) -> None:
+    seen: list[Spec] = []
+
+    def with_spec(spec: Spec) -> nn.Module:
+        seen.append(spec)
+        return nn.Linear(spec.n_inputs, spec.n_outputs)
+
+    small(with_spec, "wine", tmp_path / "a")
+    assert seen[0] == Spec(n_inputs=13, input_shape=(13,), n_outputs=3)
+    small(lambda: nn.Linear(13, 3), "wine", tmp_path / "b")
+
+
+def test_strengths_of_ones_own_are_sorted(tmp_path: Path) -> None:
+    result = small("linear", "wine", tmp_path, grid=[0.1, 1e-3], columns=["l1", "l2", "none"])
+    columns = {column["name"]: column["knobs"] for column in result.view.config["columns"]}
+    assert columns["l1"] == columns["l2"] == [1e-3, 0.1]
+    assert len(columns["none"]) == 2
+    assert [c["name"] for c in result.view.config["columns"]] == ["l1", "l2", "none"]
+
+
+def test_the_default_folder_is_the_same_for_the_same_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options: dict[str, Any] = {**FEW, "progress": quietly, "jobs": 1}
+    one = contrast("linear", "wine", **options)
+    assert contrast("linear", "wine", **options).folder == one.folder
+    assert contrast("linear", "wine", **{**options, "epochs": 3}).folder != one.folder
+    assert sorted(p.parent.name for p in tmp_path.rglob("run.json")) == sorted(
+        p.name for p in (tmp_path / "runs").iterdir()
+    )
+    assert read(one.folder).decisions["finished"] is True
+
+
+def test_threads_are_left_as_they_were(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        small("linear", "wine", tmp_path)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+# A saboteur: a method that shrinks without looking
+
+
+@dataclass(frozen=True)
+class AtRandom(L1):
+    """Zeros, and no reason for any of them."""
+
+    def prox(self, w: Tensor, step: Step) -> Tensor:
+        return super().prox(w, step) * (torch.rand_like(w) > 0.5)
+
+    def scaled(self, factor: float) -> Self:
+        return type(self)(self.strength * factor)
+
+
+def test_a_method_that_shrinks_at_random_comes_out_worse(tmp_path: Path) -> None:
+    saboteur = Column("random", "at random", "strength", AtRandom)
+    result = small(
+        "linear",
+        "digits",
+        tmp_path,
+        columns=["none", "l1", saboteur],
+        grid=[1e-4],
+        seeds=3,
+        epochs=15,
+        train_size=300,
+    )
+    rows = {row["name"]: row for row in result.summary()}
+    versus = rows["random"]["versus_none"]["held_out_loss"]
+    assert versus["mean"] > 3 * versus["se"] > 0
+    wild = rows["random"]["versus_none"]["held_out_loss"]["mean"]
+    assert wild > 10 * abs(rows["l1"]["versus_none"]["held_out_loss"]["mean"])
+    assert rows["random"]["held_out_score"]["mean"] < rows["l1"]["held_out_score"]["mean"]
