@@ -32,9 +32,11 @@ def imported_rooms(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module] if node.module != "shrinkage" else [
-                f"shrinkage.{alias.name}" for alias in node.names
-            ]
+            names = (
+                [node.module]
+                if node.module != "shrinkage"
+                else [f"shrinkage.{alias.name}" for alias in node.names]
+            )
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:
