@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from shrinkage.contrasts import COLUMNS, Column, Contrast, contrast
-from shrinkage.contrasts import contrasting as stages
+from shrinkage.contrasts import COLUMNS, Column, Contrast, contrast, contrasting, stages
+from shrinkage.contrasts.identity import fingerprint
 from shrinkage.contrasts.progress import Progress
 from shrinkage.data import Data, Examples, Spec, load, split
 from shrinkage.errors import FitError, ModelError, RunError
@@ -208,8 +209,9 @@ def test_a_finished_run_is_read_and_not_repeated(
         raise AssertionError("computed again")
 
     before = points(whole.folder)
-    for name in ("work", "evaluate", "trace_steps", "_rehearse_training"):
+    for name in ("work", "evaluate", "trace_steps"):
         monkeypatch.setattr(stages, name, never)
+    monkeypatch.setattr(contrasting, "rehearse_training", never)
     again = full(whole.folder)
     assert points(again.folder) == before
     assert again.summary() == whole.summary()
@@ -503,7 +505,9 @@ def test_a_factory_without_arguments_and_a_spec(tmp_path: Path) -> None:
 
 
 def test_strengths_of_ones_own_are_sorted(tmp_path: Path) -> None:
-    result = small("linear", "wine", tmp_path, grid=[0.1, 1e-3], columns=["l1", "l2", "none"])
+    result = small(
+        "linear", "wine", tmp_path, grid=[0.1, 1e-3], tries=None, columns=["l1", "l2", "none"]
+    )
     columns = {column["name"]: column["knobs"] for column in result.view.config["columns"]}
     assert columns["l1"] == columns["l2"] == [1e-3, 0.1]
     assert len(columns["none"]) == 2
@@ -566,3 +570,64 @@ def test_a_method_that_shrinks_at_random_comes_out_worse(tmp_path: Path) -> None
     wild = rows["random"]["versus_none"]["held_out_loss"]["mean"]
     assert wild > 10 * abs(rows["l1"]["versus_none"]["held_out_loss"]["mean"])
     assert rows["random"]["held_out_score"]["mean"] < rows["l1"]["held_out_score"]["mean"]
+
+
+def test_a_weighted_loss_goes_all_the_way(tmp_path: Path) -> None:
+    weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0]))
+    result = small("mlp", "wine", tmp_path, loss=weighted)
+    assert result.view.decisions["finished"]
+
+
+def test_a_train_function_may_change_the_networks_dtype(tmp_path: Path) -> None:
+    def train(model: nn.Module, plan: Plan, budget: Budget) -> None:
+        model.double()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        attach(optimizer, plan, method=budget.method)
+        for _ in range(budget.epochs):
+            for x, y in budget.batches(32):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(model(x.double()), y).backward()
+                optimizer.step()
+
+    assert small("mlp", "wine", tmp_path, train=train).view.decisions["finished"]
+
+
+def test_a_train_function_that_uses_the_term_for_the_exact_form_is_told(tmp_path: Path) -> None:
+    def train(model: nn.Module, plan: Plan, budget: Budget) -> None:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        for x, y in budget.batches(32):
+            optimizer.zero_grad()
+            (nn.functional.cross_entropy(model(x), y) + plan.penalty()).backward()
+            optimizer.step()
+
+    with pytest.raises(ModelError, match="textbook form where the exact one"):
+        small("mlp", "wine", tmp_path, train=train)
+
+
+@pytest.mark.parametrize("option", [{"lr": 0.1}, {"batch_size": 8}, {"optimizer": "adam"}])
+def test_options_beside_a_train_function_are_refused(tmp_path: Path, option: Any) -> None:
+    with pytest.raises(FitError, match="has no meaning beside a training function"):
+        small("mlp", "wine", tmp_path, train=lambda model, plan, budget: None, **option)
+
+
+def test_tries_that_contradict_the_strengths_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FitError, match="contradict"):
+        small("mlp", "wine", tmp_path, tries=3, grid=[1e-3])
+
+
+def test_fingerprints_see_what_a_function_has_captured_and_an_object_holds() -> None:
+    def made(lr: float) -> Callable[[], float]:
+        return lambda: lr
+
+    weights = torch.tensor([1.0, 2.0])
+    pairs = [
+        (made(0.1), made(0.2)),
+        (nn.CrossEntropyLoss(label_smoothing=0.0), nn.CrossEntropyLoss(label_smoothing=0.9)),
+        (nn.CrossEntropyLoss(weight=weights), nn.CrossEntropyLoss(weight=2 * weights)),
+        (partial(pow, 2), partial(pow, 3)),
+        ({"a": np.zeros(2)}, {"a": np.ones(2)}),
+    ]
+    for one, other in pairs:
+        assert fingerprint(one) != fingerprint(other)
+    assert fingerprint(made(0.1)) == fingerprint(made(0.1))
+    assert fingerprint(nn.CrossEntropyLoss()) == fingerprint(nn.CrossEntropyLoss())

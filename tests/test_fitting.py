@@ -438,7 +438,7 @@ def test_a_diverging_run() -> None:
         run(network(), Training(lr=1e38), L1(0.0), epochs=10)
 
     def breaks(model: nn.Module, plan: Plan, budget: Budget) -> None:
-        plan.penalty()
+        attach(torch.optim.SGD(model.parameters(), lr=0.1), plan, method=budget.method)
         nn.init.constant_(model[0].weight, float("nan"))
 
     with pytest.raises(FitError, match="training diverged"):

@@ -986,3 +986,16 @@ def test_other_data_is_refused(data):
 def test_measure_refuses_a_plan_of_another_network():
     with pytest.raises(PlanError, match="another network"):
         measure(small(), Plan(small(), L1(0.1)))
+
+
+def test_measure_takes_a_loader_and_a_dataset_as_they_are() -> None:
+    model = nn.Linear(3, 4)
+    x, y = torch.randn(10, 3), torch.tensor([3, 1] * 5)  # labels of a part of the classes
+    plan = Plan(model, L1(0.1))
+    dataset = torch.utils.data.TensorDataset(x, y)
+    expected = measure(model, plan, (x, y)).to_dict()
+    assert measure(model, plan, dataset).to_dict() == expected
+    assert (
+        measure(model, plan, torch.utils.data.DataLoader(dataset, batch_size=4)).to_dict()
+        == expected
+    )

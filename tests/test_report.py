@@ -558,3 +558,12 @@ def test_percentages_do_not_round_away() -> None:
     assert percent(1 - 1e-6) == "> 99.9 %"
     assert percent(1e-6) == "< 0.1 %"
     assert percent(1.0) == "100 %"
+
+
+def test_three_seeds_need_more_than_two_standard_errors() -> None:
+    barely = difference({0: 1.0, 1: 2.0, 2: 3.6}, {0: 0.0, 1: 0.0, 2: 0.0})
+    assert barely is not None
+    assert barely.se is not None
+    assert barely.mean > 2 * barely.se
+    assert barely.half_width == pytest.approx(4.302653 * barely.se)  # t table, 2 degrees of freedom
+    assert barely.sign == 0

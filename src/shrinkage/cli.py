@@ -109,7 +109,9 @@ def contrast_command(
     seeds: _Seeds = None,
     epochs: _Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples per step.")] = None,
-    optimizer: Annotated[str, typer.Option(help="sgd, adam or adamw.")] = "sgd",
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd, adam or adamw. [default: sgd]")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate. [default: by optimizer]")] = None,
     train_size: Annotated[
         int | None, typer.Option(help="Train on this many examples only.")

@@ -262,6 +262,15 @@ def _check_applied(plan: Plan, treatment: Treatment) -> None:
             expected="attach(optimizer, plan, method=budget.method)",
             remedy="Add that line after the optimizer is made.",
         )
+    if acts and treatment.form == "exact" and plan.applied in ("subgradient", "term"):
+        raise ModelError(
+            "the training function applies the textbook form where the exact one is asked for",
+            got="plan.penalty() in the loss"
+            if plan.applied == "term"
+            else 'attach with method="subgradient"',
+            expected="attach(optimizer, plan, method=budget.method)",
+            remedy="Leave the term out of the loss: attach() applies the penalty.",
+        )
     if acts and treatment.form == "term" and plan.applied not in ("subgradient", "term"):
         raise NotApplicableError(
             "the training function always applies the exact form",

@@ -4,9 +4,14 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
+
+import numpy as np
+from torch import Tensor
 
 
 def describe(thing: object) -> str:
@@ -14,25 +19,92 @@ def describe(thing: object) -> str:
     return thing if isinstance(thing, str) else getattr(thing, "__name__", type(thing).__name__)
 
 
-def fingerprint(function: object) -> str:
-    """A hash of a function's name, its own lines, and the source file that defines it.
+def fingerprint(thing: object) -> str:
+    """A hash of what decides how a function or object behaves; the same in every process.
 
-    Of a notebook's cell the lines are known and no file; in a console neither, and the name alone
-    must do.
+    Of a function its name, its own lines, the file that defines it, its defaults and what it has
+    captured; of an object its type and its attributes; of a ``partial`` its parts. Of a notebook's
+    cell the lines are known and no file; in a console neither, and the bytecode must do.
     """
-    texts = [describe(function)]
-    if not getattr(function, "__module__", "").startswith("shrinkage."):
-        for read in (inspect.getsource, _file_text):
-            try:
-                texts.append(read(function))  # type: ignore[arg-type]
-            except (TypeError, OSError):
-                texts.append("")
-    # Our own functions have a name only: the version in run.json tells.
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for text in _traits(thing, depth=0):
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:16]
 
 
-def _file_text(function: Callable[..., Any]) -> str:
-    return Path(inspect.getsourcefile(function) or "").read_text(encoding="utf-8")
+_DEEPEST = 5
+_PLAIN = (str, int, float, bool, complex, bytes, type(None))
+
+
+def _traits(thing: object, depth: int) -> Iterator[str]:
+    if isinstance(thing, _PLAIN):
+        yield repr(thing)
+        return
+    yield describe(thing)
+    if depth > _DEEPEST:
+        return
+    if isinstance(thing, Tensor):
+        yield f"{tuple(thing.shape)} {thing.dtype}"
+        yield hashlib.sha256(thing.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+        return
+    if isinstance(thing, np.ndarray):
+        yield f"{thing.shape} {thing.dtype}"
+        yield hashlib.sha256(np.ascontiguousarray(thing).tobytes()).hexdigest()
+        return
+    for part in _parts(thing):
+        yield from _traits(part, depth + 1)
+
+
+def _parts(thing: object) -> Iterator[object]:
+    """What an object is made of, as far as it decides its behaviour."""
+    if isinstance(thing, Mapping):
+        for key, value in thing.items():
+            yield from (str(key), value)
+    elif isinstance(thing, tuple | list):
+        yield from thing
+    elif isinstance(thing, set | frozenset):
+        yield from sorted(map(repr, thing))
+    elif isinstance(thing, partial):
+        yield from (thing.func, thing.args, thing.keywords)
+    elif isinstance(thing, MethodType):
+        yield from (thing.__func__, thing.__self__)
+    elif isinstance(thing, FunctionType):
+        yield from _source(thing)
+        yield from (thing.__defaults__, thing.__kwdefaults__)
+        yield from (cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell))
+    elif isinstance(thing, type):
+        yield from _source(thing)
+    elif not isinstance(thing, ModuleType):
+        yield type(thing)
+        yield from (
+            ((name, value) for name, value in vars(thing).items())
+            if hasattr(thing, "__dict__")
+            else ()
+        )
+
+
+def _source(thing: Callable[..., Any]) -> Iterator[str]:
+    """Own lines and file; nothing of our own functions, for which the version in run.json tells."""
+    if (getattr(thing, "__module__", None) or "").partition(".")[0] in ("shrinkage", "torch"):
+        return
+    for read in (inspect.getsource, _file_text):
+        try:
+            yield read(thing)
+        except (TypeError, OSError):
+            code = getattr(thing, "__code__", None)
+            yield "" if code is None else code.co_code.hex()
+
+
+def _file_text(thing: Callable[..., Any]) -> str:
+    return Path(inspect.getsourcefile(thing) or "").read_text(encoding="utf-8")
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018  (an empty cell raises)
+    except ValueError:
+        return False
+    return True
 
 
 def default_folder(config: dict[str, Any]) -> Path:

@@ -1,7 +1,7 @@
 """What all fits of a contrast have in common, and what one fit is."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -108,7 +108,3 @@ class Job:
         """What this job does besides training under its plan."""
         factor = self.knob if column.knob == "learning rate" else 1.0
         return Treatment(form=column.form, lr_factor=factor, keep=self.keep)
-
-    def keeping(self, keep: int) -> "Job":
-        """The same job, pruning to ``keep`` weights."""
-        return replace(self, keep=keep)

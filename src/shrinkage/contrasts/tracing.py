@@ -5,6 +5,7 @@ The test set is open here; nothing chosen depends on it any more.
 
 from bisect import bisect_right
 from dataclasses import asdict
+from functools import partial
 from itertools import accumulate
 
 import torch
@@ -16,7 +17,9 @@ from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.working import Point, history, train
 from shrinkage.data import Examples
 from shrinkage.fitting import Loss
-from shrinkage.measures import activity, default_loss, reach, without_largest
+from shrinkage.measures import activity, default_loss, reach, weight_of, without_largest
+from shrinkage.measures.evaluation import evaluate_forward
+from shrinkage.measures.untouched import brought, home
 from shrinkage.plans import Plan
 from shrinkage.proximal import attach
 
@@ -92,9 +95,10 @@ def _worth(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> Poin
     """Gradients on the full training part, in eval mode, and single-weight removals."""
     model.eval()
     model.zero_grad()
+    at, whole = home(model), weight_of(loss, examples.y)
     for x, y in examples.batches(BATCH):
-        share: Tensor = loss(model(x), y) * (len(x) / len(examples))
-        share.backward()  # type: ignore[no-untyped-call]
+        part = loss(model(brought(x, at)), brought(y, at)) * (weight_of(loss, y) / whole)
+        part.backward()  # type: ignore[no-untyped-call]
     blocks = list(plan.blocks())
     w = torch.cat([p.detach().flatten() for _, _, p in blocks])
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for _, _, p in blocks]
@@ -121,8 +125,8 @@ def _removals(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> l
     largest = alive[flat[alive].abs().argsort(descending=True)[: WORTH // 2]]
     others = alive[~torch.isin(alive, largest)]
     chosen = [*largest.tolist(), *others[_spread(flat[others], WORTH // 2)].tolist()]
-    target = _wide(examples.y)
-    base = loss(model(examples.x).double(), target).item()
+    at = home(model)
+    base = evaluate_forward(model, at, examples, loss).loss
     starts = [0, *accumulate(p.numel() for _, _, p in blocks)]
     result: list[Point] = []
     for index in chosen:
@@ -130,16 +134,12 @@ def _removals(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> l
         entry, penalty, parameter = blocks[k]
         without = parameter.detach().clone()
         without.view(-1)[index - starts[k]] = 0.0
-        output = functional_call(model, {entry.path: without}, (examples.x,))
+        cut = partial(functional_call, model, {entry.path: without})
         view = entry.grouping.view
         saved = penalty.value(view(parameter.double())) - penalty.value(view(without.double()))
-        rise = loss(output.double(), target).item() - base
+        rise = evaluate_forward(cut, at, examples, loss).loss - base
         result.append({"w": flat[index].item(), "rise": rise, "saved": saved.item()})
     return result
-
-
-def _wide(y: Tensor) -> Tensor:
-    return y.double() if y.is_floating_point() else y
 
 
 def _spread(values: Tensor, count: int) -> Tensor:

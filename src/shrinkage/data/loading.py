@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -16,6 +17,7 @@ from torch.utils.data import (
 
 from shrinkage.data.arrays import from_arrays, read_npz
 from shrinkage.data.builtin import BUILT_IN
+from shrinkage.data.examples import Examples
 from shrinkage.data.images import read_images
 from shrinkage.data.openml import read_openml
 from shrinkage.data.source import Data
@@ -111,6 +113,38 @@ def from_user(data: object, *, target: str | None = None) -> Data:
     )
 
 
+def examples(data: object) -> Examples:
+    """The rows of a Dataset, a DataLoader or a pair (X, y), as they are: labels keep their numbers.
+
+    Raises :class:`DataError` as :func:`from_user` does, and for what cannot be made tensors.
+    """
+    if isinstance(data, DataLoader):
+        data = _dataset(data)
+    x, y = _stacked(data) if isinstance(data, Dataset) else _pair_of(data)
+    try:
+        inputs, targets = torch.as_tensor(x), torch.as_tensor(y)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            "(X, y) cannot be made tensors",
+            got=f"{type(x).__name__}, {type(y).__name__} ({error})",
+            expected="two tensors or arrays of numbers",
+            remedy="Convert them first; labels to integers.",
+        ) from error
+    return Examples(inputs, targets if targets.is_floating_point() else targets.long())
+
+
+def _pair_of(data: object) -> tuple[Any, Any]:
+    if isinstance(data, tuple) and len(data) == 2:
+        return data
+    raise DataError(
+        "data of an unknown kind",
+        got=type(data).__name__,
+        expected="Examples, a pair (X, y), a Dataset, a DataLoader, a Split, or a mapping of names "
+        "to Examples",
+        remedy="Pass the pair (X, y) of tensors or arrays.",
+    )
+
+
 def _refuse(source: str, **options: object) -> None:
     for option, value in options.items():
         if value is not None:
@@ -162,6 +196,11 @@ def _dataset(loader: DataLoader[Any]) -> Dataset[Any]:
 
 
 def _from_dataset(dataset: Dataset[Any]) -> Data:
+    return from_arrays(type(dataset).__name__, *_stacked(dataset))
+
+
+def _stacked(dataset: Dataset[Any]) -> tuple[Any, Any]:
+    """All rows of a map-style dataset as one x and one y."""
     name = type(dataset).__name__
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
         raise DataError(
@@ -171,7 +210,7 @@ def _from_dataset(dataset: Dataset[Any]) -> Data:
             remedy="Read its rows once and pass the pair (X, y).",
         )
     if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
-        return from_arrays(name, *dataset.tensors)
+        return dataset.tensors[0], dataset.tensors[1]
     rows = [dataset[i] for i in range(len(dataset))]
     wrong = next((row for row in rows if not isinstance(row, tuple | list) or len(row) != 2), None)
     if wrong is not None or not rows:
@@ -193,4 +232,4 @@ def _from_dataset(dataset: Dataset[Any]) -> Data:
             expected="tensors, arrays or numbers of one shape in all rows",
             remedy="Give the dataset a transform to tensors of one size.",
         ) from error
-    return from_arrays(name, x, y)
+    return x, y

@@ -5,13 +5,12 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
-from shrinkage.data import Examples, Split
-from shrinkage.errors import DataError
+from shrinkage.data import Examples, Split, examples
 from shrinkage.measures.activations import LayerActivity, activity, owner_of
 from shrinkage.measures.evaluation import Evaluation, evaluate
 from shrinkage.measures.losses import Loss
@@ -20,7 +19,7 @@ from shrinkage.measures.removal import check_same
 from shrinkage.measures.weights import LayerWeights, Weights, weigh
 from shrinkage.plans import Plan
 
-Parts = Examples | Split | tuple[Any, Any] | Mapping[str, Examples]
+Parts = Examples | Split | tuple[Any, Any] | Mapping[str, Examples] | Dataset[Any] | DataLoader[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,29 +167,9 @@ def _examples(data: Parts | None) -> dict[str, Examples]:
             return {"data": data}
         case Split():
             return {"train": data.train, "validation": data.validation, "test": data.test}
-        case (x, y):
-            return {"data": _pair(x, y)}
         case Mapping() if data and all(isinstance(part, Examples) for part in data.values()):
             return dict(data)
-    raise DataError(
-        "data of an unknown kind",
-        got=type(data).__name__,
-        expected="Examples, a pair (X, y), a Split, or a mapping of names to Examples",
-        remedy="Pass the pair (X, y) of tensors or arrays.",
-    )
-
-
-def _pair(x: Any, y: Any) -> Examples:
-    try:
-        inputs, targets = torch.as_tensor(x), torch.as_tensor(y)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(
-            "(X, y) cannot be made tensors",
-            got=f"{type(x).__name__}, {type(y).__name__} ({error})",
-            expected="two tensors or arrays of numbers",
-            remedy="Convert them first; labels to integers.",
-        ) from error
-    return Examples(inputs, targets if targets.is_floating_point() else targets.long())
+    return {"data": examples(data)}
 
 
 def _reach(model: nn.Module, x: Tensor) -> Reach | None:

@@ -24,7 +24,8 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     ``method``: ``"averaged"`` keeps latent weights (dual averaging), so that minibatch noise
     does not wake zeros up; ``"prox"`` applies the proximal map after each step; ``"auto"`` takes
     ``averaged`` for penalties that make zeros and ``prox`` for smooth ones; ``"subgradient"``
-    is the textbook's loss term, for comparison.
+    is the textbook's loss term, for comparison. Under Adam without gradient noise (full batches)
+    and with wide groups, ``averaged`` comes to rest slowly; ``prox`` does not.
 
     After every step that the optimizer takes, zeros of the network are exactly ``0.0``, and the
     fixed points are the stationary points of loss + penalty in the optimizer's own metric. Steps

@@ -7,6 +7,8 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+from scipy.stats import t as student
+
 from shrinkage.reports.summary import summary
 from shrinkage.runs import RunView
 
@@ -24,11 +26,16 @@ class Difference:
     n: int
 
     @property
+    def half_width(self) -> float | None:
+        """Half the 95 % interval of the mean: Student's t with n − 1 degrees of freedom."""
+        return None if self.se is None else float(student.ppf(0.975, self.n - 1)) * self.se
+
+    @property
     def sign(self) -> int | None:
-        """+1 or −1 where |mean| > 2 standard errors, 0 where not, None with one seed."""
-        if self.se is None:
+        """+1 or −1 where the 95 % interval leaves out 0, 0 where not, None with one seed."""
+        if self.half_width is None:
             return None
-        if abs(self.mean) <= 2 * self.se:
+        if abs(self.mean) <= self.half_width:
             return 0
         return 1 if self.mean > 0 else -1
 

@@ -51,7 +51,8 @@ def _paid(
         case 1:
             return "not seen", f"{words}: they were not unimportant"
         case 0:
-            return "seen", f"{words}, which cannot be told apart"
+            cannot = f"{words}, which cannot be told apart"
+            return ("undecided" if loss.mean > 0 else "seen"), cannot
     return "seen", words
 
 

@@ -63,7 +63,7 @@ def overfitting(facts: Facts) -> Section:
     against = [line for name in names if (line := _against(facts, name)).x]
     if against:
         top = _top(facts)
-        bars = ", ± 2 standard errors" if facts.seeds > 1 else " (one seed: no uncertainty)"
+        bars = ", 95 % intervals" if facts.seeds > 1 else " (one seed: no uncertainty)"
         plots.insert(
             1,
             Plot(
@@ -83,7 +83,7 @@ def _top(facts: Facts) -> float | None:
         for index in range(len(facts.columns[name]["knobs"]))
         if (d := facts.against_base(name, facts.held_loss, index)) is not None
     ]
-    usual = max((abs(d.mean) + 2 * (d.se or 0) for chosen, d in found if chosen), default=0.0)
+    usual = max((abs(d.mean) + (d.half_width or 0) for chosen, d in found if chosen), default=0.0)
     largest = max((d.mean for _, d in found), default=0.0)
     return 5 * usual if 0 < 8 * usual < largest else None
 
@@ -100,7 +100,7 @@ def _against(facts: Facts, name: str) -> Line:
         paint(facts, name),
         [knob for _, knob, _ in known],
         [d.mean for _, _, d in known],
-        error=[None if d.se is None else 2 * d.se for _, _, d in known],
+        error=[d.half_width for _, _, d in known],
         chosen=chosen[0] if chosen and facts.stage != "fitting" else None,
     )
 

@@ -1,0 +1,191 @@
+"""The stages of a contrast over its run folder: fits, choice, pruning, test, closer look."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from time import monotonic
+
+import numpy as np
+import torch
+
+from shrinkage.contrasts.columns import Column
+from shrinkage.contrasts.progress import Progress
+from shrinkage.contrasts.settings import Job, Setting
+from shrinkage.contrasts.tracing import trace, trace_steps
+from shrinkage.contrasts.working import Point, run_job
+from shrinkage.measures import evaluate
+from shrinkage.paths import choose, work
+from shrinkage.paths.choice import Rule
+from shrinkage.reports import report_page
+from shrinkage.runs import Run
+
+_FIRST_PICTURE = 4
+_FIRST_COLUMNS = ("none", "l1_term", "l1", "l2")
+
+
+class Stages:
+    """The stages of one contrast over an opened run folder; finished work is never repeated."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        run: Run,
+        rule: Rule,
+        workers: int,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self.setting, self.run_, self.rule, self.progress = setting, run, rule, progress
+        self.workers = workers
+        # Threads change the last bits of a sum: one each, so that any number of workers agrees.
+        self.threads = run.decisions.get("threads", 1)
+        self.reported = 0.0
+
+    def run(self) -> None:
+        """Fit, choose, prune, choose, open the test set, look inside, report."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            self.stages()
+        finally:
+            torch.set_num_threads(before)
+
+    def stages(self) -> None:
+        """What :meth:`run` does."""
+        if self.run_.decisions.get("finished"):
+            self.report()
+            return
+        self.run_.decide(threads=self.threads)
+        self.fit("fits", _jobs(self.setting))
+        choices = self.choices()
+        self.fit("pruning", list(self.pruning_jobs(choices)))
+        choices = self.choices()
+        self.run_.decide(choices=choices)
+        self.open_test()
+        self.trace(choices)
+        self.run_.decide(finished=True)
+        self.report()
+
+    def fit(self, stage: str, jobs: Sequence[Job]) -> None:
+        """Work through the jobs that are not in the run folder yet."""
+        known = self.run_.view().of_kind("fit")
+        left = [job for job in jobs if job.key not in known]
+        done = len(jobs) - len(left)
+        self.progress(Progress(stage, done, len(jobs)))
+        results = work(run_job, self.setting, left, workers=self.workers, threads=self.threads)
+        with closing(results):
+            for number, (job, (point, weights)) in enumerate(results, start=done + 1):
+                if weights:
+                    self.run_.save_weights(job.key, weights)
+                self.run_.append(point)
+                note = f"{self.setting.by_name[job.column].label}, seed {job.seed}"
+                self.progress(Progress(stage, number, len(jobs), note))
+                if number >= min(_FIRST_PICTURE, len(jobs)):
+                    self.report(at_most_every=10.0)
+
+    def choices(self) -> Point:
+        """The chosen try of every column, from validation losses only."""
+        fits = self.run_.view().of_kind("fit")
+        chosen: Point = {}
+        for column in self.setting.columns:
+            knobs = column.knobs(self.setting.strengths)
+            tries = [
+                [fits.get(_key(column, k, seed), {}) for seed in range(self.setting.seeds)]
+                for k in range(len(knobs))
+            ]
+            if any("key" not in fit for row in tries for fit in row):
+                continue  # a pruning column before its fits
+            choice = choose(_losses(tries), self.rule, ordered=column.knob != "learning rate")
+            if choice is not None:
+                chosen[column.name] = {**asdict(choice), "knob": knobs[choice.index]}
+        return chosen
+
+    def pruning_jobs(self, choices: Point) -> Iterator[Job]:
+        """Pruning to the number of nonzeros that the chosen fit of each seed has."""
+        fits = self.run_.view().of_kind("fit")
+        for column in self.setting.columns:
+            if column.prunes_like not in choices:
+                continue
+            index = choices[column.prunes_like]["index"]
+            for k, knob in enumerate(column.knobs(self.setting.strengths)):
+                for seed in range(self.setting.seeds):
+                    model = fits[f"{column.prunes_like}/{index}/{seed}"]
+                    yield Job(column.name, k, knob, seed, keep=model["weights"]["nonzeros"])
+
+    def open_test(self) -> None:
+        """Evaluate every network on the test part, once, after the choice."""
+        view = self.run_.view()
+        known = view.of_kind("test")
+        fits = [fit for key, fit in view.of_kind("fit").items() if "failed" not in fit]
+        parts = {seed: self.setting.split(seed).test for seed in range(self.setting.seeds)}
+        for number, fit in enumerate(fits, start=1):
+            if fit["key"] not in known:
+                column = self.setting.by_name[fit["column"]]
+                model, _ = self.setting.network(column, fit["knob"], fit["seed"])
+                model.load_state_dict(view.weights(fit["key"]))
+                result = evaluate(model, parts[fit["seed"]], self.setting.loss)
+                self.run_.append(
+                    {
+                        "kind": "test",
+                        "key": fit["key"],
+                        "loss": result.loss,
+                        "score": result.score,
+                        "n": result.n,
+                    }
+                )
+            self.progress(Progress("test", number, len(fits)))
+        self.report()
+
+    def trace(self, choices: Point) -> None:
+        """Look inside the chosen networks of the first seed."""
+        view = self.run_.view()
+        fits = view.of_kind("fit")
+        jobs = []
+        for name, choice in choices.items():
+            fit = fits[f"{name}/{choice['index']}/0"]
+            jobs.append(Job(name, choice["index"], choice["knob"], 0, fit["keep"]))
+        left = [job for job in jobs if job.key not in view.of_kind("trace")]
+        self.progress(Progress("closer look", len(jobs) - len(left), len(jobs)))
+        results = work(trace, self.setting, left, workers=self.workers, threads=self.threads)
+        with closing(results):
+            for number, (_, point) in enumerate(results, start=len(jobs) - len(left) + 1):
+                self.run_.append(point)
+                self.progress(Progress("closer look", number, len(jobs)))
+        if "none" in choices:
+            start = view.weights(f"none/{choices['none']['index']}/0")
+            for job in jobs:
+                column = self.setting.by_name[job.column]
+                if column.penalty is not None and f"{job.key}" not in view.of_kind("steps"):
+                    self.run_.append(trace_steps(self.setting, job, start))
+
+    def report(self, at_most_every: float = 0.0) -> None:
+        """Write the report, unless the last one is younger than ``at_most_every`` seconds."""
+        if monotonic() - self.reported >= at_most_every:
+            self.run_.write("report.html", report_page(self.run_.view()))
+            self.reported = monotonic()
+
+
+def _jobs(setting: Setting) -> list[Job]:
+    """All fits but pruning; first those of the first picture: middle knob, first seed."""
+    jobs = [
+        Job(column.name, k, knob, seed)
+        for seed in range(setting.seeds)
+        for column in setting.columns
+        if column.prunes_like is None
+        for k, knob in enumerate(column.knobs(setting.strengths))
+    ]
+    middle = (len(setting.strengths) - 1) // 2
+    return sorted(jobs, key=lambda j: (j.seed, j.index != middle, j.column not in _FIRST_COLUMNS))
+
+
+def _key(column: Column, index: int, seed: int) -> str:
+    return f"{column.name}/{index}/{seed}"
+
+
+def _losses(tries: list[list[Point]]) -> np.ndarray:
+    """Validation losses (tries, seeds, chunks); NaN where a fit failed."""
+    counts = [len(f["validation"]["chunks"]) for row in tries for f in row if "validation" in f]
+    blank = [float("nan")] * (counts[0] if counts else 1)
+    return np.array(
+        [[f["validation"]["chunks"] if "validation" in f else blank for f in row] for row in tries],
+        dtype=float,
+    )
