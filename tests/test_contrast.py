@@ -631,3 +631,18 @@ def test_fingerprints_see_what_a_function_has_captured_and_an_object_holds() -> 
         assert fingerprint(one) != fingerprint(other)
     assert fingerprint(made(0.1)) == fingerprint(made(0.1))
     assert fingerprint(nn.CrossEntropyLoss()) == fingerprint(nn.CrossEntropyLoss())
+
+
+def test_the_command_stands_behind_the_reports_suggestions(tmp_path: Path) -> None:
+    line = "shrinkage contrast wine --target colour"
+    page = small("mlp", "wine", tmp_path / "a", command=line).report.read_text(encoding="utf-8")
+    assert f"{line} --epochs 8" in page
+    page = small("mlp", "wine", tmp_path / "b").report.read_text(encoding="utf-8")
+    assert "shrinkage contrast" not in page.partition("What to try next")[2]
+    assert "sh.contrast(…, epochs=8)" in page
+
+
+def test_choices_at_the_edge_are_said(tmp_path: Path) -> None:
+    result = small("mlp", "wine", tmp_path, tries=2, grid=[1e-9, 1e3], columns=["none", "l1"])
+    assert "L1 exact: the smallest λ tried was chosen" in str(result)
+    assert "lr×:" in str(result)

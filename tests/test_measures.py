@@ -999,3 +999,12 @@ def test_measure_takes_a_loader_and_a_dataset_as_they_are() -> None:
         measure(model, plan, torch.utils.data.DataLoader(dataset, batch_size=4)).to_dict()
         == expected
     )
+
+
+def test_measure_without_a_plan_or_data_prints_only_what_it_knows() -> None:
+    model = nn.Linear(3, 4)
+    found = measure(model)
+    assert found.weights.total.size == 12
+    assert found.penalty == 0
+    assert "dead units" not in str(found)
+    assert "strongest" not in str(found)

@@ -1,5 +1,6 @@
 """The command line: parse, call, print."""
 
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from shrinkage.paths.choice import Rule
 
 _DEMO_STRENGTHS = (1e-4, 4.6e-4, 2.2e-3, 1e-2)
+_DEMO = (
+    "shrinkage contrast digits --model cnn --epochs 50 --batch-size 64 --lr 0.12 "
+    "--train-size 500 --validation 0.4 --test 0.3 --biases "
+    f"--strengths {','.join(f'{s:g}' for s in _DEMO_STRENGTHS)}"
+)
 _FILE_WIDTH = 140
 """Columns of text where the output goes to a file: no ellipses in it."""
 
@@ -29,7 +35,9 @@ app = typer.Typer(
 )
 
 _Seeds = Annotated[int | None, typer.Option(help="Seeds; every column gets the same.")]
-_Tries = Annotated[int | None, typer.Option(help="Values tried of each column's knob.")]
+_Tries = Annotated[
+    int | None, typer.Option(help="Strengths (or learning rates, or dropout p) tried per column.")
+]
 _Epochs = Annotated[int | None, typer.Option(help="Epochs of every fit.")]
 _Run = Annotated[
     Path | None,
@@ -62,6 +70,7 @@ def demo(run: _Run = None, seeds: _Seeds = None, tries: _Tries = None, jobs: _Jo
             train_size=500,
             validation=0.4,
             test=0.3,
+            command=_DEMO,
             biases=True,
         )
     _show(result)
@@ -103,7 +112,7 @@ def contrast_command(
         str | None, typer.Option(help="The λ to try, e.g. 1e-4,1e-3,1e-2. [default: by --tries]")
     ] = None,
     budget: Annotated[
-        str, typer.Option(help="quick, normal or thorough: tries, seeds and epochs.")
+        str, typer.Option(help="quick (3 tries, 1 seed), normal (5, 3) or thorough (9, 5).")
     ] = "normal",
     tries: _Tries = None,
     seeds: _Seeds = None,
@@ -116,8 +125,10 @@ def contrast_command(
     train_size: Annotated[
         int | None, typer.Option(help="Train on this many examples only.")
     ] = None,
-    validation: Annotated[float, typer.Option(help="Share kept for choosing.")] = 0.2,
-    test: Annotated[float, typer.Option(help="Share kept for the last number.")] = 0.2,
+    validation: Annotated[
+        float, typer.Option(help="Share of what is not test data, kept for choosing.")
+    ] = 0.2,
+    test: Annotated[float, typer.Option(help="Share of all data, kept for the last number.")] = 0.2,
     choose: Annotated[
         str,
         typer.Option(
@@ -133,8 +144,10 @@ def contrast_command(
 ) -> None:
     """Train one network under several regularizers, side by side, and write a report.
 
-    Each column gets the same tries, seeds and epochs; validation data choose its λ; the test set
-    is opened once, after the choice. Try: shrinkage contrast breast_cancer --budget quick
+    Columns: none, l1_term (L1 in the loss), l1 (exact), l2, elastic_net, group_l1, dropout,
+    magnitude (pruning). Each column gets the same tries, seeds and epochs; validation data
+    choose its λ; the test set is opened once, after the choice.
+    Try: shrinkage contrast breast_cancer --budget quick
     """
     from shrinkage.contrasts import contrast
     from shrinkage.data import load
@@ -209,6 +222,15 @@ def _show(result: "Contrast") -> None:
         console.width = max(console.width, _FILE_WIDTH)
     console.print(table(result.view))
     console.print(f"\nReport: {result.report.resolve()}\nRun folder: {result.folder}")
+
+
+def _command(arguments: list[str]) -> str:
+    """The command line without its run folder: another setting needs another one."""
+    words = [word for word in arguments if not word.startswith("--run=")]
+    while "--run" in words:
+        at = words.index("--run")
+        del words[at : at + 2]
+    return shlex.join(["shrinkage", *words])
 
 
 def _listed(text: str) -> list[str]:

@@ -312,7 +312,9 @@ def _missing(folder: Path) -> list[Path]:
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list) and value and all("name" in item for item in value if item):
+        value = ", ".join(str(item["name"]) for item in value)  # columns, parameters
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "…"
 
 

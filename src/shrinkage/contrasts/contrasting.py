@@ -94,6 +94,7 @@ def contrast(
     biases: bool = False,
     norms: bool = False,
     jobs: int | None = None,
+    command: str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Contrast:
     """Train the same network under several regularizers, and measure what each did.
@@ -107,7 +108,8 @@ def contrast(
     chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
     then the test set is opened once. ``run`` is the
     folder that holds everything (by default a name of its own under ``runs/``); the same call
-    continues what was interrupted. ``progress`` takes :class:`Progress`; bars by default.
+    continues what was interrupted. ``command``: the command line that stands behind the call,
+    for the report's suggestions. ``progress`` takes :class:`Progress`; bars by default.
 
     Returns a :class:`Contrast`; ``str`` of it is the table. Raises the package's errors for bad
     input, each before anything is written.
@@ -144,6 +146,7 @@ def contrast(
     with Run(run or default_folder(config), config) as folder:
         if not folder.points:
             rehearse_training(setting)
+        folder.decide(command=command)
         with shown(progress) as show:
             Stages(setting, folder, choose, workers, show).run()
         return Contrast(folder.view(), setting)

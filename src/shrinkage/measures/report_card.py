@@ -17,6 +17,7 @@ from shrinkage.measures.losses import Loss
 from shrinkage.measures.reachability import Reach, reach
 from shrinkage.measures.removal import check_same
 from shrinkage.measures.weights import LayerWeights, Weights, weigh
+from shrinkage.penalties import L1
 from shrinkage.plans import Plan
 
 Parts = Examples | Split | tuple[Any, Any] | Mapping[str, Examples] | Dataset[Any] | DataLoader[Any]
@@ -86,9 +87,8 @@ class Measures:
             "top 10 %",
             "Gini",
             "zero units",
-            "dead units",
-            "mean|a|",
-            "strongest",
+            *(["dead units"] if self.reach else []),
+            *(["mean|a|", "strongest"] if self.activity else []),
         )
         heard = {layer.name: layer for layer in self.activity or ()}
         for layer in self.weights.layers:
@@ -98,13 +98,14 @@ class Measures:
             answer = heard.get(owner) if has_units else None
             table.add_row(
                 *_row(layer),
-                "" if alive is None else f"{int((~alive).sum()):,} of {len(alive):,}",
-                "" if answer is None else f"{answer.mean_abs:.4g}",
-                "" if answer is None else f"{answer.strongest_share:.1%}",
+                *([_dead(alive)] if self.reach else []),
+                *(_answer(answer) if self.activity else []),
             )
         table.add_section()
         reached = self.reach
-        table.add_row(*_row(self.weights.total), "" if not reached else f"{reached.n_dead_units:,}")
+        table.add_row(
+            *_row(self.weights.total), *([f"{reached.n_dead_units:,}"] if reached else [])
+        )
         return table
 
     def _parts(self) -> Table:
@@ -133,15 +134,20 @@ class Measures:
 
 
 def measure(
-    model: nn.Module, plan: Plan, data: Parts | None = None, loss: Loss | None = None
+    model: nn.Module,
+    plan: Plan | None = None,
+    data: Parts | None = None,
+    loss: Loss | None = None,
 ) -> Measures:
     """Zeros, norms, concentration, accuracy, activity and reach of ``model``; it stays as it is.
 
-    ``data`` is :class:`Examples`, a pair (X, y), a :class:`Split`, a mapping of names to
-    Examples, or nothing; inputs are taken as they are (nothing is standardised). ``loss`` is
-    what :func:`evaluate` takes. Raises :class:`PlanError` for a plan of another network,
+    Without a ``plan`` all weights of known layers are measured, under no penalty.
+    ``data`` is :class:`Examples`, a Dataset, a DataLoader, a pair (X, y), a :class:`Split`, a
+    mapping of names to Examples, or nothing; inputs are taken as they are (nothing is
+    standardised). ``loss`` is what :func:`evaluate` takes. Raises :class:`PlanError` for a plan of another network,
     :class:`DataError` for data of another kind, and as :func:`evaluate` does.
     """
+    plan = Plan(model, L1(0.0)) if plan is None else plan
     check_same(model, plan)
     examples = _examples(data)
     parts = {name: evaluate(model, part, loss) for name, part in examples.items()}
@@ -170,6 +176,16 @@ def _examples(data: Parts | None) -> dict[str, Examples]:
         case Mapping() if data and all(isinstance(part, Examples) for part in data.values()):
             return dict(data)
     return {"data": examples(data)}
+
+
+def _dead(alive: Tensor | None) -> str:
+    return "" if alive is None else f"{int((~alive).sum()):,} of {len(alive):,}"
+
+
+def _answer(answer: LayerActivity | None) -> tuple[str, str]:
+    if answer is None:
+        return "", ""
+    return f"{answer.mean_abs:.4g}", f"{answer.strongest_share:.1%}"
 
 
 def _reach(model: nn.Module, x: Tensor) -> Reach | None:

@@ -86,6 +86,10 @@ class Handle:
             optimizer.register_step_post_hook(self._after),
         )
 
+    def __repr__(self) -> str:
+        kind = type(self.optimizer).__name__
+        return f"<Handle: {self.plan!r} on {kind}, method {self.method!r}, scale {self._scale:g}>"
+
     @property
     def scale(self) -> float:
         """Multiplies every strength of the plan; ≥ 0."""

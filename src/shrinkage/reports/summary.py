@@ -130,3 +130,16 @@ def _minus(a: float | None, b: float | None) -> float | None:
 
 def _plain(row: Point) -> Point:
     return {k: asdict(v) if isinstance(v, Figure) else v for k, v in row.items()}
+
+
+def edges(view: RunView) -> dict[str, list[str]]:
+    """Labels of the columns whose chosen λ is the ``"smallest"`` or the ``"largest"`` tried."""
+    found: dict[str, list[str]] = {}
+    for column in view.config["columns"]:
+        choice = view.decisions.get("choices", {}).get(column["name"])
+        last = len(column["knobs"]) - 1
+        if column["knob"] == "strength" and choice is not None and last > 0:
+            where = {0: "smallest", last: "largest"}.get(choice["index"])
+            if where is not None:
+                found.setdefault(where, []).append(column["label"])
+    return found

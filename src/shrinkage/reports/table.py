@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console, Group
 from rich.table import Table
 
-from shrinkage.reports.summary import summary
+from shrinkage.reports.summary import edges, summary
 from shrinkage.runs import RunView
 
 Point = dict[str, Any]
@@ -39,7 +39,23 @@ def table(view: RunView) -> Group:
             shrunk.add_row(row["label"], *(cell(row) for cell in _SHRUNK))
         else:
             learnt.add_row(row["label"], (row["failed"] or "not run yet").partition(":")[0])
-    return Group(learnt, "", shrunk)
+    return Group(learnt, "", shrunk, *(["", *notes] if (notes := remarks(view, rows)) else []))
+
+
+def remarks(view: RunView, rows: list[Point]) -> list[str]:
+    """What a reader of the table should know: what lr× means, choices at the edge of the grid."""
+    notes = []
+    if any(row["fits"] and row["knob"] == "learning rate" for row in rows):
+        notes.append(
+            "lr×: columns without a strength try learning rates instead; all others use lr×1."
+        )
+    for where, labels in edges(view).items():
+        further = "smaller" if where == "smallest" else "larger"
+        notes.append(
+            f"{', '.join(labels)}: the {where} λ tried was chosen; {further} ones may be better "
+            "(--strengths)."
+        )
+    return notes
 
 
 def table_text(view: RunView, width: int = 120) -> str:

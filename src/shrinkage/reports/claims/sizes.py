@@ -40,7 +40,10 @@ def _falls(facts: Facts, name: str) -> tuple[Verdict, str]:
         doubt = {"not seen": " (does not fall)", "undecided": " (cannot be told apart)"}
         ends = f"{num(mean(first.values()))} → {num(mean(last.values()))}"
         texts.append(f"{symbol} {ends}{doubt.get(verdict, '')}{_detour(path)}")
-    return worst(verdicts), f"{facts.label(name)}, {span}: {', '.join(texts)}"
+    verdict = worst(verdicts)
+    if verdict == "not seen" and verdicts[:2] == ["seen", "seen"]:
+        verdict = "partly"  # smaller in sum and norm; the largest weight is not
+    return verdict, f"{facts.label(name)}, {span}: {', '.join(texts)}"
 
 
 def _detour(path: list[tuple[float, dict[int, float]]]) -> str:

@@ -7,9 +7,9 @@ from typing import Literal
 from shrinkage.reports.facts import Difference, Facts
 from shrinkage.reports.wording import strength
 
-Verdict = Literal["seen", "not seen", "undecided", "not measured"]
+Verdict = Literal["seen", "partly", "not seen", "undecided", "not measured"]
 ONE_SEED = "one seed: no uncertainty"
-_WORST: tuple[Verdict, ...] = ("not seen", "undecided", "seen")
+_WORST: tuple[Verdict, ...] = ("not seen", "undecided", "partly", "seen")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def conclude(
     if not told:
         return not_measured(empty)
     verdict = worst(v for v, _ in told)
-    start = "Not seen here: " if verdict == "not seen" else ""
+    start = {"not seen": "Not seen here: ", "partly": "Seen in part: "}.get(verdict, "")
     body = opening + "; ".join(text for _, text in told) + (f" ({ending})" if ending else "")
     body = start + body if start else body[0].upper() + body[1:]
     return Claim(verdict, f"{body}.")

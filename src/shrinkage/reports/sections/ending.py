@@ -1,12 +1,12 @@
 """How the run was made, and what to try next: commands that can be pasted."""
 
 import json
-import shlex
 from html import escape
 from math import ceil
 
 from shrinkage.reports.facts import Facts, Point
 from shrinkage.reports.sections.base import Section
+from shrinkage.reports.summary import edges
 from shrinkage.reports.wording import listed, num, percent, strength
 
 
@@ -103,61 +103,49 @@ def _versions(facts: Facts) -> str:
 
 
 def next_steps(facts: Facts) -> Section:
-    """Commands that follow from what this run did and did not measure."""
-    base = _command(facts.config)
-    ideas = []
+    """What follows from what this run did and did not measure, as commands or as arguments."""
+    ideas: list[tuple[str, str, str]] = []
     if facts.seeds < 3:
         ideas.append(
-            ("More seeds, so that differences have a standard error:", f"{base} --seeds 5")
+            ("More seeds, so that differences have a standard error:", "seeds", "5"),
         )
-    edge = _edge(facts)
-    if edge:
-        ideas.append(edge)
+    ideas += _edges(facts)
     if any(e["role"] == "bias" and not e["penalised"] for e in facts.config["plan"]):
-        ideas.append(("Penalise biases too, as the lesson writes it:", f"{base} --biases"))
+        ideas.append(("Penalise biases too:", "biases", ""))
     if len(_shape(facts.config)) == 3 and facts.config["model"]["name"] == "cnn":
-        ideas.append(
-            ("A dense first layer, to see which pixels L1 selects:", _command(facts.config, "mlp"))
-        )
-    ideas.append(
-        ("Longer training, nearer to rest:", f"{base} --epochs {4 * facts.config['epochs']}")
-    )
+        ideas.append(("A dense first layer, to see which pixels L1 selects:", "model", "mlp"))
+    epochs = str(4 * facts.config["epochs"])
+    ideas.append(("Longer training, nearer to rest:", "epochs", epochs))
+    command = facts.view.decisions.get("command")
     items = "".join(
-        f'<li>{escape(why)}<pre tabindex="0"><code>{escape(command)}</code></pre></li>'
-        for why, command in ideas
+        f'<li>{escape(why)}<pre tabindex="0"><code>{escape(_call(command, name, value))}'
+        "</code></pre></li>"
+        for why, name, value in ideas
     )
     html = f'<ul class="next">{items}</ul>'
     return Section("next", "What to try next", (), [], html)
 
 
-def _edge(facts: Facts) -> tuple[str, str] | None:
-    """A choice at the end of its strengths may lie beyond it."""
-    if facts.stage == "fitting":
-        return None
-    for name in facts.textbook:
-        knobs, index = facts.columns[name]["knobs"], facts.chosen(name)
-        if len(knobs) < 2 or index not in (0, len(knobs) - 1):
-            continue
+def _edges(facts: Facts) -> list[tuple[str, str, str]]:
+    """Choices at the end of their strengths may lie beyond it."""
+    found = edges(facts.view)
+    ideas = []
+    for where, names in found.items():
+        knobs = next(c["knobs"] for c in facts.config["columns"] if c["label"] == names[0])
         factor = knobs[1] / knobs[0]
-        more = [k / factor**2 for k in knobs] if index == 0 else [k * factor**2 for k in knobs]
+        more = [k / factor**2 if where == "smallest" else k * factor**2 for k in knobs]
         grid = ",".join(f"{k:.2g}" for k in more)
-        where = "smallest" if index == 0 else "largest"
-        return (
-            f"{facts.label(name)} chose the {where} λ tried, {num(knobs[index])}; look further:",
-            f"{_command(facts.config)} --strengths {grid}",
-        )
-    return None
+        end = num(knobs[0] if where == "smallest" else knobs[-1])
+        why = f"{listed(names)} chose the {where} λ tried, {end}; look further:"
+        ideas.append((why, "strengths", grid))
+    return ideas
 
 
-def _command(config: Point, model: str | None = None) -> str:
-    cut, training = config["cut"], config["training"]
-    words = ["shrinkage", "contrast", config["data"]["name"]]
-    words += ["--model", model or config["model"]["name"]]
-    if cut["train_size"] is not None:
-        words += ["--train-size", str(cut["train_size"])]
-    words += ["--validation", f"{cut['validation']:g}", "--test", f"{cut['test']:g}"]
-    if training.get("optimizer") not in (None, "sgd"):
-        words += ["--optimizer", training["optimizer"]]
-    if config["biases"]:
-        words.append("--biases")
-    return shlex.join(words)
+def _call(command: str | None, name: str, value: str) -> str:
+    """The command of this run with one option more (the last one counts), or the argument."""
+    if command is not None:
+        return f"{command} --{name} {value}".rstrip()
+    argument = {"strengths": f"grid=[{value}]", "biases": "biases=True"}.get(name)
+    if name == "model":
+        return f"sh.contrast({value!r}, data, …)"
+    return f"sh.contrast(…, {argument or f'{name}={value}'})"
