@@ -209,7 +209,7 @@ def test_a_finished_run_is_read_and_not_repeated(
         raise AssertionError("computed again")
 
     before = points(whole.folder)
-    for name in ("work", "evaluate", "trace_steps"):
+    for name in ("Workers", "evaluate", "trace_steps"):
         monkeypatch.setattr(stages, name, never)
     monkeypatch.setattr(contrasting, "rehearse_training", never)
     again = full(whole.folder)

@@ -14,7 +14,7 @@ from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.tracing import trace, trace_steps
 from shrinkage.contrasts.working import Point, run_job
 from shrinkage.measures import evaluate
-from shrinkage.paths import choose, work
+from shrinkage.paths import Workers, choose
 from shrinkage.paths.choice import Rule
 from shrinkage.reports import report_page
 from shrinkage.runs import Run
@@ -42,36 +42,35 @@ class Stages:
 
     def run(self) -> None:
         """Fit, choose, prune, choose, open the test set, look inside, report."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
-            self.stages()
-        finally:
-            torch.set_num_threads(before)
+        if not self.run_.decisions.get("finished"):
+            before = torch.get_num_threads()
+            torch.set_num_threads(self.threads)
+            try:
+                with Workers(self.setting, self.workers, self.threads) as staff:
+                    self.stages(staff)
+            finally:
+                torch.set_num_threads(before)
+        self.report()
 
-    def stages(self) -> None:
-        """What :meth:`run` does."""
-        if self.run_.decisions.get("finished"):
-            self.report()
-            return
+    def stages(self, staff: Workers) -> None:
+        """What :meth:`run` does, with the workers that do it."""
         self.run_.decide(threads=self.threads)
-        self.fit("fits", _jobs(self.setting))
+        self.fit(staff, "fits", _jobs(self.setting))
         choices = self.choices()
-        self.fit("pruning", list(self.pruning_jobs(choices)))
+        self.fit(staff, "pruning", list(self.pruning_jobs(choices)))
         choices = self.choices()
         self.run_.decide(choices=choices)
         self.open_test()
-        self.trace(choices)
+        self.trace(staff, choices)
         self.run_.decide(finished=True)
-        self.report()
 
-    def fit(self, stage: str, jobs: Sequence[Job]) -> None:
+    def fit(self, staff: Workers, stage: str, jobs: Sequence[Job]) -> None:
         """Work through the jobs that are not in the run folder yet."""
         known = self.run_.view().of_kind("fit")
         left = [job for job in jobs if job.key not in known]
         done = len(jobs) - len(left)
         self.progress(Progress(stage, done, len(jobs)))
-        results = work(run_job, self.setting, left, workers=self.workers, threads=self.threads)
+        results = staff.work(run_job, left)
         with closing(results):
             for number, (job, (point, weights)) in enumerate(results, start=done + 1):
                 if weights:
@@ -135,7 +134,7 @@ class Stages:
             self.progress(Progress("test", number, len(fits)))
         self.report()
 
-    def trace(self, choices: Point) -> None:
+    def trace(self, staff: Workers, choices: Point) -> None:
         """Look inside the chosen networks of the first seed."""
         view = self.run_.view()
         fits = view.of_kind("fit")
@@ -145,7 +144,7 @@ class Stages:
             jobs.append(Job(name, choice["index"], choice["knob"], 0, fit["keep"]))
         left = [job for job in jobs if job.key not in view.of_kind("trace")]
         self.progress(Progress("closer look", len(jobs) - len(left), len(jobs)))
-        results = work(trace, self.setting, left, workers=self.workers, threads=self.threads)
+        results = staff.work(trace, left)
         with closing(results):
             for number, (_, point) in enumerate(results, start=len(jobs) - len(left) + 1):
                 self.run_.append(point)

@@ -144,7 +144,8 @@ def measure(
     Without a ``plan`` all weights of known layers are measured, under no penalty.
     ``data`` is :class:`Examples`, a Dataset, a DataLoader, a pair (X, y), a :class:`Split`, a
     mapping of names to Examples, or nothing; inputs are taken as they are (nothing is
-    standardised). ``loss`` is what :func:`evaluate` takes. Raises :class:`PlanError` for a plan of another network,
+    standardised). ``loss`` is what :func:`evaluate` takes. Raises :class:`PlanError` for a plan
+    of another network,
     :class:`DataError` for data of another kind, and as :func:`evaluate` does.
     """
     plan = Plan(model, L1(0.0)) if plan is None else plan

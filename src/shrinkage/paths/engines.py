@@ -4,11 +4,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from time import sleep
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 
@@ -25,49 +25,87 @@ _shared: Any = None
 def work(
     function: Callable[[S, J], R], shared: S, jobs: Sequence[J], *, workers: int, threads: int
 ) -> Generator[tuple[J, R], None, None]:
-    """Yield (job, function(shared, job)) as jobs finish; each worker computes on ``threads``.
+    """:meth:`Workers.work` on workers of its own, which stop at the end."""
+    with Workers(shared, min(workers, len(jobs)), threads) as staff:
+        yield from staff.work(function, jobs)
 
-    Results do not depend on the number of workers, only on the threads of each. Closing the
-    iterator or an exception stops the workers. Functions and data travel by cloudpickle, so
-    lambdas and notebook cells work. Raises whatever a job raises, and :class:`RunError` where a
-    worker dies.
+
+class Workers:
+    """Worker processes that share ``shared``, started when first needed; a context manager.
+
+    Each computes on ``threads``. One worker is this process. Functions and data travel by
+    cloudpickle, so lambdas and notebook cells work. Leaving the context stops the workers.
     """
-    if workers == 1 or len(jobs) <= 1:
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
+
+    def __init__(self, shared: object, workers: int, threads: int) -> None:
+        self.shared, self.workers, self.threads = shared, workers, threads
+        self._pool: Executor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, kill_workers=True)
+            self._pool = None
+
+    def work(
+        self, function: Callable[[Any, J], R], jobs: Sequence[J]
+    ) -> Generator[tuple[J, R], None, None]:
+        """Yield (job, function(shared, job)) as jobs finish.
+
+        Results do not depend on the number of workers, only on the threads of each. Raises
+        whatever a job raises, and :class:`RunError` where a worker dies.
+        """
+        if self.workers <= 1 or not jobs:
+            with _computing_on(self.threads):
+                for job in jobs:
+                    yield job, function(self.shared, job)
+            return
+        pool = self._made()  # before interrupts are held: its resource tracker lets them go
         try:
-            for job in jobs:
-                yield job, function(shared, job)
-        finally:
-            torch.set_num_threads(before)
-        return
-    yield from _over_processes(function, shared, jobs, workers, threads)
+            with _interrupts_held():
+                futures = {pool.submit(_call, function, job): job for job in jobs}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a worker process died",
+                got=str(error).splitlines()[0],
+                expected="workers that live as long as their jobs",
+                remedy="Memory may be short: repeat with --jobs 1. Finished fits are kept.",
+            ) from None
+
+    def _made(self) -> "Executor":
+        from loky import ProcessPoolExecutor
+
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                max_workers=self.workers,
+                initializer=_begin,
+                initargs=(self.shared, self.threads, os.getpid()),
+            )
+        return self._pool
 
 
-def _over_processes(
-    function: Callable[[S, J], R], shared: S, jobs: Sequence[J], workers: int, threads: int
-) -> Generator[tuple[J, R], None, None]:
-    from loky import ProcessPoolExecutor
+class Executor(Protocol):
+    """The part of loky's executor that is used here."""
 
-    pool = ProcessPoolExecutor(
-        max_workers=min(workers, len(jobs)),
-        initializer=_begin,
-        initargs=(shared, threads, os.getpid()),
-    )
+    def submit(self, function: Callable[..., R], /, *args: Any) -> "Future[R]":
+        """Call ``function`` in a worker."""
+
+    def shutdown(self, wait: bool, kill_workers: bool) -> None:
+        """Stop the workers."""
+
+
+@contextmanager
+def _computing_on(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
-        with _interrupts_held():
-            futures = {pool.submit(_call, function, job): job for job in jobs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool as error:
-        raise RunError(
-            "a worker process died",
-            got=str(error).splitlines()[0],
-            expected="workers that live as long as their jobs",
-            remedy="Memory may be short: repeat with --jobs 1. Finished fits are kept.",
-        ) from None
+        yield
     finally:
-        pool.shutdown(wait=True, kill_workers=True)
+        torch.set_num_threads(before)
 
 
 @contextmanager
