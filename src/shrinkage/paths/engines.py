@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from time import sleep
 from typing import Any, Protocol, Self, TypeVar
 
@@ -62,9 +63,9 @@ class Workers:
                 for job in jobs:
                     yield job, function(self.shared, job)
             return
-        pool = self._made()  # before interrupts are held: its resource tracker lets them go
         try:
             with _interrupts_held():
+                pool = self._made()
                 futures = {pool.submit(_call, function, job): job for job in jobs}
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -110,15 +111,26 @@ def _computing_on(threads: int) -> Iterator[None]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold back Ctrl-C while workers start: they inherit that, and the parent gets it after."""
-    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - Windows
+    """Hold back Ctrl-C while workers start: the parent gets it after, they never do.
+
+    New processes inherit the block. The parent's other threads do not block the signal, so it is
+    noted by a handler until the workers stand.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if not hasattr(signal, "pthread_sigmask") or not in_main:  # pragma: no cover - Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[int] = []
+    resource_tracker.ensure_running()  # would lift the block when a worker's start starts it
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _begin(shared: object, threads: int, parent: int) -> None:
