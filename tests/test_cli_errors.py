@@ -332,4 +332,8 @@ def test_a_good_command_prints_its_tables_and_folder(
     assert "λ=0.001" in out
     assert "…" not in out  # nothing is cut off where it goes to a file
     assert out.splitlines()[-1] == "Run folder: run"
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["config"]["choose"] == "best"
+    header = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert header["config"]["choose"] == "best"
+    command = header["decisions"]["command"]
+    assert "wine --strengths 1e-3 --choose best --model linear" in command
+    assert "--run" not in command

@@ -57,7 +57,7 @@ def weights(model: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("name", "spec"),
     [(name, spec) for name in ("linear", "mlp", "lenet-300-100") for spec in (TABLE, DIGITS, ODD)]
-    + [("cnn", spec) for spec in (DIGITS, MNIST, CIFAR, ODD, Spec(4, (1, 2, 2), 2))]
+    + [("cnn", spec) for spec in (DIGITS, MNIST, CIFAR, ODD, Spec(16, (1, 4, 4), 2))]
     + [("lenet-5", spec) for spec in (MNIST, CIFAR, ODD, Spec(256, (1, 16, 16), 2))],
 )
 def test_every_model_fits_its_spec_and_has_gradients_everywhere(name: str, spec: Spec) -> None:
@@ -86,9 +86,10 @@ def test_layers_have_readable_names() -> None:
     dense = ["flatten", "fc1", "relu1", "dropout1", "fc2", "relu2", "dropout2", "out"]
     assert names(linear(TABLE)) == ["flatten", "out"]
     assert names(mlp(TABLE)) == names(MODELS["lenet-300-100"](TABLE)) == dense
-    tail = ["pool2", "flatten", "fc1", "relu3", "dropout", "out"]
-    assert names(MODELS["cnn"](DIGITS)) == ["conv1", "relu1", "conv2", "relu2", *tail]
-    assert names(MODELS["cnn"](MNIST)) == ["conv1", "relu1", "pool1", "conv2", "relu2", *tail]
+    convolutions = ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2"]
+    for spec in (DIGITS, MNIST):
+        tail = ["flatten", "fc1", "relu3", "dropout", "out"]
+        assert names(MODELS["cnn"](spec)) == [*convolutions, *tail]
     assert names(lenet_5(MNIST))[:5] == ["conv1", "pool1", "conv2", "pool2", "flatten"]
 
 
@@ -98,8 +99,8 @@ def test_images_too_small_or_none() -> None:
     for name in ("cnn", "lenet-5"):
         with fails(f"{name} cannot take", "(13,)", "mlp"):
             build(MODELS[name], TABLE)
-    with fails("cnn cannot take", "(1, 1, 9)"):
-        build(MODELS["cnn"], Spec(9, (1, 1, 9), 2))
+    with fails("cnn cannot take", "(1, 3, 9)", "at least 4×4"):
+        build(MODELS["cnn"], Spec(27, (1, 3, 9), 2))
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "linear"])

@@ -37,27 +37,24 @@ def lenet_300_100(spec: Spec, dropout: float = 0.0) -> nn.Module:
 
 
 def cnn(spec: Spec, dropout: float = 0.0) -> nn.Module:
-    """3×3 convolutions of 16 and 32 filters, 64 hidden units; for images of any size.
+    """3×3 convolutions of 16 and 32 filters, each pooled, then 128 hidden units.
 
-    Layers: conv1, relu1, (pool1 from 16 pixels on), conv2, relu2, pool2, flatten, fc1, relu3,
-    dropout, out. Raises :class:`ModelError` for tables and images below 2×2.
+    Layers: conv1, relu1, pool1, conv2, relu2, pool2, flatten, fc1, relu3, dropout, out.
+    Raises :class:`ModelError` for tables and images below 4×4.
     """
-    channels, height, width = _image(spec, "cnn", least=2)
-    large = min(height, width) >= 16
-    shrink = 4 if large else 2
-    pool1 = {"pool1": nn.MaxPool2d(2)} if large else {}
+    channels, height, width = _image(spec, "cnn", least=4)
     return _sequential(
         conv1=nn.Conv2d(channels, 16, 3, padding=1),
         relu1=nn.ReLU(),
-        **pool1,
+        pool1=nn.MaxPool2d(2),
         conv2=nn.Conv2d(16, 32, 3, padding=1),
         relu2=nn.ReLU(),
         pool2=nn.MaxPool2d(2),
         flatten=nn.Flatten(),
-        fc1=nn.Linear(32 * (height // shrink) * (width // shrink), 64),
+        fc1=nn.Linear(32 * (height // 2 // 2) * (width // 2 // 2), 128),
         relu3=nn.ReLU(),
         dropout=nn.Dropout(_checked_p(dropout)),
-        out=nn.Linear(64, spec.n_outputs),
+        out=nn.Linear(128, spec.n_outputs),
     )
 
 
