@@ -337,3 +337,4 @@ def test_a_good_command_prints_its_tables_and_folder(
     command = header["decisions"]["command"]
     assert "wine --strengths 1e-3 --choose best --model linear" in command
     assert "--run" not in command
+    assert "--jobs" not in command

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shrinkage.contrasts.budgets import BudgetName
     from shrinkage.paths.choice import Rule
 
+_DEMO_SEEDS = 5
 _DEMO_STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2)
 _DEMO: Mapping[str, Any] = MappingProxyType(
     {
@@ -26,8 +27,8 @@ _DEMO: Mapping[str, Any] = MappingProxyType(
         "validation": 0.4,
         "test": 0.3,
         "epochs": 50,
-        "batch_size": 8,
-        "lr": 0.03,
+        "batch_size": 16,
+        "lr": 0.06,
     }
 )
 """Batch size and learning rate: where the *unregularized* network validates best."""
@@ -67,7 +68,7 @@ def demo(run: _Run = None, seeds: _Seeds = None, tries: _Tries = None, jobs: _Jo
             "cnn",
             "digits",
             run=run,
-            seeds=seeds,
+            seeds=seeds or _DEMO_SEEDS,
             tries=tries,
             jobs=jobs,
             grid=None if tries else _DEMO_STRENGTHS,
@@ -230,17 +231,19 @@ def _show(result: "Contrast") -> None:
 def _demo_command() -> str:
     """The demo as a contrast: what to type for a variation of it."""
     options = {name.replace("_", "-"): value for name, value in _DEMO.items()}
+    options["seeds"] = _DEMO_SEEDS
     options["strengths"] = ",".join(f"{s:g}" for s in _DEMO_STRENGTHS)
     words = " ".join(f"--{name} {value}" for name, value in options.items())
     return f"shrinkage contrast digits --model cnn --biases {words}"
 
 
 def _command(arguments: list[str]) -> str:
-    """The command line without its run folder: another setting needs another one."""
-    words = [word for word in arguments if not word.startswith("--run=")]
-    while "--run" in words:
-        at = words.index("--run")
-        del words[at : at + 2]
+    """The command line without run folder and workers: what decides the figures."""
+    words = [word for word in arguments if not word.startswith(("--run=", "--jobs="))]
+    for option in ("--run", "--jobs"):
+        while option in words:
+            at = words.index(option)
+            del words[at : at + 2]
     return shlex.join(["shrinkage", *words])
 
 
