@@ -21,7 +21,10 @@ def command(run: Path, jobs: int) -> list[str]:
     options = (
         "--tries 2 --seeds 1 --epochs 30 --train-size 100 --model mlp --columns none,l1,magnitude"
     )
-    program = "from shrinkage.cli import main; main()"
+    program = (  # a test run in the background inherits an ignored Ctrl-C
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from shrinkage.cli import main; main()"
+    )
     return [
         *(sys.executable, "-c", program, "contrast", "digits"),
         *(*options.split(), "--jobs", str(jobs), "--run", str(run)),
