@@ -371,6 +371,31 @@ def test_averaging_hides_noise_that_prox_lets_through() -> None:
     assert counts["prox"] >= 12, counts
 
 
+def _drift(penalty: Penalty, method: Any, kind: type[Optimizer], lr: float) -> float:
+    """The loss 500 steps after the targets have changed, which was 1,500 steps after the start."""
+    torch.manual_seed(0)
+    x, net = torch.randn(512, 40), nn.Linear(40, 20, bias=False)
+    optimizer = kind(net.parameters(), lr=lr, **({"momentum": 0.9} if kind is SGD else {}))
+    attach(optimizer, Plan(net, penalty), method=method)
+    for truth, steps in ((torch.randn(20, 40), 1500), (torch.randn(20, 40), 500)):
+        for _ in range(steps):
+            rows = x[torch.randint(0, 512, (32,))]
+            optimizer.zero_grad()
+            nn.functional.mse_loss(net(rows), rows @ truth.T).backward()
+            optimizer.step()
+    with torch.no_grad():
+        return float(nn.functional.mse_loss(net(x), x @ truth.T))
+
+
+@pytest.mark.parametrize(("kind", "lr"), [(SGD, 0.1), (Adam, 0.01)], ids=["sgd", "adam"])
+@pytest.mark.parametrize(
+    "penalty", [ElasticNet(1e-4, 1e-3), GroupL1(1e-3)], ids=["elastic", "group"]
+)
+def test_averaging_never_grows_stiff(penalty: Penalty, kind: type[Optimizer], lr: float) -> None:
+    averaged, plain = (_drift(penalty, method, kind, lr) for method in ("auto", "prox"))
+    assert averaged <= 1.3 * plain + 1e-3
+
+
 # ----------------------------------------------------------------------- groups, schedules, scale
 
 
@@ -424,6 +449,42 @@ def test_scale_changes_take_effect_and_start_anew(method: str) -> None:
     handle.scale = 1.0
     train(net, optimizer, 300, stream=stream)
     assert (net[0].weight == 0).all()
+
+
+def test_a_scale_that_moves_at_every_step_keeps_the_average() -> None:
+    counts = []
+    for drift in (0.0, 1e-6):
+        torch.manual_seed(0)
+        x, net = torch.randn(256, 30), nn.Linear(30, 1, bias=False)
+        y = x[:, :3].sum(dim=1, keepdim=True) + 0.5 * torch.randn(256, 1)
+        optimizer = SGD(net.parameters(), lr=0.02)
+        handle = attach(optimizer, Plan(net, L1(0.2)), method="averaged")
+        for k in range(1500):
+            handle.scale = 1 + drift * k
+            rows = torch.randint(0, 256, (16,))
+            optimizer.zero_grad()
+            nn.functional.mse_loss(net(x[rows]), y[rows]).backward()
+            optimizer.step()
+        counts.append(int((net.weight == 0).sum()))
+    assert counts[0] >= 26
+    assert abs(counts[0] - counts[1]) <= 1
+
+
+@pytest.mark.parametrize("penalty", [L1(0.1), GroupL1(0.1, by="input")], ids=["l1", "group"])
+def test_a_weaker_scale_lets_weights_return_at_once(penalty: Penalty) -> None:
+    net = nn.Linear(4, 1, bias=False)
+    optimizer = SGD(net.parameters(), lr=0.1)
+    handle = attach(optimizer, Plan(net, penalty), method="averaged")
+    for k in range(1100):
+        if k == 1000:
+            assert (net.weight == 0).all()
+            handle.scale = 0.1
+        net.weight.grad = torch.full_like(net.weight, 0.05)
+        optimizer.step()
+    # 100 steps of lr·(|g| − 0.1·s), without delay and without a jump
+    torch.testing.assert_close(
+        net.weight.detach(), torch.full((1, 4), -100 * 0.1 * 0.04), rtol=0.02, atol=0
+    )
 
 
 @pytest.mark.parametrize("wrong", [-1.0, float("nan"), float("inf"), "1", True])
@@ -788,6 +849,30 @@ def test_a_state_of_another_plan_or_method_is_refused() -> None:
         handle({"0": L1(0.1)}, "averaged").load_state_dict(state)
 
 
+def test_a_damaged_state_is_refused_and_changes_nothing() -> None:
+    net = network()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    handle = attach(optimizer, Plan(net, L1(0.1)), method="averaged")
+    train(net, optimizer, 3)
+    good = copy.deepcopy(handle.state_dict())
+    for damage in (
+        {},
+        {**good, "scale": 7.0, "blocks": {**good["blocks"], "0.weight": {"residual": 1}}},
+        {
+            **good,
+            "scale": 7.0,
+            "blocks": {**good["blocks"], "0.weight": good["blocks"]["2.weight"]},
+        },
+    ):
+        with pytest.raises(AttachError, match=r"not the state of a handle|does not fit"):
+            handle.load_state_dict(damage)
+        assert handle.scale == 1.0
+        assert torch.equal(
+            handle.state_dict()["blocks"]["0.weight"]["residual"],
+            good["blocks"]["0.weight"]["residual"],
+        )
+
+
 @BOTH
 def test_remove_stops_and_leaves_the_weights(method: str) -> None:
     net, plain = network(), network()
@@ -820,6 +905,27 @@ def test_attaching_twice_is_an_error() -> None:
         attach(optimizer, plan)
     with pytest.raises(PlanError, match="attached already"):
         attach(SGD(net.parameters(), lr=0.1), plan)
+
+
+def test_two_plans_for_one_parameter_are_an_error() -> None:
+    net = network()
+    optimizer = SGD(net.parameters(), lr=0.1)
+    first = attach(optimizer, Plan(net, L1(0.1)))
+    second = Plan(net, {"0": L2(0.1)})
+    with pytest.raises(PlanError, match=r"'0.weight' has a penalty at work already.*one plan"):
+        attach(optimizer, second)
+    second.penalty()  # it was not claimed
+    first.remove()
+    attach(optimizer, second)
+    attach(optimizer, Plan(net, {"2": L1(0.1)}))  # another parameter
+
+
+def test_attaching_again_with_a_new_optimizer_is_no_error() -> None:
+    net = network()
+    for _ in range(3):  # a cell of a notebook that is run again
+        optimizer = SGD(net.parameters(), lr=0.1)
+        handle = attach(optimizer, Plan(net, L1(0.1)))
+    assert handle.scale == 1.0
 
 
 def test_a_failed_attach_leaves_no_trace() -> None:
@@ -861,6 +967,14 @@ def test_an_optimizer_of_unknown_step(name: str) -> None:
     optimizer = getattr(torch.optim, name)(net.parameters(), lr=0.1)
     with pytest.raises(AttachError, match=rf"got {name}; expected SGD, Adam, AdamW. .*penalty\(\)"):
         attach(optimizer, Plan(net, L1(0.1)))
+
+
+def test_a_momentum_that_never_rests() -> None:
+    net = network()
+    optimizer = SGD(net.parameters(), lr=0.1, momentum=1.0)
+    attach(optimizer, Plan(net, L1(0.1)))
+    with pytest.raises(AttachError, match="momentum=1"):
+        train(net, optimizer, 1)
 
 
 def test_no_optimizer_at_all() -> None:

@@ -344,6 +344,23 @@ class AssumesContiguous(L1):
         return super().prox(w.as_strided(w.shape, strides), step)
 
 
+@caught_by(laws.accumulated_steps_add_up)
+class ForgetsTheResidual(L1):
+    """Takes the whole threshold off again at every step."""
+
+    def accumulate(self, w: Tensor, residual: Tensor, before: Step, after: Step) -> None:
+        residual.zero_()
+        super().accumulate(w, residual, before, after)
+
+
+@caught_by(laws.accumulated_steps_add_up)
+class ShrinksTheLivingAnew(GroupL1):
+    """Forgets that groups which are alive keep no residual, and takes the whole sum off them."""
+
+    def accumulate(self, w: Tensor, residual: Tensor, before: Step, after: Step) -> None:
+        super().accumulate(w, residual, 0.0, after)
+
+
 @caught_by(laws.nothing_is_nan)
 class NaNAtZero(GroupL1):
     """1 − κ·step/‖w‖ is 0/0 at a zero group with no strength."""

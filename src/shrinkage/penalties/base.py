@@ -37,6 +37,19 @@ class Penalty(ABC):
         exact zeros. Step 0 returns w. Source: Parikh & Boyd, Proximal Algorithms (2014), §1.1.
         """
 
+    def accumulate(self, w: Tensor, residual: Tensor, before: Step, after: Step) -> None:  # noqa: ARG002
+        """One step of dual averaging, in place: z = w + residual, w ← prox(z), residual ← z − w.
+
+        ``w`` has moved since ``residual`` was written; the sum of all steps has grown from
+        ``before`` to ``after``, which is the step of the prox. The residual remembers how far a
+        zero is from waking up. Source: Xiao, Dual Averaging Methods for Regularized Stochastic
+        Learning (2010), §2, with z = w + residual for the sum of all moves.
+        """
+        w.add_(residual)
+        shrunk = self.prox(w, after)
+        torch.sub(w, shrunk, out=residual)
+        w.copy_(shrunk)
+
     @abstractmethod
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """Distance of −grad to the subdifferential ∂P(w), one figure per block.
@@ -62,6 +75,11 @@ class Penalty(ABC):
         largest = float(self._block_norm(grad).max()) if grad.numel() else 0.0
         return largest if self.slope > 0 or largest == 0 else float("inf")
 
+    @property
+    def parts(self) -> tuple["Penalty", ...]:
+        """Penalties that add up to this one, those with a kink at zero apart from smooth ones."""
+        return (self,)
+
     @abstractmethod
     def scaled(self, factor: float) -> Self:
         """factor · P, a penalty of the same kind (every strength is multiplied)."""
@@ -73,14 +91,14 @@ class Penalty(ABC):
 
 def check_strength(name: str, value: object) -> None:
     """Raise :class:`PenaltyError` unless ``value`` is a finite number ≥ 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise PenaltyError(
             f"{name} is not a number",
             got=repr(value),
             expected="a finite number ≥ 0",
             remedy="Pass a float such as 1e-4.",
         )
-    if not 0 <= value <= float_info.max:
+    if not 0 <= value <= float_info.max:  # type: ignore[operator]
         raise PenaltyError(
             f"{name} is out of range",
             got=value,

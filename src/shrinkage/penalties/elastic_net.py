@@ -14,6 +14,8 @@ from shrinkage.penalties.base import (
     checked_step,
     soft_threshold,
 )
+from shrinkage.penalties.l1 import L1
+from shrinkage.penalties.l2 import L2
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class ElasticNet(Penalty):
     def slope(self) -> float:
         """l1."""
         return self.l1
+
+    @property
+    def parts(self) -> tuple[Penalty, ...]:
+        """L1(l1) and L2(l2)."""
+        return L1(self.l1), L2(self.l2)
 
     def scaled(self, factor: float) -> Self:
         """ElasticNet(factor·l1, factor·l2)."""

@@ -64,6 +64,32 @@ class GroupL1(Penalty):
             return _block_soft_threshold(rows, kappa * step).reshape(w.shape)
         return _metric_prox(rows, kappa * step.reshape(rows.shape)).reshape(w.shape)
 
+    def accumulate(self, w: Tensor, residual: Tensor, before: Step, after: Step) -> None:
+        """Dual averaging for groups that are zero, the plain prox for the others.
+
+        A group that is alive has the residual κ·before·w/‖w‖, which turns with w and need not be
+        stored: it is written as 0, and the group shrinks by κ·(after − before). A fixed residual
+        would hold back every turn of the group, the more the longer training lasts.
+        """
+        if w.numel() == 0:
+            return
+        rows, kept = _grouped(w), _grouped(residual)
+        kappa = self.strength * sqrt(_size(w))
+        waiting = kept.any(dim=-1, keepdim=True)
+        rows.add_(kept)
+        start, end = checked_step(w, before), checked_step(w, after)
+        if start.ndim == end.ndim == 0:
+            step = torch.where(waiting, end, end - start)
+            shrunk = _block_soft_threshold(rows, kappa * step)
+        else:
+            start, end = (part.expand(w.shape).reshape(rows.shape) for part in (start, end))
+            shrunk = _metric_prox(rows, kappa * torch.where(waiting, end, end - start))
+        gone = ~shrunk.any(dim=-1, keepdim=True)
+        norm = _safe_norm(rows)
+        carried = 1 + kappa * start / torch.where(norm == 0, 1.0, norm)
+        kept.copy_(torch.where(gone, torch.where(waiting, rows, rows * carried), 0.0))
+        rows.copy_(shrunk)
+
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """‖grad + κ·w/‖w‖‖₂ per group where w ≠ 0, max(‖grad‖₂ − κ, 0) where w = 0; (..., 1)."""
         rows, grad = _grouped(w), _grouped(grad)

@@ -44,6 +44,12 @@ class L1(Penalty):
         """The soft threshold: sign(w)·max(|w| − step·s, 0)."""
         return soft_threshold(w, checked_step(w, step) * self.strength)
 
+    def accumulate(self, w: Tensor, residual: Tensor, before: Step, after: Step) -> None:  # noqa: ARG002
+        """The residual is z clipped to ±after·s: three passes over the weights."""
+        threshold = checked_step(w, after) * self.strength
+        torch.clamp(w.add_(residual), -threshold, threshold, out=residual)
+        w.sub_(residual)
+
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """|grad + s·sign(w)| where w ≠ 0, max(|grad| − s, 0) where w = 0; w's shape."""
         at_zero = (grad.abs() - self.strength).clamp(min=0)

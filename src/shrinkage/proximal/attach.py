@@ -1,18 +1,20 @@
 """attach: a plan acts through an optimizer, in two lines."""
 
 import warnings
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from math import prod
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from shrinkage.errors import AttachError, ShrinkageWarning, did_you_mean
+from shrinkage.errors import AttachError, PlanError, ShrinkageWarning, did_you_mean
 from shrinkage.penalties import Penalty
 from shrinkage.penalties.base import check_factor
 from shrinkage.plans import Entry, Plan
-from shrinkage.proximal.methods import Averaged, Method, Prox, Saved, Subgradient
+from shrinkage.proximal.methods import SAVED_KEYS, Averaged, Method, Prox, Saved, Subgradient
 from shrinkage.proximal.metrics import Group, metric_of, was_skipped
 
 MethodName = Literal["auto", "prox", "averaged", "subgradient"]
@@ -24,8 +26,7 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     ``method``: ``"averaged"`` keeps latent weights (dual averaging), so that minibatch noise
     does not wake zeros up; ``"prox"`` applies the proximal map after each step; ``"auto"`` takes
     ``averaged`` for penalties that make zeros and ``prox`` for smooth ones; ``"subgradient"``
-    is the textbook's loss term, for comparison. Under Adam without gradient noise (full batches)
-    and with wide groups, ``averaged`` comes to rest slowly; ``prox`` does not.
+    is the textbook's loss term, for comparison.
 
     After every step that the optimizer takes, zeros of the network are exactly ``0.0``, and the
     fixed points are the stationary points of loss + penalty in the optimizer's own metric. Steps
@@ -34,7 +35,8 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     penalty is relatively stronger.
 
     Raises :class:`AttachError` for an unknown optimizer or method and for a plan with parameters
-    that this optimizer does not update; :class:`PlanError` for a plan that is attached already.
+    that this optimizer does not update; :class:`PlanError` for a plan that is attached already,
+    and where another plan acts on one of its parameters.
     Warns of ``weight_decay`` beside a plan.
     """
     if method not in get_args(MethodName):
@@ -50,7 +52,9 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
 class Handle:
     """A plan at work on an optimizer; made by :func:`attach`.
 
-    ``scale`` multiplies every strength and may be set at any time. ``state_dict`` and
+    ``scale`` multiplies every strength and may be set at any time, at every step if you like: zeros
+    stay where their average gradient keeps them and leave where it no longer does. 0 switches
+    the plan off and forgets. ``state_dict`` and
     ``load_state_dict`` belong into the checkpoint beside the model's and the optimizer's.
     ``remove()`` takes the penalty off and leaves the weights as they are.
     """
@@ -60,7 +64,7 @@ class Handle:
         self.plan, self.optimizer, self.method = plan, optimizer, method
         self._scale = 1.0
         self._methods = {
-            entry.name: _method(method, penalty)(entry, penalty)
+            entry.name: tuple(_methods(method, entry, penalty))
             for entry, penalty, _ in plan.blocks()
         }
         groups = _groups(optimizer)
@@ -80,7 +84,7 @@ class Handle:
                 remedy="Minimise the negative loss, or use the exact form (method='auto').",
             )
         _warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
-        plan.claim(self, method)
+        _claim(self)
         self._hooks = (
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
@@ -97,25 +101,31 @@ class Handle:
 
     @scale.setter
     def scale(self, factor: float) -> None:
-        factor = check_factor(factor)
-        if factor != self._scale:
-            self._scale = factor
-            for method in self._methods.values():
-                method.forget()
+        self._scale = check_factor(factor)
 
     def state_dict(self) -> dict[str, Any]:
         """Scale, method and latent weights by parameter name: tensors and numbers only."""
         return {
             "scale": self._scale,
             "method": self.method,
-            "blocks": {name: method.state() for name, method in self._methods.items()},
+            "blocks": {
+                name: {key: value for method in methods for key, value in method.state().items()}
+                for name, methods in self._methods.items()
+            },
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave, for the same plan and method.
 
-        Raises :class:`AttachError` where parameters or method differ.
+        Raises :class:`AttachError` for anything else, and leaves the handle as it is.
         """
+        if set(state) != {"scale", "method", "blocks"}:
+            raise AttachError(
+                "not the state of a handle",
+                got=f"keys {', '.join(map(str, state)) or '(none)'}",
+                expected="scale, method, blocks",
+                remedy="Pass what handle.state_dict() gave.",
+            )
         blocks: Mapping[str, Saved] = state["blocks"]
         if state["method"] != self.method or set(blocks) != set(self._methods):
             unknown = sorted(set(blocks) ^ set(self._methods))
@@ -125,15 +135,20 @@ class Handle:
                 expected=f"method {self.method!r} and the plan's {len(self._methods)} parameters",
                 remedy="Attach the same plan with the same method before loading.",
             )
-        self._scale = check_factor(state["scale"])
+        scale = check_factor(state["scale"])
+        for entry, _penalty, _parameter in self.plan.blocks():
+            _check_saved(entry, blocks[entry.name])
+        self._scale = scale
         for entry, _penalty, parameter in self.plan.blocks():
-            self._methods[entry.name].load(blocks[entry.name], parameter.device)
+            for method in self._methods[entry.name]:
+                method.load(blocks[entry.name], parameter.device)
 
     def remove(self) -> None:
         """Stop acting; the weights stay as they are and the plan is free again."""
         for hook in self._hooks:
             hook.remove()
         self.plan.release(self)
+        _AT_WORK.get(self.optimizer, weakref.WeakSet()).discard(self)
 
     def _before(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -155,7 +170,8 @@ class Handle:
     def _prepare(self, optimizer: Optimizer) -> None:
         loss_scale: Tensor | float = getattr(optimizer, "grad_scale", None) or 1.0
         for entry, _penalty, parameter in self.plan.blocks():
-            self._methods[entry.name].before(parameter, self._scale, loss_scale)
+            for method in self._methods[entry.name]:
+                method.before(parameter, self._scale, loss_scale)
 
     @torch.no_grad()
     def _after(self, optimizer: Optimizer, *_: object) -> None:
@@ -168,21 +184,63 @@ class Handle:
             if id(parameter) not in groups:
                 raise _lost(entry)
             metric = self._metric(groups[id(parameter)], optimizer.state.get(parameter, {}))
-            self._methods[entry.name].after(parameter, metric, self._scale)
+            for method in self._methods[entry.name]:
+                method.after(parameter, metric, self._scale)
 
 
-def _method(name: MethodName, penalty: Penalty) -> type[Method]:
+def _methods(name: MethodName, entry: Entry, penalty: Penalty) -> Iterator[Method]:
+    """How a penalty acts on one parameter; nothing where it has no strength.
+
+    Averaging is for kinks: a smooth part acts step by step, before them, because averaged it
+    would be felt less and less.
+    """
     if penalty == penalty.scaled(0):
-        return Prox  # of no strength, and so the identity to the last bit
+        return
     match name:
-        case "auto":
-            return Averaged if penalty.slope > 0 else Prox
-        case "averaged":
-            return Averaged
+        case "auto" | "averaged":
+            parts = [part for part in penalty.parts if part != part.scaled(0)]
+            for part in sorted(parts, key=lambda part: part.slope > 0):
+                yield (Averaged if part.slope > 0 else Prox)(entry, part)
         case "prox":
-            return Prox
+            yield Prox(entry, penalty)
         case "subgradient":
-            return Subgradient
+            yield Subgradient(entry, penalty)
+
+
+_AT_WORK: "weakref.WeakKeyDictionary[Optimizer, weakref.WeakSet[Handle]]" = (
+    weakref.WeakKeyDictionary()
+)
+"""The handles on each optimizer: two on one parameter would each undo what the other does."""
+
+
+def _claim(handle: "Handle") -> None:
+    """Note that ``handle`` is at work; :class:`PlanError` where another has its parameters."""
+    others = _AT_WORK.setdefault(handle.optimizer, weakref.WeakSet())
+    taken = {id(p) for other in others for _, _, p in other.plan.blocks()}
+    handle.plan.claim(handle, handle.method)
+    for entry, _penalty, parameter in handle.plan.blocks():
+        if id(parameter) in taken:
+            handle.plan.release(handle)
+            raise PlanError(
+                f"parameter {entry.name!r} has a penalty at work already",
+                got="a second plan for it on the same optimizer",
+                expected="one plan per parameter",
+                remedy="Call remove() on the first handle, or put both penalties into one plan.",
+            )
+    others.add(handle)
+
+
+def _check_saved(entry: Entry, saved: Saved) -> None:
+    """Raise :class:`AttachError` unless ``saved`` is empty or fits the parameter."""
+    is_tensor = isinstance(saved.get("residual"), Tensor)
+    rows = saved["residual"].numel() if is_tensor else None
+    if saved and (set(saved) != SAVED_KEYS or rows != prod(entry.shape)):
+        raise AttachError(
+            f"the saved state of {entry.name!r} does not fit",
+            got=f"keys {', '.join(saved)}" + ("" if rows is None else f", {rows} weights"),
+            expected=f"keys {', '.join(sorted(SAVED_KEYS))}, {prod(entry.shape)} weights",
+            remedy="Pass what handle.state_dict() gave for this network.",
+        )
 
 
 def _groups(optimizer: Optimizer) -> dict[int, Group]:

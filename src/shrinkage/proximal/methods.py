@@ -1,8 +1,8 @@
 """How a penalty acts on one parameter, around one optimizer step."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, fields
+from math import inf, sqrt
 
 import torch
 from torch import Tensor
@@ -27,9 +27,6 @@ class Method(ABC):
     @abstractmethod
     def after(self, parameter: Tensor, metric: Metric, scale: float) -> None:
         """Act after the optimizer wrote the parameter."""
-
-    def forget(self) -> None:  # noqa: B027
-        """Start anew from the parameter as it stands."""
 
     def state(self) -> Saved:
         """What must be saved to go on bit-equal."""
@@ -66,16 +63,31 @@ class Prox(Method):
 
 @dataclass
 class _Memory:
-    """Latent weights z, the sum T of all steps, and the weights last written to the network."""
+    """What lies between the network's weights and the latent ones, in the layout of the groups.
 
-    latent: Tensor
+    ``total`` is the sum T of all steps, in units of ``scale``; ``written`` are some of the weights
+    last written to the network, enough to see that somebody else has written it since.
+    """
+
+    residual: Tensor
     total: Tensor
     written: Tensor
+    scale: Tensor
 
     def holds(self, parameter: Tensor) -> bool:
         """Whether ``parameter`` is what was written last, on the same device in the same dtype."""
         same_kind = (parameter.dtype, parameter.device) == (self.written.dtype, self.written.device)
-        return same_kind and torch.equal(parameter, self.written)
+        return same_kind and torch.equal(_some(parameter), self.written)
+
+
+SAVED_KEYS = {field.name for field in fields(_Memory)}
+_SOME = 4096
+
+
+def _some(parameter: Tensor) -> Tensor:
+    """At most 4096 of the weights, evenly spaced: a copy."""
+    flat = parameter.detach().reshape(-1)
+    return flat[:: -(-len(flat) // _SOME) or 1].clone()
 
 
 @dataclass
@@ -84,7 +96,9 @@ class Averaged(Method):
 
     The network holds w = prox_T(z) with T the sum of all steps so far. At a stationary point z
     drifts and w stands still; minibatch noise averages out in z instead of waking zeros in w.
-    A write from outside, or a new scale, starts anew from w with T = 0.
+    Only z − w is kept. A write from outside starts anew from w with T = 0. A new scale keeps the
+    average gradients: T is taken over in its units, and zeros that it no longer holds are free
+    to leave with the next step.
     Source: Xiao, Dual Averaging Methods for Regularized Stochastic Learning (2010); with
     momentum, Huang & Lee, Regularized Modernized Dual Averaging (RMDA, 2022).
     """
@@ -93,31 +107,54 @@ class Averaged(Method):
 
     def before(self, parameter: Tensor, scale: float, loss_scale: Tensor | float) -> None:  # noqa: ARG002
         """Start anew if someone else wrote the parameter since the last step."""
-        if scale and (self.memory is None or not self.memory.holds(parameter)):
+        if not scale:
+            self.memory = None
+        elif self.memory is None or not self.memory.holds(parameter):
+            rows = self.entry.grouping.view(parameter.detach())
             wide = torch.promote_types(parameter.dtype, torch.float32)
             self.memory = _Memory(
-                latent=parameter.to(wide, copy=True),
+                residual=torch.zeros(rows.shape, dtype=wide, device=rows.device),
                 total=torch.zeros((), dtype=torch.float64),
-                written=parameter.clone(),
+                written=_some(parameter),
+                scale=torch.tensor(scale, dtype=torch.float64),
             )
+        elif self.memory.scale != scale:
+            self._rescale(self.memory, parameter, scale)
 
     def after(self, parameter: Tensor, metric: Metric, scale: float) -> None:
-        """z ← z + what the optimizer did; T ← T + scale·step; w ← prox_T(z)."""
+        """T ← T + scale·step; z ← w + residual after the optimizer's step; w ← prox_T(z)."""
         if not scale:
             return
-        memory = self.memory
+        memory, grouping = self.memory, self.entry.grouping
         assert memory is not None  # noqa: S101  (before() made it)
-        memory.latent += parameter - memory.written
+        before = memory.total
         if isinstance(metric.step, Tensor):
-            step = self._bounded(metric, scale).to(memory.latent.dtype)
-            memory.total = torch.add(memory.total, step, alpha=scale)
-            total: float | Tensor = memory.total
+            step = grouping.view(self._bounded(metric, scale)).to(memory.residual.dtype)
+            memory.total = torch.add(before, step, alpha=scale)
         else:
-            memory.total += metric.step * scale
-            total = float(memory.total)
-        shrunk = self._prox(memory.latent, total).to(parameter.dtype)
-        parameter.copy_(_within_reach(shrunk, parameter, metric.reach))
-        memory.written.copy_(parameter)
+            memory.total = before + metric.step * scale
+        rows = grouping.view(parameter)
+        w = rows.to(memory.residual.dtype)
+        reach = metric.reach if grouping.group_size > 1 else inf  # single weights: see _bounded
+        start = w.clone() if reach < inf else w
+        self.penalty.accumulate(w, memory.residual, _step(before), _step(memory.total))
+        if reach < inf:
+            torch.clamp(w, start - reach, start + reach, out=w)
+        if w.data_ptr() != parameter.data_ptr():
+            parameter.copy_(grouping.restore(w))
+        if w.dtype != parameter.dtype:  # what rounding took is not lost
+            memory.residual.add_(w - grouping.view(parameter))
+        memory.written = _some(parameter)
+
+    def _rescale(self, memory: _Memory, parameter: Tensor, scale: float) -> None:
+        """Zeros keep their average gradient, as far as the new T holds them; others their edge."""
+        ratio = scale / float(memory.scale)
+        memory.total = memory.total * ratio
+        residual = memory.residual
+        held = residual - self.penalty.prox(residual, _step(memory.total))
+        is_zero = self.entry.grouping.view(parameter) == 0
+        memory.residual = torch.where(is_zero, held, residual * ratio)
+        memory.scale = torch.tensor(scale, dtype=torch.float64)
 
     def _bounded(self, metric: Metric, scale: float) -> Tensor:
         """``metric.step``, where it explodes no longer than what outweighs the optimizer's reach.
@@ -127,18 +164,14 @@ class Averaged(Method):
         gradients so far (an embedding row not seen yet) still comes back once it has some.
         """
         assert isinstance(metric.step, Tensor)  # noqa: S101  (narrowing)
-        if self.penalty.slope == 0:
+        if not self.penalty.slope:
             return metric.step
         return metric.step.clamp(
             max=metric.reach * sqrt(self.entry.grouping.group_size) / (scale * self.penalty.slope)
         )
 
-    def forget(self) -> None:
-        """Drop the latent weights; the next step starts from the network's."""
-        self.memory = None
-
     def state(self) -> Saved:
-        """Latent weights, accumulated step and the last weights written."""
+        """Residual, accumulated step, its scale, and some of the last weights written."""
         return {} if self.memory is None else dict(vars(self.memory))
 
     def load(self, saved: Saved, device: torch.device) -> None:
@@ -147,10 +180,15 @@ class Averaged(Method):
         if saved:
             total = saved["total"]  # one number for all weights stays where it costs no transfer
             self.memory = _Memory(
-                latent=saved["latent"].to(device, copy=True),
+                residual=saved["residual"].to(device, copy=True),
                 total=total.to(device if total.ndim else "cpu", copy=True),
                 written=saved["written"].to(device, copy=True),
+                scale=saved["scale"].cpu().clone(),
             )
+
+
+def _step(total: Tensor) -> float | Tensor:
+    return total if total.ndim else float(total)
 
 
 class Subgradient(Method):

@@ -38,6 +38,13 @@ def sgd(group: Group, state: State) -> Metric:  # noqa: ARG001
     momentum = float(group["momentum"])
     if momentum == 0:
         return Metric(float(group["lr"]))
+    if momentum >= 1:
+        raise AttachError(
+            "momentum leaves no step size to threshold with",
+            got=f"momentum={momentum:g}",
+            expected="a momentum below 1",
+            remedy="0.9 is usual; at 1 the optimizer never comes to rest.",
+        )
     return Metric(float(group["lr"]) * (1 - float(group["dampening"])) / (1 - momentum))
 
 
