@@ -7,6 +7,7 @@
 >>> handle = sh.attach(optimizer, plan)
 """
 
+from shrinkage.certificates import Certificate, certify
 from shrinkage.contrasts import Contrast, contrast
 from shrinkage.errors import ShrinkageError, ShrinkageWarning
 from shrinkage.fitting import Budget, Training
@@ -22,12 +23,14 @@ from shrinkage.penalties import (
     from_weight_decay,
 )
 from shrinkage.plans import Plan, Rules
+from shrinkage.polishing import polish
 from shrinkage.proximal import Handle, attach
 
 __all__ = [
     "L1",
     "L2",
     "Budget",
+    "Certificate",
     "Contrast",
     "ElasticNet",
     "GroupL1",
@@ -40,9 +43,11 @@ __all__ = [
     "ShrinkageWarning",
     "Training",
     "attach",
+    "certify",
     "contrast",
     "from_glmnet",
     "from_sklearn",
     "from_weight_decay",
     "measure",
+    "polish",
 ]

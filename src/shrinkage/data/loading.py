@@ -100,7 +100,7 @@ def from_user(data: object, *, target: str | None = None) -> Data:
     if isinstance(data, Data):
         return data
     if isinstance(data, DataLoader):
-        return _from_dataset(_dataset(data))
+        return _from_dataset(plain_dataset(data))
     if isinstance(data, Dataset):
         return _from_dataset(data)
     if isinstance(data, tuple) and len(data) == 2:
@@ -119,7 +119,7 @@ def examples(data: object) -> Examples:
     Raises :class:`DataError` as :func:`from_user` does, and for what cannot be made tensors.
     """
     if isinstance(data, DataLoader):
-        data = _dataset(data)
+        data = plain_dataset(data)
     x, y = _stacked(data) if isinstance(data, Dataset) else _pair_of(data)
     try:
         inputs, targets = torch.as_tensor(x), torch.as_tensor(y)
@@ -175,7 +175,8 @@ def _not_found(source: str | Path, path: Path) -> DataError:
     )
 
 
-def _dataset(loader: DataLoader[Any]) -> Dataset[Any]:
+def plain_dataset(loader: DataLoader[Any]) -> Dataset[Any]:
+    """The dataset of a loader that serves its rows as they are; :class:`DataError` otherwise."""
     if isinstance(loader.dataset, IterableDataset):
         return loader.dataset
     changes = {

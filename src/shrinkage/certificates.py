@@ -1,0 +1,329 @@
+"""How far a network is from a stationary point of the cost that was written down."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from shrinkage.data import stream
+from shrinkage.errors import FitError
+from shrinkage.measures import Loss
+from shrinkage.objectives import Objective, Vector
+from shrinkage.plans import Plan
+
+MOST_SAMPLES = 50
+RADIUS = 1e-3
+"""Of the root mean square of the nonzero weights: how far around the point gradients are taken."""
+_ROUNDS = 100
+
+
+@dataclass(frozen=True)
+class ParameterGap:
+    """One parameter's share: its largest relative and absolute residual, and its nonzeros."""
+
+    gap: float
+    residual: float
+    nonzeros: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far θ is from stationary for cost = loss + penalty, on the data it was given.
+
+    - ``objective`` = ``loss`` + ``penalty``; ``null_objective``: the cost of the best constant
+      prediction, under no weights. A network above it has learnt nothing, however small its gap.
+    - ``residual``: the largest distance of −∇loss to ∂P over all weights and groups.
+    - ``gap``: the largest of these distances divided by the block's slope at zero (s, or s·√m for
+      a group of m); unpenalised and smooth blocks divide |∇cost| by the smallest slope of the
+      plan or, where it has none, by max|∇loss|. 0 is stationary; for a convex problem that is
+      the minimiser, for a network it need not be.
+    - ``kink_gap``: the same with −∇loss replaced by the nearest point of the hull of ``samples``
+      gradients taken within ``radius`` (Goldstein's ε-subdifferential); None where not asked for.
+      ReLU and max-pooling put minimisers on kinks, where only this one vanishes.
+    - ``nonzeros``: penalised weights that are not exactly 0, of ``penalised``.
+    - ``per_parameter``: by name, from the plain gradient, unpenalised ones included.
+    - ``notes``: what the figures do not say by themselves.
+    """
+
+    objective: float
+    null_objective: float
+    loss: float
+    penalty: float
+    gap: float
+    residual: float
+    kink_gap: float | None
+    samples: int
+    radius: float
+    nonzeros: int
+    penalised: int
+    per_parameter: Mapping[str, ParameterGap]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        console = Console(width=110, force_terminal=False, color_system=None)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for k, name in enumerate(("parameter", "gap", "residual", "nonzeros")):
+            table.add_column(name, justify="right" if k else "left", overflow="fold")
+        for name, part in self.per_parameter.items():
+            counts = f"{part.nonzeros:,} of {part.size:,}"
+            table.add_row(name, f"{part.gap:.3g}", f"{part.residual:.3g}", counts)
+        with console.capture() as capture:
+            console.print(table)
+        kinks = (
+            ""
+            if self.kink_gap is None
+            else f"\nkink-aware gap {self.kink_gap:.3g} ({self.samples} gradients within "
+            f"{self.radius:.3g})"
+        )
+        return (
+            f"objective {self.objective:.6g} = loss {self.loss:.6g} + penalty {self.penalty:.6g}"
+            f"   (best constant {self.null_objective:.6g})\n"
+            f"gap {self.gap:.3g}, residual {self.residual:.3g}{kinks}\n"
+            f"{self.nonzeros:,} of {self.penalised:,} penalised weights nonzero\n\n"
+            + capture.get()
+            + "\n".join(self.notes)
+        ).rstrip()
+
+
+def certify(
+    model: nn.Module,
+    plan: Plan,
+    data: object,
+    loss: Loss | None = None,
+    *,
+    samples: int = 0,
+    seed: int = 0,
+) -> Certificate:
+    """Measure how far ``model`` is from a stationary point of loss + penalty on ``data``.
+
+    ``data``: Examples, (X, y), a Dataset or a DataLoader (read in order, batch by batch); inputs
+    are taken as they are. ``loss(prediction, y)`` is a mean over examples (with class weights or
+    ``ignore_index`` a weighted one), by default cross-entropy for labels and the mean squared
+    error for float targets. The plan counts as written: for ``handle.scale = c`` pass
+    ``plan.scaled(c)``. The network is read in eval mode and stays as it is. ``samples`` (at most
+    50) gradients around the point make the kink-aware gap, ``seed`` draws their places: every
+    weight moves by at most 1e-3 of the root mean square of the nonzero weights, but for the zeros
+    that a kink of the penalty holds.
+
+    Raises :class:`PlanError` for a plan of another network, :class:`DataError` for data that
+    cannot be read twice alike, :class:`FitError` for a loss that is not a mean, a cost that is
+    not finite, and samples out of range. Source of the kink-aware gap: Goldstein, Optimization
+    of Lipschitz Continuous Functions (1977); Burke, Lewis & Overton, A Robust Gradient Sampling
+    Algorithm (2005).
+    """
+    if not isinstance(samples, int) or not 0 <= samples <= MOST_SAMPLES:
+        raise FitError(
+            "samples is out of range",
+            got=samples,
+            expected=f"a whole number from 0 to {MOST_SAMPLES}",
+            remedy="0 gives the plain certificate, 20 are usually enough.",
+        )
+    objective = Objective(model, plan, stream(data), loss)
+    with objective.evaluating():
+        return certificate(objective, samples=samples, seed=seed)
+
+
+def certificate(
+    objective: Objective, *, samples: int = 0, seed: int = 0, notes: tuple[str, ...] = ()
+) -> Certificate:
+    """:func:`certify` of an objective at its present point."""
+    mean, gradient = objective.gradient()
+    penalty = objective.penalty()
+    _check_finite(mean + penalty, gradient)
+    distances, slopes = residuals(objective, gradient)
+    blocks = objective.blocks
+    per_parameter = {
+        block.entry.name: ParameterGap(
+            gap=_most(distance) / slope,
+            residual=_most(distance),
+            nonzeros=int(block.parameter.count_nonzero()),
+            size=block.parameter.numel(),
+        )
+        for block, distance, slope in zip(blocks, distances, slopes, strict=True)
+    }
+    radius = RADIUS * _root_mean_square(objective)
+    penalised = [block for block in blocks if block.entry.penalty is not None]
+    return Certificate(
+        objective=mean + penalty,
+        null_objective=_null_objective(objective),
+        loss=mean,
+        penalty=penalty,
+        gap=max(part.gap for part in per_parameter.values()),
+        residual=max(part.residual for part in per_parameter.values()),
+        kink_gap=_kink_gap(objective, gradient, slopes, samples, radius, seed) if samples else None,
+        samples=samples,
+        radius=radius,
+        nonzeros=sum(int(block.parameter.count_nonzero()) for block in penalised),
+        penalised=sum(block.parameter.numel() for block in penalised),
+        per_parameter=MappingProxyType(per_parameter),
+        notes=(*_notes(objective.model), *notes),
+    )
+
+
+def residuals(objective: Objective, gradient: Vector) -> tuple[list[Tensor], list[float]]:
+    """Per block: distances of −gradient to ∂P, and the slope that they are divided by."""
+    distances = [
+        block.distance(w.double(), g)
+        for block, w, g in zip(objective.blocks, objective.point, gradient, strict=True)
+    ]
+    kinked = [block.slope for block in objective.blocks if block.slope]
+    common = min(kinked) if kinked else max(_most(g.abs()) for g in gradient) or 1.0
+    return distances, [block.slope or common for block in objective.blocks]
+
+
+def largest_gap(objective: Objective, gradient: Vector) -> float:
+    """The gap of :class:`Certificate` for a gradient of the loss at the present point."""
+    distances, slopes = residuals(objective, gradient)
+    return max(_most(d) / slope for d, slope in zip(distances, slopes, strict=True))
+
+
+def _most(values: Tensor) -> float:
+    return float(values.max()) if values.numel() else 0.0
+
+
+def _root_mean_square(objective: Objective) -> float:
+    alive = [w[w != 0].double() for w in objective.point]
+    count = sum(w.numel() for w in alive)
+    return float(sum(float(w.square().sum()) for w in alive) / count) ** 0.5 if count else 0.0
+
+
+def _check_finite(cost: float, gradient: Vector) -> None:
+    if not torch.tensor(cost).isfinite() or not all(bool(g.isfinite().all()) for g in gradient):
+        raise FitError(
+            "the cost or its gradient is not finite",
+            got=f"cost {cost:g}",
+            expected="finite numbers",
+            remedy="Look for NaN in the data, and for weights that have diverged.",
+        )
+
+
+def _null_objective(objective: Objective) -> float:
+    """min_c mean loss(c, y) over constants c: the cost of a network without weights."""
+    y, loss = objective.targets(), objective.criterion
+    constant = torch.zeros(
+        (1, *objective.output_shape), dtype=torch.float64, device=y.device, requires_grad=True
+    )
+    targets = y.double() if y.is_floating_point() else y
+    weight = getattr(loss, "weight", None)
+    if isinstance(weight, Tensor):  # a loss's own constants come along to float64
+        constant = constant.detach().to(weight.dtype).requires_grad_()
+    optimizer = torch.optim.LBFGS([constant], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss(constant.expand(len(targets), *constant.shape[1:]), targets)
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    with torch.enable_grad():
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        return float(closure().detach())
+
+
+def _kink_gap(
+    objective: Objective,
+    gradient: Vector,
+    slopes: list[float],
+    samples: int,
+    radius: float,
+    seed: int,
+) -> float:
+    """The gap of the best convex combination of gradients around the point."""
+    start = [w.clone() for w in objective.point]
+    generator = torch.Generator().manual_seed(seed)
+    rows = [gradient]
+    try:
+        for _ in range(samples - 1):
+            objective.move(
+                [
+                    torch.where(block.alive(w), _shaken(w, radius, generator), w)
+                    for block, w in zip(objective.blocks, start, strict=True)
+                ]
+            )
+            rows.append(objective.gradient()[1])
+    finally:
+        objective.move(start)
+    stacked = [torch.stack(parts) for parts in zip(*rows, strict=True)]
+
+    def gaps(mix: Tensor) -> Tensor:
+        parts = []
+        for block, w, g, slope in zip(objective.blocks, start, stacked, slopes, strict=True):
+            mean = torch.tensordot(mix.to(g.device), g, dims=1)
+            parts.append((block.distance(w.double(), mean) / slope).flatten().cpu())
+        return torch.cat(parts)
+
+    return _least_maximum(gaps, samples)
+
+
+def _shaken(w: Tensor, radius: float, generator: torch.Generator) -> Tensor:
+    noise = torch.rand(w.shape, generator=generator, dtype=torch.float64) * 2 - 1
+    return w + (radius * noise).to(w)
+
+
+def _least_maximum(gaps: Callable[[Tensor], Tensor], samples: int) -> float:
+    """min max gaps(mix) over the simplex, from above: p-norms with growing p, projected descent.
+
+    The gaps are convex in the mix, and the first vertex is the gradient at the point itself.
+    """
+    vertex = torch.zeros(samples, dtype=torch.float64)
+    vertex[0] = 1.0
+    best = float(gaps(vertex).max())
+    mix, step = torch.full_like(vertex, 1 / samples), 1.0
+    for p in (2.0, 8.0, 32.0):
+        for _ in range(_ROUNDS):
+            mix = mix.detach().requires_grad_()
+            with torch.enable_grad():
+                found = gaps(mix)
+                best = min(best, float(found.detach().max()))
+                value = torch.linalg.vector_norm(found, ord=p)
+                (slope,) = torch.autograd.grad(value, mix)
+            moved, step = _descend(gaps, p, mix.detach(), float(value.detach()), slope, step)
+            if moved is None:
+                break
+            mix = moved
+    return min(best, float(gaps(mix.detach()).max()))
+
+
+def _descend(
+    gaps: Callable[[Tensor], Tensor],
+    p: float,
+    mix: Tensor,
+    value: float,
+    slope: Tensor,
+    step: float,
+) -> tuple[Tensor | None, float]:
+    """One projected step with backtracking from twice the last step; None where none descends."""
+    step *= 2
+    for _ in range(40):
+        trial = _onto_simplex(mix - step * slope)
+        enough = 1e-4 / step * float((trial - mix).square().sum())
+        if float(torch.linalg.vector_norm(gaps(trial), ord=p)) < value - enough:
+            return trial, step
+        step /= 2
+    return None, 1.0
+
+
+def _onto_simplex(v: Tensor) -> Tensor:
+    """The nearest point of the simplex. Source: Held, Wolfe & Crowder (1974)."""
+    ordered = v.sort(descending=True).values
+    excess = (ordered.cumsum(0) - 1) / torch.arange(1, len(v) + 1, dtype=v.dtype)
+    threshold = excess[(ordered > excess).nonzero().max()]
+    return (v - threshold).clamp(min=0)
+
+
+def _notes(model: nn.Module) -> tuple[str, ...]:
+    """What eval mode changed, as far as this network has it."""
+    notes = []
+    modules = list(model.modules())
+    if any(getattr(m, "p", 0) for m in modules if isinstance(m, nn.modules.dropout._DropoutNd)):
+        notes.append("Dropout is off here: training minimised an average over its masks.")
+    if any(isinstance(m, nn.modules.batchnorm._NormBase) for m in modules):
+        notes.append(
+            "Normalisation layers use their running statistics here, not those of a batch."
+        )
+    return tuple(notes)

@@ -1,0 +1,137 @@
+"""All examples, batch by batch, as often as they are asked for: what sums over the data read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+
+from shrinkage.data.examples import Examples
+from shrinkage.data.loading import examples, plain_dataset
+from shrinkage.errors import DataError
+
+NUMBERS = 2**22  # that a batch of tensors holds at most, unless 64 rows hold more
+_READ_TWICE = 8  # rows that are read twice to see whether the dataset changes them
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """``n`` examples in a fixed order; :meth:`batches` reads them all, once per call.
+
+    Tensors are cut into batches of at most four million numbers; a DataLoader's dataset is read
+    in the loader's batches, with its workers, in order, so that data larger than memory pass.
+    """
+
+    n: int
+    source: Examples | DataLoader[Any]
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many examples one may hold with all activations: at least 64."""
+        if isinstance(self.source, Examples):
+            return max(64, NUMBERS // max(1, self.source.x[:1].numel()))
+        return max(64, 16 * (self.source.batch_size or 1))
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """(x, y) of every batch; the last one holds what is left."""
+        if isinstance(self.source, Examples):
+            yield from self.source.batches(self.rows_at_once)
+            return
+        for batch in self.source:
+            if not isinstance(batch, tuple | list) or len(batch) != 2:
+                raise DataError(
+                    "the DataLoader does not serve pairs (x, y)",
+                    got=type(batch).__name__,
+                    expected="an input and a target in each batch",
+                    remedy="Wrap its dataset in one that returns (x, y).",
+                )
+            yield batch[0], batch[1]
+
+    def sample(self, size: int, seed: int = 0) -> "Stream":
+        """At most ``size`` of the examples, drawn without replacement; the same for a seed."""
+        if size >= self.n:
+            return self
+        rows = torch.randperm(self.n, generator=torch.Generator().manual_seed(seed))[:size]
+        if isinstance(self.source, Examples):
+            return Stream(size, Examples(self.source.x[rows], self.source.y[rows]))
+        return Stream(size, _in_order(self.source, Subset(self.source.dataset, rows.tolist())))
+
+
+def stream(data: object) -> Stream:
+    """A :class:`Stream` of Examples, a pair (X, y), a Dataset or a DataLoader; nothing is changed.
+
+    Raises :class:`DataError` for no examples, a DataLoader that leaves out its last batch or whose
+    sampler or collate function is its own, a dataset that gives another example each time it is
+    read (augmentation), and as :func:`shrinkage.data.examples` does.
+    """
+    if isinstance(data, Stream):
+        return data
+    if isinstance(data, DataLoader):
+        found = _of_loader(data)
+    else:
+        rows = data if isinstance(data, Examples) else examples(data)
+        found = Stream(len(rows), rows)
+    if not found.n:
+        raise DataError(
+            "there are no examples",
+            got="0 examples",
+            expected="at least one",
+            remedy="Check how the data was cut into parts.",
+        )
+    return found
+
+
+def _of_loader(loader: DataLoader[Any]) -> Stream:
+    dataset = plain_dataset(loader)
+    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+        raise DataError(
+            "an iterable dataset cannot be read in a fixed order",
+            got=type(dataset).__name__,
+            expected="a map-style Dataset, with a length and an index",
+            remedy="Read its rows once and pass the pair (X, y).",
+        )
+    n = len(dataset)
+    if loader.drop_last and loader.batch_size and n % loader.batch_size:
+        raise DataError(
+            "the DataLoader drops its last batch",
+            got=f"drop_last=True, which leaves out {n % loader.batch_size} of {n} examples",
+            expected="every example once",
+            remedy="Pass the dataset itself, or a loader with drop_last=False.",
+        )
+    if _changes(dataset, n):
+        raise DataError(
+            "the dataset gives another example every time it is read",
+            got=f"two readings of one row of {type(dataset).__name__} that differ",
+            expected="fixed examples, without random augmentation",
+            remedy="Pass the dataset without its random transforms.",
+        )
+    return Stream(n, _in_order(loader, dataset))
+
+
+def _in_order(loader: DataLoader[Any], dataset: Dataset[Any]) -> DataLoader[Any]:
+    """The same loading without shuffling."""
+    return DataLoader(
+        dataset,
+        batch_size=loader.batch_size or 64,
+        num_workers=loader.num_workers,
+        pin_memory=loader.pin_memory,
+    )
+
+
+def _changes(dataset: Dataset[Any], n: int) -> bool:
+    """Whether a few rows differ when they are read again, under another random state."""
+    for index in range(min(n, _READ_TWICE)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(2 * index)
+            first = dataset[index]
+            torch.manual_seed(2 * index + 1)
+            again = dataset[index]
+        if not all(map(_same, first, again)):
+            return True
+    return False
+
+
+def _same(a: object, b: object) -> bool:
+    return bool(torch.equal(torch.as_tensor(a), torch.as_tensor(b)))

@@ -1,0 +1,307 @@
+"""loss + penalty over all data: value, gradient, curvature; streamed, summed in float64."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from shrinkage.data import Stream
+from shrinkage.errors import FitError, ModelError
+from shrinkage.measures import Loss, default_loss, weight_of
+from shrinkage.measures.losses import mean_loss
+from shrinkage.measures.removal import check_same
+from shrinkage.measures.untouched import brought, home, untouched
+from shrinkage.penalties import Penalty
+from shrinkage.plans import Entry, Plan
+
+Vector = list[Tensor]
+"""One tensor per block of the objective, in the shape of its parameter."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A trainable parameter with its penalty, or None where it has none (or strength 0)."""
+
+    entry: Entry
+    parameter: nn.Parameter
+    penalty: Penalty | None
+
+    @property
+    def slope(self) -> float:
+        """The slope of the penalty at zero, s·√m for groups of m weights; 0 where it is smooth."""
+        if self.penalty is None:
+            return 0.0
+        return float(self.penalty.slope * self.entry.grouping.group_size**0.5)
+
+    def distance(self, w: Tensor, grad: Tensor) -> Tensor:
+        """Distance of −grad to ∂P(w), one figure per weight or group; |grad| without penalty."""
+        if self.penalty is None:
+            return grad.abs()
+        view = self.entry.grouping.view
+        return self.penalty.distance(view(w), view(grad))
+
+    def value(self, w: Tensor) -> Tensor:
+        """P(w); 0 without penalty."""
+        if self.penalty is None:
+            return w.new_zeros(())
+        return self.penalty.value(self.entry.grouping.view(w))
+
+    def prox(self, w: Tensor, step: Tensor) -> Tensor:
+        """prox of step·P at w, a step per weight; w itself without penalty."""
+        if self.penalty is None:
+            return w
+        view = self.entry.grouping.view
+        return self.entry.grouping.restore(self.penalty.prox(view(w), view(step)))
+
+    def alive(self, w: Tensor) -> Tensor:
+        """True at weights that are not 0 and in groups that are not, and where P has no kink."""
+        if not self.slope:
+            return torch.ones_like(w, dtype=torch.bool)
+        grouping = self.entry.grouping
+        if grouping.group_size == 1:
+            return w != 0
+        rows = grouping.view(w)
+        return grouping.restore(rows.any(dim=-1, keepdim=True).expand(rows.shape))
+
+    def unturned(self, before: Tensor, after: Tensor) -> Tensor:
+        """``after``, with 0 for weights whose sign has turned and groups that point backward."""
+        if not self.slope:
+            return after
+        grouping = self.entry.grouping
+        if grouping.group_size == 1:
+            return torch.where(before * after > 0, after, 0.0)
+        rows, target = grouping.view(before), grouping.view(after)
+        forward = (rows * target).sum(dim=-1, keepdim=True) > 0
+        return grouping.restore(torch.where(forward, target, 0.0))
+
+
+class Objective:
+    """cost(θ) = mean loss over a stream + Σ P(θ), with the network in eval mode.
+
+    Frozen parameters are constants. Dropout is off and normalisation layers use their running
+    statistics, so that the cost is a function of the parameters alone. Use inside
+    :meth:`evaluating`, which leaves modes, buffers and random state as they were.
+    """
+
+    def __init__(self, model: nn.Module, plan: Plan, stream: Stream, loss: Loss | None) -> None:
+        check_same(model, plan)
+        self.model, self.plan, self.stream, self.at = model, plan, stream, home(model)
+        self.blocks = tuple(_blocks(plan))
+        if not self.blocks:
+            raise ModelError(
+                "nothing can be trained",
+                got="a network whose parameters are all frozen",
+                expected="a parameter with requires_grad=True",
+                remedy="Unfreeze the layers that the plan penalises.",
+            )
+        self.criterion = default_loss(next(stream.batches())[1]) if loss is None else loss
+        with self.evaluating(), torch.no_grad():
+            x, y = next(self._weighed())
+            prediction = self.model(x)
+            self.output_shape = tuple(prediction.shape[1:])
+            _check_mean(self.criterion, prediction, y)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Eval mode inside; afterwards modes, buffers and random state are as before."""
+        with untouched(self.model):
+            yield
+
+    @property
+    def point(self) -> Vector:
+        """The parameters as they stand: the tensors themselves."""
+        return [block.parameter.detach() for block in self.blocks]
+
+    @torch.no_grad()
+    def move(self, point: Vector) -> None:
+        """Write ``point`` into the network."""
+        for block, value in zip(self.blocks, point, strict=True):
+            block.parameter.copy_(value)
+
+    def penalty(self) -> float:
+        """Σ P(θ) in float64."""
+        with torch.no_grad():
+            return float(sum(float(b.value(b.parameter.double())) for b in self.blocks))
+
+    def loss(self) -> float:
+        """The mean loss over the stream."""
+        total = weight = 0.0
+        with torch.no_grad():
+            for x, y in self._weighed():
+                share = weight_of(self.criterion, y)
+                total += share * float(self.criterion(self.model(x), y))
+                weight += share
+        return total / weight
+
+    def gradient(self) -> tuple[float, Vector]:
+        """The mean loss and its gradient, both summed in float64."""
+        parameters = [block.parameter for block in self.blocks]
+        sums = [torch.zeros_like(p, dtype=torch.float64) for p in parameters]
+        total = weight = 0.0
+        with torch.enable_grad():
+            for x, y in self._weighed():
+                share = weight_of(self.criterion, y)
+                value = self.criterion(self.model(x), y)
+                parts = torch.autograd.grad(value, parameters, materialize_grads=True)
+                for into, part in zip(sums, parts, strict=True):
+                    into.add_(part, alpha=share)
+                total += share * float(value.detach())
+                weight += share
+        return total / weight, [into / weight for into in sums]
+
+    def curvature(self) -> Callable[[Vector], Vector]:
+        """v ↦ Jᵀ·∂²loss·J·v, the mean over the stream: the Gauss–Newton matrix at this point.
+
+        J is the network's Jacobian, ∂²loss the Hessian of the loss in its outputs; for losses
+        that are convex in the outputs it has no negative eigenvalue. The network is run once, and
+        its activations are kept as long as the product is. Reverse mode only, so that every layer
+        serves. Source: Schraudolph, Fast Curvature Matrix-Vector Products (2002); J·v is the
+        derivative of u ↦ Jᵀ·u.
+        """
+        point = self._copied_point()
+        with torch.enable_grad():
+            parts = [
+                _linearised(functional_call(self.model, point, (x,)), y, self.criterion, point)
+                for x, y in self._weighed()
+            ]
+        whole = sum(part.weight for part in parts)
+
+        def product(v: Vector) -> Vector:
+            total = [torch.zeros_like(part) for part in v]
+            for part in parts:
+                for into, found in zip(total, part.product(v), strict=True):
+                    into.add_(found, alpha=part.weight / whole)
+            return total
+
+        return product
+
+    def hessian(self) -> Callable[[Vector], Vector]:
+        """v ↦ ∇²loss·v at the present point, the mean over the stream; may be indefinite.
+
+        The gradient's graph is kept as long as the product is. Source: Pearlmutter, Fast Exact
+        Multiplication by the Hessian (1994), by differentiating twice.
+        """
+        point = self._copied_point()
+        leaves = list(point.values())
+        total, weight = [torch.zeros_like(leaf) for leaf in leaves], 0.0
+        with torch.enable_grad():
+            for x, y in self._weighed():
+                share = weight_of(self.criterion, y)
+                value = self.criterion(functional_call(self.model, point, (x,)), y)
+                slope = torch.autograd.grad(
+                    value, leaves, create_graph=True, materialize_grads=True
+                )
+                total = [a + share * b for a, b in zip(total, slope, strict=True)]
+                weight += share
+        bent = [(slope, at) for at, slope in enumerate(total) if slope.requires_grad]
+
+        def product(v: Vector) -> Vector:
+            slopes = [slope for slope, _ in bent]
+            parts = [v[at] / weight for _, at in bent]
+            return list(
+                torch.autograd.grad(
+                    slopes, leaves, parts, retain_graph=True, materialize_grads=True
+                )
+            )
+
+        return product
+
+    def _copied_point(self) -> dict[str, Tensor]:
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        return {
+            names[id(b.parameter)]: b.parameter.detach().clone().requires_grad_()
+            for b in self.blocks
+        }
+
+    def targets(self) -> Tensor:
+        """All targets, on the network's device."""
+        return torch.cat([brought(y, self.at) for _, y in self.stream.batches()])
+
+    def _weighed(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches on the network's device, without those that weigh nothing in the loss."""
+        weighs = False
+        for x, y in self.stream.batches():
+            y = brought(y, self.at)
+            if weight_of(self.criterion, y):
+                weighs = True
+                yield brought(x, self.at), y
+        if not weighs:
+            raise FitError(
+                "no example counts in the loss",
+                got="class weights or ignore_index that leave nothing",
+                expected="at least one example with weight",
+                remedy="Look at the loss's weight and ignore_index.",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class _Linearised:
+    """One batch's outputs, linear in the parameters, and the loss's curvature in the outputs."""
+
+    prediction: Tensor
+    dual: Tensor
+    pulled: Sequence[Tensor]
+    out: Tensor
+    slope: Tensor
+    parameters: Sequence[Tensor]
+    weight: float
+
+    def product(self, v: Vector) -> Vector:
+        """Jᵀ·∂²loss·J·v."""
+        pushed = _derivative(self.pulled, self.dual, v)
+        bent = _derivative([self.slope], self.out, [pushed])
+        return list(
+            torch.autograd.grad(
+                self.prediction,
+                self.parameters,
+                bent,
+                retain_graph=True,
+                materialize_grads=True,
+            )
+        )
+
+
+def _derivative(outputs: Sequence[Tensor], of: Tensor, v: Sequence[Tensor]) -> Tensor:
+    """Jᵀ·v of those outputs that depend on anything at all."""
+    pairs = [(o, part) for o, part in zip(outputs, v, strict=True) if o.requires_grad]
+    if not pairs:
+        return torch.zeros_like(of)
+    some, parts = zip(*pairs, strict=True)
+    return torch.autograd.grad(some, of, parts, retain_graph=True, materialize_grads=True)[0]
+
+
+def _linearised(
+    prediction: Tensor, y: Tensor, criterion: Loss, point: Mapping[str, Tensor]
+) -> _Linearised:
+    parameters = list(point.values())
+    dual = torch.zeros_like(prediction, requires_grad=True)
+    pulled = torch.autograd.grad(
+        prediction, parameters, dual, create_graph=True, materialize_grads=True
+    )
+    out = prediction.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(criterion(out, y), out, create_graph=True)
+    return _Linearised(prediction, dual, pulled, out, slope, parameters, weight_of(criterion, y))
+
+
+def _blocks(plan: Plan) -> Iterator[Block]:
+    for entry in plan.entries:
+        parameter = plan.parameter(entry)
+        if parameter.requires_grad:
+            acts = entry.penalty is not None and entry.penalty != entry.penalty.scaled(0)
+            yield Block(entry, parameter, entry.penalty if acts else None)
+
+
+def _check_mean(loss: Loss, prediction: Tensor, y: Tensor) -> None:
+    """Refuse losses that grow with the number of examples: by name, and by trying."""
+    once = mean_loss(loss, prediction, y)
+    twice = mean_loss(loss, torch.cat([prediction, prediction]), torch.cat([y, y]))
+    if abs(twice - once) > 0.01 * abs(once):
+        raise FitError(
+            "the loss is not a mean over examples",
+            got=f"{once:.6g} for a batch and {twice:.6g} for the same batch twice",
+            expected="the same number",
+            remedy="Divide the sum by the number of examples.",
+        )
