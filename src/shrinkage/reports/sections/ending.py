@@ -80,8 +80,9 @@ def _knobs(column: Point) -> str:
 def _choice(rule: str) -> str:
     if rule == "1se":
         return (
-            "by validation loss: the most regularized try within one standard error of the best "
-            "(of learning rates the best); the test part was opened after that"
+            "by validation loss: the most regularized try within one standard error of the best, "
+            "with all between them (of learning rates the best); the test part was opened after "
+            "that"
         )
     return "by validation loss: the best try; the test part was opened after that"
 
