@@ -393,6 +393,46 @@ def test_a_training_function_with_one_form_only(tmp_path: Path) -> None:
     assert "always applies the exact form" in rows["l1_term"]["failed"]
 
 
+class Tied(nn.Module):
+    """The second layer is the first one's transpose: one parameter under two names."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.first = nn.Linear(spec.n_inputs, spec.n_inputs, bias=False)
+        self.second = nn.Linear(spec.n_inputs, spec.n_inputs, bias=False)
+        self.second.weight = self.first.weight
+        self.out = nn.Linear(spec.n_inputs, spec.n_outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.out(self.second(torch.tanh(self.first(x))))
+        return out
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_network_with_tied_weights(tmp_path: Path, jobs: int) -> None:
+    result = small(Tied, "wine", tmp_path / "run", jobs=jobs, columns=["none", "l1", "magnitude"])
+    model = result.model("l1")
+    assert model.first.weight is model.second.weight
+    stored = result.view.of_kind("fit")["l1/0/0"]["validation"]["loss"]
+    assert evaluate(model, result.setting.split(0).validation).loss == stored
+
+
+class Remembering(nn.Linear):
+    """A network whose state is more than tensors."""
+
+    def get_extra_state(self) -> dict[str, str]:
+        return {"unit": "cm"}
+
+    def set_extra_state(self, state: dict[str, str]) -> None:
+        assert state == {"unit": "cm"}
+
+
+def test_a_state_that_is_not_tensors_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"state.*'_extra_state' \(dict\).*only tensors"):
+        small(lambda spec: Remembering(13, 3), "wine", tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("fault", ["raises", "forgets"])
 def test_a_training_function_that_fails_leaves_nothing(tmp_path: Path, fault: str) -> None:
     def train(model: nn.Module, plan: Plan, budget: Budget) -> None:

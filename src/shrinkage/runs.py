@@ -102,9 +102,9 @@ class Run:
         self._write_header()
 
     def save_weights(self, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Store tensors under ``key``."""
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        self.write(f"weights/{_file(key)}", save(contiguous))
+        """Store tensors under ``key``; those that share memory (tied weights) each by itself."""
+        own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        self.write(f"weights/{_file(key)}", save(own))
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Write a file of the folder, atomically; returns its path."""

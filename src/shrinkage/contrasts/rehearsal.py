@@ -7,6 +7,7 @@ from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.working import train
 from shrinkage.errors import FitError
 from shrinkage.fitting import NotApplicableError
+from shrinkage.models import check_state
 from shrinkage.plans import Plan
 
 
@@ -21,6 +22,7 @@ def rehearse(setting: Setting) -> Plan:
             model, made = setting.network(column, knobs[len(knobs) // 2], 0)
         except NotApplicableError:
             continue
+        check_state(model)
         if plan is None or (column.penalty is not None and not warned):
             warned = column.penalty is not None
             plan = Plan(model, made.rules)  # this one warns
