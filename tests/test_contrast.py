@@ -19,12 +19,13 @@ from shrinkage.contrasts.identity import fingerprint
 from shrinkage.contrasts.progress import Progress
 from shrinkage.data import Data, Examples, Spec, load, split
 from shrinkage.errors import FitError, ModelError, RunError
-from shrinkage.fitting import Budget
+from shrinkage.fitting import Budget, Training
 from shrinkage.measures import evaluate
 from shrinkage.penalties import L1
 from shrinkage.penalties.base import Step
 from shrinkage.plans import Plan
 from shrinkage.proximal import attach
+from shrinkage.reports import table_text
 from shrinkage.reports.summary import figure, paired
 from shrinkage.runs import read
 
@@ -339,10 +340,42 @@ def test_a_column_that_diverges_is_reported_and_the_rest_goes_on(tmp_path: Path)
 
 
 def test_a_learning_rate_that_breaks_all_is_reported(tmp_path: Path) -> None:
-    result = small("mlp", "wine", tmp_path, lr=1e30, columns=["none", "l1", "magnitude"])
-    assert choices(result) == {}
-    assert all("diverged" in row["failed"] for row in result.summary() if row["failures"])
-    assert "diverged" in str(result)
+    options: dict[str, Any] = {"lr": 1e30, "columns": ["none", "l1", "magnitude"], "tries": 2}
+    for _ in range(2):  # the second time the folder has it all
+        with pytest.raises(FitError, match=r"no column.*usable.*4 of 4 fits.*diverged.*--lr"):
+            small("mlp", "wine", tmp_path, **options)
+        view = read(tmp_path)
+        assert view.decisions["choices"] == {}
+        assert not view.decisions.get("finished")
+        assert len(view.of_kind("fit")) == len(points(tmp_path)) == 4
+        assert "diverged" in table_text(view)
+        assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_loss_that_is_not_a_mean_is_refused_before_anything_is_written(
+    tmp_path: Path, there: bool
+) -> None:
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+    with pytest.raises(FitError, match="the loss is not a mean"):
+        small("mlp", "wine", folder, loss=nn.CrossEntropyLoss(reduction="sum"))
+    assert list(tmp_path.rglob("*")) == ([folder] if there else [])
+    small("mlp", "wine", folder, loss=nn.CrossEntropyLoss())
+
+
+def test_only_what_a_fit_may_do_is_recorded(tmp_path: Path) -> None:
+    calls = []
+
+    def train(model: nn.Module, plan: Plan, budget: Budget) -> None:
+        attach(torch.optim.SGD(model.parameters(), lr=0.1), plan, method=budget.method)
+        calls.append(budget)
+        if len(calls) > 2:
+            Training(lr=-1.0)
+
+    with pytest.raises(FitError, match="learning rate is out of range"):
+        small("linear", "wine", tmp_path, train=train)
 
 
 # What users bring

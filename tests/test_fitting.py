@@ -15,6 +15,7 @@ from shrinkage.data import Examples
 from shrinkage.errors import DataError, FitError, ModelError
 from shrinkage.fitting import (
     Budget,
+    DivergedError,
     Epoch,
     NotApplicableError,
     Training,
@@ -434,12 +435,12 @@ def test_a_function_that_ignores_the_method() -> None:
 
 
 def test_a_diverging_run() -> None:
-    with pytest.raises(FitError, match="training diverged"):
+    with pytest.raises(DivergedError, match="training diverged"):
         run(network(), Training(lr=1e38), L1(0.0), epochs=10)
 
     def breaks(model: nn.Module, plan: Plan, budget: Budget) -> None:
         attach(torch.optim.SGD(model.parameters(), lr=0.1), plan, method=budget.method)
         nn.init.constant_(model[0].weight, float("nan"))
 
-    with pytest.raises(FitError, match="training diverged"):
+    with pytest.raises(DivergedError, match="training diverged"):
         run(network(), breaks)

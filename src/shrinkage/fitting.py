@@ -171,7 +171,7 @@ def fit(
 
     ``train`` is a training function; if it yields after every epoch (as :class:`Training` does),
     the stream shows the way, else only the end. The last :class:`Epoch` is always the last epoch
-    of training. Raises :class:`FitError` where training diverges, and :class:`ModelError`
+    of training. Raises :class:`DivergedError` where training diverges, and :class:`ModelError`
     for what a user's function raises, and where it never applies the plan.
     """
     torch.manual_seed(seed)
@@ -195,7 +195,7 @@ def fit(
     _check_applied(plan, treatment)
     last = _look(model, plan, parts, loss, done)
     if not isfinite(last.parts["train"].loss):
-        raise FitError(
+        raise DivergedError(
             "training diverged",
             got="a loss that is not finite",
             expected="a finite loss after the last epoch",
@@ -282,6 +282,10 @@ def _check_applied(plan: Plan, treatment: Treatment) -> None:
 
 class NotApplicableError(FitError):
     """A column that this network or training cannot show."""
+
+
+class DivergedError(FitError):
+    """A fit whose loss is not finite: the outcome of this fit, not bad input."""
 
 
 @torch.no_grad()

@@ -183,6 +183,14 @@ def read(folder: str | Path) -> RunView:
     return RunView(folder, known["config"], known["decisions"], tuple(points))
 
 
+def has_points(folder: Path) -> bool:
+    """Has a run in this folder got anywhere? Nothing is checked: opening it does that."""
+    try:
+        return (folder / "points.jsonl").stat().st_size > 0
+    except OSError:
+        return False
+
+
 def finite(value: object) -> object:
     """``value`` with NaN and infinities replaced by None, so that it is strict JSON."""
     if isinstance(value, float):

@@ -23,7 +23,7 @@ from shrinkage.models import Factory, default_model, load_object, resolve
 from shrinkage.paths import checked_grid, strengths
 from shrinkage.paths.choice import Rule
 from shrinkage.reports import summary, table_text
-from shrinkage.runs import Run, RunView
+from shrinkage.runs import Run, RunView, has_points
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,8 @@ def contrast(
     for the report's suggestions. ``progress`` takes :class:`Progress`; bars by default.
 
     Returns a :class:`Contrast`; ``str`` of it is the table. Raises the package's errors for bad
-    input, each before anything is written.
+    input, each before anything is written, and :class:`FitError` where at the end no column has a
+    try that worked in every seed (the run folder then tells what each fit came to).
     """
     _check_rule(choose)
     _refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
@@ -143,9 +144,10 @@ def contrast(
         choose,
         default_model(source.is_image) if make_model is None else make_model,
     )
-    with Run(run or default_folder(config), config) as folder:
-        if not folder.points:
-            rehearse_training(setting)
+    where = Path(run or default_folder(config))
+    if not has_points(where):
+        rehearse_training(setting)
+    with Run(where, config) as folder:
         folder.decide(command=command)
         with shown(progress) as show:
             Stages(setting, folder, choose, workers, show).run()
