@@ -651,6 +651,24 @@ def test_a_weighted_loss_goes_all_the_way(tmp_path: Path) -> None:
     assert result.view.decisions["finished"]
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(ignore_index=2),
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 0.0, 2.0])),
+        lambda output, y: nn.functional.cross_entropy(output, y, ignore_index=2),
+    ],
+)
+def test_chunks_of_examples_without_weight_do_not_count(tmp_path: Path, loss: Any) -> None:
+    result = small("linear", "wine", tmp_path, loss=loss, seeds=2, tries=2, columns=["none", "l1"])
+    fits = result.view.of_kind("fit")
+    gaps = [None in fit["validation"]["chunks"] for fit in fits.values()]
+    assert all(gaps)  # of two or three rows in each chunk, some hold that class alone
+    assert set(choices(result)) == {"none", "l1"}
+    assert np.isfinite(choices(result)["l1"]["means"]).all()
+    assert result.view.decisions["finished"]
+
+
 def test_a_train_function_may_change_the_networks_dtype(tmp_path: Path) -> None:
     def train(model: nn.Module, plan: Plan, budget: Budget) -> None:
         model.double()

@@ -206,6 +206,30 @@ def test_failed_tries_are_never_chosen(failure: float) -> None:
     assert choice.index == 1
 
 
+def test_chunks_that_no_try_has_are_left_out() -> None:
+    full = np.array([[[1.0, 2.0, 4.0], [3.0, 5.0, 6.0]], [[1.1, 2.0, 4.2], [3.1, 4.9, 6.0]]])
+    gaps = full.copy()
+    gaps[:, 0, 1] = gaps[:, 1, 2] = nan
+    kept = np.array([full[:, 0, [0, 2]], full[:, 1, [0, 1]]]).swapaxes(0, 1)
+    assert choose(gaps, "1se", ordered=True) == choose(kept, "1se", ordered=True)
+    # seeds count equally, however many chunks they have left
+    gaps[:, 1, 1] = nan
+    choice = choose(gaps, "best", ordered=True)
+    assert choice is not None
+    assert choice.means == pytest.approx((2.75, 2.875))
+    assert choice.excess == pytest.approx((0.0, 0.125))
+
+
+def test_a_try_that_lacks_a_chunk_others_have_failed() -> None:
+    choice = choose(table([[1.0, 1.2]], [[nan, 0.1]]), "best", ordered=True)
+    assert choice is not None
+    assert choice.index == 0
+
+
+def test_a_seed_without_any_chunk_fails_all_tries() -> None:
+    assert choose(table([[1.0], [nan]], [[2.0], [nan]]), "best", ordered=True) is None
+
+
 def test_all_failed() -> None:
     assert choose(table([[inf, inf]], [[nan, 1.0]]), "1se", ordered=True) is None
 

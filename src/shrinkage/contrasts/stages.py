@@ -198,10 +198,15 @@ def _key(column: Column, index: int, seed: int) -> str:
 
 
 def _losses(tries: list[list[Point]]) -> np.ndarray:
-    """Validation losses (tries, seeds, chunks); NaN where a fit failed."""
+    """Validation losses (tries, seeds, chunks); NaN where a fit failed or a chunk has no weight."""
     counts = [len(f["validation"]["chunks"]) for row in tries for f in row if "validation" in f]
     blank = [float("nan")] * (counts[0] if counts else 1)
     return np.array(
-        [[f["validation"]["chunks"] if "validation" in f else blank for f in row] for row in tries],
+        [[f["validation"]["chunks"] if _is_usable(f) else blank for f in row] for row in tries],
         dtype=float,
     )
+
+
+def _is_usable(fit: Point) -> bool:
+    """Has the fit a finite validation loss? Single chunks may be without weight."""
+    return "validation" in fit and fit["validation"]["loss"] is not None

@@ -42,19 +42,22 @@ def choose(losses: ArrayLike, rule: Rule, *, ordered: bool) -> Choice | None:
     noise; with few seeds it may be small by luck, and is never taken below the spread of all
     chunks.
 
-    A try that failed (a loss that is not finite) is never chosen; None where all failed.
+    A chunk that is NaN for all tries of a seed has no weight in the loss (examples of an ignored
+    class, say) and is left out; seeds count equally, whatever they have left. A try that failed
+    (any other loss that is not finite) is never chosen; None where in some seed all failed.
     Source: Breiman et al., CART (1984), §3.4.3: one standard error of the best; here also paired.
     """
     table = np.asarray(losses, dtype=float)
-    means = table.mean(axis=(1, 2))
-    usable = np.isfinite(means)
+    held = ~np.isnan(table).all(axis=0)
+    usable = np.isfinite(table[:, held]).all(axis=1) & held.any(axis=1).all()
     if not usable.any():
         return None
+    means = [_seed_means(row, held).mean() for row in table]
     best = int(np.nanargmin(np.where(usable, means, np.nan)))
     excess, error = np.full(len(table), np.nan), np.full(len(table), np.nan)
     for t in np.flatnonzero(usable):
-        excess[t], error[t] = _mean_and_error(table[t] - table[best])
-    _, best_error = _mean_and_error(table[best])
+        excess[t], error[t] = _mean_and_error(table[t] - table[best], held)
+    _, best_error = _mean_and_error(table[best], held)
     index = best
     if rule == "1se" and ordered:
         index = _walked(best, excess <= np.minimum(error, best_error))
@@ -67,9 +70,15 @@ def _walked(best: int, tolerated: np.ndarray) -> int:
     return best + int(outside[0]) if outside.size else len(tolerated) - 1
 
 
-def _mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """Mean of a (seeds, chunks) table and its standard error, by seeds or by chunks: the larger."""
-    return float(values.mean()), max(_standard_error(values.mean(axis=1)), _standard_error(values))
+def _mean_and_error(values: np.ndarray, held: np.ndarray) -> tuple[float, float]:
+    """Mean over seeds and its standard error, by seeds or by chunks, whichever is larger."""
+    seeds = _seed_means(values, held)
+    return float(seeds.mean()), max(_standard_error(seeds), _standard_error(values[held]))
+
+
+def _seed_means(values: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """The mean of each seed over the chunks it holds."""
+    return np.array([row[there].mean() for row, there in zip(values, held, strict=True)])
 
 
 def _standard_error(values: np.ndarray) -> float:
