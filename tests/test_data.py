@@ -62,6 +62,8 @@ def tags(part: Examples) -> list[int]:
 
 
 def test_batches_in_order_keep_the_ragged_last_one() -> None:
+    nine = Examples(torch.zeros(9, 1), torch.arange(9))
+    assert [len(x) for x, _ in nine.batches(4)] == [4, 4, 1]
     part = Examples(torch.arange(10.0)[:, None], torch.arange(10))
     batches = list(part.batches(4))
     assert [len(x) for x, _ in batches] == [4, 4, 2]
@@ -80,6 +82,28 @@ def test_shuffled_batches_are_a_permutation_by_the_generator() -> None:
 
     assert order(1) == order(1) != order(2)
     assert sorted(order(1)) == list(range(50)) != order(1)
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "sizes"),
+    [
+        (9, 4, [4, 5]),
+        (10, 4, [4, 4, 2]),
+        (8, 4, [4, 4]),
+        (3, 2, [3]),
+        (1, 4, [1]),
+        (5, 4, [5]),
+        (4, 1, [1, 1, 1, 1]),
+        (1, 1, [1]),
+        (3, 7, [3]),
+    ],
+)
+def test_a_last_shuffled_row_joins_the_batch_before_it(n: int, size: int, sizes: list[int]) -> None:
+    part = Examples(torch.zeros(n, 1), torch.arange(n))
+    batches = [y.tolist() for _, y in part.batches(size, torch.Generator())]
+    assert [len(y) for y in batches] == sizes
+    assert part.n_batches(size) == len(sizes)
+    assert sorted(label for y in batches for label in y) == list(range(n))
 
 
 def test_batches_follow_one_generator_from_epoch_to_epoch() -> None:

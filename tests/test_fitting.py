@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Iterator
-from math import isfinite
+from math import cos, isfinite, pi
 from typing import Any
 
 import pytest
@@ -111,6 +111,25 @@ def test_penalty_from(share: float, begins: int) -> None:
     dead = [epoch.epoch for epoch in stream if epoch.nonzeros == 0]
     assert dead
     assert dead[0] == begins + 1  # under λ = 5 the first penalised epoch empties the network
+
+
+@pytest.mark.filterwarnings("ignore::shrinkage.errors.ShrinkageWarning")
+def test_batch_normalisation_never_meets_a_single_row() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+    rates = []
+
+    def noted(parameters: Any, lr: float) -> Optimizer:
+        optimizer = SGD(parameters, lr=lr)
+        optimizer.register_step_pre_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
+        return optimizer
+
+    train = Training(batch_size=16, optimizer=noted, lr=0.1)
+    parts = {"train": examples(33), "validation": examples(24, seed=1)}
+    last = list(fit(net, Plan(net, WEAK), train, parts, epochs=2, seed=0))[-1]
+    assert isfinite(last.parts["train"].loss)
+    cosine = [0.05 * (1 + cos(pi * k / 4)) for k in range(4)]  # 16 + 17 rows, twice
+    assert rates == pytest.approx(cosine)
 
 
 def test_the_exact_form_makes_zeros_and_the_term_none() -> None:

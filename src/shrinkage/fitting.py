@@ -49,7 +49,7 @@ class Budget:
     generator: torch.Generator
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch of shuffled batches."""
+        """One epoch of shuffled batches of ``size`` rows; a single last row joins another batch."""
         return self.train.batches(size, self.generator)
 
 
@@ -110,8 +110,8 @@ class Training:
         optimizer = self.make_optimizer(list(model.parameters()), budget.lr_factor)
         loss = self.loss or default_loss(budget.train.y)
         handle = attach(optimizer, plan) if budget.method == "auto" else None
-        per_epoch = -(-len(budget.train) // self.batch_size)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, budget.epochs * per_epoch)
+        steps = budget.epochs * budget.train.n_batches(self.batch_size)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for epoch in range(budget.epochs):
             acts = epoch >= int(self.penalty_from * budget.epochs)
             if handle is not None:
