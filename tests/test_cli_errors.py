@@ -71,6 +71,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (here / "head.csv").write_text("size,kind\n")
     (here / "note.txt").write_text("hello")
     (here / "corrupt.npz").write_bytes(b"PK\x03\x04 and then nothing")
+    table = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
+    np.savez(here / "held.npz", **dict(zip(("x_train", "y_train"), table, strict=True)),
+             **dict(zip(("x_test", "y_test"), table, strict=True)))  # fmt: skip
     np.savez(here / "half.npz", x_train=np.zeros((9, 2)))
     np.savez(here / "typo.npz", x_train=np.zeros((9, 2)), ytrain=np.zeros(9))
     np.savez(here / "short.npz", x_train=np.zeros((9, 2)), y_train=np.arange(8) % 2)
@@ -131,6 +134,7 @@ CASES = [
     case("wine --validation nan", "validation is out of range", "nan"),
     case("wine --validation 0", "too few rows for a validation part"),
     case("wine --test -1", "test is out of range", "got -1"),
+    case("held.npz --test 0.2", "test has no meaning", "test=0.2", "Leave test out"),
     case("wine --test 0.999", "too few rows", "test"),
     # networks
     case("wine --model lniear", "unknown model", "Did you mean 'linear'?"),

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,7 @@ from shrinkage.contrasts import COLUMNS, Column, Contrast, contrast, contrasting
 from shrinkage.contrasts.identity import fingerprint
 from shrinkage.contrasts.progress import Progress
 from shrinkage.data import Data, Examples, Spec, load, split
-from shrinkage.errors import FitError, ModelError, RunError
+from shrinkage.errors import DataError, FitError, ModelError, RunError
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import evaluate
 from shrinkage.penalties import L1
@@ -169,6 +169,25 @@ def test_the_choice_knows_nothing_of_the_test_labels(tmp_path: Path) -> None:
         k: v for k, v in theirs.items() if k[0] == "fit"
     }
     assert ours["test", "l1/0/0"] != theirs["test", "l1/0/0"]
+
+
+def test_a_share_beside_a_given_test_part_is_refused(tmp_path: Path) -> None:
+    data, parts = load("wine"), split(load("wine"), 0)
+    given = replace(data, test=parts.test)
+    with pytest.raises(DataError, match=r"test has no meaning.*test=0\.2"):
+        small("linear", given, tmp_path / "run", test=0.2)
+    assert not list(tmp_path.iterdir())
+    result = small("linear", given, tmp_path / "run")
+    assert result.view.config["cut"]["test"] is None
+    assert "142 examples for training" in result.report.read_text(encoding="utf-8")
+
+
+def test_a_share_that_is_the_default_is_the_same_run(tmp_path: Path) -> None:
+    one = small("linear", "wine", tmp_path)
+    assert one.view.config["cut"]["test"] == 0.2
+    small("linear", "wine", tmp_path, test=0.2)
+    with pytest.raises(RunError, match=r"cut\.test"):
+        small("linear", "wine", tmp_path, test=0.3)
 
 
 def test_best_takes_the_lowest_validation_loss(tmp_path: Path, whole: Contrast) -> None:

@@ -26,6 +26,7 @@ from torch.utils.data import (
 )
 
 from shrinkage.data import Data, Examples, Spec, from_user, load, split
+from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import DataError
 
 rng = np.random.default_rng(0)
@@ -944,6 +945,21 @@ def test_a_given_test_part_is_used_and_the_rest_is_all_split() -> None:
     chosen = data.x[tags(parts.train), 1].double()
     expected = (held.x[:, 1].double() - chosen.mean()) / chosen.std(correction=0)
     assert torch.equal(parts.test.x[:, 1], expected.float())
+
+
+@pytest.mark.parametrize("share", [0.2, 0.3, 0, 7])
+def test_a_share_beside_a_given_test_part_is_refused(share: float) -> None:
+    data = table(test=Examples(table().x[:5], table().y[:5]))
+    with fails("test has no meaning", f"test={share}", "5 rows", "Leave test out"):
+        split(data, 0, test=share)
+    assert share_for_test(data, None) is None
+
+
+def test_a_fifth_is_for_testing_unless_said_otherwise() -> None:
+    parts, same = split(table(), 0), split(table(), 0, test=0.2)
+    assert len(parts.test) == 12
+    assert torch.equal(parts.test.x, same.test.x)
+    assert (share_for_test(table(), None), share_for_test(table(), 0.5)) == (0.2, 0.5)
 
 
 def test_train_size_keeps_some_of_the_same_part() -> None:

@@ -131,7 +131,13 @@ def contrast_command(
     validation: Annotated[
         float, typer.Option(help="Share of what is not test data, kept for choosing.")
     ] = 0.2,
-    test: Annotated[float, typer.Option(help="Share of all data, kept for the last number.")] = 0.2,
+    test: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of all data, kept for the last number; not for data that bring a test "
+            "part. [default: 0.2]"
+        ),
+    ] = None,
     choose: Annotated[
         str,
         typer.Option(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +17,7 @@ from shrinkage.contrasts.rehearsal import rehearse, rehearse_training
 from shrinkage.contrasts.settings import Cut, Job, Setting
 from shrinkage.contrasts.stages import Stages
 from shrinkage.data import from_user, split
+from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import FitError, did_you_mean
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.models import Factory, default_model, load_object, resolve
@@ -88,7 +89,7 @@ def contrast(
     train: str | Train | None = None,
     train_size: int | None = None,
     validation: float = 0.2,
-    test: float = 0.2,
+    test: float | None = None,
     grid: Sequence[float] | None = None,
     choose: Rule = "1se",
     biases: bool = False,
@@ -103,6 +104,7 @@ def contrast(
     name, ``FILE.py:FACTORY``, or None for a default by data. ``data``: whatever
     :func:`shrinkage.data.from_user` takes. ``train``: your own ``train(model, plan, budget)``,
     which makes its optimizer (``optimizer``, ``lr`` and ``batch_size`` are for ours).
+    ``test``: the share of the rows kept for testing (0.2), unless the data bring a test part.
     Every column gets ``tries`` values of its knob (``grid``: the strengths), ``seeds`` seeds and
     the same epochs (``budget`` says how many where they are not given). Validation log-loss
     chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
@@ -120,7 +122,8 @@ def contrast(
     workers = _workers(jobs)
     source = from_user(data)
     factory = resolve(default_model(source.is_image) if make_model is None else make_model)
-    n_train = len(split(source, 0, train_size=train_size, validation=validation, test=test).train)
+    cut = Cut(train_size, validation, share_for_test(source, test))
+    n_train = len(split(source, 0, **asdict(cut)).train)
     size = sized(budget, n_train, tries=tries, seeds=seeds, epochs=epochs, batch_size=batch_size)
     values = _grid(size.tries, tries, grid)
     training = Training(size.epochs, size.batch_size, optimizer or "sgd", lr, loss)
@@ -132,7 +135,7 @@ def contrast(
         strengths=values,
         seeds=size.seeds,
         epochs=size.epochs,
-        cut=Cut(train_size, validation, test),
+        cut=cut,
         loss=loss,
         biases=biases,
         norms=norms,
