@@ -20,6 +20,8 @@ from torch.utils.data import (
     DataLoader,
     Dataset,
     IterableDataset,
+    RandomSampler,
+    SequentialSampler,
     Subset,
     SubsetRandomSampler,
     TensorDataset,
@@ -723,6 +725,11 @@ class Pairs(Dataset[Any]):
         return self.rows[i]
 
 
+class Endless(Dataset[Any]):
+    def __getitem__(self, index: int) -> Any:
+        return X[0], Y[0]
+
+
 class Stream(IterableDataset[Any]):
     def __iter__(self) -> Any:
         return iter([(X[0], 1)])
@@ -779,9 +786,26 @@ def test_from_user_keeps_shapes_and_copies() -> None:
     [
         (Stream(), ("iterable dataset", "Stream", "map-style")),
         (DataLoader(Stream()), ("iterable dataset", "Stream")),
+        (DataLoader(Endless()), ("iterable dataset", "Endless", "with a length")),
         (
             DataLoader(TensorDataset(X, Y), sampler=SubsetRandomSampler([0, 1])),
             ("a sampler of its own", "SubsetRandomSampler", "Subset"),
+        ),
+        (
+            DataLoader(TensorDataset(X, Y), sampler=RandomSampler(X, replacement=True)),
+            ("a sampler of its own", "RandomSampler", "Subset"),
+        ),
+        (
+            DataLoader(TensorDataset(X, Y), sampler=RandomSampler(X, num_samples=4)),
+            ("a sampler of its own",),
+        ),
+        (
+            DataLoader(TensorDataset(X, Y), sampler=RandomSampler(X[:3])),
+            ("a sampler of its own",),
+        ),
+        (
+            DataLoader(TensorDataset(X, Y), sampler=SequentialSampler(X[:3])),
+            ("a sampler of its own",),
         ),
         (DataLoader(TensorDataset(X, Y), batch_sampler=[[0]]), ("a batch_sampler of its own",)),
         (DataLoader(TensorDataset(X, Y), collate_fn=list), ("a collate_fn of its own",)),
