@@ -324,6 +324,19 @@ def test_pruning_at_the_ends(keep: int) -> None:
     assert last.nonzeros == min(keep, 56)
 
 
+@pytest.mark.parametrize(("epochs", "expected"), [(1, [1]), (2, [1, 1]), (12, [6, 2, 2, 2])])
+def test_pruning_has_no_stage_without_epochs(epochs: int, expected: list[int]) -> None:
+    lengths = []
+
+    def train(model: nn.Module, plan: Plan, budget: Budget) -> Iterator[None]:
+        lengths.append(budget.epochs)
+        yield from Training()(model, plan, budget)
+
+    last = run(network(), train, L1(0.0), treatment=Treatment(keep=5), epochs=epochs)[-1]
+    assert lengths == expected
+    assert (last.epoch, last.nonzeros) == (epochs, 5)
+
+
 @pytest.mark.parametrize("ending", ["end", "closed", "error"])
 def test_the_mask_is_gone_afterwards(ending: str) -> None:
     net = network()

@@ -237,7 +237,10 @@ def _look(
 
 
 def _stages(epochs: int, keep: int | None, weights: int) -> list[tuple[int, int | None]]:
-    """(epochs, weights kept) of each stage: one, or dense training and rounds of pruning."""
+    """(epochs, weights kept) of each stage: one, or dense training and rounds of pruning.
+
+    A single epoch leaves none to train before pruning.
+    """
     if keep is None:
         return [(epochs, None)]
     rounds = 3 if epochs >= 12 else 1
@@ -245,7 +248,8 @@ def _stages(epochs: int, keep: int | None, weights: int) -> list[tuple[int, int 
     share = (max(keep, 1) / weights) ** (1 / rounds)
     kept = [*(round(weights * share**k) for k in range(1, rounds)), keep]
     lengths = [end - start for start, end in pairwise(ends)]
-    return [(ends[0], None), *zip(lengths, kept, strict=True)]
+    stages = [(ends[0], None), *zip(lengths, kept, strict=True)]
+    return [(length, left) for length, left in stages if length]
 
 
 def _looked_at(epoch: int, epochs: int, looks: int) -> bool:
