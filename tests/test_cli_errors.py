@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -342,3 +343,45 @@ def test_a_good_command_prints_its_tables_and_folder(
     assert "wine --strengths 1e-3 --choose best --model linear" in command
     assert "--run" not in command
     assert "--jobs" not in command
+
+
+class StoppedError(Exception):
+    """Raised in place of a contrast."""
+
+
+def asked_for(monkeypatch: pytest.MonkeyPatch, argv: list[str]) -> dict[str, Any]:
+    """What a command line hands to contrast, but for what does not decide the figures."""
+
+    def caught(model: object, data: Any, **options: Any) -> None:
+        raise StoppedError({"model": model, "data": getattr(data, "name", data), **options})
+
+    monkeypatch.setattr("shrinkage.contrasts.contrast", caught)
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(StoppedError) as stop:
+        main()
+    asked: dict[str, Any] = stop.value.args[0]
+    return {k: v for k, v in asked.items() if v is not None and k not in ("run", "jobs")}
+
+
+@pytest.mark.parametrize(
+    "options", ["", "--seeds 2", "--tries 3", "--seeds 2 --tries 3 --run somewhere --jobs 1"]
+)
+def test_the_demos_command_is_the_demo(monkeypatch: pytest.MonkeyPatch, options: str) -> None:
+    demo = asked_for(monkeypatch, ["shrinkage", "demo", *options.split()])
+    command = demo.pop("command")
+    again = asked_for(monkeypatch, command.split())
+    assert again.pop("command") == command
+    if "grid" in demo:
+        demo["grid"] = list(demo["grid"])
+    defaults = {"budget": "normal", "choose": "1se", "norms": False}
+    assert again == {**defaults, **demo}
+
+
+@pytest.mark.parametrize("option", ["seeds", "tries"])
+def test_a_demo_of_nothing_is_refused(
+    option: str, call: Callable[[list[str]], Called], here: Path
+) -> None:
+    code, _, err = call(["shrinkage", "demo", f"--{option}", "0", "--run", "run"])
+    assert code == 2
+    assert_one_good_line(err, (f"{option} is out of range", "got 0"))
+    assert not (here / "run").exists()
