@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from shrinkage.contrasts import COLUMNS, Column, Contrast, contrast, contrasting, stages
+from shrinkage.contrasts.columns import columns_named
 from shrinkage.contrasts.identity import fingerprint
 from shrinkage.contrasts.progress import Progress
 from shrinkage.data import Data, Examples, Spec, load, split
@@ -603,7 +604,15 @@ def test_strengths_of_ones_own_are_sorted(tmp_path: Path) -> None:
     columns = {column["name"]: column["knobs"] for column in result.view.config["columns"]}
     assert columns["l1"] == columns["l2"] == [1e-3, 0.1]
     assert len(columns["none"]) == 2
-    assert [c["name"] for c in result.view.config["columns"]] == ["l1", "l2", "none"]
+
+
+def test_columns_stand_in_one_order_however_they_are_named(tmp_path: Path) -> None:
+    mine, other = Column("mine", "mine"), Column("dropout", "mine too")
+    given = [mine, "l2", COLUMNS["l1"], other, "none"]
+    assert [c.name for c in columns_named(given)] == ["none", "l1", "l2", "mine", "dropout"]
+    assert columns_named(given)[-1] is other
+    small("linear", "wine", tmp_path, columns=["l1", "none"])
+    small("linear", "wine", tmp_path, columns=["none", "l1"])  # the same run
 
 
 def test_the_default_folder_is_the_same_for_the_same_call(
