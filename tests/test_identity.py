@@ -8,6 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -78,11 +79,12 @@ def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     text = (tmp_path / "parts" / "tiny.py").read_text()
     (tmp_path / "parts" / "tiny.py").write_text(text.replace("from .. import nothing\n", ""))
     monkeypatch.syspath_prepend(str(tmp_path))
-    before = set(sys.modules)
+    names = ("helper", "deeper", "parts", "parts.small", "parts.tiny")
+    for name in names:  # those of other tests
+        monkeypatch.delitem(sys.modules, name, raising=False)
     yield tmp_path
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] in ("helper", "deeper", "parts", "user"):
-            del sys.modules[name]
+    for name in names:
+        sys.modules.pop(name, None)
 
 
 def cell(text: str, *, lines: bool) -> dict[str, Any]:
@@ -177,6 +179,19 @@ TABLE["itself"] = TABLE
 """
     one, other = (cell(text, lines=False)["f"] for _ in range(2))
     assert fingerprint(one) == fingerprint(other)
+
+
+def test_a_long_chain_of_functions() -> None:
+    links = "\n".join(f"def f{k}(): return f{k + 1}()" for k in range(400))
+    one, same, other = (
+        cell(f"{links}\ndef f400(): return {end}", lines=False)["f0"] for end in (1, 1, 2)
+    )
+    assert fingerprint(one) == fingerprint(same) != fingerprint(other)
+
+
+def test_arrays_of_objects_are_their_items() -> None:
+    one, same, other = (np.array([f"a{k}", (1, k)], dtype=object) for k in (300, 300, 301))
+    assert fingerprint(one) == fingerprint(same) != fingerprint(other)
 
 
 def test_bytecode_with_its_constants() -> None:

@@ -34,7 +34,7 @@ def fingerprint(thing: object) -> str:
     own functions the name only: versions are in run.json.
     """
     digest = hashlib.sha256()
-    for text in _Walk().traits(thing):
+    for text in _Walk().texts(thing):
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -60,37 +60,35 @@ _INSIDE: Mapping[type, tuple[str, ...]] = MappingProxyType(
 class _Walk:
     """One way through a thing and all it needs; functions, classes and modules are met once."""
 
-    def __init__(self) -> None:
-        self.met: dict[int, object] = {}  # the objects are held, so that no id is used twice
+    def __init__(self, met: Mapping[int, object] | None = None) -> None:
+        self.met = dict(met or {})  # the objects are held, so that no id is used twice
+        self.waiting: list[object] = []
         self.read: set[Path] = set()
 
-    def traits(self, thing: object, depth: int = 0) -> Iterator[str]:
+    def texts(self, thing: object) -> Iterator[str]:
         """The texts that tell this thing from another."""
+        yield from self._traits(thing, 0)
+        while self.waiting:
+            for part in self._parts(self.waiting.pop(0)):
+                yield from self._traits(part, 1)
+
+    def _traits(self, thing: object, depth: int) -> Iterator[str]:
         if isinstance(thing, _PLAIN + _PLAIN_OF_TORCH):
             yield repr(thing)
             return
         yield describe(thing)
         if isinstance(thing, FunctionType | type | ModuleType):
-            if id(thing) in self.met:
-                return
-            self.met[id(thing)] = thing
-            depth = 0  # a chain of functions may be long, and ends where all are known
-        if depth > _DEEPEST:
-            return
-        if isinstance(thing, Tensor | np.ndarray):
+            if id(thing) not in self.met:
+                self.met[id(thing)] = thing
+                self.waiting.append(thing)  # a chain of functions may be long: no recursion
+        elif isinstance(thing, Tensor) or (isinstance(thing, np.ndarray) and not _is_boxed(thing)):
             yield from _numbers(thing)
-            return
-        if isinstance(thing, set | frozenset):
-            yield from sorted("\0".join(self._aside().traits(i, depth + 1)) for i in thing)
-            return
-        for part in self._parts(thing):
-            yield from self.traits(part, depth + 1)
-
-    def _aside(self) -> "_Walk":
-        """A walk of its own from here on: what it meets does not depend on a set's order."""
-        walk = _Walk()
-        walk.met, walk.read = dict(self.met), set(self.read)
-        return walk
+        elif isinstance(thing, set | frozenset):
+            # each item by a walk of its own: what it meets must not depend on the set's order
+            yield from sorted("\0".join(_Walk(self.met).texts(item)) for item in thing)
+        elif depth <= _DEEPEST:
+            for part in self._parts(thing):
+                yield from self._traits(part, depth + 1)
 
     def _parts(self, thing: object) -> Iterator[object]:
         """What a thing is made of, as far as it decides its behaviour."""
@@ -104,6 +102,8 @@ class _Walk:
             yield from (part for item in thing.items() for part in item)
         elif isinstance(thing, tuple | list):
             yield from thing
+        elif isinstance(thing, np.ndarray):
+            yield from (thing.shape, *thing.ravel().tolist())
         elif type(thing) in _INSIDE:
             yield from (getattr(thing, name) for name in _INSIDE[type(thing)])
         else:
@@ -139,6 +139,11 @@ class _Walk:
             if path not in self.read:
                 self.read.add(path)
                 yield text
+
+
+def _is_boxed(array: np.ndarray) -> bool:
+    """Are the items objects, so that the bytes are addresses?"""
+    return bool(array.dtype.hasobject)
 
 
 def _numbers(thing: Tensor | np.ndarray) -> Iterator[str]:
