@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +72,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (here / "head.csv").write_text("size,kind\n")
     (here / "note.txt").write_text("hello")
     (here / "corrupt.npz").write_bytes(b"PK\x03\x04 and then nothing")
+    table = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 2
+    np.savez(here / "held.npz", **dict(zip(("x_train", "y_train"), table, strict=True)),
+             **dict(zip(("x_test", "y_test"), table, strict=True)))  # fmt: skip
     np.savez(here / "half.npz", x_train=np.zeros((9, 2)))
     np.savez(here / "typo.npz", x_train=np.zeros((9, 2)), ytrain=np.zeros(9))
     np.savez(here / "short.npz", x_train=np.zeros((9, 2)), y_train=np.arange(8) % 2)
@@ -131,6 +135,7 @@ CASES = [
     case("wine --validation nan", "validation is out of range", "nan"),
     case("wine --validation 0", "too few rows for a validation part"),
     case("wine --test -1", "test is out of range", "got -1"),
+    case("held.npz --test 0.2", "test has no meaning", "test=0.2", "Leave test out"),
     case("wine --test 0.999", "too few rows", "test"),
     # networks
     case("wine --model lniear", "unknown model", "Did you mean 'linear'?"),
@@ -338,3 +343,45 @@ def test_a_good_command_prints_its_tables_and_folder(
     assert "wine --strengths 1e-3 --choose best --model linear" in command
     assert "--run" not in command
     assert "--jobs" not in command
+
+
+class StoppedError(Exception):
+    """Raised in place of a contrast."""
+
+
+def asked_for(monkeypatch: pytest.MonkeyPatch, argv: list[str]) -> dict[str, Any]:
+    """What a command line hands to contrast, but for what does not decide the figures."""
+
+    def caught(model: object, data: Any, **options: Any) -> None:
+        raise StoppedError({"model": model, "data": getattr(data, "name", data), **options})
+
+    monkeypatch.setattr("shrinkage.contrasts.contrast", caught)
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(StoppedError) as stop:
+        main()
+    asked: dict[str, Any] = stop.value.args[0]
+    return {k: v for k, v in asked.items() if v is not None and k not in ("run", "jobs")}
+
+
+@pytest.mark.parametrize(
+    "options", ["", "--seeds 2", "--tries 3", "--seeds 2 --tries 3 --run somewhere --jobs 1"]
+)
+def test_the_demos_command_is_the_demo(monkeypatch: pytest.MonkeyPatch, options: str) -> None:
+    demo = asked_for(monkeypatch, ["shrinkage", "demo", *options.split()])
+    command = demo.pop("command")
+    again = asked_for(monkeypatch, command.split())
+    assert again.pop("command") == command
+    if "grid" in demo:
+        demo["grid"] = list(demo["grid"])
+    defaults = {"budget": "normal", "choose": "1se", "norms": False}
+    assert again == {**defaults, **demo}
+
+
+@pytest.mark.parametrize("option", ["seeds", "tries"])
+def test_a_demo_of_nothing_is_refused(
+    option: str, call: Callable[[list[str]], Called], here: Path
+) -> None:
+    code, _, err = call(["shrinkage", "demo", f"--{option}", "0", "--run", "run"])
+    assert code == 2
+    assert_one_good_line(err, (f"{option} is out of range", "got 0"))
+    assert not (here / "run").exists()

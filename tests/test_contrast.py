@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -15,16 +15,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from shrinkage.contrasts import COLUMNS, Column, Contrast, contrast, contrasting, stages
+from shrinkage.contrasts.columns import columns_named
 from shrinkage.contrasts.identity import fingerprint
 from shrinkage.contrasts.progress import Progress
 from shrinkage.data import Data, Examples, Spec, load, split
-from shrinkage.errors import FitError, ModelError, RunError
-from shrinkage.fitting import Budget
+from shrinkage.errors import DataError, FitError, ModelError, RunError
+from shrinkage.fitting import Budget, Training
 from shrinkage.measures import evaluate
 from shrinkage.penalties import L1
 from shrinkage.penalties.base import Step
 from shrinkage.plans import Plan
 from shrinkage.proximal import attach
+from shrinkage.reports import table_text
 from shrinkage.reports.summary import figure, paired
 from shrinkage.runs import read
 
@@ -168,6 +170,25 @@ def test_the_choice_knows_nothing_of_the_test_labels(tmp_path: Path) -> None:
         k: v for k, v in theirs.items() if k[0] == "fit"
     }
     assert ours["test", "l1/0/0"] != theirs["test", "l1/0/0"]
+
+
+def test_a_share_beside_a_given_test_part_is_refused(tmp_path: Path) -> None:
+    data, parts = load("wine"), split(load("wine"), 0)
+    given = replace(data, test=parts.test)
+    with pytest.raises(DataError, match=r"test has no meaning.*test=0\.2"):
+        small("linear", given, tmp_path / "run", test=0.2)
+    assert not list(tmp_path.iterdir())
+    result = small("linear", given, tmp_path / "run")
+    assert result.view.config["cut"]["test"] is None
+    assert "142 examples for training" in result.report.read_text(encoding="utf-8")
+
+
+def test_a_share_that_is_the_default_is_the_same_run(tmp_path: Path) -> None:
+    one = small("linear", "wine", tmp_path)
+    assert one.view.config["cut"]["test"] == 0.2
+    small("linear", "wine", tmp_path, test=0.2)
+    with pytest.raises(RunError, match=r"cut\.test"):
+        small("linear", "wine", tmp_path, test=0.3)
 
 
 def test_best_takes_the_lowest_validation_loss(tmp_path: Path, whole: Contrast) -> None:
@@ -339,10 +360,42 @@ def test_a_column_that_diverges_is_reported_and_the_rest_goes_on(tmp_path: Path)
 
 
 def test_a_learning_rate_that_breaks_all_is_reported(tmp_path: Path) -> None:
-    result = small("mlp", "wine", tmp_path, lr=1e30, columns=["none", "l1", "magnitude"])
-    assert choices(result) == {}
-    assert all("diverged" in row["failed"] for row in result.summary() if row["failures"])
-    assert "diverged" in str(result)
+    options: dict[str, Any] = {"lr": 1e30, "columns": ["none", "l1", "magnitude"], "tries": 2}
+    for _ in range(2):  # the second time the folder has it all
+        with pytest.raises(FitError, match=r"no column.*usable.*4 of 4 fits.*diverged.*--lr"):
+            small("mlp", "wine", tmp_path, **options)
+        view = read(tmp_path)
+        assert view.decisions["choices"] == {}
+        assert not view.decisions.get("finished")
+        assert len(view.of_kind("fit")) == len(points(tmp_path)) == 4
+        assert "diverged" in table_text(view)
+        assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_loss_that_is_not_a_mean_is_refused_before_anything_is_written(
+    tmp_path: Path, there: bool
+) -> None:
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+    with pytest.raises(FitError, match="the loss is not a mean"):
+        small("mlp", "wine", folder, loss=nn.CrossEntropyLoss(reduction="sum"))
+    assert list(tmp_path.rglob("*")) == ([folder] if there else [])
+    small("mlp", "wine", folder, loss=nn.CrossEntropyLoss())
+
+
+def test_only_what_a_fit_may_do_is_recorded(tmp_path: Path) -> None:
+    calls = []
+
+    def train(model: nn.Module, plan: Plan, budget: Budget) -> None:
+        attach(torch.optim.SGD(model.parameters(), lr=0.1), plan, method=budget.method)
+        calls.append(budget)
+        if len(calls) > 2:
+            Training(lr=-1.0)
+
+    with pytest.raises(FitError, match="learning rate is out of range"):
+        small("linear", "wine", tmp_path, train=train)
 
 
 # What users bring
@@ -391,6 +444,46 @@ def test_a_training_function_with_one_form_only(tmp_path: Path) -> None:
     rows = {row["name"]: row for row in result.summary()}
     assert rows["l1"]["fits"] == 1
     assert "always applies the exact form" in rows["l1_term"]["failed"]
+
+
+class Tied(nn.Module):
+    """The second layer is the first one's transpose: one parameter under two names."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.first = nn.Linear(spec.n_inputs, spec.n_inputs, bias=False)
+        self.second = nn.Linear(spec.n_inputs, spec.n_inputs, bias=False)
+        self.second.weight = self.first.weight
+        self.out = nn.Linear(spec.n_inputs, spec.n_outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.out(self.second(torch.tanh(self.first(x))))
+        return out
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_network_with_tied_weights(tmp_path: Path, jobs: int) -> None:
+    result = small(Tied, "wine", tmp_path / "run", jobs=jobs, columns=["none", "l1", "magnitude"])
+    model = result.model("l1")
+    assert model.first.weight is model.second.weight
+    stored = result.view.of_kind("fit")["l1/0/0"]["validation"]["loss"]
+    assert evaluate(model, result.setting.split(0).validation).loss == stored
+
+
+class Remembering(nn.Linear):
+    """A network whose state is more than tensors."""
+
+    def get_extra_state(self) -> dict[str, str]:
+        return {"unit": "cm"}
+
+    def set_extra_state(self, state: dict[str, str]) -> None:
+        assert state == {"unit": "cm"}
+
+
+def test_a_state_that_is_not_tensors_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"state.*'_extra_state' \(dict\).*only tensors"):
+        small(lambda spec: Remembering(13, 3), "wine", tmp_path / "run")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("fault", ["raises", "forgets"])
@@ -511,7 +604,15 @@ def test_strengths_of_ones_own_are_sorted(tmp_path: Path) -> None:
     columns = {column["name"]: column["knobs"] for column in result.view.config["columns"]}
     assert columns["l1"] == columns["l2"] == [1e-3, 0.1]
     assert len(columns["none"]) == 2
-    assert [c["name"] for c in result.view.config["columns"]] == ["l1", "l2", "none"]
+
+
+def test_columns_stand_in_one_order_however_they_are_named(tmp_path: Path) -> None:
+    mine, other = Column("mine", "mine"), Column("dropout", "mine too")
+    given = [mine, "l2", COLUMNS["l1"], other, "none"]
+    assert [c.name for c in columns_named(given)] == ["none", "l1", "l2", "mine", "dropout"]
+    assert columns_named(given)[-1] is other
+    small("linear", "wine", tmp_path, columns=["l1", "none"])
+    small("linear", "wine", tmp_path, columns=["none", "l1"])  # the same run
 
 
 def test_the_default_folder_is_the_same_for_the_same_call(
@@ -575,6 +676,24 @@ def test_a_method_that_shrinks_at_random_comes_out_worse(tmp_path: Path) -> None
 def test_a_weighted_loss_goes_all_the_way(tmp_path: Path) -> None:
     weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0]))
     result = small("mlp", "wine", tmp_path, loss=weighted)
+    assert result.view.decisions["finished"]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(ignore_index=2),
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 0.0, 2.0])),
+        lambda output, y: nn.functional.cross_entropy(output, y, ignore_index=2),
+    ],
+)
+def test_chunks_of_examples_without_weight_do_not_count(tmp_path: Path, loss: Any) -> None:
+    result = small("linear", "wine", tmp_path, loss=loss, seeds=2, tries=2, columns=["none", "l1"])
+    fits = result.view.of_kind("fit")
+    gaps = [None in fit["validation"]["chunks"] for fit in fits.values()]
+    assert all(gaps)  # of two or three rows in each chunk, some hold that class alone
+    assert set(choices(result)) == {"none", "l1"}
+    assert np.isfinite(choices(result)["l1"]["means"]).all()
     assert result.view.decisions["finished"]
 
 

@@ -20,12 +20,15 @@ from torch.utils.data import (
     DataLoader,
     Dataset,
     IterableDataset,
+    RandomSampler,
+    SequentialSampler,
     Subset,
     SubsetRandomSampler,
     TensorDataset,
 )
 
 from shrinkage.data import Data, Examples, Spec, from_user, load, split
+from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import DataError
 
 rng = np.random.default_rng(0)
@@ -62,6 +65,8 @@ def tags(part: Examples) -> list[int]:
 
 
 def test_batches_in_order_keep_the_ragged_last_one() -> None:
+    nine = Examples(torch.zeros(9, 1), torch.arange(9))
+    assert [len(x) for x, _ in nine.batches(4)] == [4, 4, 1]
     part = Examples(torch.arange(10.0)[:, None], torch.arange(10))
     batches = list(part.batches(4))
     assert [len(x) for x, _ in batches] == [4, 4, 2]
@@ -80,6 +85,28 @@ def test_shuffled_batches_are_a_permutation_by_the_generator() -> None:
 
     assert order(1) == order(1) != order(2)
     assert sorted(order(1)) == list(range(50)) != order(1)
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "sizes"),
+    [
+        (9, 4, [4, 5]),
+        (10, 4, [4, 4, 2]),
+        (8, 4, [4, 4]),
+        (3, 2, [3]),
+        (1, 4, [1]),
+        (5, 4, [5]),
+        (4, 1, [1, 1, 1, 1]),
+        (1, 1, [1]),
+        (3, 7, [3]),
+    ],
+)
+def test_a_last_shuffled_row_joins_the_batch_before_it(n: int, size: int, sizes: list[int]) -> None:
+    part = Examples(torch.zeros(n, 1), torch.arange(n))
+    batches = [y.tolist() for _, y in part.batches(size, torch.Generator())]
+    assert [len(y) for y in batches] == sizes
+    assert part.n_batches(size) == len(sizes)
+    assert sorted(label for y in batches for label in y) == list(range(n))
 
 
 def test_batches_follow_one_generator_from_epoch_to_epoch() -> None:
@@ -698,6 +725,11 @@ class Pairs(Dataset[Any]):
         return self.rows[i]
 
 
+class Endless(Dataset[Any]):
+    def __getitem__(self, index: int) -> Any:
+        return X[0], Y[0]
+
+
 class Stream(IterableDataset[Any]):
     def __iter__(self) -> Any:
         return iter([(X[0], 1)])
@@ -754,9 +786,26 @@ def test_from_user_keeps_shapes_and_copies() -> None:
     [
         (Stream(), ("iterable dataset", "Stream", "map-style")),
         (DataLoader(Stream()), ("iterable dataset", "Stream")),
+        (DataLoader(Endless()), ("iterable dataset", "Endless", "with a length")),
         (
             DataLoader(TensorDataset(X, Y), sampler=SubsetRandomSampler([0, 1])),
             ("a sampler of its own", "SubsetRandomSampler", "Subset"),
+        ),
+        (
+            DataLoader(TensorDataset(X, Y), sampler=RandomSampler(X, replacement=True)),
+            ("a sampler of its own", "RandomSampler", "Subset"),
+        ),
+        (
+            DataLoader(TensorDataset(X, Y), sampler=RandomSampler(X, num_samples=4)),
+            ("a sampler of its own",),
+        ),
+        (
+            DataLoader(TensorDataset(X, Y), sampler=RandomSampler(X[:3])),
+            ("a sampler of its own",),
+        ),
+        (
+            DataLoader(TensorDataset(X, Y), sampler=SequentialSampler(X[:3])),
+            ("a sampler of its own",),
         ),
         (DataLoader(TensorDataset(X, Y), batch_sampler=[[0]]), ("a batch_sampler of its own",)),
         (DataLoader(TensorDataset(X, Y), collate_fn=list), ("a collate_fn of its own",)),
@@ -920,6 +969,21 @@ def test_a_given_test_part_is_used_and_the_rest_is_all_split() -> None:
     chosen = data.x[tags(parts.train), 1].double()
     expected = (held.x[:, 1].double() - chosen.mean()) / chosen.std(correction=0)
     assert torch.equal(parts.test.x[:, 1], expected.float())
+
+
+@pytest.mark.parametrize("share", [0.2, 0.3, 0, 7])
+def test_a_share_beside_a_given_test_part_is_refused(share: float) -> None:
+    data = table(test=Examples(table().x[:5], table().y[:5]))
+    with fails("test has no meaning", f"test={share}", "5 rows", "Leave test out"):
+        split(data, 0, test=share)
+    assert share_for_test(data, None) is None
+
+
+def test_a_fifth_is_for_testing_unless_said_otherwise() -> None:
+    parts, same = split(table(), 0), split(table(), 0, test=0.2)
+    assert len(parts.test) == 12
+    assert torch.equal(parts.test.x, same.test.x)
+    assert (share_for_test(table(), None), share_for_test(table(), 0.5)) == (0.2, 0.5)
 
 
 def test_train_size_keeps_some_of_the_same_part() -> None:

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Iterator
-from math import isfinite
+from math import cos, isfinite, pi
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from shrinkage.data import Examples
 from shrinkage.errors import DataError, FitError, ModelError
 from shrinkage.fitting import (
     Budget,
+    DivergedError,
     Epoch,
     NotApplicableError,
     Training,
@@ -110,6 +111,25 @@ def test_penalty_from(share: float, begins: int) -> None:
     dead = [epoch.epoch for epoch in stream if epoch.nonzeros == 0]
     assert dead
     assert dead[0] == begins + 1  # under λ = 5 the first penalised epoch empties the network
+
+
+@pytest.mark.filterwarnings("ignore::shrinkage.errors.ShrinkageWarning")
+def test_batch_normalisation_never_meets_a_single_row() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+    rates = []
+
+    def noted(parameters: Any, lr: float) -> Optimizer:
+        optimizer = SGD(parameters, lr=lr)
+        optimizer.register_step_pre_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
+        return optimizer
+
+    train = Training(batch_size=16, optimizer=noted, lr=0.1)
+    parts = {"train": examples(33), "validation": examples(24, seed=1)}
+    last = list(fit(net, Plan(net, WEAK), train, parts, epochs=2, seed=0))[-1]
+    assert isfinite(last.parts["train"].loss)
+    cosine = [0.05 * (1 + cos(pi * k / 4)) for k in range(4)]  # 16 + 17 rows, twice
+    assert rates == pytest.approx(cosine)
 
 
 def test_the_exact_form_makes_zeros_and_the_term_none() -> None:
@@ -304,6 +324,19 @@ def test_pruning_at_the_ends(keep: int) -> None:
     assert last.nonzeros == min(keep, 56)
 
 
+@pytest.mark.parametrize(("epochs", "expected"), [(1, [1]), (2, [1, 1]), (12, [6, 2, 2, 2])])
+def test_pruning_has_no_stage_without_epochs(epochs: int, expected: list[int]) -> None:
+    lengths = []
+
+    def train(model: nn.Module, plan: Plan, budget: Budget) -> Iterator[None]:
+        lengths.append(budget.epochs)
+        yield from Training()(model, plan, budget)
+
+    last = run(network(), train, L1(0.0), treatment=Treatment(keep=5), epochs=epochs)[-1]
+    assert lengths == expected
+    assert (last.epoch, last.nonzeros) == (epochs, 5)
+
+
 @pytest.mark.parametrize("ending", ["end", "closed", "error"])
 def test_the_mask_is_gone_afterwards(ending: str) -> None:
     net = network()
@@ -434,12 +467,12 @@ def test_a_function_that_ignores_the_method() -> None:
 
 
 def test_a_diverging_run() -> None:
-    with pytest.raises(FitError, match="training diverged"):
+    with pytest.raises(DivergedError, match="training diverged"):
         run(network(), Training(lr=1e38), L1(0.0), epochs=10)
 
     def breaks(model: nn.Module, plan: Plan, budget: Budget) -> None:
         attach(torch.optim.SGD(model.parameters(), lr=0.1), plan, method=budget.method)
         nn.init.constant_(model[0].weight, float("nan"))
 
-    with pytest.raises(FitError, match="training diverged"):
+    with pytest.raises(DivergedError, match="training diverged"):
         run(network(), breaks)

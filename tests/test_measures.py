@@ -263,6 +263,23 @@ def test_a_single_output_is_a_logit():
     assert evaluate(net, Examples(x, y), loss).score == 0.75
 
 
+def test_chunks_without_weight_are_nan():
+    torch.manual_seed(0)
+    net, x = nn.Linear(3, 3), torch.randn(8, 3)
+    y = torch.tensor([0, 1, 2, 2, 2, 0, 2, 2])  # chunks of two rows
+    for loss in (
+        nn.CrossEntropyLoss(ignore_index=2),
+        nn.CrossEntropyLoss(weight=torch.tensor([1.0, 1.0, 0.0])),
+    ):
+        found = evaluate(net, Examples(x, y), loss)
+        assert [math.isnan(chunk) for chunk in found.chunks] == [False, True, False, True]
+        assert found.loss == pytest.approx(loss(net(x), y).item())
+        assert found.chunks[2] == pytest.approx(loss(net(x[4:6]), y[4:6]).item())
+        nothing = evaluate(net, Examples(x, torch.full((8,), 2)), loss)
+        assert nothing.loss == math.inf
+        assert all(math.isnan(chunk) for chunk in nothing.chunks)
+
+
 def test_non_finite_outputs_are_reported():
     net = nn.Linear(1, 2)
     nn.init.constant_(net.weight, math.nan)

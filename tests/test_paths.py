@@ -92,7 +92,7 @@ def test_one_standard_error_by_hand() -> None:
 
 def test_the_most_regularized_within_one_standard_error() -> None:
     noise = np.array([-0.3, 0.3, -0.3, 0.3])  # s.e. = √(0.36/3)/2 = 0.173
-    base = np.array([1.0, 1.2, 0.8, 1.1])
+    base = np.array([1.0, 2.2, 0.8, 2.1])  # s.e. of its own 0.36
     tries = [
         base + 0.5,  # too weak
         base,  # the best
@@ -133,11 +133,62 @@ def test_pairing_matters() -> None:
 def test_seeds_that_disagree_count() -> None:
     # Each seed's chunks agree, the seeds do not: differences −0.2 and 0.4, mean 0.1, s.e. 0.3.
     choice = choose(
-        table([[1.0] * 4, [1.0] * 4], [[0.8] * 4, [1.4] * 4]), "1se", ordered=True
+        table([[1.0] * 4, [2.0] * 4], [[0.8] * 4, [2.4] * 4]), "1se", ordered=True
     )  # fmt: skip
     assert choice is not None
     assert choice.error[1] == pytest.approx(0.3)
     assert (choice.index, choice.best) == (1, 0)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 9])
+@pytest.mark.parametrize("collapse", [0.5, 2.3, 1e3])
+@pytest.mark.parametrize("chunks", [1, 50])
+def test_a_try_that_collapsed_in_one_seed_is_not_chosen(
+    seeds: int, collapse: float, chunks: int
+) -> None:
+    # Equal in all seeds but one: the excess is d/S, and so is its paired standard error.
+    noise = np.random.default_rng(0).normal(size=(seeds, chunks))
+    base = 0.3 + 0.01 * (noise if chunks > 1 else noise / 5)
+    collapsed = base.copy()
+    collapsed[-1] += collapse
+    for second in (base, base + 1e-3):  # the walk from the best meets it at once, or a step later
+        choice = choose(np.stack([base, second, collapsed]), "1se", ordered=True)
+        assert choice is not None
+        assert choice.excess[2] == pytest.approx(choice.error[2]) == pytest.approx(collapse / seeds)
+        assert choice.index < 2
+
+
+@pytest.mark.parametrize("collapse", [1e-3, 2.3])
+def test_a_try_that_collapsed_where_the_best_shows_no_spread(collapse: float) -> None:
+    base = np.full((3, 1), 0.25)
+    collapsed = base.copy()
+    collapsed[1] += collapse
+    choice = choose(np.stack([base, collapsed]), "1se", ordered=True)
+    assert choice is not None
+    assert choice.best_error == 0
+    assert choice.index == 0
+
+
+def test_the_tolerance_is_the_smaller_of_two_standard_errors() -> None:
+    base = np.array([1.0, 1.2, 0.8, 1.1])
+    error = base.std(ddof=1) / 2  # 0.085; the differences spread more
+    for factor, index in ((0.99, 1), (1.01, 0)):
+        other = base + factor * error + np.array([-0.3, 0.3, -0.3, 0.3])
+        choice = choose(table([list(base)], [list(other)]), "1se", ordered=True)
+        assert choice is not None
+        assert choice.best_error == pytest.approx(error)
+        assert choice.error[1] > error
+        assert choice.index == index
+
+
+@pytest.mark.parametrize("outside", [3.0, nan])
+def test_the_walk_ends_at_the_first_try_outside(outside: float) -> None:
+    base = np.array([1.0, 1.2, 0.8, 1.1])
+    noise = np.array([-0.3, 0.3, -0.3, 0.3])
+    tries = [base, base + 0.01 + noise, base + outside, base + 0.01 + noise]
+    choice = choose(table(*[[list(t)] for t in tries]), "1se", ordered=True)
+    assert choice is not None
+    assert choice.index == 1
 
 
 @pytest.mark.parametrize("failure", [inf, nan])
@@ -153,6 +204,30 @@ def test_failed_tries_are_never_chosen(failure: float) -> None:
     choice = choose(table([[1.0], [failure]], [[2.0], [2.0]]), "best", ordered=True)
     assert choice is not None
     assert choice.index == 1
+
+
+def test_chunks_that_no_try_has_are_left_out() -> None:
+    full = np.array([[[1.0, 2.0, 4.0], [3.0, 5.0, 6.0]], [[1.1, 2.0, 4.2], [3.1, 4.9, 6.0]]])
+    gaps = full.copy()
+    gaps[:, 0, 1] = gaps[:, 1, 2] = nan
+    kept = np.array([full[:, 0, [0, 2]], full[:, 1, [0, 1]]]).swapaxes(0, 1)
+    assert choose(gaps, "1se", ordered=True) == choose(kept, "1se", ordered=True)
+    # seeds count equally, however many chunks they have left
+    gaps[:, 1, 1] = nan
+    choice = choose(gaps, "best", ordered=True)
+    assert choice is not None
+    assert choice.means == pytest.approx((2.75, 2.875))
+    assert choice.excess == pytest.approx((0.0, 0.125))
+
+
+def test_a_try_that_lacks_a_chunk_others_have_failed() -> None:
+    choice = choose(table([[1.0, 1.2]], [[nan, 0.1]]), "best", ordered=True)
+    assert choice is not None
+    assert choice.index == 0
+
+
+def test_a_seed_without_any_chunk_fails_all_tries() -> None:
+    assert choose(table([[1.0], [nan]], [[2.0], [nan]]), "best", ordered=True) is None
 
 
 def test_all_failed() -> None:

@@ -378,6 +378,15 @@ def test_weights_come_back_bit_by_bit(tmp_path: Path) -> None:
         ), name
 
 
+def test_tensors_that_share_memory_are_stored_each(tmp_path: Path) -> None:
+    whole = torch.arange(6.0)
+    tied = {"a": whole, "b": whole, "part": whole[2:4], "turned": whole.view(2, 3).t()}
+    with Run(tmp_path, CONFIG) as run:
+        run.save_weights("tied", tied)
+    back = read(tmp_path).weights("tied")
+    assert all(torch.equal(back[name], tensor) for name, tensor in tied.items())
+
+
 def test_missing_and_damaged_weights_are_errors(tmp_path: Path) -> None:
     with Run(tmp_path, CONFIG) as run:
         run.save_weights("a/0/0", {"w": torch.ones(9)})

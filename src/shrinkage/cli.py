@@ -63,18 +63,19 @@ def demo(run: _Run = None, seeds: _Seeds = None, tries: _Tries = None, jobs: _Jo
     """
     from shrinkage.contrasts import contrast
 
+    options = {**_DEMO, "seeds": _DEMO_SEEDS if seeds is None else seeds}
+    grid = _DEMO_STRENGTHS if tries is None else None
     with _stoppable():
         result = contrast(
             "cnn",
             "digits",
             run=run,
-            seeds=seeds or _DEMO_SEEDS,
             tries=tries,
             jobs=jobs,
-            grid=None if tries else _DEMO_STRENGTHS,
+            grid=grid,
             biases=True,
-            command=_demo_command(),
-            **_DEMO,
+            command=_demo_command({**options, "tries": tries, "strengths": grid}),
+            **options,
         )
     _show(result)
 
@@ -131,7 +132,13 @@ def contrast_command(
     validation: Annotated[
         float, typer.Option(help="Share of what is not test data, kept for choosing.")
     ] = 0.2,
-    test: Annotated[float, typer.Option(help="Share of all data, kept for the last number.")] = 0.2,
+    test: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of all data, kept for the last number; not for data that bring a test "
+            "part. [default: 0.2]"
+        ),
+    ] = None,
     choose: Annotated[
         str,
         typer.Option(
@@ -228,13 +235,19 @@ def _show(result: "Contrast") -> None:
     console.print(f"\nReport: {result.report.resolve()}\nRun folder: {result.folder}")
 
 
-def _demo_command() -> str:
-    """The demo as a contrast: what to type for a variation of it."""
-    options = {name.replace("_", "-"): value for name, value in _DEMO.items()}
-    options["seeds"] = _DEMO_SEEDS
-    options["strengths"] = ",".join(f"{s:g}" for s in _DEMO_STRENGTHS)
-    words = " ".join(f"--{name} {value}" for name, value in options.items())
+def _demo_command(options: Mapping[str, Any]) -> str:
+    """The demo with these options as a contrast: what to type for a variation of it."""
+    words = " ".join(
+        f"--{name.replace('_', '-')} {_written(value)}"
+        for name, value in options.items()
+        if value is not None
+    )
     return f"shrinkage contrast digits --model cnn --biases {words}"
+
+
+def _written(value: Any) -> str:
+    """A value as it is typed: numbers, or several with commas between them."""
+    return ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
 
 
 def _command(arguments: list[str]) -> str:

@@ -49,7 +49,7 @@ class Budget:
     generator: torch.Generator
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch of shuffled batches."""
+        """One epoch of shuffled batches of ``size`` rows; a single last row joins another batch."""
         return self.train.batches(size, self.generator)
 
 
@@ -110,8 +110,8 @@ class Training:
         optimizer = self.make_optimizer(list(model.parameters()), budget.lr_factor)
         loss = self.loss or default_loss(budget.train.y)
         handle = attach(optimizer, plan) if budget.method == "auto" else None
-        per_epoch = -(-len(budget.train) // self.batch_size)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, budget.epochs * per_epoch)
+        steps = budget.epochs * budget.train.n_batches(self.batch_size)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for epoch in range(budget.epochs):
             acts = epoch >= int(self.penalty_from * budget.epochs)
             if handle is not None:
@@ -171,7 +171,7 @@ def fit(
 
     ``train`` is a training function; if it yields after every epoch (as :class:`Training` does),
     the stream shows the way, else only the end. The last :class:`Epoch` is always the last epoch
-    of training. Raises :class:`FitError` where training diverges, and :class:`ModelError`
+    of training. Raises :class:`DivergedError` where training diverges, and :class:`ModelError`
     for what a user's function raises, and where it never applies the plan.
     """
     torch.manual_seed(seed)
@@ -195,7 +195,7 @@ def fit(
     _check_applied(plan, treatment)
     last = _look(model, plan, parts, loss, done)
     if not isfinite(last.parts["train"].loss):
-        raise FitError(
+        raise DivergedError(
             "training diverged",
             got="a loss that is not finite",
             expected="a finite loss after the last epoch",
@@ -237,7 +237,10 @@ def _look(
 
 
 def _stages(epochs: int, keep: int | None, weights: int) -> list[tuple[int, int | None]]:
-    """(epochs, weights kept) of each stage: one, or dense training and rounds of pruning."""
+    """(epochs, weights kept) of each stage: one, or dense training and rounds of pruning.
+
+    A single epoch leaves none to train before pruning.
+    """
     if keep is None:
         return [(epochs, None)]
     rounds = 3 if epochs >= 12 else 1
@@ -245,7 +248,8 @@ def _stages(epochs: int, keep: int | None, weights: int) -> list[tuple[int, int 
     share = (max(keep, 1) / weights) ** (1 / rounds)
     kept = [*(round(weights * share**k) for k in range(1, rounds)), keep]
     lengths = [end - start for start, end in pairwise(ends)]
-    return [(ends[0], None), *zip(lengths, kept, strict=True)]
+    stages = [(ends[0], None), *zip(lengths, kept, strict=True)]
+    return [(length, left) for length, left in stages if length]
 
 
 def _looked_at(epoch: int, epochs: int, looks: int) -> bool:
@@ -282,6 +286,10 @@ def _check_applied(plan: Plan, treatment: Treatment) -> None:
 
 class NotApplicableError(FitError):
     """A column that this network or training cannot show."""
+
+
+class DivergedError(FitError):
+    """A fit whose loss is not finite: the outcome of this fit, not bad input."""
 
 
 @torch.no_grad()

@@ -248,6 +248,19 @@ def check_output(
         )
 
 
+def check_state(model: nn.Module) -> None:
+    """Raise :class:`ModelError` unless the state of the network can be stored: tensors only."""
+    others = [(k, v) for k, v in model.state_dict().items() if not isinstance(v, Tensor)]
+    if others:
+        name, value = others[0]
+        raise ModelError(
+            f"the state of {type(model).__name__} cannot be stored",
+            got=f"{name!r} ({type(value).__name__}) in its state_dict",
+            expected="only tensors, which are stored without pickles",
+            remedy="Let get_extra_state return a tensor, or keep it out of the state.",
+        )
+
+
 def _sequential(**layers: nn.Module) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 

@@ -102,9 +102,9 @@ class Run:
         self._write_header()
 
     def save_weights(self, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Store tensors under ``key``."""
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        self.write(f"weights/{_file(key)}", save(contiguous))
+        """Store tensors under ``key``; those that share memory (tied weights) each by itself."""
+        own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        self.write(f"weights/{_file(key)}", save(own))
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Write a file of the folder, atomically; returns its path."""
@@ -181,6 +181,14 @@ def read(folder: str | Path) -> RunView:
     except OSError as error:
         raise _damaged(folder / "points.jsonl", error.strerror or str(error)) from None
     return RunView(folder, known["config"], known["decisions"], tuple(points))
+
+
+def has_points(folder: Path) -> bool:
+    """Has a run in this folder got anywhere? Nothing is checked: opening it does that."""
+    try:
+        return (folder / "points.jsonl").stat().st_size > 0
+    except OSError:
+        return False
 
 
 def finite(value: object) -> object:

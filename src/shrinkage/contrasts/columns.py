@@ -73,6 +73,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType({column.name: column for column
 def columns_named(names: Sequence[str | Column] | None) -> tuple[Column, ...]:
     """The columns of these names, in the order of :data:`COLUMNS`; all where None.
 
+    Columns of one's own come after them, in the order given.
     Raises :class:`FitError` for unknown names, none at all, a name twice, and a pruning column
     without the column whose number of nonzeros it takes.
     """
@@ -95,7 +96,13 @@ def columns_named(names: Sequence[str | Column] | None) -> tuple[Column, ...]:
                 expected=f"column {column.prunes_like!r} beside it",
                 remedy=f"It prunes to the nonzeros of {column.prunes_like!r}: name both.",
             )
-    return tuple(chosen)
+    return tuple(sorted(chosen, key=_place))
+
+
+def _place(column: Column) -> int:
+    places = {name: place for place, name in enumerate(COLUMNS)}
+    is_ours = COLUMNS.get(column.name) == column
+    return places[column.name] if is_ours else len(places)
 
 
 def _column(name: str) -> Column:

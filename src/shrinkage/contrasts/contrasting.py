@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,13 +17,14 @@ from shrinkage.contrasts.rehearsal import rehearse, rehearse_training
 from shrinkage.contrasts.settings import Cut, Job, Setting
 from shrinkage.contrasts.stages import Stages
 from shrinkage.data import from_user, split
+from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import FitError, did_you_mean
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.models import Factory, default_model, load_object, resolve
 from shrinkage.paths import checked_grid, strengths
 from shrinkage.paths.choice import Rule
 from shrinkage.reports import summary, table_text
-from shrinkage.runs import Run, RunView
+from shrinkage.runs import Run, RunView, has_points
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,7 @@ def contrast(
     train: str | Train | None = None,
     train_size: int | None = None,
     validation: float = 0.2,
-    test: float = 0.2,
+    test: float | None = None,
     grid: Sequence[float] | None = None,
     choose: Rule = "1se",
     biases: bool = False,
@@ -103,6 +104,7 @@ def contrast(
     name, ``FILE.py:FACTORY``, or None for a default by data. ``data``: whatever
     :func:`shrinkage.data.from_user` takes. ``train``: your own ``train(model, plan, budget)``,
     which makes its optimizer (``optimizer``, ``lr`` and ``batch_size`` are for ours).
+    ``test``: the share of the rows kept for testing (0.2), unless the data bring a test part.
     Every column gets ``tries`` values of its knob (``grid``: the strengths), ``seeds`` seeds and
     the same epochs (``budget`` says how many where they are not given). Validation log-loss
     chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
@@ -112,14 +114,16 @@ def contrast(
     for the report's suggestions. ``progress`` takes :class:`Progress`; bars by default.
 
     Returns a :class:`Contrast`; ``str`` of it is the table. Raises the package's errors for bad
-    input, each before anything is written.
+    input, each before anything is written, and :class:`FitError` where at the end no column has a
+    try that worked in every seed (the run folder then tells what each fit came to).
     """
     _check_rule(choose)
     _refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
     workers = _workers(jobs)
     source = from_user(data)
     factory = resolve(default_model(source.is_image) if make_model is None else make_model)
-    n_train = len(split(source, 0, train_size=train_size, validation=validation, test=test).train)
+    cut = Cut(train_size, validation, share_for_test(source, test))
+    n_train = len(split(source, 0, **asdict(cut)).train)
     size = sized(budget, n_train, tries=tries, seeds=seeds, epochs=epochs, batch_size=batch_size)
     values = _grid(size.tries, tries, grid)
     training = Training(size.epochs, size.batch_size, optimizer or "sgd", lr, loss)
@@ -131,7 +135,7 @@ def contrast(
         strengths=values,
         seeds=size.seeds,
         epochs=size.epochs,
-        cut=Cut(train_size, validation, test),
+        cut=cut,
         loss=loss,
         biases=biases,
         norms=norms,
@@ -143,9 +147,10 @@ def contrast(
         choose,
         default_model(source.is_image) if make_model is None else make_model,
     )
-    with Run(run or default_folder(config), config) as folder:
-        if not folder.points:
-            rehearse_training(setting)
+    where = Path(run or default_folder(config))
+    if not has_points(where):
+        rehearse_training(setting)
+    with Run(where, config) as folder:
         folder.decide(command=command)
         with shown(progress) as show:
             Stages(setting, folder, choose, workers, show).run()

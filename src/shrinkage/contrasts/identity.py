@@ -1,17 +1,21 @@
 """Whether a continued run has the functions it was begun with."""
 
+import dis
 import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
-from types import CellType, FunctionType, MethodType, ModuleType
+from pathlib import Path, PurePath
+from types import CellType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
+
+from shrinkage.contrasts.sources import files_behind, full_name, is_library
 
 
 def describe(thing: object) -> str:
@@ -22,81 +26,161 @@ def describe(thing: object) -> str:
 def fingerprint(thing: object) -> str:
     """A hash of what decides how a function or object behaves; the same in every process.
 
-    Of a function its name, its own lines, the file that defines it, its defaults and what it has
-    captured; of an object its type and its attributes; of a ``partial`` its parts. Of a notebook's
-    cell the lines are known and no file; in a console neither, and the bytecode must do.
+    Of a function its name, its own lines, the file that defines it with the modules beside it that
+    this file imports, its defaults, what it has captured, and the globals it reads, in the same
+    way; of a class its lines and members; of an object its type and its attributes; of a
+    ``partial`` its parts. Of a notebook's cell the lines are known and no file; in a console
+    neither, and the bytecode must do. Of the standard library, of installed packages and of our
+    own functions the name only: versions are in run.json.
     """
     digest = hashlib.sha256()
-    for text in _traits(thing, depth=0):
+    for text in _Walk().texts(thing):
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()[:16]
 
 
 _DEEPEST = 5
-_PLAIN = (str, int, float, bool, complex, bytes, type(None))
+_PLAIN = (str, int, float, bool, complex, bytes, type(None), range, PurePath)
+_PLAIN_OF_TORCH = (torch.device, torch.dtype, torch.Size)
+_READS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+_WRITES = ("STORE_GLOBAL", "DELETE_GLOBAL")
+_INSIDE: Mapping[type, tuple[str, ...]] = MappingProxyType(
+    {
+        partial: ("func", "args", "keywords"),
+        MethodType: ("__func__", "__self__"),
+        staticmethod: ("__func__",),
+        classmethod: ("__func__",),
+        property: ("fget", "fset", "fdel"),
+        CodeType: ("co_code", "co_names", "co_varnames", "co_freevars", "co_consts"),
+    }
+)
+"""What these are made of: attributes that their ``vars`` do not show."""
 
 
-def _traits(thing: object, depth: int) -> Iterator[str]:
-    if isinstance(thing, _PLAIN):
-        yield repr(thing)
-        return
-    yield describe(thing)
-    if depth > _DEEPEST:
-        return
-    if isinstance(thing, Tensor):
-        yield f"{tuple(thing.shape)} {thing.dtype}"
-        yield hashlib.sha256(thing.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
-        return
-    if isinstance(thing, np.ndarray):
-        yield f"{thing.shape} {thing.dtype}"
-        yield hashlib.sha256(np.ascontiguousarray(thing).tobytes()).hexdigest()
-        return
-    for part in _parts(thing):
-        yield from _traits(part, depth + 1)
+class _Walk:
+    """One way through a thing and all it needs; functions, classes and modules are met once."""
+
+    def __init__(self, met: Mapping[int, object] | None = None) -> None:
+        self.met = dict(met or {})  # the objects are held, so that no id is used twice
+        self.waiting: list[object] = []
+        self.read: set[Path] = set()
+
+    def texts(self, thing: object) -> Iterator[str]:
+        """The texts that tell this thing from another."""
+        yield from self._traits(thing, 0)
+        while self.waiting:
+            for part in self._parts(self.waiting.pop(0)):
+                yield from self._traits(part, 1)
+
+    def _traits(self, thing: object, depth: int) -> Iterator[str]:
+        if isinstance(thing, _PLAIN + _PLAIN_OF_TORCH):
+            yield repr(thing)
+            return
+        yield describe(thing)
+        if isinstance(thing, FunctionType | type | ModuleType):
+            if id(thing) not in self.met:
+                self.met[id(thing)] = thing
+                self.waiting.append(thing)  # a chain of functions may be long: no recursion
+        elif isinstance(thing, Tensor) or (isinstance(thing, np.ndarray) and not _is_boxed(thing)):
+            yield from _numbers(thing)
+        elif isinstance(thing, set | frozenset):
+            # each item by a walk of its own: what it meets must not depend on the set's order
+            yield from sorted("\0".join(_Walk(self.met).texts(item)) for item in thing)
+        elif depth <= _DEEPEST:
+            for part in self._parts(thing):
+                yield from self._traits(part, depth + 1)
+
+    def _parts(self, thing: object) -> Iterator[object]:
+        """What a thing is made of, as far as it decides its behaviour."""
+        if isinstance(thing, FunctionType):
+            yield from self._of_function(thing)
+        elif isinstance(thing, type):
+            yield from self._of_class(thing)
+        elif isinstance(thing, ModuleType):
+            yield from self._of_files(thing)
+        elif isinstance(thing, Mapping):
+            yield from (part for item in thing.items() for part in item)
+        elif isinstance(thing, tuple | list):
+            yield from thing
+        elif isinstance(thing, np.ndarray):
+            yield from (thing.shape, *thing.ravel().tolist())
+        elif type(thing) in _INSIDE:
+            yield from (getattr(thing, name) for name in _INSIDE[type(thing)])
+        else:
+            yield type(thing)
+            yield from getattr(thing, "__dict__", {}).items()
+
+    def _of_function(self, function: FunctionType) -> Iterator[object]:
+        yield from (function.__defaults__, function.__kwdefaults__)
+        yield from (cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell))
+        if is_library(function):
+            return
+        source = _source(function)
+        yield source
+        if source is None or function.__name__ == "<lambda>":  # several may share a line
+            yield function.__code__
+        yield from self._of_files(function)
+        yield from _globals_read(function)
+
+    def _of_class(self, kind: type) -> Iterator[object]:
+        if is_library(kind):
+            yield full_name(kind)
+            return
+        yield _source(kind)
+        yield from self._of_files(kind)
+        yield from kind.__bases__
+        for name, member in sorted(vars(kind).items()):
+            is_code = isinstance(member, FunctionType | staticmethod | classmethod | property)
+            if is_code or not name.startswith("__"):
+                yield from (name, member)
+
+    def _of_files(self, thing: FunctionType | type | ModuleType) -> Iterator[str]:
+        for path, text in files_behind(thing):
+            if path not in self.read:
+                self.read.add(path)
+                yield text
 
 
-def _parts(thing: object) -> Iterator[object]:
-    """What an object is made of, as far as it decides its behaviour."""
-    if isinstance(thing, Mapping):
-        for key, value in thing.items():
-            yield from (str(key), value)
-    elif isinstance(thing, tuple | list):
-        yield from thing
-    elif isinstance(thing, set | frozenset):
-        yield from sorted(map(repr, thing))
-    elif isinstance(thing, partial):
-        yield from (thing.func, thing.args, thing.keywords)
-    elif isinstance(thing, MethodType):
-        yield from (thing.__func__, thing.__self__)
-    elif isinstance(thing, FunctionType):
-        yield from _source(thing)
-        yield from (thing.__defaults__, thing.__kwdefaults__)
-        yield from (cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell))
-    elif isinstance(thing, type):
-        yield from _source(thing)
-    elif not isinstance(thing, ModuleType):
-        yield type(thing)
-        yield from (
-            ((name, value) for name, value in vars(thing).items())
-            if hasattr(thing, "__dict__")
-            else ()
-        )
+def _is_boxed(array: np.ndarray) -> bool:
+    """Are the items objects, so that the bytes are addresses?"""
+    return bool(array.dtype.hasobject)
 
 
-def _source(thing: Callable[..., Any]) -> Iterator[str]:
-    """Own lines and file; nothing of our own functions, for which the version in run.json tells."""
-    if (getattr(thing, "__module__", None) or "").partition(".")[0] in ("shrinkage", "torch"):
-        return
-    for read in (inspect.getsource, _file_text):
-        try:
-            yield read(thing)
-        except (TypeError, OSError):
-            code = getattr(thing, "__code__", None)
-            yield "" if code is None else code.co_code.hex()
+def _numbers(thing: Tensor | np.ndarray) -> Iterator[str]:
+    array = thing.detach().cpu().contiguous() if isinstance(thing, Tensor) else thing
+    yield f"{tuple(array.shape)} {array.dtype}"
+    content = array.flatten().view(torch.uint8).numpy() if isinstance(array, Tensor) else array
+    yield hashlib.sha256(np.ascontiguousarray(content).tobytes()).hexdigest()
 
 
-def _file_text(thing: Callable[..., Any]) -> str:
-    return Path(inspect.getsourcefile(thing) or "").read_text(encoding="utf-8")
+def _globals_read(function: FunctionType) -> Iterator[object]:
+    """(name, value) of the globals a function reads, but for those it keeps its own state in."""
+    names, written = _names(function.__code__)
+    for name in sorted(names - written):
+        if name in function.__globals__ and not name.startswith("__"):
+            value = function.__globals__[name]
+            named = isinstance(value, FunctionType | type | ModuleType) and is_library(value)
+            yield from (name, full_name(value) if named else value)
+
+
+def _names(code: CodeType) -> tuple[set[str], set[str]]:
+    """Names of the globals that code, and all code within it, reads and writes."""
+    steps = list(dis.get_instructions(code))
+    read = {str(step.argval) for step in steps if step.opname in _READS}
+    written = {str(step.argval) for step in steps if step.opname in _WRITES}
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            more_read, more_written = _names(inner)
+            read, written = read | more_read, written | more_written
+    return read, written
+
+
+def _source(thing: FunctionType | type) -> str | None:
+    """The own lines of a function or class; None where nobody knows them."""
+    try:  # of the code, because of a decorated function the lines of the inner one would come
+        return inspect.getsource(thing.__code__ if isinstance(thing, FunctionType) else thing)
+    except (TypeError, OSError):
+        return None
 
 
 def _is_filled(cell: CellType) -> bool:

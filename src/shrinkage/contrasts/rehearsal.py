@@ -6,7 +6,8 @@ from dataclasses import replace
 from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.working import train
 from shrinkage.errors import FitError
-from shrinkage.fitting import NotApplicableError
+from shrinkage.fitting import DivergedError, NotApplicableError
+from shrinkage.models import check_state
 from shrinkage.plans import Plan
 
 
@@ -21,6 +22,7 @@ def rehearse(setting: Setting) -> Plan:
             model, made = setting.network(column, knobs[len(knobs) // 2], 0)
         except NotApplicableError:
             continue
+        check_state(model)
         if plan is None or (column.penalty is not None and not warned):
             warned = column.penalty is not None
             plan = Plan(model, made.rules)  # this one warns
@@ -35,12 +37,13 @@ def rehearse(setting: Setting) -> Plan:
 
 
 def rehearse_training(setting: Setting) -> None:
-    """Train one epoch, so that a function of the user's that fails does so before any fit.
+    """Train one epoch, so that what cannot work says so before anything is written.
 
-    Any other outcome is left to the fits: a column that does not apply, or diverges.
+    That is a function of the user's that fails, or a loss that is no mean. What a fit may come to
+    is left to the fits: a column that does not apply, or diverges.
     """
     penalised = [c for c in setting.columns if c.penalty is not None and c.form == "exact"]
     column = (penalised or list(setting.columns))[0]
     job = Job(column.name, 0, column.knobs(setting.strengths)[0], 0)
-    with suppress(FitError):
+    with suppress(NotApplicableError, DivergedError):
         train(replace(setting, epochs=1), job, column)

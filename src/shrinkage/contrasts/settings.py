@@ -21,7 +21,7 @@ class Cut:
 
     train_size: int | None = None
     validation: float = 0.2
-    test: float = 0.2
+    test: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

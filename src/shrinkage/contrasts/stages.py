@@ -13,6 +13,7 @@ from shrinkage.contrasts.progress import Progress
 from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.tracing import trace, trace_steps
 from shrinkage.contrasts.working import Point, run_job
+from shrinkage.errors import FitError
 from shrinkage.measures import evaluate
 from shrinkage.paths import Workers, choose
 from shrinkage.paths.choice import Rule
@@ -60,6 +61,9 @@ class Stages:
         self.fit(staff, "pruning", list(self.pruning_jobs(choices)))
         choices = self.choices()
         self.run_.decide(choices=choices)
+        if not choices:
+            self.report()
+            raise self.nothing_usable()
         self.open_test()
         self.trace(staff, choices)
         self.run_.decide(finished=True)
@@ -97,6 +101,19 @@ class Stages:
             if choice is not None:
                 chosen[column.name] = {**asdict(choice), "knob": knobs[choice.index]}
         return chosen
+
+    def nothing_usable(self) -> FitError:
+        """The error of a run in which every try of every column failed in some seed."""
+        fits = self.run_.view().of_kind("fit").values()
+        failed = [str(fit["failed"]) for fit in fits if "failed" in fit]
+        told = f"{len(failed)} of {len(fits)} fits failed, first: {failed[0]}" if failed else None
+        return FitError(
+            "no column has a usable try",
+            got=told or f"{len(fits)} fits without a finite validation loss",
+            expected="at least one try with a finite validation loss in every seed",
+            remedy=f"Lower the learning rate (--lr), or look into {self.run_.folder}: "
+            "its points are kept.",
+        )
 
     def pruning_jobs(self, choices: Point) -> Iterator[Job]:
         """Pruning to the number of nonzeros that the chosen fit of each seed has."""
@@ -181,10 +198,15 @@ def _key(column: Column, index: int, seed: int) -> str:
 
 
 def _losses(tries: list[list[Point]]) -> np.ndarray:
-    """Validation losses (tries, seeds, chunks); NaN where a fit failed."""
+    """Validation losses (tries, seeds, chunks); NaN where a fit failed or a chunk has no weight."""
     counts = [len(f["validation"]["chunks"]) for row in tries for f in row if "validation" in f]
     blank = [float("nan")] * (counts[0] if counts else 1)
     return np.array(
-        [[f["validation"]["chunks"] if "validation" in f else blank for f in row] for row in tries],
+        [[f["validation"]["chunks"] if _is_usable(f) else blank for f in row] for row in tries],
         dtype=float,
     )
+
+
+def _is_usable(fit: Point) -> bool:
+    """Has the fit a finite validation loss? Single chunks may be without weight."""
+    return "validation" in fit and fit["validation"]["loss"] is not None

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from shrinkage.contrasts.columns import Column
 from shrinkage.contrasts.settings import Job, Setting
-from shrinkage.errors import FitError, ModelError
-from shrinkage.fitting import Epoch, NotApplicableError, fit
+from shrinkage.fitting import DivergedError, Epoch, NotApplicableError, fit
 from shrinkage.measures import reach, weigh
 from shrinkage.plans import Plan
 
@@ -20,17 +19,15 @@ def run_job(setting: Setting, job: Job) -> Outcome:
     """Fit one network; its point for the run folder and its weights.
 
     A fit that diverges, and a column that does not apply, give a point that says so: the other
-    columns go on. Bad input and a user's function that fails raise.
+    columns go on. Anything else raises: bad input, a user's function that fails.
     """
     column = setting.by_name[job.column]
     point: Point = {"kind": "fit", "key": job.key, **asdict(job)}
     try:
         model, plan, epochs = train(setting, job, column)
-    except ModelError:
-        raise
     except NotApplicableError as error:
         return {**point, "failed": str(error), "applies": False}, {}
-    except FitError as error:
+    except DivergedError as error:
         return {**point, "failed": str(error), "applies": True}, {}
     return {**point, **_measured(setting, model, plan, epochs)}, dict(model.state_dict())
 

@@ -43,8 +43,10 @@ class Examples:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """(x, y) of ``size`` rows each, the last one of what is left.
 
-        Shuffled by ``generator``, or in order without one. Batches in order are views: do not
-        write to them. Raises :class:`DataError` for a size below 1.
+        Shuffled by ``generator``, or in order without one. Shuffled batches are to train on, and
+        normalisation over a batch needs two rows: a single last row joins the batch before it.
+        Batches in order are views: do not write to them. Raises :class:`DataError` for a size
+        below 1.
         """
         if size < 1:
             raise DataError(
@@ -55,6 +57,10 @@ class Examples:
             )
         return self._batches(size, generator)
 
+    def n_batches(self, size: int) -> int:
+        """How many shuffled batches of ``size`` there are."""
+        return len(_sizes(len(self), size))
+
     def _batches(
         self, size: int, generator: torch.Generator | None
     ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -64,9 +70,16 @@ class Examples:
             return
         order = torch.randperm(len(self), generator=generator, device=generator.device)
         order = order.to(self.x.device)
-        for start in range(0, len(self), size):
-            rows = order[start : start + size]
+        for rows in torch.split(order, _sizes(len(self), size)):
             yield self.x[rows], self.y[rows]
+
+
+def _sizes(n: int, size: int) -> list[int]:
+    """Rows of each shuffled batch."""
+    sizes = [min(size, n - start) for start in range(0, n, size)]
+    if len(sizes) > 1 and sizes[-1] == 1 < size:
+        sizes[-2:] = [size + 1]
+    return sizes
 
 
 def check_lengths(what: str, x: Tensor, y: Tensor) -> None:

@@ -1,7 +1,8 @@
 """From what a user names or holds to :class:`Data`."""
 
+from collections.abc import Sized
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.utils.data import (
@@ -177,10 +178,10 @@ def _not_found(source: str | Path, path: Path) -> DataError:
 
 def plain_dataset(loader: DataLoader[Any]) -> Dataset[Any]:
     """The dataset of a loader that serves its rows as they are; :class:`DataError` otherwise."""
-    if isinstance(loader.dataset, IterableDataset):
+    if isinstance(loader.dataset, IterableDataset) or not hasattr(loader.dataset, "__len__"):
         return loader.dataset
     changes = {
-        "sampler": type(loader.sampler) not in (SequentialSampler, RandomSampler),
+        "sampler": not _serves_all_once(loader),
         "batch_sampler": type(loader.batch_sampler) not in (BatchSampler, type(None)),
         "collate_fn": loader.batch_size is not None and loader.collate_fn is not default_collate,
     }
@@ -194,6 +195,14 @@ def plain_dataset(loader: DataLoader[Any]) -> Dataset[Any]:
                 "(torch.utils.data.Subset picks some).",
             )
     return loader.dataset
+
+
+def _serves_all_once(loader: DataLoader[Any]) -> bool:
+    """Does the sampler draw every row of the loader's dataset exactly once?"""
+    sampler, n = loader.sampler, len(cast("Sized", loader.dataset))
+    if type(sampler) is RandomSampler:
+        return not sampler.replacement and sampler.num_samples == len(sampler.data_source) == n
+    return type(sampler) is SequentialSampler and len(sampler) == n
 
 
 def _from_dataset(dataset: Dataset[Any]) -> Data:

@@ -12,6 +12,9 @@ from shrinkage.data.examples import Examples
 from shrinkage.data.source import Data, listed
 from shrinkage.errors import DataError
 
+TEST = 0.2
+"""The share of all rows that is kept for testing where nothing else is said."""
+
 Rows = NDArray[np.int64]
 
 
@@ -37,34 +40,53 @@ def split(
     *,
     train_size: int | None = None,
     validation: float = 0.2,
-    test: float = 0.2,
+    test: float | None = None,
 ) -> Split:
     """Cut ``data`` into disjoint parts, stratified by class.
 
     The test part is the same for every seed: the one that came with the data, or the fraction
-    ``test`` of the rows, drawn once and for all. ``seed`` draws the fraction ``validation`` of
-    the rest; what remains is for training, or ``train_size`` rows of it. Columns to be
-    standardised become (x − mean)/std with mean and (population) std of *these* training rows, in
-    all three parts; a column that is constant there is only centred. A regression target is
-    standardised in the same way. The tensors of ``data`` are not written to.
+    ``test`` of the rows (0.2 unless given), drawn once and for all. ``seed`` draws the fraction
+    ``validation`` of the rest; what remains is for training, or ``train_size`` rows of it. Columns
+    to be standardised become (x − mean)/std with mean and (population) std of *these* training
+    rows, in all three parts; a column that is constant there is only centred. A regression target
+    is standardised in the same way. The tensors of ``data`` are not written to.
 
     Raises :class:`DataError` for a fraction outside 0…1, a seed outside 0…2³²−1, an empty part,
+    ``test`` beside a test part that came with the data,
     a ``train_size`` below the number of classes or above the training part, and classes with
     too few rows to be in every part that needs them.
     """
-    _check_numbers(seed, validation=validation, test=test)
+    share = share_for_test(data, test) or 0.0
+    _check_numbers(seed, validation=validation, test=share)
     labels = data.y.cpu().numpy() if data.task == "classification" else None
     cut = _Cut(data.name, labels, data.classes)
     rest: Rows = np.arange(len(data), dtype=np.int64)
     held = data.test
     if held is None:
-        rest, rows = cut.draw(rest, ceil(test * len(rest)), 0, "test")
+        rest, rows = cut.draw(rest, ceil(share * len(rest)), 0, "test")
         held = _take(data, rows)
     train, valid = cut.draw(rest, ceil(validation * len(rest)), seed, "validation")
     if train_size is not None:
         train = cut.keep(train, train_size, seed)
     cut.check_train(train)
     return _standardised(data, _take(data, train), _take(data, valid), held)
+
+
+def share_for_test(data: Data, test: float | None) -> float | None:
+    """The fraction to draw for testing, 0.2 unless given; None where the data bring the part.
+
+    Raises :class:`DataError` for a fraction beside a test part that came with the data.
+    """
+    if data.test is None:
+        return TEST if test is None else test
+    if test is not None:
+        raise DataError(
+            "test has no meaning for data with a test part of their own",
+            got=f"test={test} for {data.name}, which brings {len(data.test)} rows for testing",
+            expected="no share to draw",
+            remedy="Leave test out.",
+        )
+    return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import inf, isfinite, isnan
+from math import inf, isfinite, isnan, nan
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,8 @@ class Evaluation:
     ``score`` is the accuracy (0…1) for labels and R² for float targets, ``score_name`` says which.
     ``chunks`` are the mean losses of at most 50 runs of consecutive examples (sizes differ by at
     most one), the same rows for the same ``n``: two networks on the same examples can be compared
-    pair by pair. A NaN loss is given as infinite, a NaN R² as −infinite.
+    pair by pair. A NaN loss is given as infinite, a NaN R² as −infinite; without any weight (class
+    weights of zero, ``ignore_index``) a chunk is NaN and the loss infinite.
     """
 
     loss: float
@@ -85,7 +86,7 @@ def evaluate_forward(
         errors.append(_errors(prediction, examples.y[start:stop].to(prediction.device), ignored))
     is_regression = examples.y.is_floating_point()
     return Evaluation(
-        loss=whole.value(),
+        loss=whole.value() if whole.weight else inf,
         score=(_r2 if is_regression else _accuracy)(torch.stack(errors).sum(dim=0), examples.y),
         score_name="R²" if is_regression else "accuracy",
         n=len(examples),
@@ -105,7 +106,10 @@ class _Mean:
             self.weight += weight
 
     def value(self) -> float:
-        mean = self.total / self.weight if self.weight else inf
+        """The mean, infinite where it is NaN; NaN where there is no weight."""
+        if not self.weight:
+            return nan
+        mean = self.total / self.weight
         return inf if isnan(mean) else mean
 
 

@@ -65,9 +65,8 @@ def _title(facts: Facts) -> str:
 
 def _subtitle(facts: Facts) -> str:
     n, seeds = train_examples(facts), facts.seeds
-    total = facts.config["data"]["examples"]
-    examples = f"{total:,} examples" if n is None else f"{n:,} training examples"
-    return f"{examples} · {seeds} seed{'s' if seeds > 1 else ''} · {facts.config['epochs']} epochs"
+    unit = "seeds" if seeds > 1 else "seed"
+    return f"{n:,} training examples · {seeds} {unit} · {facts.config['epochs']} epochs"
 
 
 def _status(facts: Facts) -> str:

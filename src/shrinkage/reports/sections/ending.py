@@ -38,16 +38,12 @@ def _shape(config: Point) -> list[int]:
     return list(config["spec"]["input_shape"])
 
 
-def train_examples(facts: Facts) -> int | None:
-    """The number of training examples; None while it cannot be known."""
+def train_examples(facts: Facts) -> int:
+    """The number of training examples; without a share for testing the data brought that part."""
     cut, total = facts.config["cut"], facts.config["data"]["examples"]
     if cut["train_size"] is not None:
         return int(cut["train_size"])
-    tested = next((test["n"] for test in facts.tests.values()), None)
-    if tested is None:
-        return None
-    drawn = ceil(cut["test"] * total)
-    rest = total - drawn if tested == drawn else total
+    rest = total if cut["test"] is None else total - ceil(cut["test"] * total)
     return int(rest - ceil(cut["validation"] * rest))
 
 
@@ -55,7 +51,7 @@ def _cut(facts: Facts, cut: Point) -> str:
     n = train_examples(facts)
     tested = next((test["n"] for test in facts.tests.values()), None)
     parts = [
-        f"{n:,} examples for training" if n is not None else "the rest for training",
+        f"{n:,} examples for training",
         f"{percent(cut['validation'])} of what is not test data for choosing",
         f"{tested:,} examples for testing, the same for all seeds"
         if tested is not None
@@ -80,8 +76,9 @@ def _knobs(column: Point) -> str:
 def _choice(rule: str) -> str:
     if rule == "1se":
         return (
-            "by validation loss: the most regularized try within one standard error of the best "
-            "(of learning rates the best); the test part was opened after that"
+            "by validation loss: the most regularized try within one standard error of the best, "
+            "with all between them (of learning rates the best); the test part was opened after "
+            "that"
         )
     return "by validation loss: the best try; the test part was opened after that"
 
