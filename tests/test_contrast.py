@@ -22,7 +22,7 @@ from shrinkage.data import Data, Examples, Spec, load, split
 from shrinkage.errors import DataError, FitError, ModelError, RunError
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import evaluate
-from shrinkage.penalties import L1
+from shrinkage.penalties import L1, Penalty
 from shrinkage.penalties.base import Step
 from shrinkage.plans import Plan
 from shrinkage.proximal import attach
@@ -648,6 +648,8 @@ class AtRandom(L1):
 
     def prox(self, w: Tensor, step: Step) -> Tensor:
         return super().prox(w, step) * (torch.rand_like(w) > 0.5)
+
+    accumulate = Penalty.accumulate  # which asks the prox
 
     def scaled(self, factor: float) -> Self:
         return type(self)(self.strength * factor)
