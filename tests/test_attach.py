@@ -15,14 +15,14 @@ import pytest
 import torch
 from sklearn.linear_model import ElasticNet as SklearnElasticNet
 from sklearn.linear_model import Lasso
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from shrinkage.errors import AttachError, PlanError, ShrinkageWarning
 from shrinkage.penalties import L1, L2, ElasticNet, GroupL1, Penalty
 from shrinkage.plans import Plan
-from shrinkage.proximal import attach
-from shrinkage.proximal.metrics import METRICS, Metric
+from shrinkage.proximal import Metric, attach, register_metric
+from shrinkage.proximal.metrics import METRICS
 
 METHODS = ("prox", "averaged")
 
@@ -35,6 +35,7 @@ class Variant:
     kind: type[Optimizer]
     lr: float
     options: dict[str, Any] = field(default_factory=dict)
+    decays: bool = True  # cosine decay of lr while the least squares are solved
 
     def make(self, parameters: Any, lr: float | None = None) -> Optimizer:
         return self.kind(parameters, lr=self.lr if lr is None else lr, **self.options)
@@ -53,6 +54,17 @@ VARIANTS = [
     Variant("adam-amsgrad", Adam, 0.02, {"amsgrad": True}),
     Variant("adam-foreach", Adam, 0.02, {"foreach": True}),
     Variant("adam-fused", Adam, 0.02, {"fused": True}),
+    Variant("adamax", optim.Adamax, 0.03),
+    Variant("nadam", optim.NAdam, 0.02),
+    Variant("nadam-foreach", optim.NAdam, 0.02, {"foreach": True, "momentum_decay": 0.1}),
+    Variant("radam", optim.RAdam, 0.05),
+    Variant("rmsprop", optim.RMSprop, 0.01),
+    Variant("rmsprop-momentum", optim.RMSprop, 0.002, {"momentum": 0.9, "alpha": 0.9}),
+    Variant("adagrad", optim.Adagrad, 0.3),
+    Variant("adagrad-decay", optim.Adagrad, 0.3, {"lr_decay": 1e-3}),
+    Variant("adadelta", optim.Adadelta, 2.0),
+    Variant("adafactor", optim.Adafactor, 0.05),
+    Variant("asgd", optim.ASGD, 0.1, {"lambd": 0.0}, decays=False),
     Variant("adamw", AdamW, 0.02, {"weight_decay": 0.0}),
     Variant("adamw-fused", AdamW, 0.02, {"weight_decay": 0.0, "fused": True, "amsgrad": True}),
 ]
@@ -167,7 +179,8 @@ def solve(
         w.grad = torch.zeros_like(w)
         for k in range(steps):
             for group in optimizer.param_groups:
-                group["lr"] = variant.lr * 0.5 * (1 + cos(pi * k / steps))
+                decay = 0.5 * (1 + cos(pi * k / steps)) if variant.decays else 1.0
+                group["lr"] = variant.lr * decay
             w.grad.copy_(p.grad(w)).mul_(sign)
             optimizer.step()
             if zeros and k > steps // 2 and k % 20 == 0:
@@ -209,20 +222,27 @@ def test_subgradient_training_makes_no_zeros() -> None:
 
 
 SABOTEURS: dict[str, tuple[Variant, Callable[..., Metric]]] = {
-    "momentum ignored": (VARIANTS[1], lambda group, state: Metric(group["lr"])),
-    "dampening ignored": (VARIANTS[3], lambda group, state: Metric(group["lr"] / (1 - 0.9))),
-    "Euclidean step under Adam": (VARIANTS[7], lambda group, state: Metric(group["lr"])),
+    "momentum ignored": (VARIANTS[1], lambda group, state, parameter: Metric(group["lr"])),
+    "dampening ignored": (
+        VARIANTS[3],
+        lambda group, state, parameter: Metric(group["lr"] / (1 - 0.9)),
+    ),
+    "Euclidean step under Adam": (VARIANTS[7], lambda group, state, parameter: Metric(group["lr"])),
     "variance instead of its root": (
         VARIANTS[7],
-        lambda group, state: Metric(group["lr"] / (state["exp_avg_sq"] + group["eps"])),
+        lambda group, state, parameter: Metric(group["lr"] / (state["exp_avg_sq"] + group["eps"])),
     ),
     "first moment instead of second": (
         VARIANTS[7],
-        lambda group, state: Metric(group["lr"] / (state["exp_avg"].abs() + group["eps"])),
+        lambda group, state, parameter: Metric(
+            group["lr"] / (state["exp_avg"].abs() + group["eps"])
+        ),
     ),
     "bound smaller than a step": (
         VARIANTS[7],
-        lambda group, state: Metric(METRICS[AdamW](group, state).step, 0.01 * group["lr"]),
+        lambda group, state, parameter: Metric(
+            METRICS[AdamW](group, state, parameter).step, 0.01 * group["lr"]
+        ),
     ),
 }
 
@@ -961,12 +981,67 @@ def test_an_unknown_method() -> None:
         attach(SGD(net.parameters(), lr=0.1), Plan(net, L1(0.1)), method="proxx")
 
 
-@pytest.mark.parametrize("name", ["Rprop", "LBFGS", "Muon", "Adagrad", "Adadelta", "ASGD"])
-def test_an_optimizer_of_unknown_step(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Rprop", "sign alone"),
+        ("LBFGS", "mix all weights"),
+        ("Muon", "mix all weights of a matrix"),
+        ("SparseAdam", "without a gradient"),
+    ],
+)
+def test_an_optimizer_without_a_step_per_weight(name: str, reason: str) -> None:
     net = nn.Linear(2, 2, bias=False)
-    optimizer = getattr(torch.optim, name)(net.parameters(), lr=0.1)
-    with pytest.raises(AttachError, match=rf"got {name}; expected SGD, Adam, AdamW. .*penalty\(\)"):
+    decay = {"weight_decay": 0.0} if name == "Muon" else {}
+    optimizer = getattr(optim, name)(net.parameters(), lr=0.1, **decay)
+    with pytest.raises(
+        AttachError, match=rf"{name} has no step.*{reason}.*SGD, ASGD, Adam.*polish"
+    ):
         attach(optimizer, Plan(net, L1(0.1)))
+    attach(optimizer, Plan(net, L1(0.1)), method="subgradient")
+
+
+class Unknown(Optimizer):
+    """w ← w − rate·g, under a name of its own for the rate."""
+
+    def __init__(self, params: Any, rate: float) -> None:
+        super().__init__(params, {"rate": rate})
+
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.sub_(p.grad, alpha=group["rate"])
+
+
+def test_a_metric_for_an_optimizer_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = nn.Linear(2, 1, bias=False)
+    nn.init.ones_(net.weight)
+    optimizer = Unknown(net.parameters(), 0.5)
+    with pytest.raises(AttachError, match=r"not known: got Unknown.*register_metric\(\)"):
+        attach(optimizer, Plan(net, L1(0.1)))
+    monkeypatch.setattr("shrinkage.proximal.metrics.METRICS", dict(METRICS))
+    register_metric(Unknown, lambda group, state, parameter: Metric(group["rate"]))
+    attach(optimizer, Plan(net, L1(0.1)), method="prox")
+    net.weight.grad = torch.zeros_like(net.weight)
+    optimizer.step()
+    assert net.weight.detach().flatten().tolist() == pytest.approx([0.95, 0.95])
+    with pytest.raises(AttachError, match="a metric needs an optimizer's class and a function"):
+        register_metric(nn.Linear, lambda group, state, parameter: Metric(1.0))
+
+
+def test_the_textbook_form_needs_no_metric() -> None:
+    net = nn.Linear(INPUTS, TARGETS, bias=False, dtype=torch.float64)
+    optimizer = optim.LBFGS(net.parameters(), lr=0.5, max_iter=10)
+    penalty = L2(0.05)
+    attach(optimizer, Plan(net, penalty), method="subgradient")
+
+    def closure() -> Tensor:
+        net.weight.grad = problem().grad(net.weight.detach())
+        return torch.tensor(0.0)
+
+    for _ in range(40):
+        optimizer.step(closure)
+    torch.testing.assert_close(net.weight.detach(), exact("l2"), atol=1e-3, rtol=0)
 
 
 def test_a_momentum_that_never_rests() -> None:
@@ -1010,6 +1085,7 @@ def test_a_subclass_has_its_parents_step() -> None:
         (lambda p: SGD(p, lr=0.1, weight_decay=0.01), "adds (d/2)·Σw²"),
         (lambda p: Adam(p, lr=0.1, weight_decay=0.01), "adds (d/2)·Σw²"),
         (lambda p: AdamW(p, lr=0.1), "the gradient of no penalty"),
+        (lambda p: optim.Adafactor(p, weight_decay=0.01), "the gradient of no penalty"),
         (
             lambda p: Adam(p, lr=0.1, weight_decay=0.01, decoupled_weight_decay=True),
             "the gradient of no penalty",
@@ -1026,6 +1102,12 @@ def test_weight_decay_beside_a_plan_warns(make: Any, text: str) -> None:
     assert "weight_decay=0.01 beside a plan" in str(warning.message)
     assert text in str(warning.message)
     assert warning.filename == __file__
+
+
+def test_the_decay_of_asgd_warns() -> None:
+    net = network()
+    with pytest.warns(ShrinkageWarning, match=r"lambd=0.0001 beside a plan: ASGD's decay adds"):
+        attach(optim.ASGD(net.parameters()), Plan(net, L1(0.1)))
 
 
 def test_weight_decay_of_other_parameters_does_not_warn() -> None:

@@ -24,7 +24,7 @@ from shrinkage.penalties import (
 )
 from shrinkage.plans import Plan, Rules
 from shrinkage.polishing import polish
-from shrinkage.proximal import Handle, attach
+from shrinkage.proximal import Handle, Metric, attach, register_metric
 
 __all__ = [
     "L1",
@@ -36,6 +36,7 @@ __all__ = [
     "GroupL1",
     "Handle",
     "Measures",
+    "Metric",
     "Penalty",
     "Plan",
     "Rules",
@@ -50,4 +51,5 @@ __all__ = [
     "from_weight_decay",
     "measure",
     "polish",
+    "register_metric",
 ]

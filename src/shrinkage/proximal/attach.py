@@ -8,14 +8,14 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import Adafactor, Muon, Optimizer
 
 from shrinkage.errors import AttachError, PlanError, ShrinkageWarning, did_you_mean
 from shrinkage.penalties import Penalty
 from shrinkage.penalties.base import check_factor
 from shrinkage.plans import Entry, Plan
 from shrinkage.proximal.methods import SAVED_KEYS, Averaged, Method, Prox, Saved, Subgradient
-from shrinkage.proximal.metrics import Group, metric_of, was_skipped
+from shrinkage.proximal.metrics import Group, check_optimizer, metric_of, was_skipped
 
 MethodName = Literal["auto", "prox", "averaged", "subgradient"]
 
@@ -60,7 +60,8 @@ class Handle:
     """
 
     def __init__(self, optimizer: Optimizer, plan: Plan, method: MethodName) -> None:
-        self._metric = metric_of(optimizer)
+        check_optimizer(optimizer)
+        self._metric = None if method == "subgradient" else metric_of(optimizer)
         self.plan, self.optimizer, self.method = plan, optimizer, method
         self._scale = 1.0
         self._methods = {
@@ -183,7 +184,10 @@ class Handle:
                 continue
             if id(parameter) not in groups:
                 raise _lost(entry)
-            metric = self._metric(groups[id(parameter)], optimizer.state.get(parameter, {}))
+            if self._metric is None:
+                continue  # the textbook's form has acted before the step
+            state = optimizer.state.get(parameter, {})
+            metric = self._metric(groups[id(parameter)], state, parameter)
             for method in self._methods[entry.name]:
                 method.after(parameter, metric, self._scale)
 
@@ -256,23 +260,33 @@ def _lost(entry: Entry) -> AttachError:
     )
 
 
+_DECAYS = ("weight_decay", "lambd")
+"""Names of decays in optimizers' parameter groups; ASGD has the second, 1e-4 by default."""
+
+
 def _warn_of_weight_decay(optimizer: Optimizer, penalised: set[int]) -> None:
     decaying = [
         group
         for group in optimizer.param_groups
-        if group.get("weight_decay") and any(id(p) in penalised for p in group["params"])
+        if any(map(group.get, _DECAYS)) and any(id(p) in penalised for p in group["params"])
     ]
     if decaying:
-        worst = max(float(group["weight_decay"]) for group in decaying)
-        decoupled = any(group.get("decoupled_weight_decay") for group in decaying)
+        name, worst = max(
+            ((key, float(group.get(key) or 0.0)) for group in decaying for key in _DECAYS),
+            key=lambda pair: pair[1],
+        )
+        decoupled = any(
+            group.get("decoupled_weight_decay") or isinstance(optimizer, Adafactor | Muon)
+            for group in decaying
+        )
         what = (
             "is the gradient of no penalty: the fixed point is not the minimiser of the plan's cost"
             if decoupled
             else "adds (d/2)·Σw² to the plan's cost"
         )
         warnings.warn(
-            f"weight_decay={worst:g} beside a plan: {type(optimizer).__name__}'s decay "
-            f"{what}. Set weight_decay=0 and put an L2 into the plan (from_weight_decay)",
+            f"{name}={worst:g} beside a plan: {type(optimizer).__name__}'s decay "
+            f"{what}. Set {name}=0 and put an L2 into the plan (from_weight_decay)",
             ShrinkageWarning,
             stacklevel=4,
         )

@@ -35,17 +35,18 @@ class Method(ABC):
     def load(self, saved: Saved, device: torch.device) -> None:  # noqa: B027
         """Take back what :meth:`state` gave, for a parameter on ``device``."""
 
-    def _prox(self, w: Tensor, step: float | Tensor) -> Tensor:
-        grouping = self.entry.grouping
-        step = grouping.view(step) if isinstance(step, Tensor) and step.ndim else step
-        return grouping.restore(self.penalty.prox(grouping.view(w), step))
 
+def _within_reach(target: Tensor, start: Tensor, reach: float, size: int) -> Tensor:
+    """``target``, or as far toward it that no entry moves further than ``reach``.
 
-def _within_reach(target: Tensor, start: Tensor, reach: float) -> Tensor:
-    """``target``, but no entry further than ``reach`` from ``start``."""
-    if reach == float("inf"):
+    In groups (rows of ``size``) all entries go the same part of their way, so that a group is
+    zero as a whole or not at all.
+    """
+    if reach == inf:
         return target
-    return torch.clamp(target, start - reach, start + reach)
+    move = target - start
+    longest = move.abs() if size == 1 else move.abs().amax(dim=-1, keepdim=True)
+    return torch.where(longest <= reach, target, start + move * (reach / longest))
 
 
 class Prox(Method):
@@ -57,8 +58,13 @@ class Prox(Method):
 
     def after(self, parameter: Tensor, metric: Metric, scale: float) -> None:
         """w ← prox_{scale·step·P}(w), moved by at most the metric's reach."""
-        shrunk = self._prox(parameter, metric.step * scale)
-        parameter.copy_(_within_reach(shrunk, parameter, metric.reach))
+        grouping = self.entry.grouping
+        rows, step = grouping.view(parameter), metric.step * scale
+        step = grouping.view(step) if isinstance(step, Tensor) and step.ndim else step
+        shrunk = _within_reach(
+            self.penalty.prox(rows, step), rows, metric.reach, grouping.group_size
+        )
+        parameter.copy_(grouping.restore(shrunk))
 
 
 @dataclass
@@ -139,7 +145,7 @@ class Averaged(Method):
         start = w.clone() if reach < inf else w
         self.penalty.accumulate(w, memory.residual, _step(before), _step(memory.total))
         if reach < inf:
-            torch.clamp(w, start - reach, start + reach, out=w)
+            w.copy_(_within_reach(w, start, reach, grouping.group_size))
         if w.data_ptr() != parameter.data_ptr():
             parameter.copy_(grouping.restore(w))
         if w.dtype != parameter.dtype:  # what rounding took is not lost

@@ -6,8 +6,8 @@ from math import inf, sqrt
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch import Tensor, optim
+from torch.optim import Optimizer
 
 from shrinkage.errors import AttachError
 
@@ -29,7 +29,7 @@ class Metric:
     reach: float = inf
 
 
-def sgd(group: Group, state: State) -> Metric:  # noqa: ARG001
+def sgd(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
     """lr·(1 − dampening)/(1 − μ): a momentum buffer repeats each gradient Σ μᵏ times.
 
     Source: the geometric series of torch.optim.SGD's buffer b ← μb + (1 − dampening)g;
@@ -38,17 +38,20 @@ def sgd(group: Group, state: State) -> Metric:  # noqa: ARG001
     momentum = float(group["momentum"])
     if momentum == 0:
         return Metric(float(group["lr"]))
-    if momentum >= 1:
-        raise AttachError(
-            "momentum leaves no step size to threshold with",
-            got=f"momentum={momentum:g}",
-            expected="a momentum below 1",
-            remedy="0.9 is usual; at 1 the optimizer never comes to rest.",
-        )
-    return Metric(float(group["lr"]) * (1 - float(group["dampening"])) / (1 - momentum))
+    return Metric(float(group["lr"]) * (1 - float(group["dampening"])) / _rest_of(momentum))
 
 
-def adam(group: Group, state: State) -> Metric:
+def asgd(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
+    """η = lr/(1 + λ·lr·(t − 1))^α, the step that torch.optim.ASGD has just taken.
+
+    Its decay λ (``lambd``) adds (λ/2)·Σw² to the cost. The average ``ax`` is not touched. Where a
+    scheduler changes lr, ASGD steps with the last one, and the threshold is one change ahead.
+    """
+    lr, lambd = float(group["lr"]), float(group["lambd"])
+    return Metric(lr / (1 + lambd * lr * (float(state["step"]) - 1)) ** float(group["alpha"]))
+
+
+def adam(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
     """lr/(√v̂ + ε) per weight, v̂ the bias-corrected (with amsgrad: largest) second moment.
 
     Where v̂ = 0 the step explodes (unused embedding rows), although Adam itself never moves a
@@ -60,23 +63,174 @@ def adam(group: Group, state: State) -> Metric:
     lr = float(group["lr"])
     beta1, beta2 = (float(beta) for beta in group["betas"])
     second: Tensor = state["max_exp_avg_sq"] if group["amsgrad"] else state["exp_avg_sq"]
-    correction = 1 - beta2 ** float(state["step"])
-    denominator = second.sqrt().div_(sqrt(correction)).add_(group["eps"])
-    return Metric(lr / denominator, lr * max(1.0, (1 - beta1) / sqrt(1 - beta2)))
+    root = _root(second, 1 - beta2 ** float(state["step"]))
+    return Metric(lr / root.add_(group["eps"]), lr * max(1.0, (1 - beta1) / sqrt(1 - beta2)))
 
 
-METRICS: dict[type[Optimizer], Callable[[Group, State], Metric]] = {
-    SGD: sgd,
-    Adam: adam,
-    AdamW: adam,
+def nadam(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
+    """lr·((1 − μ)/(1 − Πμ) + μ'(1 − β₁ᵗ)/(1 − Πμ·μ'))/(√v̂ + ε), with NAdam's scheduled μ, μ'.
+
+    Source: Dozat, Incorporating Nesterov Momentum into Adam (2016), as torch.optim.NAdam has it.
+    """
+    lr, t = float(group["lr"]), float(state["step"])
+    beta1, beta2 = (float(beta) for beta in group["betas"])
+    now, later = (
+        beta1 * (1 - 0.5 * 0.96 ** (k * float(group["momentum_decay"]))) for k in (t, t + 1)
+    )
+    product = float(state["mu_product"])
+    fresh, kept = (1 - now) / (1 - product), later / (1 - product * later)
+    root = _root(state["exp_avg_sq"], 1 - beta2**t)
+    step = lr * (fresh + kept * (1 - beta1**t))
+    reach = lr * max(fresh + kept, (fresh + kept * (1 - beta1)) / sqrt(1 - beta2))
+    return Metric(step / root.add_(group["eps"]), reach)
+
+
+def radam(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
+    """lr·r/(√v̂ + ε) with the rectification r; lr alone in the first steps, which have no r.
+
+    Source: Liu et al., On the Variance of the Adaptive Learning Rate (2020), algorithm 2.
+    """
+    lr, t = float(group["lr"]), float(state["step"])
+    beta1, beta2 = (float(beta) for beta in group["betas"])
+    correction = 1 - beta2**t
+    longest = 2 / (1 - beta2) - 1
+    length = longest - 2 * t * beta2**t / correction
+    if length <= 5:
+        return Metric(lr)
+    rectified = lr * sqrt(
+        (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+    )
+    root = state["exp_avg_sq"].sqrt().add_(group["eps"]).div_(sqrt(correction))
+    return Metric(rectified / root, rectified * max(1.0, (1 - beta1) / sqrt(1 - beta2)))
+
+
+def adamax(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
+    """lr/u per weight, u the decayed largest |gradient|. Source: Kingma & Ba (2015), §7.1."""
+    lr = float(group["lr"])
+    beta1, beta2 = (float(beta) for beta in group["betas"])
+    return Metric(lr / state["exp_inf"], lr * max(1.0, (1 - beta1) / (1 - beta1 / beta2)))
+
+
+def rmsprop(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
+    """lr/((1 − μ)(√(v [− m²]) + ε)) per weight; the variance v − m² where it is centered.
+
+    A centered RMSprop divides by next to nothing where the gradient does not vary: its own steps
+    explode there, and so does the threshold. Source: Hinton's lecture 6e; Graves (2013), §4.2.
+    """
+    lr, rest = float(group["lr"]), _rest_of(float(group["momentum"]))
+    second: Tensor = state["square_avg"]
+    if group["centered"]:
+        second = second.addcmul(state["grad_avg"], state["grad_avg"], value=-1)
+        return Metric(lr / rest / second.sqrt().add_(group["eps"]))
+    reach = lr / rest / sqrt(1 - float(group["alpha"]))
+    return Metric(lr / rest / second.sqrt().add_(group["eps"]), reach)
+
+
+def adagrad(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
+    """lr/((1 + (t − 1)·decay)(√Σg² + ε)) per weight. Source: Duchi, Hazan & Singer (2011)."""
+    lr = float(group["lr"]) / (1 + (float(state["step"]) - 1) * float(group["lr_decay"]))
+    return Metric(lr / state["sum"].sqrt().add_(group["eps"]), lr)
+
+
+def adadelta(group: Group, state: State, parameter: Tensor) -> Metric:
+    """lr·√(a + ε)/√(v + ε) per weight, a the mean square of the moves *before* this one.
+
+    The state holds a' = ρa + (1 − ρ)(a + ε)r with r = g²/(v + ε), which is solved for a.
+    Source: Zeiler, ADADELTA (2012), algorithm 1.
+    """
+    assert parameter.grad is not None  # noqa: S101  (attach asks only where there is one)
+    rho, eps = float(group["rho"]), float(group["eps"])
+    second = state["square_avg"] + eps
+    ratio = parameter.grad.square() / second
+    moved = (state["acc_delta"] - (1 - rho) * eps * ratio) / (rho + (1 - rho) * ratio)
+    return Metric(float(group["lr"]) * (moved.clamp(min=0) + eps).sqrt() / second.sqrt())
+
+
+def adafactor(group: Group, state: State, parameter: Tensor) -> Metric:
+    """α/(√V̂·max(1, RMS(update)/d)) per weight, V̂ of rank one for matrices.
+
+    α = max(ε₂, RMS(w))·min(lr, 1/√t), read after the step (off by O(lr), relatively). Source:
+    Shazeer & Stern, Adafactor (2018), algorithms 4 and 5, as torch.optim.Adafactor has them.
+    """
+    assert parameter.grad is not None  # noqa: S101  (attach asks only where there is one)
+    eps1, eps2 = group["eps"]
+    eps1 = torch.finfo(parameter.dtype).eps if eps1 is None else eps1
+    if parameter.grad.dim() > 1:
+        row, column = state["row_var"], state["col_var"]
+        second = (row @ column) / row.mean(dim=-2, keepdim=True).clamp(min=eps1)
+    else:
+        second = state["variance"]
+    inverse = second.clamp(min=eps1 * eps1).rsqrt()
+    size = parameter.numel() ** 0.5
+    excess = float((inverse * parameter.grad).norm()) / (size * float(group["d"]))
+    alpha = max(eps2, float(parameter.norm()) / size)
+    alpha *= min(float(group["lr"]), float(state["step"]) ** -0.5)
+    return Metric(inverse * (alpha / max(1.0, excess)), alpha * size * float(group["d"]))
+
+
+def _root(second: Tensor, correction: float) -> Tensor:
+    return second.sqrt().div_(sqrt(correction))
+
+
+def _rest_of(momentum: float) -> float:
+    """1 − μ; :class:`AttachError` where nothing is left."""
+    if momentum >= 1:
+        raise AttachError(
+            "momentum leaves no step size to threshold with",
+            got=f"momentum={momentum:g}",
+            expected="a momentum below 1",
+            remedy="0.9 is usual; at 1 the optimizer never comes to rest.",
+        )
+    return 1 - momentum
+
+
+MetricOf = Callable[[Group, State, Tensor], Metric]
+
+METRICS: dict[type[Optimizer], MetricOf] = {
+    optim.SGD: sgd,
+    optim.ASGD: asgd,
+    optim.Adam: adam,
+    optim.AdamW: adam,
+    optim.NAdam: nadam,
+    optim.RAdam: radam,
+    optim.Adamax: adamax,
+    optim.RMSprop: rmsprop,
+    optim.Adagrad: adagrad,
+    optim.Adadelta: adadelta,
+    optim.Adafactor: adafactor,
+}
+
+REFUSED: Mapping[type[Optimizer], str] = {
+    optim.Rprop: "its steps follow the gradient's sign alone, and no threshold balances them",
+    optim.LBFGS: "its steps mix all weights",
+    optim.Muon: "its steps mix all weights of a matrix",
+    optim.SparseAdam: "it leaves out weights without a gradient, which must be shrunk all the same",
 }
 
 
-def metric_of(optimizer: Optimizer) -> Callable[[Group, State], Metric]:
-    """The metric of ``optimizer``, by its type or the nearest type it derives from.
+def register_metric(kind: type[Optimizer], metric: MetricOf) -> None:
+    """Teach :func:`attach` an optimizer: how far did it move each weight per unit of gradient?
 
-    Raises :class:`AttachError` for an optimizer whose step is not known.
+    ``metric(param_group, state, parameter)`` is asked after each step; ``state`` is the
+    optimizer's for this parameter, ``parameter.grad`` the gradient. It returns a
+    :class:`Metric`. Derived classes are covered unless they have their own. Raises
+    :class:`AttachError` for a kind that is no optimizer and a metric that cannot be called.
+
+    >>> class Signs(torch.optim.SGD): ...
+    >>> register_metric(Signs, lambda group, state, parameter: Metric(group["lr"]))
     """
+    if not (isinstance(kind, type) and issubclass(kind, Optimizer)) or not callable(metric):
+        raise AttachError(
+            "a metric needs an optimizer's class and a function",
+            got=f"{kind!r} and {metric!r}",
+            expected="a subclass of torch.optim.Optimizer, and f(group, state, parameter)",
+            remedy="For instance register_metric(MyAdam, lambda g, s, p: Metric(...)).",
+        )
+    METRICS[kind] = metric
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Raise :class:`AttachError` unless it is one of PyTorch's optimizers or derives from them."""
     if not isinstance(optimizer, Optimizer):
         raise AttachError(
             "attach needs an optimizer",
@@ -84,15 +238,34 @@ def metric_of(optimizer: Optimizer) -> Callable[[Group, State], Metric]:
             expected="a torch.optim optimizer",
             remedy="Call attach(optimizer, plan), before any wrapper goes around the optimizer.",
         )
+
+
+def metric_of(optimizer: Optimizer) -> MetricOf:
+    """The metric of ``optimizer``, by its type or the nearest type it derives from.
+
+    Raises :class:`AttachError` for an optimizer whose step is not known, or is no diagonal metric.
+    """
     for kind in type(optimizer).__mro__:
         if kind in METRICS:
             return METRICS[kind]
+        if kind in REFUSED:
+            raise AttachError(
+                f"{kind.__name__} has no step size per weight",
+                got=REFUSED[kind],
+                expected=_known(),
+                remedy="Use one of these, or method='subgradient' (which makes no exact zeros), "
+                "and polish() afterwards.",
+            )
     raise AttachError(
         "the optimizer's step size per weight is not known",
         got=type(optimizer).__name__,
-        expected=", ".join(kind.__name__ for kind in METRICS),
-        remedy="Use one of these, or add plan.penalty() to the loss (which makes no exact zeros).",
+        expected=_known(),
+        remedy="Tell it with register_metric(), or use method='subgradient' (no exact zeros).",
     )
+
+
+def _known() -> str:
+    return ", ".join(kind.__name__ for kind in METRICS if kind.__module__.startswith("torch."))
 
 
 def was_skipped(optimizer: Optimizer) -> bool:

@@ -1,0 +1,83 @@
+"""Every optimizer's metric on real tables: full batches, and the exact solution beside it."""
+
+from functools import cache
+from math import cos, pi
+
+import pytest
+import torch
+from sklearn.datasets import load_iris
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+import shrinkage as sh
+from shrinkage.data import load
+from test_attach import VARIANTS, Variant
+
+STEPS = 3000
+STRENGTH = {"breast_cancer": 0.02, "iris": 0.02}
+RATES = {
+    "sgd": 1.0,
+    "sgd-dampening": 0.5,
+    "asgd": 1.0,
+    "radam": 0.03,
+    "adafactor": 0.1,
+    **{f"sgd-{kind}": 0.2 for kind in ("momentum", "nesterov", "foreach", "fused")},
+    "adadelta": 5.0,
+    "adagrad": 0.3,
+    "adagrad-decay": 0.3,
+}
+"""Learning rates that reach the minimiser in so many steps, where the variant's own does not."""
+
+
+@cache
+def table(name: str) -> tuple[Tensor, Tensor]:
+    if name == "iris":
+        found = load_iris()
+        x, y = torch.from_numpy(found.data), torch.from_numpy(found.target)
+    else:
+        data = load(name)
+        x, y = data.x.double(), data.y
+    return (x - x.mean(dim=0)) / x.std(dim=0), y
+
+
+def zeros(name: str) -> nn.Linear:
+    x, y = table(name)
+    net = nn.Linear(x.shape[1], int(y.max()) + 1).double()
+    for parameter in net.parameters():
+        nn.init.zeros_(parameter)
+    return net
+
+
+@cache
+def exact(name: str) -> tuple[float, Tensor]:
+    """Objective and support of the minimiser, by proximal Newton to a gap of 1e-8."""
+    net = zeros(name)
+    found = sh.polish(net, sh.Plan(net, sh.L1(STRENGTH[name])), table(name), tol=1e-7)
+    assert found.gap <= 1e-7
+    return found.objective, net.weight.detach() != 0
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "iris"])
+@pytest.mark.parametrize(
+    "variant", [v for v in VARIANTS if not v.options.get("maximize")], ids=lambda v: v.name
+)
+def test_full_batches_end_at_the_minimiser(variant: Variant, name: str) -> None:
+    x, y = table(name)
+    net = zeros(name)
+    rate = RATES.get(variant.name, variant.lr)
+    optimizer = variant.make(net.parameters(), rate)
+    plan = sh.Plan(net, sh.L1(STRENGTH[name]))
+    handle = sh.attach(optimizer, plan)
+    for k in range(STEPS):
+        if variant.decays:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * 0.5 * (1 + cos(pi * k / STEPS))
+        optimizer.zero_grad()
+        cross_entropy(net(x), y).backward()
+        optimizer.step()
+    handle.remove()
+    best, support = exact(name)
+    assert sh.certify(net, plan, (x, y)).objective <= best * 1.01
+    classes = 2 if name == "breast_cancer" else 1
+    differing = int(((net.weight != 0) != support).sum())
+    assert differing <= classes, (differing, int(support.sum()))
