@@ -324,6 +324,8 @@ def total(prediction: Tensor, y: Tensor) -> Tensor:
             "drops its last batch: got drop_last=True, which leaves out 19 of 569",
         ),
         ({"data": [1, 2]}, DataError, "unknown kind"),
+        ({"data": lambda x, y: (x, y + 9)}, FitError, "do not fit together.*out of bounds"),
+        ({"data": lambda x, y: (x[:, :3], y)}, FitError, "do not fit together.*shapes"),
         ({"samples": 51}, FitError, "samples is out of range"),
         ({"samples": -1}, FitError, "samples is out of range"),
         ({"plan": sh.Plan(nn.Linear(3, 3), sh.L1(0.1))}, PlanError, "another network"),

@@ -232,6 +232,7 @@ def test_it_says_when_its_rounds_are_over() -> None:
     net = linear(x, 10)
     found = sh.polish(net, sh.Plan(net, sh.L1(1e-3)), (x, y), tol=1e-9, rounds=2)
     assert "after 2 rounds" in found.notes[-1]
+    assert "falling" in found.notes[-1]
 
 
 @pytest.mark.parametrize(("name", "wrong"), [("tol", 0.0), ("tol", float("nan")), ("rounds", 0)])

@@ -83,7 +83,8 @@ class Certificate:
         return (
             f"objective {self.objective:.6g} = loss {self.loss:.6g} + penalty {self.penalty:.6g}"
             f"   (best constant {self.null_objective:.6g})\n"
-            f"gap {self.gap:.3g}, residual {self.residual:.3g}{kinks}\n"
+            f"gap {self.gap:.3g} (in strengths; 0 is stationary), residual {self.residual:.3g}"
+            f"{kinks}\n"
             f"{self.nonzeros:,} of {self.penalised:,} penalised weights nonzero\n\n"
             + capture.get()
             + "\n".join(self.notes)

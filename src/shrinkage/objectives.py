@@ -106,9 +106,20 @@ class Objective:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Eval mode inside; afterwards modes, buffers and random state are as before."""
+        """Eval mode inside; afterwards modes, buffers and random state are as before.
+
+        What PyTorch says of shapes and labels that do not fit comes out as :class:`FitError`.
+        """
         with untouched(self.model):
-            yield
+            try:
+                yield
+            except (RuntimeError, IndexError) as error:
+                raise FitError(
+                    "network, data and loss do not fit together",
+                    got=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+                    expected="inputs the network takes, and targets the loss takes",
+                    remedy="Check shapes, labels 0 … classes − 1, and loss=.",
+                ) from error
 
     @property
     def point(self) -> Vector:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import sqrt
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +102,6 @@ class _Solver:
 
     def run(self, tol: float, rounds: int, progress: Callable[[Round], None]) -> str | None:
         """Rounds until the gap is at most ``tol``; otherwise the reason why not."""
-        gap = inf
         for number in range(1, rounds + 1):
             mean, gradient = self.objective.gradient()
             gap = largest_gap(self.objective, gradient)
@@ -111,12 +110,15 @@ class _Solver:
             value, step = self._round(_joined(gradient).to(self.w), mean + self._penalty())
             if not step:
                 return (
-                    f"Polish stopped at gap {gap:.3g}: no step lowers the objective further. What "
+                    "Polish stopped where no step lowers the objective further. What "
                     "is left are kinks of ReLU or max-pooling (samples= measures them) or the "
                     f"rounding of {self.w.dtype}.".replace("torch.", "")
                 )
             progress(Round(number, value, gap, step))
-        return f"Polish stopped after {rounds} rounds, the last at gap {gap:.3g}: raise rounds."
+        return (
+            f"Polish stopped after {rounds} rounds, before tol was reached. The objective was still "
+            "falling: raise rounds=, or train longer first."
+        )
 
     def _round(self, gradient: Tensor, value: float) -> tuple[float, float]:
         """One step with its line search: the new objective and the step's length, 0 for none.

@@ -5,7 +5,7 @@ from math import inf, isfinite, log10
 
 from shrinkage.errors import FitError
 
-WEAKEST, STRONGEST = 1e-4, 3e-2
+WEAKEST, STRONGEST = 1e-5, 3e-2
 
 
 def strengths(

@@ -99,8 +99,8 @@ def coverage(facts: Facts) -> Claim:
     names = [e["name"] for e in left]
     shown = listed(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"])
     biases = all(e["role"] == "bias" for e in left)
-    remedy = "; --biases includes them" if biases else ""
-    return Claim("not seen", f"Not seen here: {text}; left out: {shown}{remedy}.")
+    remedy = ", which is usual; --biases penalises them too" if biases else ""
+    return Claim("not seen", f"Not the setting here: {text}; left out: {shown}{remedy}.")
 
 
 def _size(entry: Point) -> int:
