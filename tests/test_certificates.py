@@ -343,3 +343,12 @@ def test_a_network_that_is_frozen() -> None:
     net.requires_grad_(requires_grad=False)
     with pytest.raises(sh.ShrinkageError, match="nothing can be trained"):
         sh.certify(net, plan, (x, y))
+
+
+def test_arguments_in_another_order() -> None:
+    x, y = cancer()
+    net = linear(x)
+    plan = sh.Plan(net, sh.L1(0.01))
+    for call in (sh.certify, sh.measure, sh.polish):
+        with pytest.raises(PlanError, match="this is no plan: got tuple"):
+            call(net, (x, y), plan)

@@ -116,8 +116,8 @@ class _Solver:
                 )
             progress(Round(number, value, gap, step))
         return (
-            f"Polish stopped after {rounds} rounds, before tol was reached. The objective was still "
-            "falling: raise rounds=, or train longer first."
+            f"Polish stopped after {rounds} rounds, before tol was reached. The objective was "
+            "still falling: raise rounds=, or train longer first."
         )
 
     def _round(self, gradient: Tensor, value: float) -> tuple[float, float]:

@@ -43,6 +43,13 @@ def without_largest(
 
 def check_same(model: nn.Module, plan: Plan) -> None:
     """Raise :class:`PlanError` unless ``plan`` is of ``model`` (or of what it wraps)."""
+    if not isinstance(plan, Plan):
+        raise PlanError(
+            "this is no plan",
+            got=type(plan).__name__,
+            expected="a Plan for the network",
+            remedy="The order is (model, plan, data, loss).",
+        )
     own = {id(parameter) for parameter in model.parameters()}
     strange = [entry.name for entry, _, parameter in plan.blocks() if id(parameter) not in own]
     if strange:

@@ -49,12 +49,12 @@ def remarks(view: RunView, rows: list[Point]) -> list[str]:
         notes.append(
             "lr×: columns without a strength try learning rates instead; all others use lr×1."
         )
-    for row in rows:
-        if row["fits"] and row["name"] == "none" and row["chosen"] and row["value"] != 1:
-            notes.append(
-                f"none validated best at {knob_text(row)}, a choice that columns with a strength did "
-                "not have: compare again with --lr at that rate before you believe small differences."
-            )
+    notes += [
+        f"none validated best at {knob_text(row)}, which columns with a strength could not choose: "
+        "compare again with --lr at that rate before you believe small differences."
+        for row in rows
+        if row["fits"] and row["name"] == "none" and row["chosen"] and row["value"] != 1
+    ]
     for where, labels in edges(view).items():
         further = "smaller" if where == "smallest" else "larger"
         notes.append(
