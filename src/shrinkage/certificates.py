@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from shrinkage.data import stream
 from shrinkage.errors import FitError
 from shrinkage.measures import Loss
 from shrinkage.objectives import Objective, Vector
@@ -124,7 +123,7 @@ def certify(
             expected=f"a whole number from 0 to {MOST_SAMPLES}",
             remedy="0 gives the plain certificate, 20 are usually enough.",
         )
-    objective = Objective(model, plan, stream(data), loss)
+    objective = Objective(model, plan, data, loss)
     with objective.evaluating():
         return certificate(objective, samples=samples, seed=seed)
 

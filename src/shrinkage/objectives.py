@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from shrinkage.data import Stream
+from shrinkage.data import stream
 from shrinkage.errors import FitError, ModelError
 from shrinkage.measures import Loss, default_loss, weight_of
 from shrinkage.measures.losses import mean_loss
@@ -86,9 +86,10 @@ class Objective:
     :meth:`evaluating`, which leaves modes, buffers and random state as they were.
     """
 
-    def __init__(self, model: nn.Module, plan: Plan, stream: Stream, loss: Loss | None) -> None:
+    def __init__(self, model: nn.Module, plan: Plan, data: object, loss: Loss | None) -> None:
         check_same(model, plan)
-        self.model, self.plan, self.stream, self.at = model, plan, stream, home(model)
+        self.model, self.plan, self.at = model, plan, home(model)
+        self.stream = stream(data)
         self.blocks = tuple(_blocks(plan))
         if not self.blocks:
             raise ModelError(
@@ -97,7 +98,7 @@ class Objective:
                 expected="a parameter with requires_grad=True",
                 remedy="Unfreeze the layers that the plan penalises.",
             )
-        self.criterion = default_loss(next(stream.batches())[1]) if loss is None else loss
+        self.criterion = default_loss(next(self.stream.batches())[1]) if loss is None else loss
         with self.evaluating(), torch.no_grad():
             x, y = next(self._weighed())
             prediction = self.model(x)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.certificates import Certificate, certificate, largest_gap
-from shrinkage.data import stream
 from shrinkage.errors import FitError
 from shrinkage.measures import Loss
 from shrinkage.objectives import Objective, Vector
@@ -60,7 +59,7 @@ def polish(
     ℓ1-Regularized Convex Functions (2017); damping, Martens, Hessian-free Optimization (2010).
     """
     _check(tol, rounds)
-    objective = Objective(model, plan, stream(data), loss)
+    objective = Objective(model, plan, data, loss)
     with objective.evaluating():
         solver = _Solver(objective)
         reason = solver.run(tol, rounds, progress or _ignore)
