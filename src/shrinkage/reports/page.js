@@ -117,7 +117,7 @@
     zeros.textContent = fit.zeros_text;
     zeros.classList.toggle("some", fit.zeros > 0);
     part(panel, ".of").textContent = fit.share_text;
-    part(panel, ".held").textContent = `${data.held_out} ${data.score}, first seed`;
+    part(panel, ".held").textContent = `${data.held_out} ${data.score}`;
     part(panel, ".score").textContent = fit.score;
     part(panel, ".train").textContent = `training ${fit.train_score}`;
     if (fit.hist) histogram(panel, fit); else part(panel, ".hist").replaceChildren();

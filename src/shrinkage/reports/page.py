@@ -65,8 +65,8 @@ def _title(facts: Facts) -> str:
 
 def _subtitle(facts: Facts) -> str:
     n, seeds = train_examples(facts), facts.seeds
-    unit = "seeds" if seeds > 1 else "seed"
-    return f"{n:,} training examples · {seeds} {unit} · {facts.config['epochs']} epochs"
+    unit = "seeds, the first one in these panels" if seeds > 1 else "seed"
+    return f"{n:,} training examples · {facts.config['epochs']} epochs · {seeds} {unit}"
 
 
 def _status(facts: Facts) -> str:
