@@ -385,3 +385,9 @@ def test_a_demo_of_nothing_is_refused(
     assert code == 2
     assert_one_good_line(err, (f"{option} is out of range", "got 0"))
     assert not (here / "run").exists()
+
+
+def test_the_version(call: Callable[[list[str]], Called]) -> None:
+    code, out, err = call(["shrinkage", "--version"])
+    assert (code, err) == (0, "")
+    assert out.startswith("shrinkage 0.")

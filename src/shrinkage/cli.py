@@ -5,6 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -52,6 +53,22 @@ _Run = Annotated[
     typer.Option(help="Run folder. The same command on it goes on where it stopped."),
 ]
 _Jobs = Annotated[int | None, typer.Option(help="Worker processes. [default: one per core]")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"shrinkage {version('shrinkage')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """L1 / L2 regularization for PyTorch networks that does what it says."""
 
 
 @app.command()
