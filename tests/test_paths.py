@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from shrinkage.errors import FitError, PlanError, RunError
-from shrinkage.paths import checked_grid, choose, strengths, work
+from shrinkage.paths import checked_grid, choose, strengths, weakest_for, work
 
 # ---------------------------------------------------------------------------------- strengths
 
@@ -20,16 +20,16 @@ def test_strengths_are_log_spaced_with_two_digits() -> None:
     assert strengths(4, 1e-4, 1e-1) == (1e-4, 1e-3, 1e-2, 1e-1)
     assert strengths(3, 2e-3, 5e-2) == (2e-3, 1e-2, 5e-2)
     grid = strengths(9)
-    assert grid[0] == 1e-5
+    assert grid[0] == 1e-4
     assert grid[-1] == 3e-2
     steps = np.diff([log10(value) for value in grid])
-    assert steps == pytest.approx([log10(3000) / 8] * 8, abs=0.03)
+    assert steps == pytest.approx([log10(300) / 8] * 8, abs=0.03)
     assert all(float(f"{value:.1e}") == value for value in grid)
 
 
 def test_one_strength_is_the_geometric_middle() -> None:
     assert strengths(1, 1e-4, 1e-2) == (1e-3,)
-    assert strengths(1) == (5.5e-4,)
+    assert strengths(1) == (1.7e-3,)
     assert strengths(1, 0.5, 0.5) == (0.5,)
 
 
@@ -336,3 +336,9 @@ def test_this_process_gets_its_threads_back() -> None:
 
 def test_no_jobs() -> None:
     assert list(work(compute, None, [], workers=2, threads=1)) == []
+
+
+def test_the_grid_begins_lower_for_many_examples() -> None:
+    assert weakest_for(10) == weakest_for(2000) == 1e-4
+    assert weakest_for(200_000) == pytest.approx(1e-5)
+    assert strengths(3, weakest_for(50_000)) == (2e-5, 7.7e-4, 3e-2)

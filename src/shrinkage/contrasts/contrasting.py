@@ -21,7 +21,7 @@ from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import FitError, did_you_mean
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.models import Factory, default_model, load_object, resolve
-from shrinkage.paths import checked_grid, strengths
+from shrinkage.paths import checked_grid, strengths, weakest_for
 from shrinkage.paths.choice import Rule
 from shrinkage.reports import summary, table_text
 from shrinkage.runs import Run, RunView, has_points
@@ -125,7 +125,7 @@ def contrast(
     cut = Cut(train_size, validation, share_for_test(source, test))
     n_train = len(split(source, 0, **asdict(cut)).train)
     size = sized(budget, n_train, tries=tries, seeds=seeds, epochs=epochs, batch_size=batch_size)
-    values = _grid(size.tries, tries, grid)
+    values = _grid(size.tries, tries, grid, weakest_for(n_train))
     training = Training(size.epochs, size.batch_size, optimizer or "sgd", lr, loss)
     setting = Setting(
         data=source,
@@ -179,9 +179,11 @@ def _refuse_idle(train: object, options: Mapping[str, object]) -> None:
         )
 
 
-def _grid(count: int, tries: int | None, grid: Sequence[float] | None) -> tuple[float, ...]:
+def _grid(
+    count: int, tries: int | None, grid: Sequence[float] | None, weakest: float
+) -> tuple[float, ...]:
     """The strengths: ``grid``, or ``count`` of our own."""
-    values = strengths(count) if grid is None else checked_grid(grid)
+    values = strengths(count, weakest) if grid is None else checked_grid(grid)
     if tries is not None and tries != len(values):
         raise FitError(
             "tries and strengths contradict each other",

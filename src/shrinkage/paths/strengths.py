@@ -1,11 +1,12 @@
 """Grids of strengths: pure functions, apart from what is done with them."""
 
 from collections.abc import Sequence
-from math import inf, isfinite, log10
+from math import inf, isfinite, log10, sqrt
 
 from shrinkage.errors import FitError
 
-WEAKEST, STRONGEST = 1e-5, 3e-2
+WEAKEST, STRONGEST = 1e-4, 3e-2
+_MANY = 2000  # examples
 
 
 def strengths(
@@ -35,6 +36,18 @@ def strengths(
     exact = [10 ** (low + (high - low) * k / (count - 1)) for k in range(count)]
     rounded = (tuple(float(f"{value:.{digits}e}") for value in exact) for digits in range(1, 17))
     return next((grid for grid in rounded if len(set(grid)) == count), tuple(exact))
+
+
+def weakest_for(n: int) -> float:
+    """Where the grid begins for ``n`` training examples: 1e-4, from 2,000 on falling as 1/√n.
+
+    The strength at which noise alone passes for signal falls so: Bickel, Ritov & Tsybakov,
+    Simultaneous Analysis of Lasso and Dantzig Selector (2009), theorem 7.2.
+
+    >>> weakest_for(500), weakest_for(50_000)
+    (0.0001, 2e-05)
+    """
+    return WEAKEST * min(1.0, sqrt(_MANY / n))
 
 
 def checked_grid(values: Sequence[float]) -> tuple[float, ...]:
