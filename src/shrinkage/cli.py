@@ -32,7 +32,7 @@ _DEMO: Mapping[str, Any] = MappingProxyType(
         "lr": 0.06,
     }
 )
-"""Batch size and learning rate: where the *unregularized* network validates best."""
+"""Settled on validation data of other seeds; see ARCHITECTURE.md, Decisions."""
 _FILE_WIDTH = 140
 """Columns of text where the output goes to a file: no ellipses in it."""
 
