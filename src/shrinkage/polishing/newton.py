@@ -59,8 +59,9 @@ def polish(
     says why the polish stopped where ``tol`` was not reached. ``progress`` is called after every
     round. Raises as :func:`certify`, and :class:`FitError` for numbers out of range.
     Source: Lee, Sun & Saunders, Proximal Newton-type Methods for Minimizing Composite Functions
-    (2014), §2; a sampled Hessian, Byrd, Chin, Neveitt & Nocedal (2011); the two phases, Chen, Curtis & Robinson, A Reduced-Space Algorithm for Minimizing
-    ℓ1-Regularized Convex Functions (2017); damping, Martens, Hessian-free Optimization (2010).
+    (2014), §2; the sampled Hessian, Byrd, Chin, Neveitt & Nocedal, On the Use of Stochastic
+    Hessian Information in Optimization Methods (2011); damping, Martens, Hessian-free
+    Optimization (2010).
     """
     _check(tol, rounds)
     objective = Objective(model, plan, data, loss)
