@@ -16,6 +16,7 @@ from shrinkage.measures.removal import check_same
 from shrinkage.measures.untouched import brought, home, untouched
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry, Plan
+from shrinkage.plans.grouping import Grouping
 
 Vector = list[Tensor]
 """One tensor per block of the objective, in the shape of its parameter."""
@@ -37,11 +38,44 @@ class Block:
         return float(self.penalty.slope * self.entry.grouping.group_size**0.5)
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
-        """Distance of −grad to ∂P(w), one figure per weight or group; |grad| without penalty."""
+        """Distance of −grad to ∂P(w), one figure per weight or group; |grad| without penalty.
+
+        On spheres the distance to ∂P(w) + span{w_f}: what would change a norm does not count.
+        """
         if self.penalty is None:
             return grad.abs()
         view = self.entry.grouping.view
-        return self.penalty.distance(view(w), view(grad))
+        return self.penalty.distance(view(w), view(self.tangent(w, grad)))
+
+    def tangent(self, w: Tensor, grad: Tensor) -> Tensor:
+        """grad + μ_f·w_f with μ_f = −⟨grad + ∂P(w), w_f⟩/‖w_f‖², where rows w_f keep their norm.
+
+        With this gradient loss + P has no slope along w_f (Lagrange); other blocks: grad itself.
+        """
+        rows = self.sphere
+        if rows is None:
+            return grad
+        with torch.enable_grad():
+            leaf = w.detach().clone().requires_grad_()
+            (slope,) = torch.autograd.grad(self.value(leaf), leaf)
+        w = rows.view(w.detach())
+        along = (rows.view(grad + slope) * w).sum(dim=1, keepdim=True)
+        square = w.square().sum(dim=1, keepdim=True)
+        return grad - rows.restore(along / torch.where(square == 0, 1.0, square) * w)
+
+    @property
+    def sphere(self) -> Grouping | None:
+        """The rows that keep their norm."""
+        return None if self.penalty is None else self.entry.sphere
+
+    def onto_sphere(self, w: Tensor, other: Tensor) -> Tensor:
+        """``w`` with the norms of ``other``, row by row; rows that are 0 are taken from it."""
+        rows = self.sphere
+        if rows is None:
+            return w
+        target, known = rows.view(w), rows.view(other)
+        found, norm = (torch.linalg.vector_norm(r, dim=1, keepdim=True) for r in (target, known))
+        return rows.restore(torch.where(found == 0, known, target * (norm / found)))
 
     def value(self, w: Tensor) -> Tensor:
         """P(w); 0 without penalty."""

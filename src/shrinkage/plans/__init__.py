@@ -2,7 +2,8 @@
 
 from shrinkage.plans.binding import Entry
 from shrinkage.plans.layers import Role
+from shrinkage.plans.normalisation import Invariance
 from shrinkage.plans.plan import Plan
 from shrinkage.plans.rules import Rule, Rules
 
-__all__ = ["Entry", "Plan", "Role", "Rule", "Rules"]
+__all__ = ["Entry", "Invariance", "Plan", "Role", "Rule", "Rules"]

@@ -1,9 +1,10 @@
 """Binding rules to a network: every parameter gets a penalty and groups, or a reason why not."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
@@ -12,6 +13,7 @@ from shrinkage.penalties import Penalty
 from shrinkage.plans.grouping import Grouping, grouping
 from shrinkage.plans.layers import Description, Role, describe
 from shrinkage.plans.names import canonical
+from shrinkage.plans.normalisation import Invariance, invariances
 from shrinkage.plans.rules import Rule, Rules, Site
 
 _WHY_NOT = {
@@ -24,7 +26,12 @@ _WHY_NOT = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One parameter of the network in a plan; ``penalty`` is None where it is left alone."""
+    """One parameter of the network in a plan; ``penalty`` is None where it is left alone.
+
+    ``invariance``: the network does not depend on the size of the parameter's rows, as far as it
+    is known. ``sphere``: the rows whose norm stays as it is, so that the penalty acts on their
+    direction; None where it depends on none.
+    """
 
     name: str
     path: str = field(repr=False)  # the name as the network has it, wrappers included
@@ -33,6 +40,8 @@ class Entry:
     penalty: Penalty | None
     grouping: Grouping
     reason: str
+    invariance: Invariance | None = None
+    sphere: Grouping | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,8 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
         )
     sites = [site for item in found for site, _ in item.sites]
     _check_rules(rules, sites)
-    entries = tuple(_entry(item, rules) for item in found)
+    known = invariances(model) if rules.rescale else {}
+    entries = tuple(_entry(item, rules, known) for item in found)
     if not any(entry.penalty for entry in entries):
         raise PlanError(
             "the plan penalises nothing",
@@ -99,7 +109,7 @@ def _parameters(model: nn.Module) -> Iterator[_Found]:
         yield _Found(path, parameter, tuple((site, about) for _, _, site, about in places))
 
 
-def _entry(item: _Found, rules: Rules) -> Entry:
+def _entry(item: _Found, rules: Rules, known: Mapping[str, Invariance]) -> Entry:
     (first, about) = item.sites[0]
     rule, penalty = None, None
     for candidate in rules.rules:
@@ -116,17 +126,39 @@ def _entry(item: _Found, rules: Rules) -> Entry:
         reason = _WHY_NOT[first.role]
     else:
         reason = "no rule matches"
+    shape = tuple(item.parameter.shape)
+    groups = grouping(first.name, shape, about.layout, penalty.by if penalty else None)
+    invariance = _invariance_of(item, known)
+    sphere = None
+    if penalty is not None and invariance is not None and _varies(penalty, groups, invariance.rows):
+        sphere = invariance.rows
+        reason += f"; norm kept: followed by {canonical(invariance.norm)}"
     return Entry(
         name=first.name,
         path=item.path,
-        shape=tuple(item.parameter.shape),
+        shape=shape,
         role=about.role,
         penalty=penalty,
-        grouping=grouping(
-            first.name, tuple(item.parameter.shape), about.layout, penalty.by if penalty else None
-        ),
+        grouping=groups,
         reason=reason + (f"; tied to {tied}, counted once" if tied else ""),
+        invariance=invariance,
+        sphere=sphere,
     )
+
+
+def _invariance_of(item: _Found, known: Mapping[str, Invariance]) -> Invariance | None:
+    """The invariance of a weight that nothing else uses."""
+    layer, _, local = item.path.rpartition(".")
+    return known.get(layer) if local == "weight" and len(item.sites) == 1 else None
+
+
+def _varies(penalty: Penalty, groups: Grouping, rows: Grouping) -> bool:
+    """Whether P tells directions apart: a row with one weight from a row of equal ones."""
+    flat = torch.ones(rows.n_groups, rows.group_size, dtype=torch.float64) / rows.group_size**0.5
+    peak = torch.zeros_like(flat)
+    peak[:, 0] = 1.0
+    one, other = (float(penalty.value(groups.view(rows.restore(w)))) for w in (flat, peak))
+    return abs(one - other) > 1e-9 * max(one, other)
 
 
 def _applies(rule: Rule, site: Site, rules: Rules) -> bool:

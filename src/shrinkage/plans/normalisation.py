@@ -1,13 +1,18 @@
-"""Which layers feed a normalisation layer, read from the structure without running the network."""
+"""Which weights the network ignores the size of, because a normalisation layer follows them."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
-from torch import nn
+import torch
+from torch import fx, nn
+from torch.nn.functional import relu
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from shrinkage.plans.layers import NORMS
+from shrinkage.plans.grouping import Grouping, grouping
+from shrinkage.plans.layers import NORMS, describe
 
 # Scaling the input of these scales the output: a norm layer behind them still undoes it.
 _HOMOGENEOUS: tuple[type[nn.Module], ...] = (
@@ -21,15 +26,110 @@ _HOMOGENEOUS: tuple[type[nn.Module], ...] = (
     nn.AdaptiveAvgPool2d,
     nn.Flatten,
 )
+_HOMOGENEOUS_FUNCTIONS = (relu, torch.relu)
+
+
+@dataclass(frozen=True)
+class Invariance:
+    """The network does not change where a row of ``rows.view(w)`` is scaled; ``norm`` undoes it.
+
+    Batch and instance norm: a row is a filter; group norm: the filters of a group; layer and RMS
+    norm: the whole layer.
+    """
+
+    norm: str
+    rows: Grouping
+
+
+def invariances(model: nn.Module) -> dict[str, Invariance]:
+    """The layers of which it is certain, by name: read from the graph of ``torch.fx``.
+
+    Every use of the layer's output must reach a normalisation layer, with nothing between them
+    but what scaling passes through. A bias must not matter: batch and instance norm subtract it,
+    unless a nonlinearity comes first. Modules that cannot be traced are read child by child;
+    of what only they know nothing is certain. Layers with hooks are left out.
+    """
+    if not any(isinstance(module, NORMS) for module in model.modules()):
+        return {}
+    attributes = [(module, dict(vars(module))) for module in model.modules()]
+    try:
+        return dict(_certain(model, ""))
+    finally:  # a forward may leave traced values behind
+        for module, before in attributes:
+            vars(module).clear()
+            vars(module).update(before)
+
+
+def _certain(module: nn.Module, prefix: str) -> Iterator[tuple[str, Invariance]]:
+    try:
+        graph = fx.Tracer().trace(module)
+    except Exception:  # the user's forward may raise anything on a traced value
+        for name, child in module.named_children():
+            yield from _certain(child, f"{prefix}{name}.")
+        return
+    modules = dict(module.named_modules(remove_duplicate=False))
+    read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
+    calls: dict[int, list[fx.Node]] = {}
+    for node in graph.nodes:
+        if node.op == "call_module":
+            calls.setdefault(id(modules[str(node.target)]), []).append(node)
+    for nodes in calls.values():
+        name = str(nodes[0].target)
+        if f"{name}.weight" in read or not isinstance(modules[name], _ConvNd | nn.Linear):
+            continue
+        found = {norm for node in nodes for norm in _norms(node, modules, direct=True)}
+        kinds = {_invariance(modules[name], modules, prefix, norm, d) for norm, d in found if norm}
+        if found and None not in kinds and all(norm for norm, _ in found) and len(kinds) == 1:
+            yield prefix + name, kinds.pop()  # type: ignore[misc]
+
+
+def _norms(
+    node: fx.Node, modules: dict[str, nn.Module], *, direct: bool
+) -> Iterator[tuple[str | None, bool]]:
+    """The norms that ``node``'s output runs into, and whether directly; None for anything else."""
+    if not node.users:
+        yield None, direct
+    for user in node.users:
+        module = modules.get(str(user.target)) if user.op == "call_module" else None
+        if isinstance(module, NORMS):
+            yield str(user.target), direct
+        elif isinstance(module, _HOMOGENEOUS) or user.target in _HOMOGENEOUS_FUNCTIONS:
+            yield from _norms(user, modules, direct=False)
+        else:
+            yield None, direct
+
+
+def _invariance(
+    layer: nn.Module, modules: dict[str, nn.Module], prefix: str, norm_name: str, direct: bool
+) -> Invariance | None:
+    norm = modules[norm_name]
+    weight = layer.weight
+    assert isinstance(weight, nn.Parameter)  # noqa: S101  (narrowing)
+    hooks = [m for m in (layer, norm) if m._forward_hooks or m._forward_pre_hooks]
+    if hooks or "weight" not in layer._parameters or _outputs(layer) != _features(norm):
+        return None
+    shape = tuple(weight.shape)
+    filters = grouping("", shape, describe(layer, "weight", weight).layout, "filter")
+    shifts = layer.bias is not None
+    match norm:
+        case _NormBase():
+            n_rows, is_certain = filters.n_groups, direct or not shifts
+        case nn.GroupNorm():
+            n_rows, is_certain = norm.num_groups, not shifts
+        case _:
+            n_rows, is_certain = 1, not shifts and isinstance(layer, nn.Linear)
+    if not is_certain:
+        return None
+    rows = Grouping(shape, filters.split, filters.order, n_rows, prod(shape) // n_rows)
+    return Invariance(prefix + norm_name, rows)
 
 
 def followed_by_norm(model: nn.Module) -> dict[str, str]:
-    """Names of convolutions and linear layers whose output a normalisation layer rescales.
+    """Names of convolutions and linear layers whose output a norm layer seems to rescale.
 
-    Maps the layer's name to the norm's. Sure inside ``nn.Sequential``; elsewhere a batch,
-    instance or group norm defined right behind a layer with as many outputs is taken for its
-    successor. Such weights are scale-invariant: shrinking them lowers a penalty and leaves the
-    loss alone (van Laarhoven, L2 Regularization versus Batch and Weight Normalization, 2017).
+    Maps the layer's name to the norm's. A guess, for warnings, where :func:`invariances` knows
+    nothing for certain: the norm comes next in an ``nn.Sequential``, or a batch, instance or
+    group norm is defined right behind a layer with as many outputs.
     """
     pairs: dict[str, str] = {}
     for prefix, module in model.named_modules():

@@ -26,9 +26,14 @@ class Plan:
     parameter names, so ``model.to(...)`` and reassigned parameters do not loosen it.
     ``print(plan)`` shows every parameter with its penalty or the reason it has none.
 
+    Weights that a normalisation layer follows, for certain, have no size that matters: each
+    filter keeps its norm while the penalty acts (per group of filters before a group norm, per
+    layer before a layer norm), and the cost is that on these spheres. ``rescale=False`` lets them
+    shrink: without a minimiser, and with the learning rate that this amounts to.
+
     Raises :class:`PlanError` for a rule that matches nothing and a plan that penalises nothing;
-    warns (:class:`ShrinkageWarning`) of shadowed rules and of weights before a normalisation
-    layer, which no penalty can regularize by size.
+    warns (:class:`ShrinkageWarning`) of shadowed rules, of weights before a normalisation layer
+    that is not certain, and of penalties that act on their size alone (L2, whole filters).
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class Plan:
         *,
         biases: bool = False,
         norms: bool = False,
+        rescale: bool = True,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise PlanError(
@@ -47,7 +53,12 @@ class Plan:
                 remedy="Call Plan(model, L1(1e-4)).",
             )
         given = rules if isinstance(rules, Rules) else Rules(rules)
-        self.rules = Rules(given.rules, biases=given.biases or biases, norms=given.norms or norms)
+        self.rules = Rules(
+            given.rules,
+            biases=given.biases or biases,
+            norms=given.norms or norms,
+            rescale=given.rescale and rescale,
+        )
         self.model = model
         self.entries: tuple[Entry, ...] = bind(model, self.rules)
         self.applied: str | None = None
@@ -139,18 +150,28 @@ class Plan:
         return torch.stack([term.to(terms[0].device) for term in terms]).sum()
 
     def _warn_of_norms(self) -> None:
-        pairs = followed_by_norm(self.model)
-        weak = [
-            (entry.path.rpartition(".")[0], entry.name)
-            for entry in self.penalised
-            if len(entry.shape) > 1 and entry.penalty != entry.penalty.scaled(0)  # type: ignore[union-attr]
+        """Of penalties that act on a size which a normalisation layer undoes, and on it alone."""
+        acting = [e for e in self.penalised if e.penalty != e.penalty.scaled(0)]  # type: ignore[union-attr]
+        free = [entry for entry in acting if len(entry.shape) > 1 and entry.sphere is None]
+        constant = [(e.name, e.invariance.norm) for e in free if e.invariance is not None]
+        guessed = followed_by_norm(self.model) if free else {}
+        unsure = [
+            (entry.name, guessed[layer])
+            for entry in free
+            if entry.invariance is None and (layer := entry.path.rpartition(".")[0]) in guessed
         ]
-        hits = [(name, pairs[layer]) for layer, name in weak if layer in pairs]
-        if hits:
-            shown = ", ".join(f"{name} (before {norm})" for name, norm in hits[:3])
-            more = f" and {len(hits) - 3} more" if len(hits) > 3 else ""
+        if constant:
             warnings.warn(
-                f"{shown}{more}: a normalisation layer undoes the size of these weights, so a "
+                f"{_shown(constant)}: the normalisation layer undoes the size of these weights, "
+                "and this penalty depends on nothing else. It shrinks numbers and regularizes "
+                "nothing. norms=True penalises the scales of the layer, which can switch filters "
+                "off; L1 acts on single weights",
+                ShrinkageWarning,
+                stacklevel=3,
+            )
+        if unsure:
+            warnings.warn(
+                f"{_shown(unsure)}: a normalisation layer undoes the size of these weights, so a "
                 "penalty on them shrinks numbers without regularizing the function. Zeros made "
                 "there are real; their number depends on how long you train",
                 ShrinkageWarning,
@@ -183,3 +204,8 @@ class Plan:
                 entry.reason,
             )
         return table
+
+
+def _shown(pairs: list[tuple[str, str]]) -> str:
+    shown = ", ".join(f"{name} (before {norm})" for name, norm in pairs[:3])
+    return shown + (f" and {len(pairs) - 3} more" if len(pairs) > 3 else "")

@@ -86,12 +86,14 @@ class Rules:
     Weights of convolutions, linear, attention and recurrent layers are penalised. Biases join
     with ``biases=True`` or a parameter name pattern; normalisation layers with ``norms=True``,
     their type or their exact name; embeddings and parameters of unknown layers with any rule
-    but ``"*"``. Raises :class:`PlanError` for keys and values of other types.
+    but ``"*"``. ``rescale``: weights before a normalisation layer keep their norm (see
+    :class:`Plan`). Raises :class:`PlanError` for keys and values of other types.
     """
 
     rules: tuple[Rule, ...]
     biases: bool = False
     norms: bool = False
+    rescale: bool = True
 
     def __init__(
         self,
@@ -99,10 +101,12 @@ class Rules:
         *,
         biases: bool = False,
         norms: bool = False,
+        rescale: bool = True,
     ) -> None:
         object.__setattr__(self, "rules", _as_rules(rules))
         object.__setattr__(self, "biases", biases)
         object.__setattr__(self, "norms", norms)
+        object.__setattr__(self, "rescale", rescale)
 
     def scaled(self, factor: float) -> Self:
         """The same rules with every penalty multiplied by ``factor``."""
@@ -110,6 +114,7 @@ class Rules:
             tuple(replace(r, penalty=r.penalty and r.penalty.scaled(factor)) for r in self.rules),
             biases=self.biases,
             norms=self.norms,
+            rescale=self.rescale,
         )
 
 

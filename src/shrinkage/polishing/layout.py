@@ -38,6 +38,14 @@ class Layout:
         """``after``, with 0 for weights and groups that have turned since ``before``."""
         return self._each(lambda block, a, b: block.unturned(a, b), before, after)
 
+    def tangent(self, w: Tensor, gradient: Tensor) -> Tensor:
+        """The gradient without what would change a norm that is kept, beside P's own slope."""
+        return self._each(lambda block, part, g: block.tangent(part.double(), g), w, gradient)
+
+    def onto_spheres(self, w: Tensor, start: Tensor) -> Tensor:
+        """``w`` with the norms of ``start`` where they are kept."""
+        return self._each(lambda block, a, b: block.onto_sphere(a, b), w, start)
+
     def linearised(self, w: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """∇P(w) and v ↦ ∇²P(w)·v on the support; elsewhere anything."""
         leaf = w.detach().requires_grad_()

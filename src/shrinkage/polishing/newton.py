@@ -47,6 +47,7 @@ def polish(
 
     Each round minimises a quadratic model of the loss plus the penalty: proximal gradient steps
     find the support, conjugate gradients solve on it; then a line search on the objective itself.
+    Rows whose norm is kept (see :class:`Plan`) are taken back onto their spheres after each step.
     The model's curvature is the Hessian or the Gauss–Newton matrix, matrix-free and damped, over
     one batch of examples drawn from all (four million numbers, or the loader's batch size times
     16), corrected by what the last rounds' gradients of all data have shown. Unpenalised
@@ -149,13 +150,14 @@ class _Newton:
 
         The Hessian first; where it is not positive definite enough, the Gauss–Newton matrix.
         """
-        gradient = point.gradient.to(point.w)
+        gradient = self.layout.tangent(point.w, point.gradient).to(point.w)
         for linearise, tries in ((self.sampled.hessian, 2), (self.sampled.curvature, 6)):
             product = corrected(self._flat(linearise()), self.pairs)
             self.scale = measured(product, point.w, self.scale, self.seed)
             for _ in range(tries):
                 model = Quadratic(self.layout, point.w, gradient, product, self.scale, self.damping)
-                step = self._search(point, model.minimum(self._near_enough(point)))
+                target = model.minimum(self._near_enough(point))
+                step = self._search(point, gradient, target)
                 if step:
                     self.damping = max(self.damping * (0.25 if step == 1 else 4.0), 1e-9)
                     return step
@@ -173,7 +175,7 @@ class _Newton:
 
         return enough
 
-    def _search(self, point: _Point, target: Tensor) -> float:
+    def _search(self, point: _Point, gradient: Tensor, target: Tensor) -> float:
         """The first of the steps 1, ½, ¼ … toward ``target`` that lowers the cost enough.
 
         Where what is to be gained drowns in the rounding of the cost, the gap must fall instead.
@@ -181,11 +183,11 @@ class _Newton:
         """
         move = target - point.w
         penalties = self.layout.value(target) - self.layout.value(point.w)
-        expected = dot(point.gradient, move) + penalties
+        expected = dot(gradient, move) + penalties
         rounding = torch.finfo(point.w.dtype).eps * abs(point.cost)
         step = 1.0
         while expected < 0 and step > _SHORTEST:
-            w = target if step == 1 else point.w + step * move
+            w = self.layout.onto_spheres(target if step == 1 else point.w + step * move, point.w)
             self.objective.move(self.layout.split(w))
             rise = self.objective.loss() + self.layout.value(w) - point.cost
             if rise < 0 and rise <= _ARMIJO * step * expected:

@@ -16,6 +16,7 @@ from shrinkage.penalties.base import check_factor
 from shrinkage.plans import Entry, Plan
 from shrinkage.proximal.methods import SAVED_KEYS, Averaged, Method, Prox, Saved, Subgradient
 from shrinkage.proximal.metrics import Group, check_optimizer, metric_of, was_skipped
+from shrinkage.proximal.spheres import Sphere
 
 MethodName = Literal["auto", "prox", "averaged", "subgradient"]
 
@@ -65,8 +66,7 @@ class Handle:
         self.plan, self.optimizer, self.method = plan, optimizer, method
         self._scale = 1.0
         self._methods = {
-            entry.name: tuple(_methods(method, entry, penalty))
-            for entry, penalty, _ in plan.blocks()
+            entry.name: _acting(method, entry, penalty) for entry, penalty, _ in plan.blocks()
         }
         groups = _groups(optimizer)
         missing = [e.name for e, _, p in plan.blocks() if id(p) not in groups]
@@ -190,6 +190,14 @@ class Handle:
             metric = self._metric(groups[id(parameter)], state, parameter)
             for method in self._methods[entry.name]:
                 method.after(parameter, metric, self._scale)
+
+
+def _acting(name: MethodName, entry: Entry, penalty: Penalty) -> tuple[Method, ...]:
+    """The methods on one parameter, on its sphere where it has one; the loss term knows none."""
+    methods = tuple(_methods(name, entry, penalty))
+    if entry.sphere is None or name == "subgradient":
+        return methods
+    return (Sphere(entry, penalty, entry.sphere, methods),)
 
 
 def _methods(name: MethodName, entry: Entry, penalty: Penalty) -> Iterator[Method]:

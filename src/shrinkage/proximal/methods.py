@@ -28,6 +28,9 @@ class Method(ABC):
     def after(self, parameter: Tensor, metric: Metric, scale: float) -> None:
         """Act after the optimizer wrote the parameter."""
 
+    def rewritten(self, parameter: Tensor) -> None:  # noqa: B027
+        """Take note that the parameter was written once more after :meth:`after`."""
+
     def state(self) -> Saved:
         """What must be saved to go on bit-equal."""
         return {}
@@ -151,6 +154,11 @@ class Averaged(Method):
         if w.dtype != parameter.dtype:  # what rounding took is not lost
             memory.residual.add_(w - grouping.view(parameter))
         memory.written = _some(parameter)
+
+    def rewritten(self, parameter: Tensor) -> None:
+        """What was written is ours: the residual stays."""
+        if self.memory is not None:
+            self.memory.written = _some(parameter)
 
     def _rescale(self, memory: _Memory, parameter: Tensor, scale: float) -> None:
         """Zeros keep their average gradient, as far as the new T holds them; others their edge."""
