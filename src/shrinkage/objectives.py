@@ -52,16 +52,22 @@ class Block:
 
         With this gradient loss + P has no slope along w_f (Lagrange); other blocks: grad itself.
         """
-        rows = self.sphere
-        if rows is None:
+        if self.sphere is None:
             return grad
         with torch.enable_grad():
             leaf = w.detach().clone().requires_grad_()
             (slope,) = torch.autograd.grad(self.value(leaf), leaf)
-        w = rows.view(w.detach())
-        along = (rows.view(grad + slope) * w).sum(dim=1, keepdim=True)
-        square = w.square().sum(dim=1, keepdim=True)
-        return grad - rows.restore(along / torch.where(square == 0, 1.0, square) * w)
+        return grad - self.along(w.detach(), grad + slope)
+
+    def along(self, w: Tensor, v: Tensor) -> Tensor:
+        """The part of v that points along the rows w_f that keep their norm; 0 for other blocks."""
+        rows = self.sphere
+        if rows is None:
+            return torch.zeros_like(v)
+        at, moved = rows.view(w), rows.view(v)
+        square = at.square().sum(dim=1, keepdim=True)
+        share = (at * moved).sum(dim=1, keepdim=True) / torch.where(square == 0, 1.0, square)
+        return rows.restore(share * at)
 
     @property
     def sphere(self) -> Grouping | None:

@@ -42,6 +42,24 @@ class Layout:
         """The gradient without what would change a norm that is kept, beside P's own slope."""
         return self._each(lambda block, part, g: block.tangent(part.double(), g), w, gradient)
 
+    def confined(
+        self, product: Callable[[Tensor], Tensor], w: Tensor
+    ) -> Callable[[Tensor], Tensor]:
+        """B as it is felt on the spheres at ``w``, and stiff along the norms that are kept."""
+        if all(block.sphere is None for block in self.blocks):
+            return product
+        stiffness = float(product(w).norm() / w.norm())
+
+        def bent(v: Tensor) -> Tensor:
+            out = self._along(w, v)
+            found = product(v - out)
+            return found - self._along(w, found) + stiffness * out
+
+        return bent
+
+    def _along(self, w: Tensor, v: Tensor) -> Tensor:
+        return self._each(lambda block, part, u: block.along(part, u), w, v)
+
     def onto_spheres(self, w: Tensor, start: Tensor) -> Tensor:
         """``w`` with the norms of ``start`` where they are kept."""
         return self._each(lambda block, a, b: block.onto_sphere(a, b), w, start)

@@ -153,6 +153,7 @@ class _Newton:
         gradient = self.layout.tangent(point.w, point.gradient).to(point.w)
         for linearise, tries in ((self.sampled.hessian, 2), (self.sampled.curvature, 6)):
             product = corrected(self._flat(linearise()), self.pairs)
+            product = self.layout.confined(product, point.w)
             self.scale = measured(product, point.w, self.scale, self.seed)
             for _ in range(tries):
                 model = Quadratic(self.layout, point.w, gradient, product, self.scale, self.damping)

@@ -15,7 +15,7 @@ from shrinkage.penalties import Penalty
 from shrinkage.penalties.base import check_factor
 from shrinkage.plans import Entry, Plan
 from shrinkage.proximal.methods import SAVED_KEYS, Averaged, Method, Prox, Saved, Subgradient
-from shrinkage.proximal.metrics import Group, check_optimizer, metric_of, was_skipped
+from shrinkage.proximal.metrics import Group, Reading, check_optimizer, metric_of, was_skipped
 from shrinkage.proximal.spheres import Sphere
 
 MethodName = Literal["auto", "prox", "averaged", "subgradient"]
@@ -187,9 +187,9 @@ class Handle:
             if self._metric is None:
                 continue  # the textbook's form has acted before the step
             state = optimizer.state.get(parameter, {})
-            metric = self._metric(groups[id(parameter)], state, parameter)
+            reading = Reading(self._metric, groups[id(parameter)], state, parameter)
             for method in self._methods[entry.name]:
-                method.after(parameter, metric, self._scale)
+                method.after(parameter, reading, self._scale)
 
 
 def _acting(name: MethodName, entry: Entry, penalty: Penalty) -> tuple[Method, ...]:

@@ -1,6 +1,6 @@
 """Weights before a normalisation layer keep their norm: the penalty acts on their direction."""
 
-from math import sqrt
+from math import inf, sqrt
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry
 from shrinkage.plans.grouping import Grouping
 from shrinkage.proximal.methods import Method, Saved
-from shrinkage.proximal.metrics import Metric
+from shrinkage.proximal.metrics import Reading
 
 
 class Sphere(Method):
@@ -39,30 +39,30 @@ class Sphere(Method):
             method.before(parameter, scale, loss_scale)
         self.norms = _norm(self.rows.view(_wide(parameter.detach())))
 
-    def after(self, parameter: Tensor, metric: Metric, scale: float) -> None:
+    def after(self, parameter: Tensor, reading: Reading, scale: float) -> None:
         """Let the methods act, then put each row back on its sphere."""
         if not scale:
             return
         assert self.norms is not None  # noqa: S101  (before() noted them)
+        step = reading.metric.step
         start = self.rows.view(_wide(parameter)).clone()
         for method in self.methods:
-            method.after(parameter, metric, scale)
+            method.after(parameter, reading, scale)
         w = self.rows.view(_wide(parameter))
         w = torch.where(w.any(dim=1, keepdim=True), w, _largest_alone(start))
-        if isinstance(metric.step, Tensor) and metric.step.ndim:
-            w = _pulled(w, self._bounded(metric, scale), self.norms)
+        if isinstance(step, Tensor) and step.ndim:
+            w = _pulled(w, self._bounded(step, reading.metric.reach, scale), self.norms)
         norm = _norm(w)
         w = w * (self.norms / torch.where(norm == 0, 1.0, norm))
         parameter.copy_(self.rows.restore(w))
         for method in self.methods:
             method.rewritten(parameter)
 
-    def _bounded(self, metric: Metric, scale: float) -> Tensor:
+    def _bounded(self, step: Tensor, reach: float, scale: float) -> Tensor:
         """The steps, where they explode no longer than the reach lets the penalty move."""
+        assert self.norms is not None  # noqa: S101  (narrowing)
         slope = scale * self.penalty.slope / sqrt(self.entry.grouping.group_size)
-        longest = metric.reach / slope if slope else float("inf")
-        step = torch.as_tensor(metric.step).clamp(max=longest)
-        return self.rows.view(step).to(self.norms)
+        return self.rows.view(step.clamp(max=reach / slope if slope else inf)).to(self.norms)
 
     def rewritten(self, parameter: Tensor) -> None:
         """Pass it on."""
