@@ -36,6 +36,9 @@ class Certificate:
 
     - ``objective`` = ``loss`` + ``penalty``; ``null_objective``: the cost of the best constant
       prediction, under no weights. A network above it has learnt nothing, however small its gap.
+    - Weights that a normalisation layer follows are judged at the norms they have: ∂P is taken
+      with all multiples of each row w_f, because what would change a norm changes no function.
+      Without that no point is stationary; a note names these parameters.
     - ``residual``: the largest distance of −∇loss to ∂P over all weights and groups.
     - ``gap``: the largest of these distances divided by the block's slope at zero (s, or s·√m for
       a group of m); unpenalised and smooth blocks divide |∇cost| by the smallest slope of the
@@ -161,7 +164,7 @@ def certificate(
         nonzeros=sum(int(block.parameter.count_nonzero()) for block in penalised),
         penalised=sum(block.parameter.numel() for block in penalised),
         per_parameter=MappingProxyType(per_parameter),
-        notes=(*_notes(objective.model), *notes),
+        notes=(*_notes(objective.model), *_tangent(objective), *notes),
     )
 
 
@@ -328,3 +331,15 @@ def _notes(model: nn.Module) -> tuple[str, ...]:
             "Normalisation layers use their running statistics here, not those of a batch."
         )
     return tuple(notes)
+
+
+def _tangent(objective: Objective) -> tuple[str, ...]:
+    """Which parameters are judged on the spheres of their rows."""
+    names = [block.entry.name for block in objective.blocks if block.sphere is not None]
+    if not names:
+        return ()
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return (
+        "Judged at the norms they have, along the tangent, because a normalisation layer undoes "
+        f"their size: {shown}.",
+    )

@@ -29,8 +29,8 @@ class Entry:
     """One parameter of the network in a plan; ``penalty`` is None where it is left alone.
 
     ``invariance``: the network does not depend on the size of the parameter's rows, as far as it
-    is known. ``sphere``: the rows whose norm stays as it is, so that the penalty acts on their
-    direction; None where it depends on none.
+    is known. ``sphere``: these rows, where the penalty tells their directions apart, so that its
+    cost has stationary points among rows of the same norms; None elsewhere.
     """
 
     name: str
@@ -70,7 +70,7 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
         )
     sites = [site for item in found for site, _ in item.sites]
     _check_rules(rules, sites)
-    known = invariances(model) if rules.rescale else {}
+    known = invariances(model)
     entries = tuple(_entry(item, rules, known) for item in found)
     if not any(entry.penalty for entry in entries):
         raise PlanError(
@@ -132,7 +132,8 @@ def _entry(item: _Found, rules: Rules, known: Mapping[str, Invariance]) -> Entry
     sphere = None
     if penalty is not None and invariance is not None and _varies(penalty, groups, invariance.rows):
         sphere = invariance.rows
-        reason += f"; norm kept: followed by {canonical(invariance.norm)}"
+        how = "norm kept" if rules.rescale else "norm free"
+        reason += f"; {how}: followed by {canonical(invariance.norm)}"
     return Entry(
         name=first.name,
         path=item.path,

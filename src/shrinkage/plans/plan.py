@@ -26,14 +26,17 @@ class Plan:
     parameter names, so ``model.to(...)`` and reassigned parameters do not loosen it.
     ``print(plan)`` shows every parameter with its penalty or the reason it has none.
 
-    Weights that a normalisation layer follows, for certain, have no size that matters: each
-    filter keeps its norm while the penalty acts (per group of filters before a group norm, per
-    layer before a layer norm), and the cost is that on these spheres. ``rescale=False`` lets them
-    shrink: without a minimiser, and with the learning rate that this amounts to.
+    Weights that a normalisation layer follows have no size that matters: loss + penalty has no
+    minimiser, because shrinking them costs nothing. ``rescale=True`` keeps the norm of each filter
+    while the penalty acts (per group of filters before a group norm, per layer before a layer
+    norm), and the cost is that on these spheres. Without it they shrink, which acts as a growing
+    learning rate and a fading penalty: sparse and accurate (docs/normalisation.md), but no
+    minimum. :func:`certify` and :func:`polish` take the norms as they stand, either way. A norm
+    layer that stays in eval mode while the network trains undoes nothing: leave ``rescale`` off.
 
     Raises :class:`PlanError` for a rule that matches nothing and a plan that penalises nothing;
     warns (:class:`ShrinkageWarning`) of shadowed rules, of weights before a normalisation layer
-    that is not certain, and of penalties that act on their size alone (L2, whole filters).
+    that may shrink, and of penalties that act on their size alone (L2, whole filters).
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Plan:
         *,
         biases: bool = False,
         norms: bool = False,
-        rescale: bool = True,
+        rescale: bool = False,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise PlanError(
@@ -57,7 +60,7 @@ class Plan:
             given.rules,
             biases=given.biases or biases,
             norms=given.norms or norms,
-            rescale=given.rescale and rescale,
+            rescale=given.rescale or rescale,
         )
         self.model = model
         self.entries: tuple[Entry, ...] = bind(model, self.rules)
@@ -151,32 +154,34 @@ class Plan:
 
     def _warn_of_norms(self) -> None:
         """Of penalties that act on a size which a normalisation layer undoes, and on it alone."""
-        acting = [e for e in self.penalised if e.penalty != e.penalty.scaled(0)]  # type: ignore[union-attr]
-        free = [entry for entry in acting if len(entry.shape) > 1 and entry.sphere is None]
-        constant = [(e.name, e.invariance.norm) for e in free if e.invariance is not None]
-        guessed = followed_by_norm(self.model) if free else {}
-        unsure = [
-            (entry.name, guessed[layer])
-            for entry in free
-            if entry.invariance is None and (layer := entry.path.rpartition(".")[0]) in guessed
+        acting = [
+            (entry, entry.path.rpartition(".")[0])
+            for entry in self.penalised
+            if len(entry.shape) > 1 and entry.penalty != entry.penalty.scaled(0)  # type: ignore[union-attr]
         ]
-        if constant:
-            warnings.warn(
-                f"{_shown(constant)}: the normalisation layer undoes the size of these weights, "
-                "and this penalty depends on nothing else. It shrinks numbers and regularizes "
-                "nothing. norms=True penalises the scales of the layer, which can switch filters "
-                "off; L1 acts on single weights",
-                ShrinkageWarning,
-                stacklevel=3,
-            )
-        if unsure:
-            warnings.warn(
-                f"{_shown(unsure)}: a normalisation layer undoes the size of these weights, so a "
-                "penalty on them shrinks numbers without regularizing the function. Zeros made "
-                "there are real; their number depends on how long you train",
-                ShrinkageWarning,
-                stacklevel=3,
-            )
+        guessed = followed_by_norm(self.model) if acting else {}
+        unknown = [(e.name, guessed[at]) for e, at in acting if not e.invariance and at in guessed]
+        certain = [(e, e.invariance.norm) for e, _ in acting if e.invariance]
+        free = [(e.name, norm) for e, norm in certain if e.sphere and not self.rules.rescale]
+        constant = [(e.name, norm) for e, norm in certain if not e.sphere]
+        for pairs, text in (
+            (
+                unknown + free,
+                "a normalisation layer undoes the size of these weights, so a penalty on them "
+                "shrinks numbers without regularizing the function. Zeros made there are real; "
+                "their number depends on how long you train"
+                + (". rescale=True keeps the norms" if free else ""),
+            ),
+            (
+                constant,
+                "a normalisation layer undoes the size of these weights, and this penalty depends "
+                "on nothing else: it shrinks numbers and regularizes nothing. norms=True "
+                "penalises the layer's own scales, which can switch filters off; L1 acts on "
+                "single weights",
+            ),
+        ):
+            if pairs:
+                warnings.warn(f"{_shown(pairs)}: {text}", ShrinkageWarning, stacklevel=3)
 
     def __str__(self) -> str:
         console = Console(

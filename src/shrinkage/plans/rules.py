@@ -86,14 +86,14 @@ class Rules:
     Weights of convolutions, linear, attention and recurrent layers are penalised. Biases join
     with ``biases=True`` or a parameter name pattern; normalisation layers with ``norms=True``,
     their type or their exact name; embeddings and parameters of unknown layers with any rule
-    but ``"*"``. ``rescale``: weights before a normalisation layer keep their norm (see
-    :class:`Plan`). Raises :class:`PlanError` for keys and values of other types.
+    but ``"*"``. ``rescale=True``: weights before a normalisation layer keep their norm
+    (see :class:`Plan`). Raises :class:`PlanError` for keys and values of other types.
     """
 
     rules: tuple[Rule, ...]
     biases: bool = False
     norms: bool = False
-    rescale: bool = True
+    rescale: bool = False
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Rules:
         *,
         biases: bool = False,
         norms: bool = False,
-        rescale: bool = True,
+        rescale: bool = False,
     ) -> None:
         object.__setattr__(self, "rules", _as_rules(rules))
         object.__setattr__(self, "biases", biases)

@@ -66,7 +66,8 @@ class Handle:
         self.plan, self.optimizer, self.method = plan, optimizer, method
         self._scale = 1.0
         self._methods = {
-            entry.name: _acting(method, entry, penalty) for entry, penalty, _ in plan.blocks()
+            entry.name: _acting(method, entry, penalty, rescale=plan.rules.rescale)
+            for entry, penalty, _ in plan.blocks()
         }
         groups = _groups(optimizer)
         missing = [e.name for e, _, p in plan.blocks() if id(p) not in groups]
@@ -192,10 +193,12 @@ class Handle:
                 method.after(parameter, reading, self._scale)
 
 
-def _acting(name: MethodName, entry: Entry, penalty: Penalty) -> tuple[Method, ...]:
-    """The methods on one parameter, on its sphere where it has one; the loss term knows none."""
+def _acting(
+    name: MethodName, entry: Entry, penalty: Penalty, *, rescale: bool
+) -> tuple[Method, ...]:
+    """The methods on one parameter, on its sphere where asked for; the loss term knows none."""
     methods = tuple(_methods(name, entry, penalty))
-    if entry.sphere is None or name == "subgradient":
+    if not rescale or entry.sphere is None or not methods or name == "subgradient":
         return methods
     return (Sphere(entry, penalty, entry.sphere, methods),)
 
