@@ -1,6 +1,6 @@
 """How far a network is from a stationary point of the cost that was written down."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shrinkage.errors import FitError
 from shrinkage.measures import Loss
-from shrinkage.objectives import Objective, Vector
+from shrinkage.objectives import Block, Objective, Vector
 from shrinkage.plans import Plan
 
 MOST_SAMPLES = 50
@@ -135,7 +135,7 @@ def certificate(
     mean, gradient = objective.gradient()
     penalty = objective.penalty()
     _check_finite(mean + penalty, gradient)
-    distances, slopes = residuals(objective, gradient)
+    distances, slopes = residuals(objective.blocks, objective.point, gradient)
     blocks = objective.blocks
     per_parameter = {
         block.entry.name: ParameterGap(
@@ -165,20 +165,21 @@ def certificate(
     )
 
 
-def residuals(objective: Objective, gradient: Vector) -> tuple[list[Tensor], list[float]]:
-    """Per block: distances of −gradient to ∂P, and the slope that they are divided by."""
+def residuals(
+    blocks: Sequence[Block], point: Vector, gradient: Vector
+) -> tuple[list[Tensor], list[float]]:
+    """Per block: distances of −gradient to ∂P at ``point``, the slope that they are divided by."""
     distances = [
-        block.distance(w.double(), g)
-        for block, w, g in zip(objective.blocks, objective.point, gradient, strict=True)
+        block.distance(w.double(), g) for block, w, g in zip(blocks, point, gradient, strict=True)
     ]
-    kinked = [block.slope for block in objective.blocks if block.slope]
+    kinked = [block.slope for block in blocks if block.slope]
     common = min(kinked) if kinked else max(_most(g.abs()) for g in gradient) or 1.0
-    return distances, [block.slope or common for block in objective.blocks]
+    return distances, [block.slope or common for block in blocks]
 
 
-def largest_gap(objective: Objective, gradient: Vector) -> float:
-    """The gap of :class:`Certificate` for a gradient of the loss at the present point."""
-    distances, slopes = residuals(objective, gradient)
+def largest_gap(blocks: Sequence[Block], point: Vector, gradient: Vector) -> float:
+    """The gap of :class:`Certificate` for a gradient of the loss at ``point``."""
+    distances, slopes = residuals(blocks, point, gradient)
     return max(_most(d) / slope for d, slope in zip(distances, slopes, strict=True))
 
 
