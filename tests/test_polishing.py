@@ -217,8 +217,10 @@ def test_a_network_with_kinks_comes_to_rest_on_them() -> None:
     train = contrasted(net, plan)
     before = sh.certify(net, plan, train, samples=50)
     after = sh.polish(net, plan, train, tol=0.1, samples=50)
-    assert before.kink_gap is not None and before.kink_gap > 1
-    assert after.kink_gap is not None and after.kink_gap <= 0.1
+    assert before.kink_gap is not None
+    assert before.kink_gap > 1
+    assert after.kink_gap is not None
+    assert after.kink_gap <= 0.1
     assert after.gap > 0.1  # the plain gap does not see it
     assert after.notes == ()
     assert after.objective < 0.6 * before.objective
