@@ -83,6 +83,8 @@ def test_who_is_invariant(net: nn.Sequential, rows: int | None) -> None:
     assert (found and found.rows.n_groups) == rows
     if found:  # and the network agrees: every row scaled by its own factor, the same output
         net.double()
+        net[1].eps = 1e-14  # type: ignore[assignment]
+        torch.manual_seed(0)
         x = torch.randn(50, 2, 5, 5, dtype=torch.float64)
         x = x[:, :, 0, 0] if isinstance(net[0], nn.Linear) else x
         before = net(x)
@@ -91,8 +93,7 @@ def test_who_is_invariant(net: nn.Sequential, rows: int | None) -> None:
             weight = net[0].weight
             assert isinstance(weight, Tensor)
             weight.copy_(found.rows.restore(found.rows.view(weight) * factors))
-        assert torch.allclose(net(x), before, atol=1e-2)  # the norm's eps
-        assert (net(x) - before).abs().max() < 0.05 * before.abs().max()
+        assert torch.allclose(net(x), before, atol=1e-6)
 
 
 def test_what_is_not_certain_is_left_alone() -> None:

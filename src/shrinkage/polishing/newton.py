@@ -1,24 +1,27 @@
 """Drives a network to a stationary point of loss + penalty on the full data: proximal Newton."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from shrinkage.certificates import Certificate, certificate, largest_gap
+from shrinkage.certificates import Certificate, certificate, check_samples
 from shrinkage.errors import FitError
+from shrinkage.gaps import largest_gap, nearest
 from shrinkage.measures import Loss
 from shrinkage.objectives import Objective, Vector
 from shrinkage.plans import Plan
-from shrinkage.polishing.curvature import Pair, Product, Scale, corrected, measured
+from shrinkage.polishing.curvature import Pair, Scale, corrected, measured
 from shrinkage.polishing.layout import Layout, dot, joined
 from shrinkage.polishing.quadratic import Quadratic
 
 _PAIRS = 8
 """Steps whose change of the gradient is remembered; two vectors each, and two more at work."""
-_FORCING = 0.3
-"""Of the gap: how well a quadratic model is solved, which is no more than a model."""
+_REST = 4
+"""Rounds for which an indefinite Hessian is not asked for again."""
+_LOOK_AROUND = 10
+"""Rounds between looks at the gradients around the point, where kinks count."""
 _ARMIJO, _SHORTEST = 1e-4, 1e-2
 
 
@@ -39,14 +42,14 @@ def polish(
     loss: Loss | None = None,
     *,
     tol: float = 1e-2,
-    rounds: int = 50,
+    rounds: int = 200,
     samples: int = 0,
     progress: Callable[[Round], None] | None = None,
 ) -> Certificate:
     """Lower loss + penalty of ``model`` on all of ``data``, in place, until its gap is ``tol``.
 
-    Each round minimises a quadratic model of the loss plus the penalty: proximal gradient steps
-    find the support, conjugate gradients solve on it; then a line search on the objective itself.
+    Each round minimises a quadratic model of the loss plus the penalty, roughly: proximal gradient
+    steps find the support, conjugate gradients solve on it; then a line search on the objective.
     Rows whose norm is kept (see :class:`Plan`) are taken back onto their spheres after each step.
     The model's curvature is the Hessian or the Gauss–Newton matrix, matrix-free and damped, over
     one batch of examples drawn from all (four million numbers, or the loader's batch size times
@@ -56,18 +59,24 @@ def polish(
     whose support still changes needs training or many rounds. Memory: about forty copies of the
     parameters and the activations of that batch, differentiated twice.
 
-    Returns the :class:`Certificate` of the end (``samples`` as in :func:`certify`); its last note
-    says why the polish stopped where ``tol`` was not reached. ``progress`` is called after every
-    round. Raises as :func:`certify`, and :class:`FitError` for numbers out of range.
+    Networks with ReLU or max-pooling come to rest on kinks, where the plain gap does not vanish:
+    with ``samples`` (as in :func:`certify`; 50 are best) the polish looks at the gradients around
+    every tenth round and where it is stuck, goes on along the nearest of their combinations, and
+    is done where the kink-aware gap is ``tol``.
+
+    Returns the :class:`Certificate` of the end; its last note says why the polish stopped where
+    ``tol`` was not reached. ``progress`` is called after every round. Raises as :func:`certify`,
+    and :class:`FitError` for numbers out of range.
     Source: Lee, Sun & Saunders, Proximal Newton-type Methods for Minimizing Composite Functions
     (2014), §2; the sampled Hessian, Byrd, Chin, Neveitt & Nocedal, On the Use of Stochastic
     Hessian Information in Optimization Methods (2011); damping, Martens, Hessian-free
     Optimization (2010).
     """
     _check(tol, rounds)
+    check_samples(samples)
     objective = Objective(model, plan, data, loss)
     with objective.evaluating():
-        reason = _Newton(objective).run(tol, rounds, progress or _ignore)
+        reason = _Newton(objective, samples).run(tol, rounds, progress or _ignore)
         return certificate(objective, samples=samples, notes=(reason,) if reason else ())
 
 
@@ -102,23 +111,31 @@ class _Point:
 class _Newton:
     """What a polish keeps from round to round: the scale of the curvature, damping, pairs."""
 
-    def __init__(self, objective: Objective) -> None:
-        self.objective = objective
+    def __init__(self, objective: Objective, samples: int) -> None:
+        self.objective, self.samples = objective, samples
         sampled = objective.stream.sample(objective.stream.rows_at_once)
         self.sampled = Objective(objective.model, objective.plan, sampled, objective.criterion)
         self.layout = Layout(objective.blocks)
         self.scale: Scale | None = None
         self.damping = 1e-6
         self.pairs: list[Pair] = []
+        self.rest = 0
         self.seed = torch.Generator().manual_seed(0)
 
     def run(self, tol: float, rounds: int, progress: Callable[[Round], None]) -> str | None:
         """Rounds until the gap is at most ``tol``; otherwise the reason why not."""
         point = self._here()
         for number in range(1, rounds + 1):
+            if self.samples and number % _LOOK_AROUND == 0:
+                point = self._around(point)
             if point.gap <= tol:
                 return None
             step = self._step(point)
+            if not step and self.samples:
+                point = self._around(point)
+                if point.gap <= tol:
+                    return None
+                step = self._step(point)
             if not step:
                 return (
                     "Polish stopped where no step lowers the objective further. What "
@@ -141,6 +158,11 @@ class _Newton:
         w = joined(self.objective.point).clone()
         return _Point(w, mean + self.layout.value(w), joined(gradient), gap)
 
+    def _around(self, point: _Point) -> _Point:
+        """The point with the gradient, of those around it, that is nearest to stationary."""
+        found = nearest(self.objective, self.layout.split(point.gradient), self.samples)
+        return replace(point, gradient=joined(found.gradient), gap=found.gap)
+
     def _learn(self, before: _Point, after: _Point) -> None:
         pair = (after.w - before.w, (after.gradient - before.gradient).to(after.w))
         self.pairs = [*self.pairs, pair][-_PAIRS:]
@@ -148,33 +170,42 @@ class _Newton:
     def _step(self, point: _Point) -> float:
         """Move to a better point; the step's length, 0 where there is none.
 
-        The Hessian first; where it is not positive definite enough, the Gauss–Newton matrix.
+        The Hessian first; where it is not convex on the support, or leads nowhere, the
+        Gauss–Newton matrix, and for some rounds only that.
         """
+        self.rest = max(0, self.rest - 1)
+        if not self.rest:
+            step = self._try(point, self.sampled.hessian(), tries=2, only_convex=True)
+            if step:
+                return step
+            self.rest = _REST
+        return self._try(point, self.sampled.curvature(), tries=6, only_convex=False)
+
+    def _try(
+        self,
+        point: _Point,
+        curvature: Callable[[Vector], Vector],
+        *,
+        tries: int,
+        only_convex: bool,
+    ) -> float:
+        """Move along this curvature's model, damped more with each try."""
         gradient = self.layout.tangent(point.w, point.gradient).to(point.w)
-        for linearise, tries in ((self.sampled.hessian, 2), (self.sampled.curvature, 6)):
-            product = corrected(self._flat(linearise()), self.pairs)
-            product = self.layout.confined(product, point.w)
-            self.scale = measured(product, point.w, self.scale, self.seed)
-            for _ in range(tries):
-                model = Quadratic(self.layout, point.w, gradient, product, self.scale, self.damping)
-                target = model.minimum(self._near_enough(point))
-                step = self._search(point, gradient, target)
-                if step:
-                    self.damping = max(self.damping * (0.25 if step == 1 else 4.0), 1e-9)
-                    return step
-                self.damping = max(self.damping * 32, 1e-6)
+        split = self.layout.split
+        product = corrected(lambda v: joined(curvature(split(v))), self.pairs)
+        product = self.layout.confined(product, point.w)
+        self.scale = measured(product, point.w, self.scale, self.seed)
+        for _ in range(tries):
+            model = Quadratic(self.layout, point.w, gradient, product, self.scale, self.damping)
+            target, convex = model.minimum()
+            if only_convex and not convex:
+                return 0.0
+            step = self._search(point, gradient, target)
+            if step:
+                self.damping = max(self.damping * (0.25 if step == 1 else 4.0), 1e-9)
+                return step
+            self.damping = max(self.damping * 32, 1e-6)
         return 0.0
-
-    def _flat(self, product: Callable[[Vector], Vector]) -> Product:
-        return lambda v: joined(product(self.layout.split(v)))
-
-    def _near_enough(self, point: _Point) -> Callable[[Tensor, Tensor], bool]:
-        def enough(z: Tensor, slope: Tensor) -> bool:
-            split = self.layout.split
-            gap = largest_gap(self.objective.blocks, split(z), split(slope.double()))
-            return gap <= _FORCING * point.gap
-
-        return enough
 
     def _search(self, point: _Point, gradient: Tensor, target: Tensor) -> float:
         """The first of the steps 1, ½, ¼ … toward ``target`` that lowers the cost enough.

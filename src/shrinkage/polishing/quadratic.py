@@ -1,6 +1,5 @@
 """The quadratic model of the loss plus the penalty, and its minimum."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
@@ -10,7 +9,6 @@ from torch import Tensor
 from shrinkage.polishing.curvature import Product, Scale
 from shrinkage.polishing.layout import Layout, dot
 
-_SWEEPS = 4
 _PROX_STEPS = 20
 _CG_STEPS = 20
 _CG_ACCURACY = 0.1
@@ -27,32 +25,23 @@ class Quadratic:
     scale: Scale
     damping: float
 
-    def minimum(self, enough: Callable[[Tensor, Tensor], bool]) -> Tensor:
-        """argmin m, nearly: until ``enough(z, ∇ of m's smooth part at z)`` or no better.
+    def minimum(self) -> tuple[Tensor, bool]:
+        """argmin m, roughly, and whether m was convex as far as was seen.
 
-        Proximal gradient steps find the support, conjugate gradients solve on it. Source: Chen,
-        Curtis & Robinson, A Reduced-Space Algorithm for Minimizing ℓ1-Regularized Convex
-        Functions (2017).
+        Proximal gradient steps find the support, conjugate gradients solve on it; a better solution
+        of what is only a model costs more than the next round. Source: Chen, Curtis & Robinson, A
+        Reduced-Space Algorithm for Minimizing ℓ1-Regularized Convex Functions (2017).
         """
-        z = self.w
-        for _ in range(_SWEEPS):
-            z = self._shrink(z)
-            solved = self._solve_on_support(z)
-            if solved is None:
-                break
-            settled = torch.equal(solved == 0, z == 0)
-            z = solved
-            if settled or enough(z, self.gradient + self._bend(z - self.w)):
-                break
-        return z
+        return self._solve_on_support(self._shrink())
 
-    def _shrink(self, z: Tensor) -> Tensor:
+    def _shrink(self) -> Tensor:
         """Accelerated proximal gradient steps with restarts.
 
         Source: Beck & Teboulle, FISTA (2009); O'Donoghue & Candès, Adaptive Restart (2015).
         """
         step = 1 / ((1.2 * self.scale.largest + self.damping) * self.scale.diagonal)
-        y, pace = z, 1.0
+        z = y = self.w
+        pace = 1.0
         for _ in range(_PROX_STEPS):
             slope = self.gradient + self._bend(y - self.w)
             moved = self.layout.prox(y - step * slope, step)
@@ -63,13 +52,13 @@ class Quadratic:
             z, pace = moved, faster
         return z
 
-    def _solve_on_support(self, z: Tensor) -> Tensor | None:
-        """The minimum where P is smooth, a weight that would turn set to 0; None if no better."""
+    def _solve_on_support(self, z: Tensor) -> tuple[Tensor, bool]:
+        """The minimum where P is smooth, a weight that would turn set to 0; ``z`` if no better."""
         mask = self.layout.support(z)
         bent = self._bend(z - self.w)
         slope, curved = self.layout.linearised(z)
         best = self._value(z, bent)
-        solution = _conjugate_gradients(
+        solution, convex = _conjugate_gradients(
             lambda v: torch.where(mask, self._bend(v) + curved(v), 0.0),
             torch.where(mask, -(self.gradient + bent + slope), 0.0),
             self.scale.diagonal,
@@ -77,8 +66,8 @@ class Quadratic:
         for step in (1.0, 0.5, 0.2, 0.05, 0.01):
             trial = self.layout.unturned(z, z + step * solution)
             if self._value(trial, self._bend(trial - self.w)) < best:
-                return trial
-        return None
+                return trial, convex
+        return z, convex
 
     def _value(self, z: Tensor, bent: Tensor) -> float:
         move = z - self.w
@@ -89,8 +78,8 @@ class Quadratic:
         return self.product(v) + self.damping * self.scale.diagonal * v
 
 
-def _conjugate_gradients(product: Product, b: Tensor, diagonal: Tensor) -> Tensor:
-    """x with A·x ≈ b for positive definite A, preconditioned; stops where A is not."""
+def _conjugate_gradients(product: Product, b: Tensor, diagonal: Tensor) -> tuple[Tensor, bool]:
+    """x with A·x ≈ b for positive definite A, preconditioned; False where A turns out not to be."""
     x, residual = torch.zeros_like(b), b
     scaled = residual / diagonal
     direction, square = scaled, dot(residual, scaled)
@@ -101,10 +90,10 @@ def _conjugate_gradients(product: Product, b: Tensor, diagonal: Tensor) -> Tenso
         bent = product(direction)
         curvature = dot(direction, bent)
         if curvature <= 0:
-            break
+            return x, False
         x = x + square / curvature * direction
         residual = residual - square / curvature * bent
         scaled = residual / diagonal
         before, square = square, dot(residual, scaled)
         direction = scaled + square / before * direction
-    return x
+    return x, True
