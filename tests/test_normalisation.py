@@ -83,7 +83,7 @@ def test_who_is_invariant(net: nn.Sequential, rows: int | None) -> None:
     assert (found and found.rows.n_groups) == rows
     if found:  # and the network agrees: every row scaled by its own factor, the same output
         net.double()
-        net[1].eps = 1e-14  # type: ignore[assignment]
+        net[-1].eps = 1e-14  # type: ignore[assignment]
         torch.manual_seed(0)
         x = torch.randn(50, 2, 5, 5, dtype=torch.float64)
         x = x[:, :, 0, 0] if isinstance(net[0], nn.Linear) else x
