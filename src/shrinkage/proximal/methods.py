@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from shrinkage.penalties import Penalty
+from shrinkage.penalties.base import Step
 from shrinkage.plans import Entry
 from shrinkage.proximal.metrics import Metric, Reading
 
@@ -45,14 +46,11 @@ def _tiles(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
     Several passes over a tile then cost one trip to memory. Other devices take all rows at once.
     """
-    first = tensors[0]
     size = _TILE * torch.get_num_threads()
-    if first.device.type != "cpu" or first.numel() <= size:
-        yield tensors
-    else:
-        rows = max(1, size * len(first) // first.numel())
-        for start in range(0, len(first), rows):
-            yield tuple(tensor[start : start + rows] for tensor in tensors)
+    if tensors[0].device.type != "cpu" or tensors[0].numel() <= size:
+        return iter((tensors,))
+    count = -(-tensors[0].numel() // size)
+    return zip(*(tensor.chunk(count) for tensor in tensors), strict=True)
 
 
 def _within_reach(target: Tensor, start: Tensor, reach: float, size: int) -> Tensor:
@@ -65,6 +63,7 @@ def _within_reach(target: Tensor, start: Tensor, reach: float, size: int) -> Ten
         return target
     distance = (target - start).abs_()
     longest = distance if size == 1 else distance.amax(dim=-1, keepdim=True)
+    longest = longest.clamp_(min=torch.finfo(longest.dtype).tiny)  # 0 of 0 is the whole way
     return torch.lerp(start, target, (reach / longest).clamp_(max=1))
 
 
@@ -93,12 +92,15 @@ def _write(rows: Tensor, parameter: Tensor, entry: Entry) -> None:
 
 
 _HOLD = 10
-_SOME = 4096
+_SOME = 1024
 SAVED_KEYS = {"residual", "written", "total", "step", "clock"}
 
 
 def _some(parameter: Tensor) -> Tensor:
-    """At most 4096 of the weights, evenly spaced; a view where possible."""
+    """At most 1024 of the weights, evenly spaced, so that no filter of 1024 is missed.
+
+    A view where the parameter is contiguous.
+    """
     flat = parameter.detach().reshape(-1)
     return flat[:: -(-len(flat) // _SOME) or 1]
 
@@ -136,6 +138,18 @@ class _Memory:
             and self.rate
             and self.age % min(_HOLD, 1 + self.age // 10)
         )
+
+    def growth(self, reading: Reading) -> float:
+        """The optimizer's step in units of the one that is held."""
+        return reading.rate / self.rate if self.rate else 1.0
+
+    def sums(
+        self, start: float, total: Tensor | None = None, step: Tensor | None = None
+    ) -> tuple[Step, Step]:
+        """The sum of all steps and the last of them, in a tile or as numbers."""
+        if total is None or step is None:
+            return self.total + self.elapsed * self.step, (self.elapsed - start) * self.step
+        return torch.add(total, step, alpha=self.elapsed), step * (self.elapsed - start)
 
     def close(self) -> None:
         """Add what has elapsed to the total."""
@@ -206,18 +220,14 @@ class Averaged(Method):
         memory, size = self.memory, self.entry.grouping.group_size
         assert memory is not None  # noqa: S101  (before() made it)
         start = self._advance(memory, reading)
-        reach = inf
-        if size > 1 and memory.rate:  # single weights: see _bounded
-            reach = memory.reach * reading.rate / memory.rate
+        reach = memory.reach * memory.growth(reading) if memory.reach < inf else inf
         rows = self._rows(parameter)
         sums = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
         for part, residual, *tensors in _tiles(rows, memory.residual, *sums):
-            total, step = tensors or (memory.total, memory.step)
             w = part.to(residual.dtype)
             old = w.clone() if reach < inf else w
-            self.penalty.accumulate(
-                w, residual, total + memory.elapsed * step, (memory.elapsed - start) * step
-            )
+            total, step = memory.sums(start, *tensors)
+            self.penalty.accumulate(w, residual, total, step)
             if reach < inf:
                 w.copy_(_within_reach(w, old, reach, size))
             if w.dtype != part.dtype:  # what rounding took is not lost
@@ -232,13 +242,24 @@ class Averaged(Method):
         if memory.is_due():
             memory.close()
             memory.step = self._bounded(reading.metric, memory.scale)
-            memory.reach, memory.rate = reading.metric.reach, reading.rate
+            memory.reach, memory.rate = self._reach(memory, reading.metric), reading.rate
             if isinstance(memory.step, Tensor) and not isinstance(memory.total, Tensor):
                 memory.total = torch.full_like(memory.step, memory.total)
         start = memory.elapsed
-        memory.elapsed += memory.scale * (reading.rate / memory.rate if memory.rate else 1.0)
+        memory.elapsed += memory.scale * memory.growth(reading)
         memory.age += 1
         return start
+
+    def _reach(self, memory: _Memory, metric: Metric) -> float:
+        """The bound on the move of groups; infinite where no threshold exceeds it.
+
+        Single weights need none: see :meth:`_bounded`.
+        """
+        size = self.entry.grouping.group_size
+        if size == 1 or not isinstance(memory.step, Tensor):
+            return inf if size == 1 else metric.reach
+        largest = float(memory.step.max()) * memory.scale * self.penalty.slope * sqrt(size)
+        return inf if largest <= metric.reach else metric.reach
 
     def _rescale(self, memory: _Memory, parameter: Tensor, scale: float) -> None:
         """Zeros keep their average gradient, as far as the new T holds them; others their edge."""
