@@ -389,10 +389,10 @@ def accumulated_steps_add_up(case: Case, penalty: Penalty, s: Sample) -> None:
     Steps per weight turn a group that shrinks, so there only a second look at zeros is exact.
     """
     w, residual, twice = s.w.clone(), torch.zeros_like(s.w), 2 * s.positive_step
-    penalty.accumulate(w, residual, 0.0, s.positive_step)
+    penalty.accumulate(w, residual, s.positive_step, s.positive_step)
     first = penalty.prox(s.w, s.positive_step)
     close(case, w, first, 16 * s.eps * size_of(case.blocks(s.w)), "the first step")
-    penalty.accumulate(w, residual, s.positive_step, twice)
+    penalty.accumulate(w, residual, twice, s.positive_step)
     if isinstance(s.step, Tensor):
         assert not bool(w[first == 0].any()), "a zero woke up by itself"
         return

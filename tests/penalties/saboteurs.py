@@ -348,17 +348,17 @@ class AssumesContiguous(L1):
 class ForgetsTheResidual(L1):
     """Takes the whole threshold off again at every step."""
 
-    def accumulate(self, w: Tensor, residual: Tensor, before: Step, after: Step) -> None:
+    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:
         residual.zero_()
-        super().accumulate(w, residual, before, after)
+        super().accumulate(w, residual, total, step)
 
 
 @caught_by(laws.accumulated_steps_add_up)
 class ShrinksTheLivingAnew(GroupL1):
     """Forgets that groups which are alive keep no residual, and takes the whole sum off them."""
 
-    def accumulate(self, w: Tensor, residual: Tensor, before: Step, after: Step) -> None:
-        super().accumulate(w, residual, 0.0, after)
+    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:
+        super().accumulate(w, residual, total, total)
 
 
 @caught_by(laws.nothing_is_nan)

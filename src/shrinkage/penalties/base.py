@@ -37,16 +37,16 @@ class Penalty(ABC):
         exact zeros. Step 0 returns w. Source: Parikh & Boyd, Proximal Algorithms (2014), §1.1.
         """
 
-    def accumulate(self, w: Tensor, residual: Tensor, before: Step, after: Step) -> None:  # noqa: ARG002
+    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:  # noqa: ARG002
         """One step of dual averaging, in place: z = w + residual, w ← prox(z), residual ← z − w.
 
-        ``w`` has moved since ``residual`` was written; the sum of all steps has grown from
-        ``before`` to ``after``, which is the step of the prox. The residual remembers how far a
-        zero is from waking up. Source: Xiao, Dual Averaging Methods for Regularized Stochastic
-        Learning (2010), §2, with z = w + residual for the sum of all moves.
+        ``w`` has moved since ``residual`` was written; ``total`` is the sum of all steps and that
+        of the prox, ``step`` the last of them. The residual remembers how far a zero is from
+        waking up. Source: Xiao, Dual Averaging Methods for Regularized Stochastic Learning (2010),
+        §2, with z = w + residual for the sum of all moves.
         """
         w.add_(residual)
-        shrunk = self.prox(w, after)
+        shrunk = self.prox(w, total)
         torch.sub(w, shrunk, out=residual)
         w.copy_(shrunk)
 
@@ -107,8 +107,8 @@ def check_strength(name: str, value: object) -> None:
         )
 
 
-def checked_step(w: Tensor, step: Step) -> Tensor:
-    """``step`` as a tensor of w's dtype that broadcasts against ``w``.
+def checked_step(w: Tensor, step: Step) -> Step:
+    """``step`` as a number, or as a tensor of w's shape and dtype.
 
     Raises :class:`PenaltyError` for a tensor of another shape and for a negative or NaN number.
     Tensor steps are not scanned for signs: they come from optimizers, once per training step.
@@ -121,7 +121,7 @@ def checked_step(w: Tensor, step: Step) -> Tensor:
                 expected=f"a number or a tensor of shape {tuple(w.shape)}",
                 remedy="Give one step per weight, in the layout of the weights.",
             )
-        return step.to(w.dtype)
+        return step.to(w.dtype) if step.ndim or not w.ndim else float(step)
     if not isinstance(step, Real) or not 0 <= step <= float_info.max:
         raise PenaltyError(
             "step is out of range",
@@ -129,7 +129,7 @@ def checked_step(w: Tensor, step: Step) -> Tensor:
             expected="a finite number ≥ 0",
             remedy="A step is a learning rate divided by the optimizer's metric.",
         )
-    return torch.as_tensor(step, dtype=w.dtype, device=w.device)
+    return float(step)
 
 
 def check_factor(factor: float) -> float:

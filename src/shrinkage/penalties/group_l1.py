@@ -60,34 +60,35 @@ class GroupL1(Penalty):
         rows = _grouped(w)
         step = checked_step(w, step)
         kappa = self.strength * sqrt(_size(w))
-        if step.ndim == 0:
-            return _block_soft_threshold(rows, kappa * step).reshape(w.shape)
-        return _metric_prox(rows, kappa * step.reshape(rows.shape)).reshape(w.shape)
+        if isinstance(step, Tensor):
+            shrunk, _ = _metric_prox(rows, kappa * step.reshape(rows.shape))
+            return shrunk.reshape(w.shape)
+        return _block_soft_threshold(rows, kappa * step).reshape(w.shape)
 
-    def accumulate(self, w: Tensor, residual: Tensor, before: Step, after: Step) -> None:
+    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:
         """Dual averaging for groups that are zero, the plain prox for the others.
 
-        A group that is alive has the residual κ·before·w/‖w‖, which turns with w and need not be
-        stored: it is written as 0, and the group shrinks by κ·(after − before). A fixed residual
-        would hold back every turn of the group, the more the longer training lasts.
+        A group that is alive has the residual κ·(total − step)·w/‖w‖, which turns with w and need
+        not be stored: it is written as 0, and the group shrinks by κ·step. A fixed residual would
+        hold back every turn of the group, the more the longer training lasts.
         """
         if w.numel() == 0:
             return
         rows, kept = _grouped(w), _grouped(residual)
+        total, step = checked_step(w, total), checked_step(w, step)
         kappa = self.strength * sqrt(_size(w))
-        waiting = kept.any(dim=-1, keepdim=True)
-        rows.add_(kept)
-        start, end = checked_step(w, before), checked_step(w, after)
-        if start.ndim == end.ndim == 0:
-            step = torch.where(waiting, end, end - start)
-            shrunk = _block_soft_threshold(rows, kappa * step)
+        waiting = _norm(kept) > 0
+        norm = _norm(rows.add_(kept)).clamp_(min=_least(rows))
+        if isinstance(total, Tensor) and isinstance(step, Tensor):
+            threshold = torch.lerp(step, total, waiting.to(rows.dtype)).mul_(kappa)
+            shrunk, gone = _metric_prox(rows, threshold.reshape(rows.shape))
         else:
-            start, end = (part.expand(w.shape).reshape(rows.shape) for part in (start, end))
-            shrunk = _metric_prox(rows, kappa * torch.where(waiting, end, end - start))
-        gone = ~shrunk.any(dim=-1, keepdim=True)
-        norm = _safe_norm(rows)
-        carried = 1 + kappa * start / torch.where(norm == 0, 1.0, norm)
-        kept.copy_(torch.where(gone, torch.where(waiting, rows, rows * carried), 0.0))
+            threshold = step + (total - step) * waiting.to(rows.dtype)
+            factor = (1 - kappa * threshold / norm).clamp_(min=0)
+            shrunk, gone = rows * factor, factor == 0
+        torch.mul(rows, gone, out=kept)
+        if bool((new := gone & ~waiting).any()):
+            kept.addcmul_(rows * (total - step), new * (kappa / norm))
         rows.copy_(shrunk)
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
@@ -130,31 +131,50 @@ def _safe_norm(rows: Tensor) -> Tensor:
     return unit * norm
 
 
-def _block_soft_threshold(rows: Tensor, threshold: Tensor) -> Tensor:
+def _block_soft_threshold(rows: Tensor, threshold: float) -> Tensor:
     norm = _safe_norm(rows)
     shrunk = (norm - threshold).clamp(min=0)
     return rows * (shrunk / torch.where(norm == 0, 1.0, norm))
 
 
-def _metric_prox(rows: Tensor, threshold: Tensor) -> Tensor:
-    """Group prox with one threshold κ·stepᵢ per weight, on rows scaled to a largest |w| of 1."""
-    top = rows.abs().amax(dim=-1, keepdim=True)
-    unit = torch.where(top > 0, top, 1.0)
-    w = rows / unit
-    t = torch.where(w == 0, 1.0, threshold / unit)  # a zero stays zero, whatever its step
-    dead = _safe_norm(w / t) <= 1
-    # Lower bounds of r: |wᵢ| − tᵢ, so that no term exceeds 1; and by Jensen's inequality
-    # ‖w‖ − Σ wᵢ²tᵢ/‖w‖², which is the root itself where all steps are equal.
-    energy = w.square().sum(dim=-1, keepdim=True)
-    jensen = energy.sqrt() - (w * (w * t)).sum(dim=-1, keepdim=True) / energy.clamp(min=1)
-    r = torch.maximum(jensen, (w.abs() - t).amax(dim=-1, keepdim=True)).clamp(min=0)
-    for _ in range(60):  # 3 to 6 rounds; 15 were needed for steps spread over 12 decades
-        d = r + t
-        q = w / d
-        total = q.square().sum(dim=-1, keepdim=True)
-        excess = torch.where(dead, 0.0, total.sqrt() - 1)  # of the norm above 1
-        if not bool((excess > 4 * torch.finfo(r.dtype).eps).any()):
+def _norm(rows: Tensor) -> Tensor:
+    """‖row‖₂, (..., 1), in one pass; squares may overflow."""
+    norm: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    return norm
+
+
+def _least(rows: Tensor) -> float:
+    """A norm below which squares underflow."""
+    return float(torch.finfo(rows.dtype).tiny ** 0.5)
+
+
+def _metric_prox(rows: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
+    """Group prox with one threshold κ·stepᵢ per weight, and which groups are zero, (..., 1)."""
+    eps, least = torch.finfo(rows.dtype).eps, _least(rows) ** 0.5
+    norm, unit = _norm(rows), None
+    if not bool(((norm == 0) | ((norm > least) & (norm < 1 / least))).all()):
+        top = rows.abs().amax(dim=-1, keepdim=True)  # squares would overflow or underflow
+        unit = torch.where((top > 0) & top.isfinite(), top, 1.0)
+        rows, threshold = rows / unit, threshold / unit
+        norm = _norm(rows)
+    t = threshold.clamp(min=torch.finfo(rows.dtype).tiny)
+    gone = _norm(rows / t) <= 1
+    # Lower bounds of r: by Jensen's inequality ‖w‖ − Σ wᵢ²tᵢ/‖w‖², which is the root itself where
+    # all steps are equal; and |wᵢ| − tᵢ, so that no term exceeds 1.
+    r = norm - (rows * rows * t).sum(dim=-1, keepdim=True) / norm.square().clamp(min=least**2)
+    # A relative error x of r is one of at most x·√share in z.
+    share = (1 - r / norm.clamp(min=least)).clamp_(eps, 1)
+    if bool((~gone & (share > 0.5)).any()):
+        r = torch.maximum(r, (rows.abs() - t).amax(dim=-1, keepdim=True))
+    r = r.clamp_(min=0)
+    for _ in range(60):  # 0 to 6 rounds; 15 were needed for steps spread over 12 decades
+        d = t + r
+        q = rows / d
+        length = _norm(q)
+        excess = torch.where(gone, 0.0, length - 1)
+        if not bool((excess * share.sqrt() > 4 * eps).any()):
             break
-        slope = (q.square() / d).sum(dim=-1, keepdim=True)
-        r = torch.where(dead, r, r + excess * total / slope)
-    return torch.where(dead, 0.0, rows * (r / (r + t)))
+        slope = (q * q / d).sum(dim=-1, keepdim=True)
+        r = torch.where(gone, r, r + excess * length.square() / slope)
+    shrunk = rows * (torch.where(gone, 0.0, r) / d)
+    return shrunk if unit is None else shrunk * unit, gone

@@ -44,10 +44,10 @@ class L1(Penalty):
         """The soft threshold: sign(w)·max(|w| − step·s, 0)."""
         return soft_threshold(w, checked_step(w, step) * self.strength)
 
-    def accumulate(self, w: Tensor, residual: Tensor, before: Step, after: Step) -> None:  # noqa: ARG002
-        """The residual is z clipped to ±after·s: three passes over the weights."""
-        threshold = checked_step(w, after) * self.strength
-        torch.clamp(w.add_(residual), -threshold, threshold, out=residual)
+    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:  # noqa: ARG002
+        """The residual is z clipped to ±total·s: three passes over the weights."""
+        threshold = checked_step(w, total) * self.strength
+        torch.clamp(w.add_(residual), -threshold, threshold, out=residual)  # type: ignore[arg-type]
         w.sub_(residual)
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:

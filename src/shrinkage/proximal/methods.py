@@ -1,15 +1,17 @@
 """How a penalty acts on one parameter, around one optimizer step."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from math import inf, sqrt
 
 import torch
 from torch import Tensor
 
 from shrinkage.penalties import Penalty
+from shrinkage.penalties.base import Step
 from shrinkage.plans import Entry
-from shrinkage.proximal.metrics import Metric
+from shrinkage.proximal.metrics import Metric, Reading
 
 Saved = dict[str, Tensor]
 
@@ -25,7 +27,7 @@ class Method(ABC):
         """Act before the optimizer reads the gradient."""
 
     @abstractmethod
-    def after(self, parameter: Tensor, metric: Metric, scale: float) -> None:
+    def after(self, parameter: Tensor, reading: Reading, scale: float) -> None:
         """Act after the optimizer wrote the parameter."""
 
     def state(self) -> Saved:
@@ -36,6 +38,21 @@ class Method(ABC):
         """Take back what :meth:`state` gave, for a parameter on ``device``."""
 
 
+_TILE = 65_536
+
+
+def _tiles(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The same rows of tensors of one shape, so few that a CPU core's cache holds them.
+
+    Several passes over a tile then cost one trip to memory. Other devices take all rows at once.
+    """
+    size = _TILE * torch.get_num_threads()
+    if tensors[0].device.type != "cpu" or tensors[0].numel() <= size:
+        return iter((tensors,))
+    count = -(-tensors[0].numel() // size)
+    return zip(*(tensor.chunk(count) for tensor in tensors), strict=True)
+
+
 def _within_reach(target: Tensor, start: Tensor, reach: float, size: int) -> Tensor:
     """``target``, or as far toward it that no entry moves further than ``reach``.
 
@@ -44,9 +61,10 @@ def _within_reach(target: Tensor, start: Tensor, reach: float, size: int) -> Ten
     """
     if reach == inf:
         return target
-    move = target - start
-    longest = move.abs() if size == 1 else move.abs().amax(dim=-1, keepdim=True)
-    return torch.where(longest <= reach, target, start + move * (reach / longest))
+    distance = (target - start).abs_()
+    longest = distance if size == 1 else distance.amax(dim=-1, keepdim=True)
+    longest = longest.clamp_(min=torch.finfo(longest.dtype).tiny)  # 0 of 0 is the whole way
+    return torch.lerp(start, target, (reach / longest).clamp_(max=1))
 
 
 class Prox(Method):
@@ -56,44 +74,113 @@ class Prox(Method):
     Adaptive Proximal Gradient Methods for Structured Neural Networks (ProxGen, 2021).
     """
 
-    def after(self, parameter: Tensor, metric: Metric, scale: float) -> None:
+    def after(self, parameter: Tensor, reading: Reading, scale: float) -> None:
         """w ← prox_{scale·step·P}(w), moved by at most the metric's reach."""
-        grouping = self.entry.grouping
-        rows, step = grouping.view(parameter), metric.step * scale
-        step = grouping.view(step) if isinstance(step, Tensor) and step.ndim else step
-        shrunk = _within_reach(
-            self.penalty.prox(rows, step), rows, metric.reach, grouping.group_size
-        )
-        parameter.copy_(grouping.restore(shrunk))
+        grouping, metric = self.entry.grouping, reading.metric
+        rows = grouping.view(parameter)
+        steps = (grouping.view(metric.step),) if isinstance(metric.step, Tensor) else ()
+        for w, *step in _tiles(rows, *steps):
+            shrunk = self.penalty.prox(w, (step[0] if step else metric.step) * scale)
+            w.copy_(_within_reach(shrunk, w, metric.reach, grouping.group_size))
+        _write(rows, parameter, self.entry)
+
+
+def _write(rows: Tensor, parameter: Tensor, entry: Entry) -> None:
+    """Take ``rows`` into the parameter where they are a copy and not a view of it."""
+    if rows.data_ptr() != parameter.data_ptr():
+        parameter.copy_(entry.grouping.restore(rows))
+
+
+_HOLD = 10
+_SOME = 1024
+SAVED_KEYS = {"residual", "written", "total", "step", "clock"}
+
+
+def _some(parameter: Tensor) -> Tensor:
+    """At most 1024 of the weights, evenly spaced, so that no filter of 1024 is missed.
+
+    A view where the parameter is contiguous.
+    """
+    flat = parameter.detach().reshape(-1)
+    return flat[:: -(-len(flat) // _SOME) or 1]
 
 
 @dataclass
 class _Memory:
     """What lies between the network's weights and the latent ones, in the layout of the groups.
 
-    ``total`` is the sum T of all steps, in units of ``scale``; ``written`` are some of the weights
-    last written to the network, enough to see that somebody else has written it since.
+    The sum of all steps, in units of ``scale``, is total + elapsed·step: numbers, or tensors where
+    the optimizer has a step per weight. Such a step is held for up to 10 steps, while ``elapsed``
+    grows with the learning rate: second moments change little in that time.
+    ``written`` are some of the weights last written to the network, enough to see that somebody
+    else has written it since.
     """
 
     residual: Tensor
-    total: Tensor
     written: Tensor
-    scale: Tensor
+    scale: float
+    total: float | Tensor = 0.0
+    step: float | Tensor = 0.0
+    reach: float = inf
+    elapsed: float = 0.0
+    rate: float = 0.0  # the learning rate that step and reach belong to; 0: read them anew
+    age: int = 0
 
     def holds(self, parameter: Tensor) -> bool:
         """Whether ``parameter`` is what was written last, on the same device in the same dtype."""
         same_kind = (parameter.dtype, parameter.device) == (self.written.dtype, self.written.device)
         return same_kind and torch.equal(_some(parameter), self.written)
 
+    def is_due(self) -> bool:
+        """Whether to read the step: a number always, a tensor more rarely as it settles."""
+        return not (
+            isinstance(self.step, Tensor)
+            and self.rate
+            and self.age % min(_HOLD, 1 + self.age // 10)
+        )
 
-SAVED_KEYS = {field.name for field in fields(_Memory)}
-_SOME = 4096
+    def growth(self, reading: Reading) -> float:
+        """The optimizer's step in units of the one that is held."""
+        return reading.rate / self.rate if self.rate else 1.0
+
+    def sums(
+        self, start: float, total: Tensor | None = None, step: Tensor | None = None
+    ) -> tuple[Step, Step]:
+        """The sum of all steps and the last of them, in a tile or as numbers."""
+        if total is None or step is None:
+            return self.total + self.elapsed * self.step, (self.elapsed - start) * self.step
+        return torch.add(total, step, alpha=self.elapsed), step * (self.elapsed - start)
+
+    def close(self) -> None:
+        """Add what has elapsed to the total."""
+        self.total = self.total + self.elapsed * self.step
+        self.elapsed = 0.0
+
+    def saved(self) -> Saved:
+        """Tensors by name."""
+        clock = (self.scale, self.reach, self.elapsed, self.rate, self.age)
+        return {
+            "residual": self.residual,
+            "written": self.written,
+            "total": _as_tensor(self.total),
+            "step": _as_tensor(self.step),
+            "clock": torch.tensor(clock, dtype=torch.float64),
+        }
+
+    @classmethod
+    def of(cls, saved: Saved, device: torch.device) -> "_Memory":
+        """The inverse of :meth:`saved`: copies, on ``device``."""
+        total, step = (
+            part.to(device, copy=True) if part.ndim else float(part)
+            for part in (saved["total"], saved["step"])
+        )
+        scale, reach, elapsed, rate, age = saved["clock"].tolist()
+        residual, written = (saved[key].to(device, copy=True) for key in ("residual", "written"))
+        return cls(residual, written, scale, total, step, reach, elapsed, rate, int(age))
 
 
-def _some(parameter: Tensor) -> Tensor:
-    """At most 4096 of the weights, evenly spaced: a copy."""
-    flat = parameter.detach().reshape(-1)
-    return flat[:: -(-len(flat) // _SOME) or 1].clone()
+def _as_tensor(number: float | Tensor) -> Tensor:
+    return number if isinstance(number, Tensor) else torch.tensor(number, dtype=torch.float64)
 
 
 @dataclass
@@ -104,7 +191,7 @@ class Averaged(Method):
     drifts and w stands still; minibatch noise averages out in z instead of waking zeros in w.
     Only z − w is kept. A write from outside starts anew from w with T = 0. A new scale keeps the
     average gradients: T is taken over in its units, and zeros that it no longer holds are free
-    to leave with the next step.
+    to leave with the next step. What became NaN is not kept.
     Source: Xiao, Dual Averaging Methods for Regularized Stochastic Learning (2010); with
     momentum, Huang & Lee, Regularized Modernized Dual Averaging (RMDA, 2022).
     """
@@ -116,85 +203,101 @@ class Averaged(Method):
         if not scale:
             self.memory = None
         elif self.memory is None or not self.memory.holds(parameter):
-            rows = self.entry.grouping.view(parameter.detach())
+            rows = self._rows(parameter.detach())
             wide = torch.promote_types(parameter.dtype, torch.float32)
             self.memory = _Memory(
-                residual=torch.zeros(rows.shape, dtype=wide, device=rows.device),
-                total=torch.zeros((), dtype=torch.float64),
-                written=_some(parameter),
-                scale=torch.tensor(scale, dtype=torch.float64),
+                residual=torch.zeros_like(rows, dtype=wide),
+                written=_some(parameter).clone(),
+                scale=scale,
             )
         elif self.memory.scale != scale:
             self._rescale(self.memory, parameter, scale)
 
-    def after(self, parameter: Tensor, metric: Metric, scale: float) -> None:
+    def after(self, parameter: Tensor, reading: Reading, scale: float) -> None:
         """T ← T + scale·step; z ← w + residual after the optimizer's step; w ← prox_T(z)."""
         if not scale:
             return
-        memory, grouping = self.memory, self.entry.grouping
+        memory, size = self.memory, self.entry.grouping.group_size
         assert memory is not None  # noqa: S101  (before() made it)
-        before = memory.total
-        if isinstance(metric.step, Tensor):
-            step = grouping.view(self._bounded(metric, scale)).to(memory.residual.dtype)
-            memory.total = torch.add(before, step, alpha=scale)
-        else:
-            memory.total = before + metric.step * scale
-        rows = grouping.view(parameter)
-        w = rows.to(memory.residual.dtype)
-        reach = metric.reach if grouping.group_size > 1 else inf  # single weights: see _bounded
-        start = w.clone() if reach < inf else w
-        self.penalty.accumulate(w, memory.residual, _step(before), _step(memory.total))
-        if reach < inf:
-            w.copy_(_within_reach(w, start, reach, grouping.group_size))
-        if w.data_ptr() != parameter.data_ptr():
-            parameter.copy_(grouping.restore(w))
-        if w.dtype != parameter.dtype:  # what rounding took is not lost
-            memory.residual.add_(w - grouping.view(parameter))
-        memory.written = _some(parameter)
+        start = self._advance(memory, reading)
+        reach = memory.reach * memory.growth(reading) if memory.reach < inf else inf
+        rows = self._rows(parameter)
+        sums = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
+        for part, residual, *tensors in _tiles(rows, memory.residual, *sums):
+            w = part.to(residual.dtype)
+            old = w.clone() if reach < inf else w
+            total, step = memory.sums(start, *tensors)
+            self.penalty.accumulate(w, residual, total, step)
+            if reach < inf:
+                w.copy_(_within_reach(w, old, reach, size))
+            if w.dtype != part.dtype:  # what rounding took is not lost
+                part.copy_(w)
+                residual.add_(w.sub_(part))
+            residual.nan_to_num_(nan=0.0)
+        _write(rows, parameter, self.entry)
+        memory.written.copy_(_some(parameter))
+
+    def _advance(self, memory: _Memory, reading: Reading) -> float:
+        """One more step; returns what had elapsed before it."""
+        if memory.is_due():
+            memory.close()
+            memory.step = self._bounded(reading.metric, memory.scale)
+            memory.reach, memory.rate = self._reach(memory, reading.metric), reading.rate
+            if isinstance(memory.step, Tensor) and not isinstance(memory.total, Tensor):
+                memory.total = torch.full_like(memory.step, memory.total)
+        start = memory.elapsed
+        memory.elapsed += memory.scale * memory.growth(reading)
+        memory.age += 1
+        return start
+
+    def _reach(self, memory: _Memory, metric: Metric) -> float:
+        """The bound on the move of groups; infinite where no threshold exceeds it.
+
+        Single weights need none: see :meth:`_bounded`.
+        """
+        size = self.entry.grouping.group_size
+        if size == 1 or not isinstance(memory.step, Tensor):
+            return inf if size == 1 else metric.reach
+        largest = float(memory.step.max()) * memory.scale * self.penalty.slope * sqrt(size)
+        return inf if largest <= metric.reach else metric.reach
 
     def _rescale(self, memory: _Memory, parameter: Tensor, scale: float) -> None:
         """Zeros keep their average gradient, as far as the new T holds them; others their edge."""
-        ratio = scale / float(memory.scale)
+        ratio = scale / memory.scale
+        memory.close()
         memory.total = memory.total * ratio
         residual = memory.residual
-        held = residual - self.penalty.prox(residual, _step(memory.total))
-        is_zero = self.entry.grouping.view(parameter) == 0
+        held = residual - self.penalty.prox(residual, memory.total)
+        is_zero = self._rows(parameter) == 0
         memory.residual = torch.where(is_zero, held, residual * ratio)
-        memory.scale = torch.tensor(scale, dtype=torch.float64)
+        memory.scale, memory.rate = scale, 0.0
 
-    def _bounded(self, metric: Metric, scale: float) -> Tensor:
+    def _rows(self, tensor: Tensor) -> Tensor:
+        """In the layout of the groups; with a dimension, so that only numbers have none."""
+        rows = self.entry.grouping.view(tensor)
+        return rows if rows.ndim else rows.reshape(1)
+
+    def _bounded(self, metric: Metric, scale: float) -> float | Tensor:
         """``metric.step``, where it explodes no longer than what outweighs the optimizer's reach.
 
         Per step the threshold of a group of m weights grows by at most m times the reach. The
         optimizer moves its latent weights no further, so no zero is lost; and a weight without
         gradients so far (an embedding row not seen yet) still comes back once it has some.
         """
-        assert isinstance(metric.step, Tensor)  # noqa: S101  (narrowing)
-        if not self.penalty.slope:
-            return metric.step
-        return metric.step.clamp(
-            max=metric.reach * sqrt(self.entry.grouping.group_size) / (scale * self.penalty.slope)
-        )
+        grouping, step = self.entry.grouping, metric.step
+        longest = metric.reach * sqrt(grouping.group_size) / (scale * self.penalty.slope)
+        if not isinstance(step, Tensor) or step.shape != grouping.shape:
+            return min(float(step), longest)
+        wide = torch.promote_types(step.dtype, torch.float32)
+        return self._rows(step).to(wide).clamp(max=longest).nan_to_num_(nan=0.0, posinf=inf)
 
     def state(self) -> Saved:
-        """Residual, accumulated step, its scale, and some of the last weights written."""
-        return {} if self.memory is None else dict(vars(self.memory))
+        """Residual, sum of the steps, and some of the last weights written."""
+        return {} if self.memory is None else self.memory.saved()
 
     def load(self, saved: Saved, device: torch.device) -> None:
         """Take back copies of what :meth:`state` gave, for a parameter on ``device``."""
-        self.memory = None
-        if saved:
-            total = saved["total"]  # one number for all weights stays where it costs no transfer
-            self.memory = _Memory(
-                residual=saved["residual"].to(device, copy=True),
-                total=total.to(device if total.ndim else "cpu", copy=True),
-                written=saved["written"].to(device, copy=True),
-                scale=saved["scale"].cpu().clone(),
-            )
-
-
-def _step(total: Tensor) -> float | Tensor:
-    return total if total.ndim else float(total)
+        self.memory = _Memory.of(saved, device) if saved else None
 
 
 class Subgradient(Method):
@@ -213,5 +316,5 @@ class Subgradient(Method):
             (slope,) = torch.autograd.grad(value, leaf)
         parameter.grad.add_(slope * (scale * loss_scale))
 
-    def after(self, parameter: Tensor, metric: Metric, scale: float) -> None:
+    def after(self, parameter: Tensor, reading: Reading, scale: float) -> None:
         """Nothing: the optimizer has done it."""

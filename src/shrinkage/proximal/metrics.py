@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf, sqrt
 from typing import Any
 
@@ -185,6 +186,27 @@ def _rest_of(momentum: float) -> float:
 
 
 MetricOf = Callable[[Group, State, Tensor], Metric]
+
+
+@dataclass
+class Reading:
+    """A metric that is computed only if somebody asks for it, and then once."""
+
+    of: MetricOf
+    group: Group
+    state: State
+    parameter: Tensor
+
+    @cached_property
+    def metric(self) -> Metric:
+        """What the optimizer's last step did to the parameter."""
+        return self.of(self.group, self.state, self.parameter)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, which every step is proportional to (1 where there is none)."""
+        return float(self.group.get("lr", 1.0))
+
 
 METRICS: dict[type[Optimizer], MetricOf] = {
     optim.SGD: sgd,
