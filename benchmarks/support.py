@@ -20,9 +20,8 @@ from shrinkage.data import Data, Examples, load
 from shrinkage.models import lenet_300_100
 
 RATES = {"SGD": (0.2, 0.4), "Adam": (1e-2, 2e-2)}
-FACTOR_RATES = {"SGD": (0.4, 0.8), "Adam": (1e-2,)}
-FRONT = (({"averaged": averaged}, (1e-4, 3e-4, 1e-3)), (DEEP, (3e-5, 1e-4)))
-FRONT_RATES = {"SGD": (0.4,), "Adam": (1e-2,)}
+FACTOR_RATES = {"SGD": (0.4, 0.8), "Adam": (5e-3, 1e-2, 2e-2)}
+FRONT = (({"averaged": averaged}, (1e-4, 3e-4, 1e-3), 2e-2), (DEEP, (3e-5, 1e-4), 1e-2))
 COLUMNS = {
     "lr": "g",
     "objective": ".4f",
@@ -65,10 +64,10 @@ def with_ratios(rows: list[Row]) -> list[Row]:
 
 
 def front(task: Task, data: Data) -> Iterator[Trial]:
-    for ways, strengths in FRONT:
+    for ways, strengths, lr in FRONT:
         for strength in strengths:
-            stronger = replace(task, strength=strength)
-            yield from compare(stronger, ways, FRONT_RATES, measuring(stronger, data))
+            other = replace(task, strength=strength)
+            yield from compare(other, ways, {"Adam": (lr,)}, measuring(other, data))
 
 
 def main() -> None:
