@@ -24,6 +24,7 @@ endif
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/step_cost.py
 	$(BIN)/python benchmarks/truth.py
+	$(BIN)/python benchmarks/convex.py
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

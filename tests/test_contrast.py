@@ -14,7 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from shrinkage.contrasts import COLUMNS, Column, Contrast, contrast, contrasting, stages
+from shrinkage.certificates import certify
+from shrinkage.contrasts import (
+    COLUMNS,
+    Column,
+    Contrast,
+    certifying,
+    contrast,
+    contrasting,
+    stages,
+)
 from shrinkage.contrasts.columns import columns_named
 from shrinkage.contrasts.identity import fingerprint
 from shrinkage.contrasts.progress import Progress
@@ -134,11 +143,10 @@ def test_the_test_set_opens_after_the_choice(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     small("linear", "wine", tmp_path / "run", columns=None, progress=watch)
     for stage, chosen, tests in seen:
-        if stage in ("fits", "pruning"):
-            assert (chosen, tests) == (False, 0)
-        else:
-            assert chosen
-    assert {stage for stage, _, _ in seen} == {"fits", "pruning", "test", "closer look"}
+        assert chosen == (stage not in ("fits", "pruning"))
+        assert tests == 0 or stage in ("test", "closer look")
+    stages_seen = {stage for stage, _, _ in seen}
+    assert stages_seen == {"fits", "pruning", "certificates", "test", "closer look"}
     kinds = [point["kind"] for point in read(tmp_path / "run").points]
     assert "fit" not in kinds[kinds.index("test") :]
 
@@ -316,6 +324,64 @@ def test_the_run_holds_a_report_and_no_pickles(whole: Contrast) -> None:
         if path.is_file():
             assert path.read_bytes()[:2] not in (b"PK", b"\x80\x02"), path
             assert path.suffix in (".json", ".jsonl", ".html", ".safetensors", ""), path
+
+
+def test_certificates_are_those_of_the_chosen_networks(whole: Contrast) -> None:
+    found, fits = whole.view.of_kind("certificate"), whole.view.of_kind("fit")
+    chosen = choices(whole)
+    keys = {f"{n}/{c['index']}/{seed}" for n, c in chosen.items() for seed in range(SEEDS)}
+    assert set(found) == keys
+    for key, point in found.items():
+        column, seed = whole.setting.by_name[fits[key]["column"]], fits[key]["seed"]
+        model = whole.model(column.name, seed)
+        plan = Plan(model, column.penalty_at(fits[key]["knob"]))
+        expected = certify(model, plan, whole.setting.split(seed).train)
+        assert point["objective"] == expected.objective
+        assert point["objective"] == pytest.approx(fits[key]["train"]["loss"] + plan.value())
+        assert point["null_objective"] == expected.null_objective
+        penalised = column.penalty is not None
+        assert point["gap"] == (expected.gap if penalised else None)
+        assert (point["kink_gap"] is not None) == (penalised and seed == 0)
+        assert point["kink_gap"] is None or point["kink_gap"] <= point["gap"]
+        told = penalised or column.name == "none"
+        assert point["residual"] == (expected.residual if told else None)
+    gaps = [found[f"l1/{chosen['l1']['index']}/{seed}"]["gap"] for seed in range(SEEDS)]
+    row = {row["name"]: row for row in whole.summary()}["l1"]
+    assert row["stationary_gap"]["values"] == tuple(gaps)
+    assert f"{np.mean(gaps):.2g} ± {np.std(gaps, ddof=1):.1g}" in str(whole)
+
+
+def test_a_large_network_has_no_kink_aware_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certifying, "KINKS_UP_TO", 100)
+    result = small("mlp", "wine", tmp_path)
+    point = result.view.of_kind("certificate")["l1/0/0"]
+    assert (point["kink_gap"], point["samples"], point["kinks_up_to"]) == (None, 0, 100)
+    assert "training examples exceed 100" in result.report.read_text(encoding="utf-8")
+
+
+def test_a_dead_network_is_told_from_a_good_one(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"columns": ["l1"], "epochs": 10, "tries": None, "biases": True}
+    dead = small("mlp", "wine", tmp_path / "dead", grid=[10.0], **options)
+    assert dead.view.of_kind("fit")["l1/0/0"]["weights"]["nonzeros"] == 0
+    for text in (str(dead), dead.report.read_text(encoding="utf-8")):
+        assert "not below that of the best constant" in " ".join(text.split())
+    alive = small("mlp", "wine", tmp_path / "alive", grid=[1e-3], lr=0.2, **options)
+    assert "not below that of" not in str(alive)
+
+
+def test_a_loss_that_certificates_cannot_read_ends_no_run(tmp_path: Path) -> None:
+    scale = torch.ones(3)
+
+    def loss(prediction: Tensor, y: Tensor) -> Tensor:
+        assert prediction.dtype == scale.dtype, "single precision only"
+        return nn.functional.cross_entropy(prediction @ torch.diag(scale), y)
+
+    result = small("linear", "wine", tmp_path, loss=loss)
+    assert "failed" in result.view.of_kind("certificate")["l1/0/0"]
+    assert result.view.decisions["finished"]
+    assert "no certificate" in result.report.read_text(encoding="utf-8")
 
 
 # Columns that fail or do not apply

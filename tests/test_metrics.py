@@ -5,6 +5,7 @@ from math import cos, pi
 
 import pytest
 import torch
+from prodigyopt import Prodigy
 from sklearn.datasets import load_iris
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -13,6 +14,12 @@ import shrinkage as sh
 from shrinkage.data import load
 from test_attach import VARIANTS, Variant
 
+sh.register_metric(Prodigy, lambda group, state, parameter: sh.Metric(
+    group["lr"] * group["d"] ** 2 / (state["exp_avg_sq"].sqrt() + group["d"] * group["eps"])
+))  # fmt: skip
+
+LEARNT = [Variant("prodigy", Prodigy, 1.0)]
+"""Optimizers of other packages, taught as README.md teaches them."""
 STEPS = 3000
 STRENGTH = {"breast_cancer": 0.02, "iris": 0.02}
 RATES = {
@@ -59,7 +66,9 @@ def exact(name: str) -> tuple[float, Tensor]:
 
 @pytest.mark.parametrize("name", ["breast_cancer", "iris"])
 @pytest.mark.parametrize(
-    "variant", [v for v in VARIANTS if not v.options.get("maximize")], ids=lambda v: v.name
+    "variant",
+    [*(v for v in VARIANTS if not v.options.get("maximize")), *LEARNT],
+    ids=lambda v: v.name,
 )
 def test_full_batches_end_at_the_minimiser(variant: Variant, name: str) -> None:
     x, y = table(name)

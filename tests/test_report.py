@@ -16,11 +16,13 @@ from safetensors.torch import save_file
 
 from shrinkage.figures import Dots, Line, bars, colour, dots, legend, lines, to_json
 from shrinkage.figures.style import COLOURS, lean
-from shrinkage.reports import report_page
+from shrinkage.reports import report_page, table_text
 from shrinkage.reports.claims import CLAIMS, Claim, judge
 from shrinkage.reports.facts import Facts, difference
 from shrinkage.reports.first_layer import FirstLayer, packed
 from shrinkage.reports.panels import BINS, first_screen
+from shrinkage.reports.sections import Plot
+from shrinkage.reports.sections.inside import survival
 from shrinkage.reports.wording import num, percent
 from shrinkage.runs import RunView
 
@@ -118,6 +120,17 @@ def steps(name: str, strength: float, shrink: Callable[[float], float]) -> Point
     delta = [-shrink(abs(w)) * (1 if w > 0 else -1) for w in after]
     key = f"{name}/1/0"
     return {"kind": "steps", "key": key, "lr": 0.01, "w": after, "after": after, "delta": delta}
+
+
+def certificate(name: str, index: int, seed: int, **own: float | None) -> Point:
+    parts = {"out.weight": {"gap": 0.5, "residual": 5e-3, "nonzeros": 30, "size": N},
+             "out.bias": {"gap": 0.7, "residual": 7e-3, "nonzeros": 2, "size": 2}}  # fmt: skip
+    return {
+        "kind": "certificate", "key": f"{name}/{index}/{seed}", "objective": 0.4 + seed / 100,
+        "null_objective": 0.69, "gap": 0.7, "kink_gap": None if seed else 0.123, "samples": 20,
+        "radius": 1e-4, "residual": 7e-3, "per_parameter": parts, "examples": 320,
+        "kinks_up_to": 1000, "notes": [],
+    } | own  # fmt: skip
 
 
 def trace(name: str, strength: float, *, worth: bool, rise: float = 2.0, active: float = 1.0,
@@ -342,6 +355,71 @@ def test_pruning_beside_l1(tmp_path: Path) -> None:
     assert judge(view(0.5))["pruning"].verdict == "seen"
     assert judge(view(0.1))["pruning"].verdict == "not seen"
     assert judge(made(tmp_path))["pruning"].verdict == "not measured"
+
+
+def certified(folder: Path, **own: float | None) -> RunView:
+    """A run with certificates of L1, its last try, and of none."""
+    view = made(folder)
+    plain = {"gap": None, "kink_gap": None}
+    more = [certificate("l1", 1, seed, **own) for seed in range(3)]
+    more += [certificate("none", 0, seed, **plain) for seed in range(3)]
+    return RunView(folder, view.config, view.decisions, (*view.points, *more))
+
+
+def section(view: RunView, name: str) -> str:
+    (found,) = re.findall(rf'<section id="{name}">.*?</section>', report_page(view), re.S)
+    return str(found)
+
+
+def test_certificates_are_shown_as_they_were_stored(tmp_path: Path) -> None:
+    html = section(certified(tmp_path), "stationary")
+    cells = [">0.41 ± 0.01<", ">0.69 ± 0<", ">0.7 ± 0<", ">out.bias<", ">0.123, plain 0.7<"]
+    assert all(cell in html for cell in cells), html
+    assert "of 20 gradients close by" in html
+    assert "learnt" not in html
+    assert "not below that of the best constant prediction in" not in html
+    text = table_text(certified(tmp_path), 150)
+    assert re.search(r"L1 exact .* 0\.7 ± 0\n", text)
+    assert "KKT gap: how far from stationary" in text
+
+
+def test_a_run_of_before_certificates_is_shown_without(tmp_path: Path) -> None:
+    view = made(tmp_path)
+    assert "<table" not in section(view, "stationary")
+    assert "KKT gap:" not in table_text(view, 150)
+    assert re.search(r"L1 exact .* —\n", table_text(view, 150))
+
+
+def test_an_objective_that_a_constant_beats_is_told(tmp_path: Path) -> None:
+    view = certified(tmp_path, null_objective=0.41)  # of three seeds' 0.40, 0.41 and 0.42
+    for text in (table_text(view, 300), section(view, "stationary")):
+        assert "L1 exact: the objective" in text
+        assert "constant prediction in 2 of 3 seeds" in text
+    assert "none: the objective" not in table_text(view, 300)
+
+
+def test_slopes_are_drawn_as_they_were_stored(tmp_path: Path) -> None:
+    """Zeros at the left edge, the penalty's slope as a line, and how many of how many."""
+    view = made(tmp_path)
+    (worth,) = [p["worth"] for p in view.points if p["kind"] == "trace" and "l1/" in p["key"]]
+    worth |= {"slope": [0.02] * 5, "of": {"zeros": 1234, "survivors": 4}}
+    figure, _ = _survival_plots(view, "L1 exact")
+    assert "4 of 4 weights left and 1 of 1,234 zeros" in figure.caption
+    alive, zeros, line = figure.figure.data
+    assert list(alive.x) == [0.1, 0.2, 0.5, 1.0]
+    assert set(zeros.x) < set(line.x)
+    assert max(zeros.x) < min(alive.x)
+    assert set(line.y) == {0.02}
+    assert "is 0.5·λ (it would be 1 at rest)" in judge(view)["survival"].sentence
+    worth["slope"] = None
+    assert set(_survival_plots(view, "L1 exact")[0].figure.data[2].y) == {0.01}
+    assert "is 1·λ, and 100 % of 1 zeros" in judge(view)["survival"].sentence
+    squares, _ = _survival_plots(view, "L2")
+    assert list(squares.figure.data[1].y) == [2e-3, 4e-3, 1e-2, 2e-2]
+
+
+def _survival_plots(view: RunView, label: str) -> list[Plot]:
+    return [p for p in survival(Facts(view)).plots if p.caption.startswith(f"{label}")]
 
 
 def test_biases_left_out_are_named(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ ROOMS = (
     "proximal",
     "measures",
     "objectives",
+    "gaps",
     "certificates",
     "polishing",
     "fitting",

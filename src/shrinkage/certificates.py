@@ -1,6 +1,6 @@
 """How far a network is from a stationary point of the cost that was written down."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -10,14 +10,12 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from shrinkage.errors import FitError
+from shrinkage.gaps import most, nearest, radius, residuals
 from shrinkage.measures import Loss
 from shrinkage.objectives import Objective, Vector
 from shrinkage.plans import Plan
 
 MOST_SAMPLES = 50
-RADIUS = 1e-3
-"""Of the root mean square of the nonzero weights: how far around the point gradients are taken."""
-_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -135,18 +133,17 @@ def certificate(
     mean, gradient = objective.gradient()
     penalty = objective.penalty()
     _check_finite(mean + penalty, gradient)
-    distances, slopes = residuals(objective, gradient)
+    distances, slopes = residuals(objective.blocks, objective.point, gradient)
     blocks = objective.blocks
     per_parameter = {
         block.entry.name: ParameterGap(
-            gap=_most(distance) / slope,
-            residual=_most(distance),
+            gap=most(distance) / slope,
+            residual=most(distance),
             nonzeros=int(block.parameter.count_nonzero()),
             size=block.parameter.numel(),
         )
         for block, distance, slope in zip(blocks, distances, slopes, strict=True)
     }
-    radius = RADIUS * _root_mean_square(objective)
     penalised = [block for block in blocks if block.entry.penalty is not None]
     return Certificate(
         objective=mean + penalty,
@@ -155,41 +152,14 @@ def certificate(
         penalty=penalty,
         gap=max(part.gap for part in per_parameter.values()),
         residual=max(part.residual for part in per_parameter.values()),
-        kink_gap=_kink_gap(objective, gradient, slopes, samples, radius, seed) if samples else None,
+        kink_gap=nearest(objective, gradient, samples, seed).gap if samples else None,
         samples=samples,
-        radius=radius,
+        radius=radius(objective.point),
         nonzeros=sum(int(block.parameter.count_nonzero()) for block in penalised),
         penalised=sum(block.parameter.numel() for block in penalised),
         per_parameter=MappingProxyType(per_parameter),
         notes=(*_notes(objective.model), *notes),
     )
-
-
-def residuals(objective: Objective, gradient: Vector) -> tuple[list[Tensor], list[float]]:
-    """Per block: distances of −gradient to ∂P, and the slope that they are divided by."""
-    distances = [
-        block.distance(w.double(), g)
-        for block, w, g in zip(objective.blocks, objective.point, gradient, strict=True)
-    ]
-    kinked = [block.slope for block in objective.blocks if block.slope]
-    common = min(kinked) if kinked else max(_most(g.abs()) for g in gradient) or 1.0
-    return distances, [block.slope or common for block in objective.blocks]
-
-
-def largest_gap(objective: Objective, gradient: Vector) -> float:
-    """The gap of :class:`Certificate` for a gradient of the loss at the present point."""
-    distances, slopes = residuals(objective, gradient)
-    return max(_most(d) / slope for d, slope in zip(distances, slopes, strict=True))
-
-
-def _most(values: Tensor) -> float:
-    return float(values.max()) if values.numel() else 0.0
-
-
-def _root_mean_square(objective: Objective) -> float:
-    alive = [w[w != 0].double() for w in objective.point]
-    count = sum(w.numel() for w in alive)
-    return float(sum(float(w.square().sum()) for w in alive) / count) ** 0.5 if count else 0.0
 
 
 def _check_finite(cost: float, gradient: Vector) -> None:
@@ -223,97 +193,6 @@ def _null_objective(objective: Objective) -> float:
     with torch.enable_grad():
         optimizer.step(closure)  # type: ignore[no-untyped-call]
         return float(closure().detach())
-
-
-def _kink_gap(
-    objective: Objective,
-    gradient: Vector,
-    slopes: list[float],
-    samples: int,
-    radius: float,
-    seed: int,
-) -> float:
-    """The gap of the best convex combination of gradients around the point."""
-    start = [w.clone() for w in objective.point]
-    generator = torch.Generator().manual_seed(seed)
-    rows = [gradient]
-    try:
-        for _ in range(samples - 1):
-            objective.move(
-                [
-                    torch.where(block.alive(w), _shaken(w, radius, generator), w)
-                    for block, w in zip(objective.blocks, start, strict=True)
-                ]
-            )
-            rows.append(objective.gradient()[1])
-    finally:
-        objective.move(start)
-    stacked = [torch.stack(parts) for parts in zip(*rows, strict=True)]
-
-    def gaps(mix: Tensor) -> Tensor:
-        parts = []
-        for block, w, g, slope in zip(objective.blocks, start, stacked, slopes, strict=True):
-            mean = torch.tensordot(mix.to(g.device), g, dims=1)
-            parts.append((block.distance(w.double(), mean) / slope).flatten().cpu())
-        return torch.cat(parts)
-
-    return _least_maximum(gaps, samples)
-
-
-def _shaken(w: Tensor, radius: float, generator: torch.Generator) -> Tensor:
-    noise = torch.rand(w.shape, generator=generator, dtype=torch.float64) * 2 - 1
-    return w + (radius * noise).to(w)
-
-
-def _least_maximum(gaps: Callable[[Tensor], Tensor], samples: int) -> float:
-    """min max gaps(mix) over the simplex, from above: p-norms with growing p, projected descent.
-
-    The gaps are convex in the mix, and the first vertex is the gradient at the point itself.
-    """
-    vertex = torch.zeros(samples, dtype=torch.float64)
-    vertex[0] = 1.0
-    best = float(gaps(vertex).max())
-    mix, step = torch.full_like(vertex, 1 / samples), 1.0
-    for p in (2.0, 8.0, 32.0):
-        for _ in range(_ROUNDS):
-            mix = mix.detach().requires_grad_()
-            with torch.enable_grad():
-                found = gaps(mix)
-                best = min(best, float(found.detach().max()))
-                value = torch.linalg.vector_norm(found, ord=p)
-                (slope,) = torch.autograd.grad(value, mix)
-            moved, step = _descend(gaps, p, mix.detach(), float(value.detach()), slope, step)
-            if moved is None:
-                break
-            mix = moved
-    return min(best, float(gaps(mix.detach()).max()))
-
-
-def _descend(
-    gaps: Callable[[Tensor], Tensor],
-    p: float,
-    mix: Tensor,
-    value: float,
-    slope: Tensor,
-    step: float,
-) -> tuple[Tensor | None, float]:
-    """One projected step with backtracking from twice the last step; None where none descends."""
-    step *= 2
-    for _ in range(40):
-        trial = _onto_simplex(mix - step * slope)
-        enough = 1e-4 / step * float((trial - mix).square().sum())
-        if float(torch.linalg.vector_norm(gaps(trial), ord=p)) < value - enough:
-            return trial, step
-        step /= 2
-    return None, 1.0
-
-
-def _onto_simplex(v: Tensor) -> Tensor:
-    """The nearest point of the simplex. Source: Held, Wolfe & Crowder (1974)."""
-    ordered = v.sort(descending=True).values
-    excess = (ordered.cumsum(0) - 1) / torch.arange(1, len(v) + 1, dtype=v.dtype)
-    threshold = excess[(ordered > excess).nonzero().max()]
-    return (v - threshold).clamp(min=0)
 
 
 def _notes(model: nn.Module) -> tuple[str, ...]:

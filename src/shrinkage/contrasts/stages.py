@@ -1,4 +1,4 @@
-"""The stages of a contrast over its run folder: fits, choice, pruning, test, closer look."""
+"""The stages of a contrast over its run folder, from the first fit to the closer look."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -8,6 +8,7 @@ from time import monotonic
 import numpy as np
 import torch
 
+from shrinkage.contrasts.certifying import certify_fit
 from shrinkage.contrasts.columns import Column
 from shrinkage.contrasts.progress import Progress
 from shrinkage.contrasts.settings import Job, Setting
@@ -42,7 +43,7 @@ class Stages:
         self.reported = 0.0
 
     def run(self) -> None:
-        """Fit, choose, prune, choose, open the test set, look inside, report."""
+        """Fit, choose, prune, choose, certify, open the test set, look inside, report."""
         if not self.run_.decisions.get("finished"):
             before = torch.get_num_threads()
             torch.set_num_threads(self.threads)
@@ -64,6 +65,7 @@ class Stages:
         if not choices:
             self.report()
             raise self.nothing_usable()
+        self.certify(choices)
         self.open_test()
         self.trace(staff, choices)
         self.run_.decide(finished=True)
@@ -126,6 +128,21 @@ class Stages:
                 for seed in range(self.setting.seeds):
                     model = fits[f"{column.prunes_like}/{index}/{seed}"]
                     yield Job(column.name, k, knob, seed, keep=model["weights"]["nonzeros"])
+
+    def certify(self, choices: Point) -> None:
+        """How far the chosen network of every seed is from stationary, on its training data."""
+        view = self.run_.view()
+        known = view.of_kind("certificate")
+        jobs = [
+            Job(name, choice["index"], choice["knob"], seed)
+            for name, choice in choices.items()
+            for seed in range(self.setting.seeds)
+        ]
+        self.progress(Progress("certificates", 0, len(jobs)))
+        for number, job in enumerate(jobs, start=1):
+            if job.key not in known:
+                self.run_.append(certify_fit(self.setting, job, view.weights(job.key)))
+            self.progress(Progress("certificates", number, len(jobs)))
 
     def open_test(self) -> None:
         """Evaluate every network on the test part, once, after the choice."""

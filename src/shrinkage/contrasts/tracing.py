@@ -4,6 +4,7 @@ The test set is open here; nothing chosen depends on it any more.
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import accumulate
@@ -20,7 +21,8 @@ from shrinkage.fitting import Loss
 from shrinkage.measures import activity, default_loss, reach, weight_of, without_largest
 from shrinkage.measures.evaluation import evaluate_forward
 from shrinkage.measures.untouched import brought, home
-from shrinkage.plans import Plan
+from shrinkage.penalties import Penalty
+from shrinkage.plans import Entry, Plan
 from shrinkage.proximal import attach
 
 SAMPLE = 400  # weights shown in a scatter
@@ -35,8 +37,9 @@ def trace(setting: Setting, job: Job) -> Point:
 
     ``steps``: Δw of one real plain-SGD step that the penalty adds, from the weights of the
     unregularized network of the same seed, divided by the step size (C7, C8). ``worth``: for
-    sampled weights the full-batch gradient of the loss, and for the largest sampled survivors the
-    rise in loss when the weight is set to zero beside the penalty saved (C11). ``without_top``:
+    zeros and survivors, the extremes among them, the full-batch gradient of the loss beside the
+    slope of the penalty, and for the largest survivors the rise in loss when the weight is set to
+    zero beside the penalty saved (C11). ``without_top``:
     scores without the largest 1 % and 10 % of the weights left (C10).
     """
     column = setting.by_name[job.column]
@@ -103,7 +106,9 @@ def _worth(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> Poin
     w = torch.cat([p.detach().flatten() for _, _, p in blocks])
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for _, _, p in blocks]
     g = torch.cat([grad.flatten() for grad in grads])
-    rows = _spread(w, SAMPLE)
+    zeros, alive = (w == 0).nonzero().flatten(), w.nonzero().flatten()
+    rows = _shown(zeros, alive, w.abs(), g.abs())
+    slopes = _slopes(blocks)
     order = torch.arange(min(REMOVED_ON, len(examples))) * len(examples) // REMOVED_ON
     some = (
         examples if len(examples) <= REMOVED_ON else Examples(examples.x[order], examples.y[order])
@@ -111,9 +116,35 @@ def _worth(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> Poin
     return {
         "w": w[rows].tolist(),
         "grad": g[rows].tolist(),
+        "slope": None if slopes is None else slopes[rows].tolist(),
+        "of": {"zeros": len(zeros), "survivors": len(alive)},
         "survivors": _removals(model, plan, some, loss),
         "removed_on": len(some),
     }
+
+
+def _shown(zeros: Tensor, alive: Tensor, sizes: Tensor, slopes: Tensor) -> Tensor:
+    """Zeros at even ranks of their slope, survivors of their size, and these' extreme slopes."""
+    by_slope = alive[slopes[alive].argsort()]
+    some = (
+        zeros[_spread(slopes[zeros], SAMPLE // 2)],
+        alive[_spread(sizes[alive], SAMPLE // 2)],
+        by_slope[:1],
+        by_slope[-1:],
+    )
+    return torch.tensor(sorted({int(k) for part in some for k in part}), dtype=torch.long)
+
+
+def _slopes(blocks: Sequence[tuple[Entry, Penalty, nn.Parameter]]) -> Tensor | None:
+    """|∂P/∂w| at every weight, at zeros its limit; None for groups, whose weights share theirs."""
+    if any(entry.grouping.group_size > 1 for entry, _, _ in blocks):
+        return None
+    parts = [(penalty, parameter.detach()) for _, penalty, parameter in blocks]
+    found = [
+        torch.where(w == 0, penalty.slope, penalty.distance(w, torch.zeros_like(w)))
+        for penalty, w in parts
+    ]
+    return torch.cat([slope.flatten() for slope in found])
 
 
 @torch.no_grad()

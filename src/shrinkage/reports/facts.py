@@ -64,7 +64,7 @@ class Facts:
         self.all_fits = view.of_kind("fit")
         self.fits = {key: fit for key, fit in self.all_fits.items() if "failed" not in fit}
         self.tests, self.traces = view.of_kind("test"), view.of_kind("trace")
-        self.steps = view.of_kind("steps")
+        self.steps, self.certificates = view.of_kind("steps"), view.of_kind("certificate")
         self.rows = {row["name"]: row for row in summary(view)}
 
     @property
@@ -176,6 +176,10 @@ class Facts:
     def step(self, name: str) -> Point | None:
         """The measured step under the chosen penalty."""
         return self.steps.get(f"{name}/{self.chosen(name)}/0")
+
+    def certificate(self, name: str) -> Point | None:
+        """The certificate of the chosen network of the first seed."""
+        return self.certificates.get(f"{name}/{self.chosen(name)}/0")
 
     def held_loss(self, fit: Point) -> float | None:
         """Held-out loss."""

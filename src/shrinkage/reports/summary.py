@@ -1,6 +1,6 @@
 """What a contrast found, one row per column: pure arithmetic on a run folder's points."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from statistics import fmean, stdev
@@ -9,6 +9,14 @@ from typing import Any
 from shrinkage.runs import RunView
 
 Point = dict[str, Any]
+
+_CERTIFIED = {
+    "stationary_gap": "gap",
+    "kink_gap": "kink_gap",
+    "residual": "residual",
+    "objective": "objective",
+    "null_objective": "null_objective",
+}
 
 
 @dataclass(frozen=True)
@@ -49,10 +57,12 @@ def summary(view: RunView) -> list[Point]:
     ``gap``: held-out log-loss (or squared error) minus training's. Held out is the test part
     once it is open, the validation part before (``held_out`` says which). Before the choice the
     try with the lowest mean validation loss so far stands in (``chosen`` False). Differences
-    ``versus_none`` are paired by seed.
+    ``versus_none`` are paired by seed. ``stationary_gap``, ``kink_gap``, ``residual``,
+    ``objective``, ``null_objective``: the certificate on the training data (None in runs without).
     """
     fits, tests = view.of_kind("fit"), view.of_kind("test")
-    rows = [_row(view, column, fits, tests) for column in view.config["columns"]]
+    certificates = view.of_kind("certificate")
+    rows = [_row(view, column, fits, tests, certificates) for column in view.config["columns"]]
     base = next((row for row in rows if row["name"] == "none" and row["fits"]), None)
     for row in rows:
         row["versus_none"] = None
@@ -63,7 +73,13 @@ def summary(view: RunView) -> list[Point]:
     return [_plain(row) for row in rows]
 
 
-def _row(view: RunView, column: Point, fits: dict[str, Point], tests: dict[str, Point]) -> Point:
+def _row(
+    view: RunView,
+    column: Point,
+    fits: dict[str, Point],
+    tests: dict[str, Point],
+    certificates: dict[str, Point],
+) -> Point:
     index, chosen = _chosen(view, column, fits)
     keys = [f"{column['name']}/{index}/{seed}" for seed in range(view.config["seeds"])]
     found = [fits[k] for k in keys if k in fits and "failed" not in fits[k]]
@@ -73,6 +89,9 @@ def _row(view: RunView, column: Point, fits: dict[str, Point], tests: dict[str, 
 
     def over(read: Callable[[Point], float | None]) -> Figure | None:
         return figure({fit["seed"]: read(fit) for fit in found})
+
+    def certified(key: str) -> Callable[[Point], float | None]:
+        return lambda f: certificates.get(f["key"], {}).get(key)
 
     return {
         "name": column["name"],
@@ -108,6 +127,7 @@ def _row(view: RunView, column: Point, fits: dict[str, Point], tests: dict[str, 
         "units": found[0]["reach"] and found[0]["reach"]["units"] if found else None,
         "inputs": found[0]["reach"] and found[0]["reach"]["inputs"] if found else None,
         "weights": found[0]["weights"]["size"] if found else None,
+        **{name: over(certified(key)) for name, key in _CERTIFIED.items()},
     }
 
 
@@ -130,6 +150,28 @@ def _minus(a: float | None, b: float | None) -> float | None:
 
 def _plain(row: Point) -> Point:
     return {k: asdict(v) if isinstance(v, Figure) else v for k, v in row.items()}
+
+
+def idle(rows: Sequence[Point]) -> list[Point]:
+    """The rows whose objective is not below that of the best constant prediction in some seed."""
+    return [row for row in rows if row["fits"] and _idle_seeds(row)]
+
+
+def idle_text(row: Point) -> str:
+    """What is to be said of such a row."""
+    seeds = _idle_seeds(row)
+    some = "" if row["fits"] == 1 else f" in {seeds} of {row['fits']} seeds"
+    return (
+        f"{row['label']}: the objective on the training data is not below that of the best "
+        f"constant prediction{some}: a network without weights would cost no more."
+    )
+
+
+def _idle_seeds(row: Point) -> int:
+    if row["objective"] is None or row["null_objective"] is None:
+        return 0
+    pairs = zip(row["objective"]["values"], row["null_objective"]["values"], strict=True)
+    return sum(cost >= null - 1e-6 * abs(null) for cost, null in pairs)
 
 
 def edges(view: RunView) -> dict[str, list[str]]:

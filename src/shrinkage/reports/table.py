@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console, Group
 from rich.table import Table
 
-from shrinkage.reports.summary import edges, summary
+from shrinkage.reports.summary import edges, idle, idle_text, summary
 from shrinkage.runs import RunView
 
 Point = dict[str, Any]
@@ -21,7 +21,13 @@ def table(view: RunView) -> Group:
     name = f"{view.config['data']['name']}, {view.config['model']['name']}, "
     name += f"mean ± sd over {seeds} seeds" if seeds > 1 else "one seed"
     learnt = _table(
-        name, "chosen", f"train {score}", f"{held} {score}", f"{held} loss", "gap in loss"
+        name,
+        "chosen",
+        f"train {score}",
+        f"{held} {score}",
+        f"{held} loss",
+        "gap in loss",
+        "KKT gap",
     )
     shrunk = _table(
         "weights",
@@ -61,7 +67,13 @@ def remarks(view: RunView, rows: list[Point]) -> list[str]:
             f"{', '.join(labels)}: the {where} λ tried was chosen; {further} ones may be better "
             "(--strengths)."
         )
-    return notes
+    if any(row["stationary_gap"] is not None for row in rows):
+        notes.append(
+            "KKT gap: how far from stationary, the largest distance of −∂loss/∂w to the penalty's "
+            "slopes, in units of λ (L2: of the largest |∂loss/∂w|), on the training data in eval "
+            "mode. Of plain gradients; the kink-aware gap is in the report."
+        )
+    return notes + [idle_text(row) for row in idle(rows)]
 
 
 def table_text(view: RunView, width: int = 120) -> str:
@@ -114,6 +126,16 @@ def _number(name: str) -> Callable[[Point], str]:
     return cell
 
 
+def _brief(name: str) -> Callable[[Point], str]:
+    def cell(row: Point) -> str:
+        figure = row[name]
+        if figure is None:
+            return "—"
+        return f"{figure['mean']:.2g}" + ("" if figure["sd"] is None else f" ± {figure['sd']:.1g}")
+
+    return cell
+
+
 def _of(name: str, whole: str) -> Callable[[Point], str]:
     def cell(row: Point) -> str:
         return "—" if row[name] is None else f"{row[name]['mean']:.0f} of {row[whole]}"
@@ -127,6 +149,7 @@ _LEARNT = (
     _score("held_out_score"),
     _number("held_out_loss"),
     _number("gap"),
+    _brief("stationary_gap"),
 )
 _SHRUNK = (
     _percent("zeros"),

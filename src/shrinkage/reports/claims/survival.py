@@ -1,12 +1,15 @@
 """Whether the weights that are left are worth what they cost."""
 
 from statistics import median
+from types import MappingProxyType
 
 from shrinkage.reports.claims.verdicts import Claim, Verdict, at, conclude
 from shrinkage.reports.facts import Facts, Point
 from shrinkage.reports.wording import num, percent
 
 LARGE = 0.1  # of the largest weight
+SLOPES = MappingProxyType({"L1": "λ", "L2": "2λ|w|", "ElasticNet": "l1 + 2·l2|w|"})
+"""What |∂loss/∂w| is at the survivors of a stationary point, by penalty of single weights."""
 _FEW = 3
 _AT_REST = 0.1
 
@@ -36,7 +39,7 @@ def _worth(facts: Facts, name: str) -> tuple[Verdict, str]:
     return "undecided" if few else verdict, (
         f"{at(facts, name)}: {worth} of the {len(large)} large weights looked at"
         f"{' (too few to tell)' if few else ''} raise the loss by at least the penalty saved when "
-        f"set to zero{_slopes(facts, name, trace)}"
+        f"set to zero{_slopes(facts, name, trace['worth'])}"
     )
 
 
@@ -46,23 +49,36 @@ def large_ones(survivors: list[Point]) -> list[Point]:
     return [s for s in survivors if abs(s["w"]) >= LARGE * top]
 
 
-def _slopes(facts: Facts, name: str, trace: Point) -> str:
+def slopes(facts: Facts, name: str, worth: Point) -> list[tuple[float, float, float]]:
+    """(|w|, |∂loss/∂w|, slope of the penalty) of the weights looked at.
+
+    Runs that did not store the penalty's slope get it by formula, under L1 and L2.
+    """
+    rate, penalty = facts.knob(name) or 0.0, facts.columns[name]["penalty"]
+    sizes = [None if w is None else abs(w) for w in worth["w"]]
+    demanded = worth.get("slope") or [
+        {"L1": rate, "L2": None if w is None else 2 * rate * w}.get(penalty) for w in sizes
+    ]
+    return [
+        (w, abs(g), abs(slope))
+        for w, g, slope in zip(sizes, worth["grad"], demanded, strict=True)
+        if w is not None and g is not None and slope is not None
+    ]
+
+
+def _slopes(facts: Facts, name: str, worth: Point) -> str:
     """How near the slopes of the loss are to what a stationary point demands."""
-    strength = facts.knob(name)
-    rows = zip(trace["worth"]["w"], trace["worth"]["grad"], strict=True)
-    known = [(abs(w), abs(g)) for w, g in rows if w is not None and g is not None]
-    alive = [(w, g) for w, g in known if w > 0]
-    if not strength or not alive:
+    known = slopes(facts, name, worth)
+    alive = [(g, demanded) for w, g, demanded in known if w and demanded]
+    if not alive:
         return ""
-    if facts.columns[name]["penalty"] == "L2":
-        ratio = median(g / (2 * strength * w) for w, g in alive)
-        text, zeros = f", their median |∂loss/∂w| is {num(ratio)}·2λ|w|", []
-    else:
-        ratio = median(g / strength for _, g in alive)
-        text = f", their median |∂loss/∂w| is {num(ratio)}·λ"
-        zeros = [g for w, g in known if w == 0]
-    text = text.replace("their", "over all survivors the")
+    formula = SLOPES[facts.columns[name]["penalty"]]
+    ratio = median(g / demanded for g, demanded in alive)
+    unit = f"({formula})" if " " in formula else formula
+    text = f"; of {len(alive)} survivors the median |∂loss/∂w| is {num(ratio)}·{unit}"
+    text += "" if abs(ratio - 1) <= _AT_REST else " (it would be 1 at rest)"
+    zeros = [g <= demanded * (1 + _AT_REST) for w, g, demanded in known if not w and demanded]
     if zeros:
-        within = sum(g <= strength * (1 + _AT_REST) for g in zeros) / len(zeros)
-        text += f", and {percent(within)} of the zeros have at most λ"
-    return text if abs(ratio - 1) <= _AT_REST else f"{text} (it would be 1 at rest)"
+        within = percent(sum(zeros) / len(zeros))
+        text += f", and {within} of {len(zeros)} zeros have at most {formula.split()[0]}"
+    return text

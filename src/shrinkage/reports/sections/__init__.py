@@ -8,6 +8,7 @@ from shrinkage.reports.sections.base import Plot, Section
 from shrinkage.reports.sections.comparison import comparison, coverage, dropout
 from shrinkage.reports.sections.ending import making, next_steps
 from shrinkage.reports.sections.inside import activations, concentration, steps, survival, zeros
+from shrinkage.reports.sections.stationary import stationary
 
 __all__ = ["SECTIONS", "Plot", "Section"]
 
@@ -21,6 +22,7 @@ SECTIONS: tuple[Callable[[Facts], Section], ...] = (
     zeros,
     concentration,
     survival,
+    stationary,
     exchange,
     comparison,
     dropout,

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from shrinkage.figures import column_bars
 from shrinkage.reports.facts import Difference, Facts, Point
-from shrinkage.reports.sections.base import Plot, Section, paint, table
+from shrinkage.reports.sections.base import Plot, Section, number, paint, table
 from shrinkage.reports.table import knob_text
-from shrinkage.reports.wording import num, percent, signed
+from shrinkage.reports.wording import percent, signed
 
 
 def coverage(facts: Facts) -> Section:
@@ -71,24 +71,24 @@ def _row(facts: Facts, row: Point) -> list[str]:
         why = " ".join(str(row["failed"] or "not run yet").split()).partition(":")[0]
         return [row["label"], why]
     accuracy = facts.score == "accuracy"
-    spread = _percent if accuracy else _number
+    spread = _percent if accuracy else number
     return [
         row["label"],
         knob_text(row),
         spread(row["train_score"]),
         spread(_held(facts, name, "score")),
-        _number(_held(facts, name, "loss")),
+        number(_held(facts, name, "loss")),
         _versus(facts, name, facts.against_base(name, facts.held_loss)),
-        _number(_gap(facts, name)),
+        number(_gap(facts, name)),
         _versus(facts, name, facts.against_base(name, facts.gap)),
         _percent(row["zeros"]),
         "—" if row["nonzeros"] is None else f"{row['nonzeros']['mean']:,.0f}",
-        _number(row["l1"]),
-        _number(row["l2"]),
-        _number(row["max_abs"]),
+        number(row["l1"]),
+        number(row["l2"]),
+        number(row["max_abs"]),
         _percent(row["top10"]),
-        _number(row["gini"]),
-        _number(row["penalty"]),
+        number(row["gini"]),
+        number(row["penalty"]),
         _of(row, "units_dead", "units"),
         _of(row, "inputs_used", "inputs"),
     ]
@@ -114,13 +114,6 @@ def _figure(values: Sequence[float]) -> Point | None:
 
 def _versus(facts: Facts, name: str, found: Difference | None) -> str:
     return "" if name == facts.base else signed(found)
-
-
-def _number(figure: Point | None) -> str:
-    if figure is None:
-        return "—"
-    sd = "" if figure["sd"] is None else f" ± {num(figure['sd'], 2)}"
-    return num(figure["mean"]) + sd
 
 
 def _percent(figure: Point | None) -> str:

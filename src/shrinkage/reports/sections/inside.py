@@ -1,6 +1,7 @@
 """Sections that look inside the chosen networks of the first seed."""
 
 from math import prod
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,14 @@ from numpy.typing import NDArray
 from shrinkage.errors import RunError
 from shrinkage.figures import ZERO, Dots, bars, dots, pixels, row_bars
 from shrinkage.reports.claims.steps import moves
+from shrinkage.reports.claims.survival import SLOPES, slopes
 from shrinkage.reports.facts import Facts, Point, mean, weight
 from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.sections.base import Plot, Section, paint, penalised
 from shrinkage.reports.wording import strength
 
 _MOST_COLUMNS = 30
-_FLOOR = 1e-7
+_FLOOR = 1e-3  # of the middle one of the penalty's slopes
 _RATIOS = (-5.0, 20.0)
 
 
@@ -238,16 +240,16 @@ def _without(facts: Facts, name: str) -> list[float | None] | None:
 def survival(facts: Facts) -> Section:
     """Slopes of the loss at the weights, and what setting one to zero costs and saves."""
     plots = []
-    for name in facts.textbook:
-        trace, rate = facts.trace(name), facts.knob(name)
-        if trace is None or not trace["worth"] or rate is None:
+    for name in facts.with_penalty(*SLOPES):
+        trace = facts.trace(name)
+        if trace is None or not trace["worth"] or not slopes(facts, name, trace["worth"]):
             continue
-        plots.append(_slopes(facts, name, trace["worth"], rate))
+        plots.append(_slopes(facts, name, trace["worth"]))
         plots.append(_removals(facts, name, trace["worth"]["survivors"]))
     note = (
-        '<p class="note">Left: at rest the slope of the loss is λ (L1) or 2λ|w| (L2) at every '
-        "weight left, and at most λ at L1's zeros. Right: above the line a weight is worth what it "
-        "costs.</p>"
+        '<p class="note">Left: at rest the slope of the loss is that of the penalty, λ (L1) or '
+        "2λ|w| (L2), at every weight left, and at most λ at L1's zeros. Right: above the line a "
+        "weight is worth what it costs.</p>"
         if plots
         else ""
     )
@@ -256,31 +258,44 @@ def survival(facts: Facts) -> Section:
     )
 
 
-def _slopes(facts: Facts, name: str, worth: Point, rate: float) -> Plot:
+def _slopes(facts: Facts, name: str, worth: Point) -> Plot:
     """Slope of the loss against size, both logarithmic; exact zeros at the left edge."""
-    rows = [
-        (abs(w), max(abs(g), rate * _FLOOR))
-        for w, g in zip(worth["w"], worth["grad"], strict=True)
-        if w is not None and g is not None
-    ]
-    alive = [row for row in rows if row[0] > 0]
-    top = max((w for w, _ in alive), default=1.0)
-    low = min((w for w, _ in alive), default=top)
+    known = slopes(facts, name, worth)
+    floor = median(d for _, _, d in known) * _FLOOR
+    rows = [(w, max(g, floor), d) for w, g, d in known]
+    below = sum(g < floor for _, g, _ in known)
+    alive, zeros = [row for row in rows if row[0]], [row for row in rows if not row[0]]
+    top = max((w for w, _, _ in alive), default=1.0)
+    edge = min((w for w, _, _ in alive), default=top) / 3
     clouds = [
-        Dots("weights left", paint(facts, name), [w for w, _ in alive],
-             [g for _, g in alive]),
+        Dots("weights left", paint(facts, name), [w for w, _, _ in alive],
+             [g for _, g, _ in alive]),
     ]  # fmt: skip
-    dead = [row for row in rows if row[0] == 0]
-    if dead:
-        edge = [low / 3] * len(dead)
-        clouds.append(Dots("exact zeros, at the left edge", ZERO, edge, [g for _, g in dead]))
-    ends = [low, top]
-    if facts.columns[name]["penalty"] == "L2":
-        line = ("2λ|w|", ends, [2 * rate * w for w in ends])
-    else:
-        line = ("λ", [low / 3, top], [rate, rate])
+    if zeros:
+        label = "exact zeros, at the left edge"
+        clouds.append(Dots(label, ZERO, [edge] * len(zeros), [g for _, g, _ in zeros]))
+    path = sorted({(w or edge, d) for w, _, d in rows})
+    line = (
+        SLOPES[facts.columns[name]["penalty"]],
+        [w for w, _ in path],
+        [d for _, d in path],
+    )
     made = dots(clouds, x="|w|", y="|∂loss/∂w|", expected=[line], log_x=True, log_y=True)
-    return Plot(f"{facts.label(name)}, λ = {strength(rate)}: slope of the loss against |w|", made)
+    caption = (
+        f"{facts.label(name)}, λ = {strength(facts.knob(name))}: slope of the loss against |w|"
+    )
+    return Plot(caption + _shown(worth, len(alive), len(zeros), below), made)
+
+
+def _shown(worth: Point, alive: int, zeros: int, below: int) -> str:
+    """How many of how many are drawn; runs that did not count all say nothing."""
+    whole = worth.get("of")
+    parts = [f"{below} below the scale are drawn at its end"] if below else []
+    if whole is not None:
+        counts = [f"{alive:,} of {whole['survivors']:,} weights left"]
+        counts += [f"{zeros:,} of {whole['zeros']:,} zeros"] if whole["zeros"] else []
+        parts.insert(0, " and ".join(counts))
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _removals(facts: Facts, name: str, survivors: list[Point]) -> Plot:

@@ -1,0 +1,50 @@
+"""How far the chosen networks are from stationary, each on its own training data."""
+
+from dataclasses import asdict
+
+from torch import Tensor
+
+from shrinkage.certificates import certify
+from shrinkage.contrasts.settings import Job, Setting
+from shrinkage.contrasts.working import Point
+
+SAMPLES = 20
+KINKS_UP_TO = 20_000_000
+"""Parameters × training examples up to which the first seed's kink-aware gap is measured too."""
+
+
+def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point:
+    """The certificate of a fit's network, on all training data of its seed, in eval mode.
+
+    A column without a penalty has no strength to count in: of the unregularized one the residual
+    is told, of dropout and pruning neither, since they minimise something else. The objective and
+    that of the best constant prediction are told of all.
+    """
+    column = setting.by_name[job.column]
+    model, plan = setting.network(column, job.knob, job.seed)
+    model.load_state_dict(weights)
+    examples = setting.split(job.seed).train
+    counts = column.penalty is not None
+    small = sum(p.numel() for p in model.parameters()) * len(examples) <= KINKS_UP_TO
+    samples = SAMPLES if counts and small and job.seed == 0 else 0
+    point: Point = {"kind": "certificate", "key": job.key}
+    try:
+        found = certify(model, plan, examples, setting.loss, samples=samples)
+    except Exception as error:
+        # A user's loss may raise anything on the double precision it has not been trained with.
+        return {**point, "failed": str(error) or type(error).__name__}
+    trained = counts or (column.knob != "dropout" and column.prunes_like is None)
+    return {
+        **point,
+        "objective": found.objective,
+        "null_objective": found.null_objective,
+        "gap": found.gap if counts else None,
+        "kink_gap": found.kink_gap,
+        "samples": found.samples,
+        "radius": found.radius,
+        "residual": found.residual if trained else None,
+        "per_parameter": {name: asdict(part) for name, part in found.per_parameter.items()},
+        "examples": len(examples),
+        "kinks_up_to": KINKS_UP_TO,
+        "notes": list(found.notes),
+    }

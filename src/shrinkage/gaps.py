@@ -1,0 +1,147 @@
+"""How far a gradient is from what the penalty allows; on kinks, the nearest gradient around."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from shrinkage.objectives import Block, Objective, Vector
+
+RADIUS = 1e-3
+"""Of the root mean square of the nonzero weights: how far around the point gradients are taken."""
+_ROUNDS = 100
+
+
+def residuals(
+    blocks: Sequence[Block], point: Vector, gradient: Vector
+) -> tuple[list[Tensor], list[float]]:
+    """Per block: distances of −gradient to ∂P at ``point``, the slope that they are divided by."""
+    distances = [
+        block.distance(w.double(), g) for block, w, g in zip(blocks, point, gradient, strict=True)
+    ]
+    kinked = [block.slope for block in blocks if block.slope]
+    common = min(kinked) if kinked else max(most(g.abs()) for g in gradient) or 1.0
+    return distances, [block.slope or common for block in blocks]
+
+
+def largest_gap(blocks: Sequence[Block], point: Vector, gradient: Vector) -> float:
+    """The gap of :class:`Certificate` for a gradient of the loss at ``point``."""
+    distances, slopes = residuals(blocks, point, gradient)
+    return max(most(d) / slope for d, slope in zip(distances, slopes, strict=True))
+
+
+def most(values: Tensor) -> float:
+    """The largest of values that are ≥ 0; 0 where there are none."""
+    return float(values.max()) if values.numel() else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """A convex combination of gradients around a point, and its gap."""
+
+    gradient: Vector
+    gap: float
+
+
+def nearest(objective: Objective, gradient: Vector, samples: int, seed: int = 0) -> Nearest:
+    """The combination of ``samples`` gradients within :func:`radius` whose gap is smallest.
+
+    ``gradient``, at the point itself, is the first of them. Every weight moves by at most the
+    radius, but for the zeros that a kink of the penalty holds. Source: Goldstein, Optimization of
+    Lipschitz Continuous Functions (1977); Burke, Lewis & Overton, A Robust Gradient Sampling
+    Algorithm (2005).
+    """
+    blocks, start = objective.blocks, [w.clone() for w in objective.point]
+    reach, generator = radius(start), torch.Generator().manual_seed(seed)
+    rows = [gradient]
+    try:
+        for _ in range(samples - 1):
+            objective.move(
+                [
+                    torch.where(block.alive(w), _shaken(w, reach, generator), w)
+                    for block, w in zip(blocks, start, strict=True)
+                ]
+            )
+            rows.append(objective.gradient()[1])
+    finally:
+        objective.move(start)
+    stacked = [torch.stack(parts) for parts in zip(*rows, strict=True)]
+    slopes = residuals(blocks, start, gradient)[1]
+
+    def mean(mix: Tensor) -> Vector:
+        return [torch.tensordot(mix.to(g.device), g, dims=1) for g in stacked]
+
+    def gaps(mix: Tensor) -> Tensor:
+        parts = zip(blocks, start, mean(mix), slopes, strict=True)
+        found = [(b.distance(w.double(), g) / slope).flatten().cpu() for b, w, g, slope in parts]
+        return torch.cat(found)
+
+    mix = _least_maximum(gaps, samples)
+    return Nearest(mean(mix), float(gaps(mix).max()))
+
+
+def radius(point: Vector) -> float:
+    """1e-3 of the root mean square of the weights that are not 0."""
+    alive = [w[w != 0].double() for w in point]
+    count = sum(w.numel() for w in alive)
+    squares = sum(float(w.square().sum()) for w in alive)
+    return RADIUS * math.sqrt(squares / count) if count else 0.0
+
+
+def _shaken(w: Tensor, radius: float, generator: torch.Generator) -> Tensor:
+    noise = torch.rand(w.shape, generator=generator, dtype=torch.float64) * 2 - 1
+    return w + (radius * noise).to(w)
+
+
+def _least_maximum(gaps: Callable[[Tensor], Tensor], samples: int) -> Tensor:
+    """argmin max gaps(mix) over the simplex, nearly: p-norms with growing p, projected descent.
+
+    The gaps are convex in the mix, and the first vertex is the gradient at the point itself.
+    """
+    best = torch.zeros(samples, dtype=torch.float64)
+    best[0] = 1.0
+    least = float(gaps(best).max())
+    mix, step = torch.full_like(best, 1 / samples), 1.0
+    for p in (2.0, 8.0, 32.0):
+        for _ in range(_ROUNDS):
+            mix = mix.detach().requires_grad_()
+            with torch.enable_grad():
+                found = gaps(mix)
+                if float(found.detach().max()) < least:
+                    best, least = mix.detach(), float(found.detach().max())
+                value = torch.linalg.vector_norm(found, ord=p)
+                (slope,) = torch.autograd.grad(value, mix)
+            moved, step = _descend(gaps, p, mix.detach(), float(value.detach()), slope, step)
+            if moved is None:
+                break
+            mix = moved
+    return mix.detach() if float(gaps(mix.detach()).max()) < least else best
+
+
+def _descend(
+    gaps: Callable[[Tensor], Tensor],
+    p: float,
+    mix: Tensor,
+    value: float,
+    slope: Tensor,
+    step: float,
+) -> tuple[Tensor | None, float]:
+    """One projected step with backtracking from twice the last step; None where none descends."""
+    step *= 2
+    for _ in range(40):
+        trial = _onto_simplex(mix - step * slope)
+        enough = 1e-4 / step * float((trial - mix).square().sum())
+        if float(torch.linalg.vector_norm(gaps(trial), ord=p)) < value - enough:
+            return trial, step
+        step /= 2
+    return None, 1.0
+
+
+def _onto_simplex(v: Tensor) -> Tensor:
+    """The nearest point of the simplex. Source: Held, Wolfe & Crowder (1974)."""
+    ordered = v.sort(descending=True).values
+    excess = (ordered.cumsum(0) - 1) / torch.arange(1, len(v) + 1, dtype=v.dtype)
+    threshold = excess[(ordered > excess).nonzero().max()]
+    return (v - threshold).clamp(min=0)

@@ -1,0 +1,97 @@
+"""How far each column's chosen networks are from stationary: the certificates."""
+
+from html import escape
+
+from shrinkage.reports.facts import Facts, Point
+from shrinkage.reports.sections.base import Section, number, table
+from shrinkage.reports.summary import idle, idle_text
+from shrinkage.reports.table import knob_text
+from shrinkage.reports.wording import num
+
+_HEAD = (
+    "column",
+    "at",
+    "objective",
+    "best constant",
+    "KKT gap",
+    "residual",
+    "first seed: largest at",
+    "kink-aware",
+)
+
+_KEYS = ("objective", "null_objective", "stationary_gap", "residual")
+
+
+def stationary(facts: Facts) -> Section:
+    """Objective, gap and residual of the chosen networks on their training data."""
+    rows = [_row(facts, row) for row in facts.rows.values() if row["objective"] is not None]
+    notes = "".join(_note(text) for text in _notes(facts))
+    html = (table(_HEAD, rows) if rows else "") + notes
+    return Section("stationary", "How far from stationary", (), [], html)
+
+
+def _row(facts: Facts, row: Point) -> list[str]:
+    certificate = facts.certificate(row["name"])
+    return [
+        row["label"],
+        knob_text(row),
+        *(number(row[key]) for key in _KEYS),
+        "—" if certificate is None or row["residual"] is None else _largest(certificate),
+        "—" if certificate is None else _kinks(certificate),
+    ]
+
+
+def _largest(certificate: Point) -> str:
+    """The parameter with the largest gap."""
+    parts = certificate.get("per_parameter") or {}
+    return str(max(parts, key=lambda name: parts[name]["gap"] or 0.0)) if parts else "—"
+
+
+def _kinks(certificate: Point) -> str:
+    """The kink-aware gap beside the plain one of the same network."""
+    if certificate.get("kink_gap") is None:
+        return "—"
+    return f"{num(certificate['kink_gap'])}, plain {num(certificate['gap'])}"
+
+
+def _notes(facts: Facts) -> list[str]:
+    """What the numbers are, what they leave out, and networks that have learnt nothing."""
+    known = [c for name in facts.names if (c := facts.certificate(name)) is not None]
+    penalised = [c for c in known if c.get("gap") is not None]
+    notes = [_MEANING] if penalised else []
+    kinks = next((c for c in penalised if c["kink_gap"] is not None), None)
+    if kinks is not None:
+        notes.append(
+            "The KKT gap is that of the plain gradient; the kink-aware one that of the best mean "
+            f"of {kinks['samples']} gradients close by (every weight moved by at most a thousandth "
+            "of their root mean square): ReLU and max-pooling put minimisers on kinks, where only "
+            "this one vanishes."
+        )
+    elif penalised:
+        notes.append(
+            "The KKT gap is that of the plain gradient, which need not vanish on the kinks of ReLU "
+            "and max-pooling. The kink-aware gap is not measured: parameters × training examples "
+            f"exceed {penalised[0]['kinks_up_to']:,}."
+        )
+    notes += dict.fromkeys(note for c in known for note in c.get("notes", ()))
+    notes += [
+        f"{facts.label(name)}: no certificate: {' '.join(str(c['failed']).split())}"
+        for name in facts.names
+        if (c := facts.certificate(name)) is not None and "failed" in c
+    ]
+    return notes + [idle_text(row) for row in idle(list(facts.rows.values()))]
+
+
+_MEANING = (
+    "A network is stationary where every weight left has a slope of the loss that balances the "
+    "penalty's, and no zero would lower the cost by leaving. The KKT gap is the largest distance "
+    "from that over all parameters, in units of the penalty's slope at zero: λ for L1, l1 for "
+    "elastic net, λ·√m for a group of m weights; L2 has none there, its unit is the largest "
+    "|∂loss/∂w|. The residual is the same distance undivided. Certified on all training data of "
+    "each seed in eval mode. Stationary is not optimal: a dead network is stationary too, and its "
+    "objective is not below that of the best constant prediction."
+)
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{escape(text)}</p>'
