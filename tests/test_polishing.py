@@ -14,8 +14,9 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 import shrinkage as sh
-from shrinkage.data import load, split
+from shrinkage.data import Examples, load, split
 from shrinkage.errors import FitError
+from shrinkage.fitting import Training, fit
 from shrinkage.polishing import Round
 
 
@@ -185,6 +186,46 @@ def test_a_smooth_network_comes_to_rest() -> None:
     assert after.objective == pytest.approx(falling[-1], rel=1e-9)
 
 
+def contrasted(net: nn.Module, plan: sh.Plan) -> Examples:
+    """200 digits on which ``net`` was trained as a contrast trains it."""
+    parts = split(load("digits"), 0, train_size=200)
+    for _ in fit(net, plan, Training(epochs=60), {"train": parts.train}, epochs=60, seed=0):
+        pass
+    return parts.train
+
+
+def test_a_smooth_convolutional_network_comes_to_rest() -> None:
+    net, _, _ = digits_net(smooth=True)
+    plan = sh.Plan(net, sh.L1(3e-3), biases=True)
+    train = contrasted(net, plan)
+    before = sh.certify(net, plan, train)
+    after = sh.polish(net, plan, train, tol=0.05)
+    assert before.gap > 1
+    assert after.gap <= 0.05
+    assert after.notes == ()
+    assert after.objective < 0.6 * before.objective
+    assert after.nonzeros < 0.5 * before.nonzeros
+
+
+def test_a_network_with_kinks_comes_to_rest_on_them() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        *(nn.Flatten(), nn.Linear(64, 32), nn.ReLU()),
+        *(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 10)),
+    )
+    plan = sh.Plan(net, sh.L1(3e-3), biases=True)
+    train = contrasted(net, plan)
+    before = sh.certify(net, plan, train, samples=50)
+    after = sh.polish(net, plan, train, tol=0.1, samples=50)
+    assert before.kink_gap is not None
+    assert before.kink_gap > 1
+    assert after.kink_gap is not None
+    assert after.kink_gap <= 0.1
+    assert after.gap > 0.1  # the plain gap does not see it
+    assert after.notes == ()
+    assert after.objective < 0.6 * before.objective
+
+
 @pytest.mark.parametrize("smooth", [True, False], ids=["smooth", "kinks"])
 def test_a_network_is_lowered_and_told_honestly(*, smooth: bool) -> None:
     net, x, y = digits_net(smooth=smooth)
@@ -235,7 +276,9 @@ def test_it_says_when_its_rounds_are_over() -> None:
     assert "falling" in found.notes[-1]
 
 
-@pytest.mark.parametrize(("name", "wrong"), [("tol", 0.0), ("tol", float("nan")), ("rounds", 0)])
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("tol", 0.0), ("tol", float("nan")), ("rounds", 0), ("samples", 51)]
+)
 def test_numbers_out_of_range(name: str, wrong: Any) -> None:
     x, y = table("digits")
     net = linear(x, 10)

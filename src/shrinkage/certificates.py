@@ -114,6 +114,14 @@ def certify(
     of Lipschitz Continuous Functions (1977); Burke, Lewis & Overton, A Robust Gradient Sampling
     Algorithm (2005).
     """
+    check_samples(samples)
+    objective = Objective(model, plan, data, loss)
+    with objective.evaluating():
+        return certificate(objective, samples=samples, seed=seed)
+
+
+def check_samples(samples: int) -> None:
+    """Raise :class:`FitError` unless so many gradients may be taken around a point."""
     if not isinstance(samples, int) or not 0 <= samples <= MOST_SAMPLES:
         raise FitError(
             "samples is out of range",
@@ -121,9 +129,6 @@ def certify(
             expected=f"a whole number from 0 to {MOST_SAMPLES}",
             remedy="0 gives the plain certificate, 20 are usually enough.",
         )
-    objective = Objective(model, plan, data, loss)
-    with objective.evaluating():
-        return certificate(objective, samples=samples, seed=seed)
 
 
 def certificate(

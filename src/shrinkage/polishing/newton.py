@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from shrinkage.certificates import Certificate, certificate
+from shrinkage.certificates import Certificate, certificate, check_samples
 from shrinkage.errors import FitError
 from shrinkage.gaps import largest_gap, nearest
 from shrinkage.measures import Loss
@@ -42,7 +42,7 @@ def polish(
     loss: Loss | None = None,
     *,
     tol: float = 1e-2,
-    rounds: int = 50,
+    rounds: int = 200,
     samples: int = 0,
     progress: Callable[[Round], None] | None = None,
 ) -> Certificate:
@@ -63,14 +63,16 @@ def polish(
     every tenth round and where it is stuck, goes on along the nearest of their combinations, and
     is done where the kink-aware gap is ``tol``.
 
-    Returns the :class:`Certificate` of the end; its last note says why the polish stopped where ``tol`` was not reached. ``progress`` is called after every
-    round. Raises as :func:`certify`, and :class:`FitError` for numbers out of range.
+    Returns the :class:`Certificate` of the end; its last note says why the polish stopped where
+    ``tol`` was not reached. ``progress`` is called after every round. Raises as :func:`certify`,
+    and :class:`FitError` for numbers out of range.
     Source: Lee, Sun & Saunders, Proximal Newton-type Methods for Minimizing Composite Functions
     (2014), §2; the sampled Hessian, Byrd, Chin, Neveitt & Nocedal, On the Use of Stochastic
     Hessian Information in Optimization Methods (2011); damping, Martens, Hessian-free
     Optimization (2010).
     """
     _check(tol, rounds)
+    check_samples(samples)
     objective = Objective(model, plan, data, loss)
     with objective.evaluating():
         reason = _Newton(objective, samples).run(tol, rounds, progress or _ignore)
