@@ -1,37 +1,69 @@
 """What a penalty adds to a training step: interleaved steps of one process, ratios of medians.
 
-LeNet-300-100, batches of 128. 1.00 is the step without a penalty. The rival is the line that
-people write by hand: ``loss + lam * sum(p.abs().sum() for p in model.parameters())``.
+``step_cost.py [OUT.json]``: batches of 128, one thread; 1.00 is the step without a penalty. Rivals:
+the line that people write by hand, ``loss + lam * sum(p.abs().sum() for p in
+model.parameters())``, and torchao's PAT where it is installed. The second figure is memory that
+stays between steps, in bytes per parameter, beyond the network's and the optimizer's own.
 """
 
+import json
+import sys
+from itertools import pairwise
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 import shrinkage as sh
 from shrinkage.data import Spec
 from shrinkage.models import lenet_300_100
 
-STEPS = 300
+try:
+    from torchao.prototype.pat import PruneOptimizer
+except ImportError:
+    PruneOptimizer = None
+
 STRENGTH = 1e-4
 OPTIMIZERS = {
     "SGD, momentum": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
     "Adam, fused": lambda p: torch.optim.Adam(p, fused=True),
 }
-WAYS = ("none", "by hand", "L1 prox", "L1 averaged", "group L1 prox", "group L1 averaged")
+PAT = {"PAT L1": ("ProxLasso", "ElemGrouper"), "PAT group L1": ("ProxGroupLasso", "Dim0Grouper")}
+OURS = ("L1 prox", "L1 averaged", "group L1 prox", "group L1 averaged")
+WAYS = ("none", "by hand", *OURS, *(PAT if PruneOptimizer else ()))
+
+
+def mlp() -> nn.Module:
+    """9.6 million parameters."""
+    sizes = (784, 2400, 2400, 800, 10)
+    layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
+    return nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))[:-1]
+
+
+NETWORKS = {"LeNet-300-100": (lambda: lenet_300_100(Spec(784, (784,), 10)), 300), "MLP": (mlp, 160)}
 
 
 class Way:
     """One network with its optimizer and its way of applying the penalty."""
 
-    def __init__(self, name: str, make_optimizer) -> None:
+    def __init__(self, name: str, make_network, make_optimizer) -> None:
         torch.manual_seed(0)
         self.by_hand = name == "by hand"
-        self.model = lenet_300_100(Spec(784, (784,), 10))
-        self.optimizer = make_optimizer(self.model.parameters())
-        if name.startswith(("L1", "group")):
+        self.model, self.handle = make_network(), None
+        parameters = list(self.model.parameters())
+        if name in PAT:
+            prox, grouper = PAT[name]
+            rule = {"prox_type": prox, "group_type": grouper, "reg_lambda": STRENGTH}
+            weights = [p for p in parameters if p.ndim > 1]
+            rest = [p for p in parameters if p.ndim < 2]
+            base = make_optimizer([{"params": weights, **rule}, {"params": rest}])
+            self.optimizer = PruneOptimizer(base)
+        else:
+            self.optimizer = make_optimizer(parameters)
+        if name in OURS:
             penalty = sh.L1(STRENGTH) if name.startswith("L1") else sh.GroupL1(STRENGTH)
             plan = sh.Plan(self.model, penalty)
             self.handle = sh.attach(self.optimizer, plan, method=name.split()[-1])
@@ -46,22 +78,56 @@ class Way:
         self.optimizer.step()
         return perf_counter() - start
 
+    def bytes(self) -> int:
+        """What optimizer and handle keep between steps."""
+        kept = list(self.optimizer.state.values())
+        if self.handle is not None:
+            kept += self.handle.state_dict()["blocks"].values()
+        tensors = (value for state in kept for value in state.values())
+        return sum(t.nbytes for t in tensors if isinstance(t, torch.Tensor))
+
+
+def rows(x: torch.Tensor, y: torch.Tensor):
+    for network, (make_network, steps) in NETWORKS.items():
+        for optimizer, make_optimizer in OPTIMIZERS.items():
+            ways = {name: Way(name, make_network, make_optimizer) for name in WAYS}
+            times: dict[str, list[float]] = {name: [] for name in WAYS}
+            for _ in range(steps):
+                for name, way in ways.items():
+                    times[name].append(way.step(x, y))
+            medians = {name: median(times[name][steps // 2 :]) for name in WAYS}
+            plain = ways["none"]
+            size = sum(p.numel() for p in plain.model.parameters())
+            for name, way in ways.items():
+                yield {
+                    "network": network,
+                    "parameters": size,
+                    "optimizer": optimizer,
+                    "way": name,
+                    "milliseconds": 1e3 * medians[name],
+                    "ratio": medians[name] / medians["none"],
+                    "bytes_per_parameter": (way.bytes() - plain.bytes()) / size,
+                }
+
 
 def main() -> None:
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(128, 784, generator=generator)
     y = torch.randint(10, (128,), generator=generator)
-    for label, make_optimizer in OPTIMIZERS.items():
-        ways = {name: Way(name, make_optimizer) for name in WAYS}
-        times: dict[str, list[float]] = {name: [] for name in WAYS}
-        for _ in range(STEPS):
-            for name, way in ways.items():
-                times[name].append(way.step(x, y))
-        base = median(times["none"])
-        print(f"{label}: {1e3 * base:.2f} ms a step without a penalty")
-        for name in WAYS:
-            print(f"  {name:20} {median(times[name]) / base:5.2f}")
+    found = []
+    for row in rows(x, y):
+        if row["way"] == "none":
+            size, time = row["parameters"], row["milliseconds"]
+            print(f"{row['network']}, {size:,} parameters, {row['optimizer']}: {time:.2f} ms")
+        print(
+            f"  {row['way']:20}{row['ratio']:6.2f}{row['bytes_per_parameter']:8.1f} B", flush=True
+        )
+        found.append(row)
+    if PruneOptimizer is None:
+        print("torchao's PAT was left out: pip install --no-deps torchao")
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

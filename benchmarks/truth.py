@@ -1,148 +1,128 @@
 """L1 softmax regression, where the truth is known: objective and support of each way to train.
 
 Digits by default; ``truth.py FILE.npz [OUT.json]`` takes x_train and y_train (MNIST: pixels/255,
-s = 1e-3). Learning rates are chosen on the training objective. Rivals in the same run:
-scikit-learn's saga, and the penalty as a term in the loss. The truth is the polished network.
+s = 1e-3). Learning rates are chosen on the training objective of the first seed. Beside the
+candidates: scikit-learn's saga. The truth is an averaged network, polished. The JSON file holds
+every trial.
 """
 
-import json
 import sys
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 
 import torch
+from candidates import FACTORS, SVRG_COST, WAYS, averaged, loss_term
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import nn
+from training import OPTIMIZERS, Row, Task, compare, summary, table, train, write
 
 import shrinkage as sh
-from shrinkage.data import load
+from shrinkage.data import Data, load
 
-STRENGTH = 1e-3
-OPTIMIZERS = {
-    "SGD, momentum 0.9": (
-        lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9),
-        (0.05, 0.1, 0.2, 0.4),
-    ),
-    "Adam": (lambda p, lr: torch.optim.Adam(p, lr=lr), (3e-3, 1e-2, 3e-2, 1e-1)),
+STRENGTH, SEEDS = 1e-3, 2
+RATES = {"SGD": (0.1, 0.2, 0.4, 0.8), "Adam": (3e-3, 1e-2, 3e-2)}
+FACTOR_RATES = {"SGD": (0.4, 0.8, 1.6, 3.2), "Adam": RATES["Adam"]}
+COLUMNS = {
+    "lr": "g",
+    "objective": ".6f",
+    "above": ".3%",
+    "nonzeros": ".0f",
+    "× truth": ".2f",
+    "precision": ".3f",
+    "recall": ".3f",
+    "gap": ".2g",
+    "seconds": ".1f",
 }
-METHODS = ("subgradient", "prox", "averaged")
 
 
-class Row(dict):
-    """One line of the table, and of the JSON file."""
+def softmax_regression(data: Data) -> Task:
+    x = data.x.flatten(1).contiguous()
 
-    def __init__(self, name: str, lr: float | None, model: nn.Linear, x: Tensor, y: Tensor) -> None:
-        plan = sh.Plan(model, sh.L1(STRENGTH))
-        found = sh.certify(model, plan, (x, y))
-        self.support = model.weight.detach() != 0
-        super().__init__(
-            name=name,
-            lr=lr,
-            objective=found.objective,
-            gap=found.gap,
-            nonzeros=found.nonzeros,
-        )
+    def make_model() -> nn.Linear:
+        model = nn.Linear(x.shape[1], data.spec.n_outputs)
+        nn.init.zeros_(model.weight)
+        return model
 
-    def compare(self, best: "Row") -> None:
-        both = int((self.support & best.support).sum())
-        self["above"] = self["objective"] / best["objective"] - 1
-        self["precision"] = both / max(1, int(self.support.sum()))
-        self["recall"] = both / max(1, int(best.support.sum()))
+    return Task(make_model, x, data.y, STRENGTH, epochs=10 if len(x) > 10_000 else 200)
 
 
-def fresh(x: Tensor, y: Tensor) -> nn.Linear:
-    torch.manual_seed(0)
-    model = nn.Linear(x.shape[1], int(y.max()) + 1)
-    nn.init.zeros_(model.weight)
+def against(task: Task, truth: nn.Module) -> Callable[[nn.Module], dict[str, float]]:
+    """What is measured on a network, given the true one."""
+    data = task.x, task.y
+    optimum = sh.certify(truth, task.plan(truth), data).objective
+    support = truth.weight != 0
+
+    def measure(model: nn.Module) -> dict[str, float]:
+        found = sh.certify(model, task.plan(model), data)
+        alive = model.weight != 0
+        both = int((alive & support).sum())
+        return {
+            "objective": found.objective,
+            "above": found.objective / optimum - 1,
+            "nonzeros": found.nonzeros,
+            "× truth": found.nonzeros / int(support.sum()),
+            "precision": both / max(1, int(alive.sum())),
+            "recall": both / int(support.sum()),
+            "gap": found.gap,
+        }
+
+    return measure
+
+
+def polished(task: Task) -> nn.Module:
+    """The minimiser: dual averaging, then proximal Newton on all data."""
+    model = train(task, averaged, OPTIMIZERS["SGD"], lr=0.4)
+    sh.polish(model, task.plan(model), (task.x, task.y), tol=1e-3)
     return model
 
 
-def train(x: Tensor, y: Tensor, make_optimizer, lr: float, method: str, epochs: int) -> nn.Linear:
-    model = fresh(x, y)
-    optimizer = make_optimizer(model.parameters(), lr)
-    handle = sh.attach(optimizer, sh.Plan(model, sh.L1(STRENGTH)), method=method)
-    batches = -(-len(x) // 128)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * batches)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(x)).split(128):
-            optimizer.zero_grad()
-            cross_entropy(model(x[rows]), y[rows]).backward()
-            optimizer.step()
-            schedule.step()
-    handle.remove()
-    return model
-
-
-def saga(x: Tensor, y: Tensor, passes: int) -> nn.Linear:
+def saga(task: Task) -> nn.Module:
+    x, y = task.x, task.y
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         rival = LogisticRegression(
-            l1_ratio=1.0, C=1 / (len(x) * STRENGTH), solver="saga", max_iter=passes, tol=1e-6
+            l1_ratio=1.0,
+            C=1 / (len(x) * STRENGTH),
+            solver="saga",
+            max_iter=30 if len(x) > 10_000 else 3000,
+            tol=1e-6,
         ).fit(x.numpy(), y.numpy())
-    model = fresh(x, y)
+    model = task.make_model()
     with torch.no_grad():
         model.weight.copy_(torch.from_numpy(rival.coef_))
         model.bias.copy_(torch.from_numpy(rival.intercept_))
     return model
 
 
-def rows(x: Tensor, y: Tensor, epochs: int) -> Iterator[Row]:
-    trained: dict[str, nn.Linear] = {}
-    for label, (make_optimizer, rates) in OPTIMIZERS.items():
-        for method in METHODS:
-            tried = []
-            for lr in rates:
-                start = perf_counter()
-                model = train(x, y, make_optimizer, lr, method, epochs)
-                seconds = perf_counter() - start
-                row = Row(f"{label}, {method}", lr, model, x, y)
-                tried.append((row["objective"], {**row, "seconds": seconds}, row, model))
-            _, figures, row, model = min(tried, key=lambda item: item[0])
-            row.update(figures)
-            trained[row["name"]] = model
-            yield row
-    for label in OPTIMIZERS:
-        model = trained[f"{label}, averaged"]
-        start = perf_counter()
-        sh.polish(model, sh.Plan(model, sh.L1(STRENGTH)), (x, y), tol=1e-3)
-        seconds = perf_counter() - start
-        row = Row(f"{label}, averaged + polish", None, model, x, y)
-        row["seconds"] = seconds
-        yield row
+def timed(make: Callable[[Task], nn.Module], task: Task) -> tuple[nn.Module, float]:
     start = perf_counter()
-    model = saga(x, y, 30 if len(x) > 10_000 else 3000)
-    seconds = perf_counter() - start
-    row = Row("scikit-learn saga", None, model, x, y)
-    row["seconds"] = seconds
-    yield row
+    return make(task), perf_counter() - start
 
 
 def main() -> None:
     torch.set_num_threads(1)
     data = load(sys.argv[1] if len(sys.argv) > 1 else "digits")
-    x, y = data.x.flatten(1).contiguous(), data.y
-    epochs = 10 if len(x) > 10_000 else 200
-    found = list(rows(x, y, epochs))
-    best = min(
-        (row for row in found if row["name"].endswith("polish")), key=lambda row: row["objective"]
-    )
-    print(f"{data.name}: {len(x)} rows, s = {STRENGTH:g}, {epochs} epochs, lr by objective")
-    heads = ("lr", "objective", "above", "nonzeros", "precision", "recall", "gap", "seconds")
-    print(f"{'':36}" + "".join(f"{head:>11}" for head in heads))
-    for row in found:
-        row.compare(best)
-        lr = "–" if row["lr"] is None else f"{row['lr']:g}"
-        print(
-            f"{row['name']:36}{lr:>11}{row['objective']:11.6f}{100 * row['above']:10.3f}%"
-            f"{row['nonzeros']:11}{row['precision']:11.3f}{row['recall']:11.3f}"
-            f"{row['gap']:11.2g}{row['seconds']:11.1f}"
-        )
+    task = softmax_regression(data)
+    truth, to_truth = timed(polished, task)
+    measure = against(task, truth)
+    rival, to_rival = timed(saga, task)
+    known: list[Row] = [
+        {"optimizer": "SGD", "way": "averaged, then polish", **measure(truth), "seconds": to_truth},
+        {"optimizer": "–", "way": "scikit-learn saga", **measure(rival), "seconds": to_rival},
+    ]
+    longer = replace(task, epochs=round(SVRG_COST * task.epochs))
+    trials = [
+        *compare(task, {"loss term": loss_term, **WAYS}, RATES, measure, SEEDS),
+        *compare(task, FACTORS, FACTOR_RATES, measure, SEEDS),
+        *compare(longer, {"averaged, as long as SVRG": averaged}, RATES, measure, SEEDS),
+    ]
+    print(f"{data.name}: {len(task.x)} rows, s = {STRENGTH:g}, {task.epochs} epochs, {SEEDS} seeds")
+    print(table([*known, *summary(trials)], COLUMNS))
     if len(sys.argv) > 2:
-        Path(sys.argv[2]).write_text(json.dumps(found, indent=1), encoding="utf-8")
+        write(sys.argv[2], [*known, *(trial.row for trial in trials)])
 
 
 if __name__ == "__main__":

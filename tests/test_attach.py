@@ -894,6 +894,98 @@ def test_a_damaged_state_is_refused_and_changes_nothing() -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("penalty", [L1(0.01), GroupL1(0.01)], ids=["l1", "group"])
+def test_a_learning_rate_of_zero_moves_nothing(penalty: Penalty, method: str) -> None:
+    net = network()
+    optimizer = Adam(net.parameters(), lr=0.0)
+    attach(optimizer, Plan(net, penalty), method=method)
+    stream = batches()
+    for lr in (0.0, 0.01, 0.0):
+        optimizer.param_groups[0]["lr"] = lr
+        before = weights(net)
+        train(net, optimizer, 13, stream=stream)
+        assert same(before, weights(net)) == (lr == 0)
+        assert all(w.isfinite().all() for w in weights(net))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("penalty", [L1(0.01), GroupL1(0.01)], ids=["l1", "group"])
+@pytest.mark.parametrize("kind", [SGD, Adam], ids=["sgd", "adam"])
+def test_a_gradient_that_is_no_number(kind: Any, penalty: Penalty, fused: bool, bad: float) -> None:
+    """It ruins the weight, as it does without us; good weights and states are good again."""
+    net = nn.Linear(300, 200, bias=False)
+    optimizer = kind(net.parameters(), lr=0.01, fused=fused)
+    handle = attach(optimizer, Plan(net, penalty), method="averaged")
+
+    def step(grad: float) -> None:
+        net.weight.grad = torch.zeros_like(net.weight)
+        net.weight.grad[3, 5] = grad  # not among the weights that are compared
+        optimizer.step()
+
+    for _ in range(11):
+        step(0.01)
+    good = copy.deepcopy([net.state_dict(), optimizer.state_dict()])
+    step(bad)
+    if kind is Adam or bad != bad:
+        assert net.weight[3, 5].isnan()
+    else:
+        assert not net.weight[3, 5].isfinite()
+    residual = handle.state_dict()["blocks"]["weight"]["residual"]
+    assert residual.isfinite().all()
+    for thing, state in zip((net, optimizer), good, strict=True):
+        thing.load_state_dict(state)
+    for _ in range(25):
+        step(0.01)
+        assert net.weight.isfinite().all()
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@BOTH
+def test_a_compiled_network(backend: str, method: str) -> None:
+    results = []
+    for compiled in (False, True):
+        net = network()
+        plan = Plan(net, {"0": L1(0.03), "2": GroupL1(0.03, by="input")})
+        optimizer = Adam(net.parameters(), lr=0.02)
+        attach(optimizer, plan, method=method)
+        train(torch.compile(net, backend=backend) if compiled else net, optimizer, 40)
+        assert (net[0].weight == 0).any()
+        results.append(weights(net))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+        assert torch.equal(one == 0, other == 0)
+
+
+@BOTH
+def test_a_learning_rate_in_a_tensor(method: str) -> None:
+    results = []
+    for lr in (0.02, torch.tensor(0.02)):
+        net = network()
+        optimizer = Adam(net.parameters(), lr=lr, fused=True)
+        attach(optimizer, Plan(net, L1(0.03)), method=method)
+        train(net, optimizer, 40)
+        results.append(weights(net))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_step_that_is_held_follows_the_schedule() -> None:
+    """From step 90 on, Adam's metric is read every tenth step: the rate must not wait for it."""
+    net = nn.Linear(4, 1, bias=False)
+    nn.init.ones_(net.weight)
+    optimizer = Adam(net.parameters(), lr=1e-3)
+    attach(optimizer, Plan(net, L1(0.5)), method="averaged")
+    for k in range(200):
+        optimizer.param_groups[0]["lr"] = 1e-3 if k < 195 else 1e-4
+        before = net.weight.detach().clone()
+        net.weight.grad = torch.ones_like(net.weight)
+        optimizer.step()
+    # lr·(1 + s): Adam steps by lr, the threshold by lr·s/√v̂
+    torch.testing.assert_close(before - net.weight, torch.full((1, 4), 1.5e-4), rtol=1e-3, atol=0)
+
+
+@BOTH
 def test_remove_stops_and_leaves_the_weights(method: str) -> None:
     net, plain = network(), network()
     optimizer = SGD(net.parameters(), lr=0.1)

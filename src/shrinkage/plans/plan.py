@@ -5,6 +5,7 @@ import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from math import prod
+from operator import attrgetter
 
 import torch
 from rich.console import Console
@@ -81,7 +82,8 @@ class Plan:
 
     def parameter(self, entry: Entry) -> nn.Parameter:
         """The network's parameter behind ``entry``."""
-        return self.model.get_parameter(entry.path)
+        parameter: nn.Parameter = attrgetter(entry.path)(self.model)
+        return parameter
 
     def blocks(self) -> Iterator[tuple[Entry, Penalty, nn.Parameter]]:
         """Entry, penalty and parameter of everything that is penalised."""

@@ -14,7 +14,8 @@ from shrinkage.errors import AttachError, PlanError, ShrinkageWarning, did_you_m
 from shrinkage.penalties import Penalty
 from shrinkage.penalties.base import check_factor
 from shrinkage.plans import Entry, Plan
-from shrinkage.proximal.methods import SAVED_KEYS, Averaged, Method, Prox, Saved, Subgradient
+from shrinkage.proximal.memory import SAVED_KEYS, Saved
+from shrinkage.proximal.methods import Averaged, Method, Prox, Subgradient
 from shrinkage.proximal.metrics import Group, Reading, check_optimizer, metric_of, was_skipped
 from shrinkage.proximal.spheres import Sphere
 
@@ -69,8 +70,9 @@ class Handle:
             entry.name: _acting(method, entry, penalty, rescale=plan.rules.rescale)
             for entry, penalty, _ in plan.blocks()
         }
+        self._blocks = tuple(plan.blocks())  # looked up anew before each step
         groups = _groups(optimizer)
-        missing = [e.name for e, _, p in plan.blocks() if id(p) not in groups]
+        missing = [e.name for e, _, p in self._blocks if id(p) not in groups]
         if missing:
             raise AttachError(
                 "the optimizer does not update every penalised parameter",
@@ -85,7 +87,7 @@ class Handle:
                 expected="an optimizer that minimises loss + penalty",
                 remedy="Minimise the negative loss, or use the exact form (method='auto').",
             )
-        _warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
+        _warn_of_weight_decay(optimizer, {id(p) for _, _, p in self._blocks})
         _claim(self)
         self._hooks = (
             optimizer.register_step_pre_hook(self._before),
@@ -171,7 +173,8 @@ class Handle:
     @torch.no_grad()
     def _prepare(self, optimizer: Optimizer) -> None:
         loss_scale: Tensor | float = getattr(optimizer, "grad_scale", None) or 1.0
-        for entry, _penalty, parameter in self.plan.blocks():
+        self._blocks = tuple(self.plan.blocks())
+        for entry, _penalty, parameter in self._blocks:
             for method in self._methods[entry.name]:
                 method.before(parameter, self._scale, loss_scale)
 
@@ -180,7 +183,7 @@ class Handle:
         if was_skipped(optimizer):
             return
         groups = _groups(optimizer)
-        for entry, _penalty, parameter in self.plan.blocks():
+        for entry, _penalty, parameter in self._blocks:
             if parameter.grad is None:
                 continue
             if id(parameter) not in groups:

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry
+from shrinkage.proximal.memory import Memory, Saved, some
 from shrinkage.proximal.metrics import Metric, Reading
-
-Saved = dict[str, Tensor]
 
 
 @dataclass
@@ -48,14 +47,11 @@ def _tiles(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
     Several passes over a tile then cost one trip to memory. Other devices take all rows at once.
     """
-    first = tensors[0]
     size = _TILE * torch.get_num_threads()
-    if first.device.type != "cpu" or first.numel() <= size:
-        yield tensors
-    else:
-        rows = max(1, size * len(first) // first.numel())
-        for start in range(0, len(first), rows):
-            yield tuple(tensor[start : start + rows] for tensor in tensors)
+    if tensors[0].device.type != "cpu" or tensors[0].numel() <= size:
+        return iter((tensors,))
+    count = -(-tensors[0].numel() // size)
+    return zip(*(tensor.chunk(count) for tensor in tensors), strict=True)
 
 
 def _within_reach(target: Tensor, start: Tensor, reach: float, size: int) -> Tensor:
@@ -68,6 +64,7 @@ def _within_reach(target: Tensor, start: Tensor, reach: float, size: int) -> Ten
         return target
     distance = (target - start).abs_()
     longest = distance if size == 1 else distance.amax(dim=-1, keepdim=True)
+    longest = longest.clamp_(min=torch.finfo(longest.dtype).tiny)  # 0 of 0 is the whole way
     return torch.lerp(start, target, (reach / longest).clamp_(max=1))
 
 
@@ -95,83 +92,6 @@ def _write(rows: Tensor, parameter: Tensor, entry: Entry) -> None:
         parameter.copy_(entry.grouping.restore(rows))
 
 
-_HOLD = 10
-_SOME = 4096
-SAVED_KEYS = {"residual", "written", "total", "step", "clock"}
-
-
-def _some(parameter: Tensor) -> Tensor:
-    """At most 4096 of the weights, evenly spaced; a view where possible."""
-    flat = parameter.detach().reshape(-1)
-    return flat[:: -(-len(flat) // _SOME) or 1]
-
-
-@dataclass
-class _Memory:
-    """What lies between the network's weights and the latent ones, in the layout of the groups.
-
-    The sum of all steps, in units of ``scale``, is total + elapsed·step: numbers, or tensors where
-    the optimizer has a step per weight. Such a step is held for up to 10 steps, while ``elapsed``
-    grows with the learning rate: second moments change little in that time.
-    ``written`` are some of the weights last written to the network, enough to see that somebody
-    else has written it since.
-    """
-
-    residual: Tensor
-    written: Tensor
-    scale: float
-    total: float | Tensor = 0.0
-    step: float | Tensor = 0.0
-    reach: float = inf
-    elapsed: float = 0.0
-    rate: float = 0.0  # the learning rate that step and reach belong to; 0: read them anew
-    age: int = 0
-
-    def holds(self, parameter: Tensor) -> bool:
-        """Whether ``parameter`` is what was written last, on the same device in the same dtype."""
-        same_kind = (parameter.dtype, parameter.device) == (self.written.dtype, self.written.device)
-        return same_kind and torch.equal(_some(parameter), self.written)
-
-    def is_due(self) -> bool:
-        """Whether to read the step: a number always, a tensor more rarely as it settles."""
-        return not (
-            isinstance(self.step, Tensor)
-            and self.rate
-            and self.age % min(_HOLD, 1 + self.age // 10)
-        )
-
-    def close(self) -> None:
-        """Add what has elapsed to the total."""
-        self.total = self.total + self.elapsed * self.step
-        self.elapsed = 0.0
-
-    def saved(self) -> Saved:
-        """Tensors by name."""
-        clock = (self.scale, self.reach, self.elapsed, self.rate, self.age)
-        return {
-            "residual": self.residual,
-            "written": self.written,
-            "total": _as_tensor(self.total),
-            "step": _as_tensor(self.step),
-            "clock": torch.tensor(clock, dtype=torch.float64),
-        }
-
-    @classmethod
-    def of(cls, saved: Saved, device: torch.device) -> "_Memory":
-        """The inverse of :meth:`saved`: copies, on ``device``."""
-        total, step = (
-            part.to(device, copy=True) if part.ndim else float(part)
-            for part in (saved["total"], saved["step"])
-        )
-        scale, reach, elapsed, rate, age = saved["clock"].tolist()
-        residual, written = (saved[key].to(device, copy=True) for key in ("residual", "written"))
-        return cls(residual, written, scale, total, step, reach, elapsed, rate, int(age))
-
-
-def _as_tensor(number: float | Tensor) -> Tensor:
-    return number if isinstance(number, Tensor) else torch.tensor(number, dtype=torch.float64)
-
-
 @dataclass
 class Averaged(Method):
     """Regularized dual averaging: the optimizer's steps add up in latent weights z.
@@ -185,7 +105,7 @@ class Averaged(Method):
     momentum, Huang & Lee, Regularized Modernized Dual Averaging (RMDA, 2022).
     """
 
-    memory: _Memory | None = None
+    memory: Memory | None = None
 
     def before(self, parameter: Tensor, scale: float, loss_scale: Tensor | float) -> None:  # noqa: ARG002
         """Start anew if someone else wrote the parameter since the last step."""
@@ -194,9 +114,9 @@ class Averaged(Method):
         elif self.memory is None or not self.memory.holds(parameter):
             rows = self._rows(parameter.detach())
             wide = torch.promote_types(parameter.dtype, torch.float32)
-            self.memory = _Memory(
+            self.memory = Memory(
                 residual=torch.zeros_like(rows, dtype=wide),
-                written=_some(parameter).clone(),
+                written=some(parameter).clone(),
                 scale=scale,
             )
         elif self.memory.scale != scale:
@@ -209,18 +129,14 @@ class Averaged(Method):
         memory, size = self.memory, self.entry.grouping.group_size
         assert memory is not None  # noqa: S101  (before() made it)
         start = self._advance(memory, reading)
-        reach = inf
-        if size > 1 and memory.rate:  # single weights: see _bounded
-            reach = memory.reach * reading.rate / memory.rate
+        reach = memory.reach * memory.growth(reading) if memory.reach < inf else inf
         rows = self._rows(parameter)
         sums = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
         for part, residual, *tensors in _tiles(rows, memory.residual, *sums):
-            total, step = tensors or (memory.total, memory.step)
             w = part.to(residual.dtype)
             old = w.clone() if reach < inf else w
-            self.penalty.accumulate(
-                w, residual, total + memory.elapsed * step, (memory.elapsed - start) * step
-            )
+            total, step = memory.sums(start, *tensors)
+            self.penalty.accumulate(w, residual, total, step)
             if reach < inf:
                 w.copy_(_within_reach(w, old, reach, size))
             if w.dtype != part.dtype:  # what rounding took is not lost
@@ -228,27 +144,38 @@ class Averaged(Method):
                 residual.add_(w.sub_(part))
             residual.nan_to_num_(nan=0.0)
         _write(rows, parameter, self.entry)
-        memory.written.copy_(_some(parameter))
+        memory.written.copy_(some(parameter))
 
-    def _advance(self, memory: _Memory, reading: Reading) -> float:
+    def _advance(self, memory: Memory, reading: Reading) -> float:
         """One more step; returns what had elapsed before it."""
         if memory.is_due():
             memory.close()
             memory.step = self._bounded(reading.metric, memory.scale)
-            memory.reach, memory.rate = reading.metric.reach, reading.rate
+            memory.reach, memory.rate = self._reach(memory, reading.metric), reading.rate
             if isinstance(memory.step, Tensor) and not isinstance(memory.total, Tensor):
                 memory.total = torch.full_like(memory.step, memory.total)
         start = memory.elapsed
-        memory.elapsed += memory.scale * (reading.rate / memory.rate if memory.rate else 1.0)
+        memory.elapsed += memory.scale * memory.growth(reading)
         memory.age += 1
         return start
 
     def rewritten(self, parameter: Tensor) -> None:
         """What was written is ours: the residual stays."""
         if self.memory is not None:
-            self.memory.written.copy_(_some(parameter))
+            self.memory.written.copy_(some(parameter))
 
-    def _rescale(self, memory: _Memory, parameter: Tensor, scale: float) -> None:
+    def _reach(self, memory: Memory, metric: Metric) -> float:
+        """The bound on the move of groups; infinite where no threshold exceeds it.
+
+        Single weights need none: see :meth:`_bounded`.
+        """
+        size = self.entry.grouping.group_size
+        if size == 1 or not isinstance(memory.step, Tensor):
+            return inf if size == 1 else metric.reach
+        largest = float(memory.step.max()) * memory.scale * self.penalty.slope * sqrt(size)
+        return inf if largest <= metric.reach else metric.reach
+
+    def _rescale(self, memory: Memory, parameter: Tensor, scale: float) -> None:
         """Zeros keep their average gradient, as far as the new T holds them; others their edge."""
         ratio = scale / memory.scale
         memory.close()
@@ -284,7 +211,7 @@ class Averaged(Method):
 
     def load(self, saved: Saved, device: torch.device) -> None:
         """Take back copies of what :meth:`state` gave, for a parameter on ``device``."""
-        self.memory = _Memory.of(saved, device) if saved else None
+        self.memory = Memory.of(saved, device) if saved else None
 
 
 class Subgradient(Method):

@@ -8,7 +8,8 @@ from torch import Tensor
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry
 from shrinkage.plans.grouping import Grouping
-from shrinkage.proximal.methods import Method, Saved
+from shrinkage.proximal.memory import Saved
+from shrinkage.proximal.methods import Method
 from shrinkage.proximal.metrics import Reading
 
 

@@ -1,0 +1,104 @@
+"""What dual averaging remembers of one parameter between two steps."""
+
+from dataclasses import dataclass
+from math import inf
+
+import torch
+from torch import Tensor
+
+from shrinkage.penalties.base import Step
+from shrinkage.proximal.metrics import Reading
+
+Saved = dict[str, Tensor]
+"""Tensors by name, for a checkpoint."""
+
+_HOLD = 10
+_SOME = 1024
+SAVED_KEYS = {"residual", "written", "total", "step", "clock"}
+
+
+def some(parameter: Tensor) -> Tensor:
+    """At most 1024 of the weights, evenly spaced, so that no filter of 1024 is missed.
+
+    A view where the parameter is contiguous.
+    """
+    flat = parameter.detach().reshape(-1)
+    return flat[:: -(-len(flat) // _SOME) or 1]
+
+
+@dataclass
+class Memory:
+    """What lies between the network's weights and the latent ones, in the layout of the groups.
+
+    The sum of all steps, in units of ``scale``, is total + elapsed·step: numbers, or tensors where
+    the optimizer has a step per weight. Such a step is held for up to 10 steps, while ``elapsed``
+    grows with the learning rate: second moments change little in that time.
+    ``written`` are some of the weights last written to the network, enough to see that somebody
+    else has written it since.
+    """
+
+    residual: Tensor
+    written: Tensor
+    scale: float
+    total: float | Tensor = 0.0
+    step: float | Tensor = 0.0
+    reach: float = inf
+    elapsed: float = 0.0
+    rate: float = 0.0  # the learning rate that step and reach belong to; 0: read them anew
+    age: int = 0
+
+    def holds(self, parameter: Tensor) -> bool:
+        """Whether ``parameter`` is what was written last, on the same device in the same dtype."""
+        same_kind = (parameter.dtype, parameter.device) == (self.written.dtype, self.written.device)
+        return same_kind and torch.equal(some(parameter), self.written)
+
+    def is_due(self) -> bool:
+        """Whether to read the step: a number always, a tensor more rarely as it settles."""
+        return not (
+            isinstance(self.step, Tensor)
+            and self.rate
+            and self.age % min(_HOLD, 1 + self.age // 10)
+        )
+
+    def growth(self, reading: Reading) -> float:
+        """The optimizer's step in units of the one that is held."""
+        return reading.rate / self.rate if self.rate else 1.0
+
+    def sums(
+        self, start: float, total: Tensor | None = None, step: Tensor | None = None
+    ) -> tuple[Step, Step]:
+        """The sum of all steps and the last of them, in a tile or as numbers."""
+        if total is None or step is None:
+            return self.total + self.elapsed * self.step, (self.elapsed - start) * self.step
+        return torch.add(total, step, alpha=self.elapsed), step * (self.elapsed - start)
+
+    def close(self) -> None:
+        """Add what has elapsed to the total."""
+        self.total = self.total + self.elapsed * self.step
+        self.elapsed = 0.0
+
+    def saved(self) -> Saved:
+        """Tensors by name."""
+        clock = (self.scale, self.reach, self.elapsed, self.rate, self.age)
+        return {
+            "residual": self.residual,
+            "written": self.written,
+            "total": _as_tensor(self.total),
+            "step": _as_tensor(self.step),
+            "clock": torch.tensor(clock, dtype=torch.float64),
+        }
+
+    @classmethod
+    def of(cls, saved: Saved, device: torch.device) -> "Memory":
+        """The inverse of :meth:`saved`: copies, on ``device``."""
+        total, step = (
+            part.to(device, copy=True) if part.ndim else float(part)
+            for part in (saved["total"], saved["step"])
+        )
+        scale, reach, elapsed, rate, age = saved["clock"].tolist()
+        residual, written = (saved[key].to(device, copy=True) for key in ("residual", "written"))
+        return cls(residual, written, scale, total, step, reach, elapsed, rate, int(age))
+
+
+def _as_tensor(number: float | Tensor) -> Tensor:
+    return number if isinstance(number, Tensor) else torch.tensor(number, dtype=torch.float64)
