@@ -76,6 +76,16 @@ class Penalty(ABC):
         return largest if self.slope > 0 or largest == 0 else float("inf")
 
     @property
+    def averaged(self) -> "Penalty":
+        """What dual averaging sums up; the rest of P acts in :meth:`accumulate` step by step."""
+        return self
+
+    @property
+    def together(self) -> bool:
+        """Whether zeros come by whole blocks only, so that P is smooth within a living block."""
+        return False
+
+    @property
     def parts(self) -> tuple["Penalty", ...]:
         """Penalties that add up to this one, those with a kink at zero apart from smooth ones."""
         return (self,)
@@ -104,6 +114,18 @@ def check_strength(name: str, value: object) -> None:
             got=value,
             expected="a finite number ≥ 0",
             remedy="Use 0 for no penalty; usual strengths lie between 1e-6 and 1e-1.",
+        )
+
+
+def check_positive(name: str, value: object) -> None:
+    """Raise :class:`PenaltyError` unless ``value`` is a finite number > 0."""
+    check_strength(name, value)
+    if value == 0:
+        raise PenaltyError(
+            f"{name} is out of range",
+            got=value,
+            expected="a finite number > 0",
+            remedy="It is a size of weights: usual ones lie between 1e-2 and 1.",
         )
 
 

@@ -181,7 +181,7 @@ class Averaged(Method):
         memory.close()
         memory.total = memory.total * ratio
         residual = memory.residual
-        held = residual - self.penalty.prox(residual, memory.total)
+        held = residual - self.penalty.averaged.prox(residual, memory.total)
         is_zero = self._rows(parameter) == 0
         memory.residual = torch.where(is_zero, held, residual * ratio)
         memory.scale, memory.rate = scale, 0.0
