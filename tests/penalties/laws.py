@@ -235,13 +235,14 @@ def prox_is_lowest_on_the_way_to_zero(case: Case, penalty: Penalty, s: Sample) -
 
 
 def prox_is_monotone(case: Case, penalty: Penalty, s: Sample) -> None:
-    """Of two weights with one step the larger stays the larger, convex or not."""
+    """From 0 to 2·w the prox only rises, convex or not."""
     if not case.separable:
         return  # of groups, firm nonexpansiveness says it
-    moved = (penalty.prox(s.w, s.step) - penalty.prox(s.other, s.step)).double()
-    apart = s.w.double() - s.other.double()
-    size = torch.maximum(s.w.abs(), s.other.abs()).double()
-    assert bool((moved * apart.sign() >= -32 * s.eps * size).all())
+    shares = torch.linspace(0, 2, 81, dtype=s.w.dtype).reshape(-1, *[1] * s.w.ndim)
+    line = shares * s.w
+    step = s.step.expand(line.shape) if isinstance(s.step, Tensor) else s.step
+    rise = penalty.prox(line, step).abs().double().diff(dim=0)
+    assert bool((rise >= -32 * s.eps * s.w.abs().double()).all())
 
 
 def prox_is_stationary(case: Case, penalty: Penalty, s: Sample) -> None:
