@@ -41,10 +41,10 @@ class Penalty(ABC):
         """One step of dual averaging, in place: z = w + residual, w ← prox(z), residual ← z − w.
 
         ``w`` has moved since ``residual`` was written; ``total`` is the sum of all steps and that
-        of the prox, ``step`` the last of them (0 where there are no groups and all of P is averaged).
-        The residual remembers how far a zero is from waking up. What is returned, if anything, lets :meth:`hold` take the
-        next steps. Source: Xiao, Dual Averaging Methods for Regularized Stochastic Learning
-        (2010), §2, with z = w + residual for the sum of all moves.
+        of the prox, ``step`` the last of them (0 where there are no groups and all of P is
+        averaged). The residual remembers how far a zero is from waking up. What is returned, if
+        anything, lets :meth:`hold` take the next steps. Source: Xiao, Dual Averaging Methods for
+        Regularized Stochastic Learning (2010), §2, with z = w + residual for the sum of all moves.
         """
         w.add_(residual)
         shrunk = self.prox(w, total)
