@@ -98,20 +98,20 @@ class Block:
 
     def alive(self, w: Tensor) -> Tensor:
         """True at weights that are not 0 and in groups that are not, and where P has no kink."""
-        if not self.slope:
+        if self.penalty is None or not self.slope:
             return torch.ones_like(w, dtype=torch.bool)
         grouping = self.entry.grouping
-        if grouping.group_size == 1:
+        if not self.penalty.together:
             return w != 0
         rows = grouping.view(w)
         return grouping.restore(rows.any(dim=-1, keepdim=True).expand(rows.shape))
 
     def unturned(self, before: Tensor, after: Tensor) -> Tensor:
         """``after``, with 0 for weights whose sign has turned and groups that point backward."""
-        if not self.slope:
+        if self.penalty is None or not self.slope:
             return after
         grouping = self.entry.grouping
-        if grouping.group_size == 1:
+        if not self.penalty.together:
             return torch.where(before * after > 0, after, 0.0)
         rows, target = grouping.view(before), grouping.view(after)
         forward = (rows * target).sum(dim=-1, keepdim=True) > 0

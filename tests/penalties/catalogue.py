@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from mpmath import mp, mpf, sign, sqrt, workdps
+from mpmath import log, mp, mpf, sign, sqrt, workdps
 from torch import Tensor
 
 from shrinkage import penalties as sh
-from shrinkage.penalties import L1, L2, ElasticNet, GroupL1, Penalty
+from shrinkage.penalties import L1, L2, MCP, ElasticNet, GroupL1, LogSum, Penalty, SparseGroupL1
 
 DIGITS = 50
 Block = list[mpf]
@@ -41,6 +41,7 @@ class Case:
     twin: Twin
     separable: bool  # a block is a weight; else it is a row, along the last dimension
     convex: bool
+    averages_all: bool = True  # dual averaging sums up the whole penalty, and no part of it only
 
     @property
     def name(self) -> str:
@@ -151,9 +152,80 @@ def group_l1_distance(p: GroupL1, w: Block, grad: Block) -> mpf:
     return norm([g + kappa * v / norm(w) for g, v in zip(grad, w, strict=True)])
 
 
+def sparse_group_value(p: SparseGroupL1, w: Block) -> mpf:
+    return p.l1 * sum(abs(v) for v in w) + p.group * sqrt(len(w)) * norm(w)
+
+
+def sparse_group_prox(p: SparseGroupL1, w: Block, step: Block) -> Block:
+    # 0 = (zᵢ − wᵢ)/stepᵢ + l1·sign(wᵢ) + κ·zᵢ/r or zᵢ = 0: zᵢ = r·vᵢ/(r + κ·stepᵢ), v = soft(w).
+    soft = [l1_prox(L1(p.l1), [v], [t])[0] for v, t in zip(w, step, strict=True)]
+    return group_l1_prox(GroupL1(p.group), soft, step)
+
+
+def sparse_group_distance(p: SparseGroupL1, w: Block, grad: Block) -> mpf:
+    kappa, r = p.group * sqrt(len(w)), norm(w)
+    single = [l1_distance(L1(p.l1), [v], [g]) for v, g in zip(w, grad, strict=True)]
+    if r == 0:
+        return max(norm(single) - kappa, mpf(0))
+    away = [
+        d if v == 0 else g + p.l1 * sign(v) + kappa * v / r
+        for v, g, d in zip(w, grad, single, strict=True)
+    ]
+    return norm(away)
+
+
+def cheapest(value: Callable[[Block], mpf], w: mpf, step: mpf, candidates: Block) -> Block:
+    """The one of 0 and the candidates of w's sign that minimises (z − w)²/(2·step) + P(z)."""
+    if step == 0:
+        return [w]
+    possible = [mpf(0), *(z for z in candidates if z > 0)]
+    best = min(possible, key=lambda z: (z - abs(w)) ** 2 / (2 * step) + value([z]))
+    return [sign(w) * best]
+
+
+def log_sum_value(p: LogSum, w: Block) -> mpf:
+    return p.strength * p.epsilon * log(1 + abs(w[0]) / mpf(p.epsilon))
+
+
+def log_sum_prox(p: LogSum, w: Block, step: Block) -> Block:
+    # 0 = (z − |w|)/step + s·ε/(ε + z): two roots of a quadratic.
+    size, epsilon = abs(w[0]), mpf(p.epsilon)
+    square = (size + epsilon) ** 2 - 4 * step[0] * p.strength * epsilon
+    roots = [(size - epsilon + k * sqrt(square)) / 2 for k in (1, -1)] if square >= 0 else []
+    return cheapest(lambda z: log_sum_value(p, z), w[0], step[0], roots)
+
+
+def log_sum_distance(p: LogSum, w: Block, grad: Block) -> mpf:
+    if w[0] == 0:
+        return l1_distance(L1(p.strength), w, grad)
+    return abs(grad[0] + sign(w[0]) * p.strength / (1 + abs(w[0]) / mpf(p.epsilon)))
+
+
+def mcp_value(p: MCP, w: Block) -> mpf:
+    v = min(abs(w[0]), mpf(p.knee))
+    return p.strength * v - v**2 * p.strength / (2 * mpf(p.knee))
+
+
+def mcp_prox(p: MCP, w: Block, step: Block) -> Block:
+    # Beyond the knee |w| itself; before it 0 = (z − |w|)/step + s − s·z/knee; or the knee.
+    size, knee = abs(w[0]), mpf(p.knee)
+    bend = 1 - step[0] * p.strength / knee
+    inside = [] if bend == 0 else [(size - step[0] * p.strength) / bend]
+    candidates = [knee, *(z for z in inside if z < knee), *([size] if size >= knee else [])]
+    return cheapest(lambda z: mcp_value(p, z), w[0], step[0], candidates)
+
+
+def mcp_distance(p: MCP, w: Block, grad: Block) -> mpf:
+    if w[0] == 0:
+        return l1_distance(L1(p.strength), w, grad)
+    return abs(grad[0] + sign(w[0]) * p.strength * max(1 - abs(w[0]) / mpf(p.knee), mpf(0)))
+
+
 # ---- the rows
 
 strengths = st.integers(-60, 300).map(lambda k: max(k, 0) / 100)  # one in six is 0
+sizes = st.sampled_from([0.01, 0.3, 1.0, 4.0, 100.0])
+groupings = st.sampled_from(["filter", "input", "kernel"])
 
 CATALOGUE = (
     Case(
@@ -179,10 +251,34 @@ CATALOGUE = (
     ),
     Case(
         kind=GroupL1,
-        penalties=st.builds(GroupL1, strengths, st.sampled_from(["filter", "input", "kernel"])),
+        penalties=st.builds(GroupL1, strengths, groupings),
         twin=Twin(group_l1_value, group_l1_prox, group_l1_distance),
         separable=False,
         convex=True,
+    ),
+    Case(
+        kind=SparseGroupL1,
+        penalties=st.builds(SparseGroupL1, l1=strengths, group=strengths, by=groupings),
+        twin=Twin(sparse_group_value, sparse_group_prox, sparse_group_distance),
+        separable=False,
+        convex=True,
+        averages_all=False,
+    ),
+    Case(
+        kind=LogSum,
+        penalties=st.builds(LogSum, strengths, sizes),
+        twin=Twin(log_sum_value, log_sum_prox, log_sum_distance),
+        separable=True,
+        convex=False,
+        averages_all=False,
+    ),
+    Case(
+        kind=MCP,
+        penalties=st.builds(MCP, strengths, sizes),
+        twin=Twin(mcp_value, mcp_prox, mcp_distance),
+        separable=True,
+        convex=False,
+        averages_all=False,
     ),
 )
 
@@ -208,6 +304,15 @@ REDUCTIONS = (
     Reduction(
         "GroupL1 of groups of one is L1",
         strengths.map(lambda s: (GroupL1(s), L1(s))),
+        view=lambda x: x.unsqueeze(-1),
+    ),
+    Reduction(
+        "SparseGroupL1 without l1 is GroupL1",
+        strengths.map(lambda s: (SparseGroupL1(l1=0.0, group=s), GroupL1(s))),
+    ),
+    Reduction(
+        "SparseGroupL1 of groups of one is L1",
+        st.tuples(strengths, strengths).map(lambda s: (SparseGroupL1(*s), L1(sum(s)))),
         view=lambda x: x.unsqueeze(-1),
     ),
 )

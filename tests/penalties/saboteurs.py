@@ -9,7 +9,7 @@ import torch
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
-from shrinkage.penalties import L1, L2, ElasticNet, GroupL1, Penalty
+from shrinkage.penalties import L1, L2, MCP, ElasticNet, GroupL1, LogSum, Penalty, SparseGroupL1
 
 from . import laws
 from .catalogue import CATALOGUE, Case
@@ -164,6 +164,83 @@ class DividesFirst(ElasticNet):
         return soft(w / (1 + 2 * step * self.l2), step * self.l1)
 
 
+@caught_by(
+    laws.prox_beats_every_competitor,
+    laws.prox_is_lowest_on_the_way_to_zero,
+    laws.prox_agrees_with_the_twin,
+)
+class LocalMinimum(LogSum):
+    """The larger root wherever there is one, though 0 may cost less."""
+
+    def prox(self, w: Tensor, step: Step) -> Tensor:
+        size, epsilon = w.abs(), self.epsilon
+        square = (size + epsilon) ** 2 - 4 * step * self.strength * epsilon
+        root = (size - epsilon + square.clamp(min=0).sqrt()) / 2
+        return torch.where((square >= 0) & (root > 0), root, 0.0 * w) * w.sign()
+
+
+@caught_by(laws.prox_beats_every_competitor, laws.prox_is_lowest_on_the_way_to_zero)
+class AlwaysSoftAtZero(LogSum):
+    """Zero up to step·s, the condition of L1, where a long step should cut less."""
+
+    def prox(self, w: Tensor, step: Step) -> Tensor:
+        return torch.where(L1(self.strength).prox(w, step) == 0, 0.0 * w, super().prox(w, step))
+
+
+@caught_by(laws.prox_beats_every_competitor, laws.prox_agrees_with_the_twin, laws.scaled_multiplies)
+class KneeOfTheLiterature(MCP):
+    """Takes the knee for γ and bends at γ·s."""
+
+    def prox(self, w: Tensor, step: Step) -> Tensor:
+        return MCP(self.strength, self.knee * self.strength or 1.0).prox(w, step)
+
+
+@caught_by(laws.prox_beats_every_competitor, laws.prox_is_lowest_on_the_way_to_zero)
+class FirmForEveryStep(MCP):
+    """Zero up to step·s, beyond the knee as it is: firm where it should be hard."""
+
+    def prox(self, w: Tensor, step: Step) -> Tensor:
+        return torch.where(L1(self.strength).prox(w, step) == 0, 0.0 * w, super().prox(w, step))
+
+
+@caught_by(laws.prox_is_monotone, laws.prox_is_stationary)
+class NeverLetsGo(MCP):
+    """Shrinks as L1 does beyond the knee, and less before it."""
+
+    def prox(self, w: Tensor, step: Step) -> Tensor:
+        soft = L1(self.strength).prox(w, step)
+        return torch.where(w.abs() > self.knee, soft, super().prox(w, step))
+
+
+@caught_by(laws.distance_agrees_with_the_twin, laws.value_gradient_is_a_subgradient)
+class DistanceOfTheLasso(MCP):
+    """A certificate that demands the slope s of every weight."""
+
+    def distance(self, w: Tensor, grad: Tensor) -> Tensor:
+        return L1(self.strength).distance(w, grad)
+
+
+@caught_by(
+    laws.prox_beats_every_competitor,
+    laws.prox_is_stationary,
+    laws.zeros_agree_with_the_twin,
+)
+class GroupBeforeSingle(SparseGroupL1):
+    """Shrinks the group before the soft threshold."""
+
+    def prox(self, w: Tensor, step: Step) -> Tensor:
+        return L1(self.l1).prox(GroupL1(self.group).prox(w, step), step)
+
+
+@caught_by(laws.prox_is_stationary)
+class SharpInsideAGroup(SparseGroupL1):
+    """Takes sign(0) = 0 for the subdifferential at single zeros."""
+
+    def distance(self, w: Tensor, grad: Tensor) -> Tensor:
+        far = GroupL1(self.group).distance(w, grad + self.l1 * w.sign())
+        return torch.where(far == 0, far, torch.maximum(far, super().distance(w, grad)))
+
+
 @caught_by(laws.prox_is_odd_and_never_turns_a_sign, laws.prox_beats_every_competitor)
 class LostSign(L1):
     """Returns the magnitude."""
@@ -251,6 +328,32 @@ class SmoothDistance(GroupL1):
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         dead = w.abs().sum(dim=-1, keepdim=True) == 0
         return torch.where(dead, grad.norm(dim=-1, keepdim=True), super().distance(w, grad))
+
+
+@caught_by(laws.strength_max_empties_and_hardly_less_does_not)
+class AddsTheMaxima(SparseGroupL1):
+    """‖g‖/√m, as if single weights did not take their part of the gradient first."""
+
+    def _block_norm(self, grad: Tensor) -> Tensor:
+        return GroupL1(1.0)._block_norm(grad)
+
+
+@caught_by(laws.parts_add_up)
+class LosesAPart(ElasticNet):
+    """Parts without the square."""
+
+    @property
+    def parts(self) -> tuple[Penalty, ...]:
+        return (L1(self.l1),)
+
+
+@caught_by(laws.parts_add_up)
+class TwoKinks(SparseGroupL1):
+    """Two kinks at the same weights, which would share one residual."""
+
+    @property
+    def parts(self) -> tuple[Penalty, ...]:
+        return L1(self.l1), GroupL1(self.group, self.by)
 
 
 # ---- steps and blocks
@@ -359,6 +462,25 @@ class ShrinksTheLivingAnew(GroupL1):
 
     def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:
         super().accumulate(w, residual, total, total)
+
+
+@caught_by(laws.accumulated_steps_add_up)
+class ShrinksTwice(MCP):
+    """Averages the kink, and takes it off once more in the step of the concave rest."""
+
+    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:
+        L1(self.strength).accumulate(w, residual, total, step)
+        w.copy_(self.prox(w, step))
+
+
+@caught_by(laws.nothing_is_nan)
+class OverflowingRoot(LogSum):
+    """√((w + ε)² − 4·step·s·ε), squared in the weights' precision."""
+
+    def prox(self, w: Tensor, step: Step) -> Tensor:
+        root = ((w.abs() + self.epsilon) ** 2 - 4 * step * self.strength * self.epsilon).sqrt()
+        z = super().prox(w, step)
+        return torch.where(z == 0, z, (w.abs() - self.epsilon + root) / 2 * w.sign())
 
 
 @caught_by(laws.nothing_is_nan)

@@ -12,8 +12,11 @@ from shrinkage.errors import PenaltyError, ShrinkageError
 from shrinkage.penalties import (
     L1,
     L2,
+    MCP,
     ElasticNet,
     GroupL1,
+    LogSum,
+    SparseGroupL1,
     from_glmnet,
     from_sklearn,
     from_weight_decay,
@@ -45,6 +48,10 @@ STRENGTHS: dict[str, Callable[[object], object]] = {
     "ElasticNet l1": lambda x: ElasticNet(l1=x, l2=0.1),
     "ElasticNet l2": lambda x: ElasticNet(l1=0.1, l2=x),
     "GroupL1 strength": GroupL1,
+    "SparseGroupL1 l1": lambda x: SparseGroupL1(l1=x, group=0.1),
+    "SparseGroupL1 group": lambda x: SparseGroupL1(l1=0.1, group=x),
+    "LogSum strength": lambda x: LogSum(x, epsilon=0.1),
+    "MCP strength": lambda x: MCP(x, knee=0.1),
     "factor": lambda x: GroupL1(0.1).scaled(x),
     "weight_decay": from_weight_decay,
     "lambda_": from_glmnet,
@@ -65,7 +72,33 @@ def test_a_good_strength_is_none_of_these(name: str, value: float) -> None:
     STRENGTHS[name](value)
 
 
-PENALTIES = [L1(0.1), L2(0.1), ElasticNet(0.1, 0.1), GroupL1(0.1)]
+SIZES: dict[str, Callable[[object], object]] = {
+    "LogSum epsilon": lambda x: LogSum(0.1, epsilon=x),
+    "MCP knee": lambda x: MCP(0.1, knee=x),
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [*NOT_STRENGTHS, (0, "> 0.*size of weights"), (0.0, "> 0.*size of weights")],
+    ids=lambda x: repr(x)[:12],
+)
+@pytest.mark.parametrize("name", SIZES)
+def test_size(name: str, value: object, message: str) -> None:
+    SIZES[name](1e-3)
+    with pytest.raises(PenaltyError, match=f"^{name} .*{message}"):
+        SIZES[name](value)
+
+
+PENALTIES = [
+    L1(0.1),
+    L2(0.1),
+    ElasticNet(0.1, 0.1),
+    GroupL1(0.1),
+    SparseGroupL1(0.1, 0.1),
+    LogSum(0.1, 0.1),
+    MCP(0.1, 0.1),
+]
 
 NOT_STEPS = [
     (-1e-9, "step is out of range: got -1e-09"),
@@ -89,7 +122,7 @@ def test_step(penalty, step: object, message: str) -> None:
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=lambda p: type(p).__name__)
 def test_strengths_cannot_be_set_afterwards(penalty) -> None:
-    for name in ("strength", "l1", "l2", "by"):
+    for name in ("strength", "l1", "l2", "group", "epsilon", "knee", "by"):
         with pytest.raises(AttributeError):
             setattr(penalty, name, 1.0)
 
@@ -108,6 +141,11 @@ GROUPINGS = [
 def test_by(by: object, message: str) -> None:
     with pytest.raises(PenaltyError, match=message):
         GroupL1(0.1, by=by)
+
+
+def test_by_of_both_group_penalties() -> None:
+    with pytest.raises(PenaltyError, match=r"SparseGroupL1 by is unknown.*Did you mean 'kernel'"):
+        SparseGroupL1(0.1, 0.1, by="kernal")
 
 
 def test_by_far_from_every_name_is_not_guessed() -> None:

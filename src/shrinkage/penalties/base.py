@@ -41,10 +41,10 @@ class Penalty(ABC):
         """One step of dual averaging, in place: z = w + residual, w ← prox(z), residual ← z − w.
 
         ``w`` has moved since ``residual`` was written; ``total`` is the sum of all steps and that
-        of the prox, ``step`` the last of them (0 where there are no groups). The residual remembers
-        how far a zero is from waking up. What is returned, if anything, lets :meth:`hold` take the
-        next steps. Source: Xiao, Dual Averaging Methods for Regularized Stochastic Learning
-        (2010), §2, with z = w + residual for the sum of all moves.
+        of the prox, ``step`` the last of them (0 where there are no groups and all of P is
+        averaged). The residual remembers how far a zero is from waking up. What is returned, if
+        anything, lets :meth:`hold` take the next steps. Source: Xiao, Dual Averaging Methods for
+        Regularized Stochastic Learning (2010), §2, with z = w + residual for the sum of all moves.
         """
         w.add_(residual)
         shrunk = self.prox(w, total)
@@ -82,6 +82,16 @@ class Penalty(ABC):
         return largest if self.slope > 0 or largest == 0 else float("inf")
 
     @property
+    def averaged(self) -> "Penalty":
+        """What dual averaging sums up; the rest of P acts in :meth:`accumulate` step by step."""
+        return self
+
+    @property
+    def together(self) -> bool:
+        """Whether zeros come by whole blocks only, so that P is smooth within a living block."""
+        return False
+
+    @property
     def parts(self) -> tuple["Penalty", ...]:
         """Penalties that add up to this one, those with a kink at zero apart from smooth ones."""
         return (self,)
@@ -110,6 +120,18 @@ def check_strength(name: str, value: object) -> None:
             got=value,
             expected="a finite number ≥ 0",
             remedy="Use 0 for no penalty; usual strengths lie between 1e-6 and 1e-1.",
+        )
+
+
+def check_positive(name: str, value: object) -> None:
+    """Raise :class:`PenaltyError` unless ``value`` is a finite number > 0."""
+    check_strength(name, value)
+    if value == 0:
+        raise PenaltyError(
+            f"{name} is out of range",
+            got=value,
+            expected="a finite number > 0",
+            remedy="It is a size of weights: usual ones lie between 1e-2 and 1.",
         )
 
 

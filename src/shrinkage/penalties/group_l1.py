@@ -14,6 +14,17 @@ By = Literal["filter", "input", "kernel"]
 GROUPINGS: tuple[By, ...] = ("filter", "input", "kernel")
 
 
+def check_by(name: str, by: object) -> None:
+    """Raise :class:`PenaltyError` unless ``by`` is one of :data:`GROUPINGS`."""
+    if by not in GROUPINGS:
+        raise PenaltyError(
+            f"{name} by is unknown",
+            got=repr(by),
+            expected=f"one of {', '.join(GROUPINGS)}",
+            remedy=did_you_mean(str(by), GROUPINGS) + "See the docstring of GroupL1.",
+        )
+
+
 @dataclass(frozen=True)
 class GroupL1(Penalty):
     """GroupL1(s): s·Σ_g √|g|·‖w_g‖₂, the sum over groups g along the last dimension.
@@ -34,17 +45,11 @@ class GroupL1(Penalty):
 
     def __post_init__(self) -> None:
         check_strength("GroupL1 strength", self.strength)
-        if self.by not in GROUPINGS:
-            raise PenaltyError(
-                "GroupL1 by is unknown",
-                got=repr(self.by),
-                expected=f"one of {', '.join(GROUPINGS)}",
-                remedy=did_you_mean(str(self.by), GROUPINGS) + "See the docstring of GroupL1.",
-            )
+        check_by("GroupL1", self.by)
 
     def value(self, w: Tensor) -> Tensor:
         """s·√m·Σ_g ‖w_g‖₂ over the last dimension (of length m), a scalar tensor."""
-        return self.strength * sqrt(_size(w)) * _safe_norm(_grouped(w)).sum()
+        return self.strength * sqrt(_size(w)) * safe_norm(grouped(w)).sum()
 
     def prox(self, w: Tensor, step: Step) -> Tensor:
         """zᵢ = wᵢ·r / (r + κ·stepᵢ) with κ = s·√m and r = ‖z‖ the root of a scalar equation.
@@ -57,7 +62,7 @@ class GroupL1(Penalty):
         """
         if w.numel() == 0:
             return w.clone()
-        rows = _grouped(w)
+        rows = grouped(w)
         step = checked_step(w, step)
         kappa = self.strength * sqrt(_size(w))
         if isinstance(step, Tensor):
@@ -75,7 +80,7 @@ class GroupL1(Penalty):
         """
         if w.numel() == 0:
             return None
-        rows, kept = _grouped(w), _grouped(residual)
+        rows, kept = grouped(w), grouped(residual)
         total, step = checked_step(w, total), checked_step(w, step)
         kappa = self.strength * sqrt(_size(w))
         waiting = _norm(kept) > 0
@@ -101,7 +106,7 @@ class GroupL1(Penalty):
         step it is the prox in any case. A group that is zero stays so, and its residual takes up
         what moved it.
         """
-        rows, kept = _grouped(w), _grouped(residual)
+        rows, kept = grouped(w), grouped(residual)
         kappa, step = self.strength * sqrt(_size(w)), checked_step(w, step)
         gone, norm, threshold = held == 0, _norm(rows), step * kappa
         if bool(gone.any()):
@@ -113,27 +118,33 @@ class GroupL1(Penalty):
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """‖grad + κ·w/‖w‖‖₂ per group where w ≠ 0, max(‖grad‖₂ − κ, 0) where w = 0; (..., 1)."""
-        rows, grad = _grouped(w), _grouped(grad)
+        rows, grad = grouped(w), grouped(grad)
         kappa = self.strength * sqrt(_size(w))
-        norm = _safe_norm(rows)
+        norm = safe_norm(rows)
         direction = rows / torch.where(norm == 0, 1.0, norm)
-        away = _safe_norm(grad + kappa * direction)
-        return torch.where(norm == 0, (_safe_norm(grad) - kappa).clamp(min=0), away)
+        away = safe_norm(grad + kappa * direction)
+        return torch.where(norm == 0, (safe_norm(grad) - kappa).clamp(min=0), away)
 
     @property
     def slope(self) -> float:
         """s: a group of m weights has slope s·√m at zero."""
         return self.strength
 
+    @property
+    def together(self) -> bool:
+        """True: a living group is smooth in all its weights."""
+        return True
+
     def scaled(self, factor: float) -> Self:
         """GroupL1(factor·s) with the same groups."""
         return type(self)(self.strength * check_factor(factor), self.by)
 
     def _block_norm(self, grad: Tensor) -> Tensor:
-        return _safe_norm(_grouped(grad)) / sqrt(_size(grad))
+        return safe_norm(grouped(grad)) / sqrt(_size(grad))
 
 
-def _grouped(w: Tensor) -> Tensor:
+def grouped(w: Tensor) -> Tensor:
+    """``w`` with a dimension of groups: a number is a group of one."""
     return w.reshape(1, 1) if w.ndim == 0 else w
 
 
@@ -141,7 +152,7 @@ def _size(w: Tensor) -> int:
     return w.shape[-1] if w.ndim else 1
 
 
-def _safe_norm(rows: Tensor) -> Tensor:
+def safe_norm(rows: Tensor) -> Tensor:
     """‖row‖₂, (..., 1), without overflow or underflow of the squares."""
     if rows.shape[-1] == 0:
         return rows.sum(dim=-1, keepdim=True)
@@ -152,7 +163,7 @@ def _safe_norm(rows: Tensor) -> Tensor:
 
 
 def _block_soft_threshold(rows: Tensor, threshold: float) -> Tensor:
-    norm = _safe_norm(rows)
+    norm = safe_norm(rows)
     shrunk = (norm - threshold).clamp(min=0)
     return rows * (shrunk / torch.where(norm == 0, 1.0, norm))
 

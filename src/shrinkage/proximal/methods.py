@@ -154,12 +154,13 @@ class Averaged(Method):
 
     def _accumulate(self, memory: Memory, rows: Tensor, start: float, reach: float) -> None:
         size, since, held = self.entry.grouping.group_size, memory.elapsed - start, []
+        sums_all = self.penalty.by is None and self.penalty.averaged == self.penalty
         tensors = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
         for part, residual, *steps in _tiles(rows, memory.residual, *tensors):
             total, step = steps or (memory.total, memory.step)
             with _in_dtype(part, residual) as w:
                 old = w.clone() if reach < inf else w
-                last = 0.0 if self.penalty.by is None else since * step
+                last = 0.0 if sums_all else since * step
                 ratios = self.penalty.accumulate(w, residual, memory.sum(total, step), last)
                 if reach < inf:
                     w.copy_(_within_reach(w, old, reach, size))
@@ -224,7 +225,7 @@ class Averaged(Method):
         memory.close()
         memory.total = memory.total * ratio
         residual = memory.residual
-        held = residual - self.penalty.prox(residual, memory.total)
+        held = residual - self.penalty.averaged.prox(residual, memory.total)
         is_zero = self._rows(parameter) == 0
         memory.residual = torch.where(is_zero, held, residual * ratio)
         memory.scale, memory.rate = scale, 0.0  # which makes it a turn
