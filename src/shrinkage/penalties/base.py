@@ -37,18 +37,24 @@ class Penalty(ABC):
         exact zeros. Step 0 returns w. Source: Parikh & Boyd, Proximal Algorithms (2014), §1.1.
         """
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:  # noqa: ARG002
+    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> Tensor | None:  # noqa: ARG002
         """One step of dual averaging, in place: z = w + residual, w ← prox(z), residual ← z − w.
 
         ``w`` has moved since ``residual`` was written; ``total`` is the sum of all steps and that
-        of the prox, ``step`` the last of them. The residual remembers how far a zero is from
-        waking up. Source: Xiao, Dual Averaging Methods for Regularized Stochastic Learning (2010),
-        §2, with z = w + residual for the sum of all moves.
+        of the prox, ``step`` the last of them (0 where there are no groups). The residual remembers
+        how far a zero is from waking up. What is returned, if anything, lets :meth:`hold` take the
+        next steps. Source: Xiao, Dual Averaging Methods for Regularized Stochastic Learning
+        (2010), §2, with z = w + residual for the sum of all moves.
         """
         w.add_(residual)
         shrunk = self.prox(w, total)
         torch.sub(w, shrunk, out=residual)
         w.copy_(shrunk)
+        return None
+
+    def hold(self, w: Tensor, residual: Tensor, held: Tensor, step: Step) -> None:
+        """A cheap step, in place, given what :meth:`accumulate` returned: the same zeros stay."""
+        raise NotImplementedError  # accumulate returns nothing
 
     @abstractmethod
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:

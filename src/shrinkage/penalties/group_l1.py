@@ -65,15 +65,16 @@ class GroupL1(Penalty):
             return shrunk.reshape(w.shape)
         return _block_soft_threshold(rows, kappa * step).reshape(w.shape)
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:
+    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> Tensor | None:
         """Dual averaging for groups that are zero, the plain prox for the others.
 
         A group that is alive has the residual κ·(total − step)·w/‖w‖, which turns with w and need
         not be stored: it is written as 0, and the group shrinks by κ·step. A fixed residual would
-        hold back every turn of the group, the more the longer training lasts.
+        hold back every turn of the group, the more the longer training lasts. Returns the ratios
+        ‖w‖/‖z‖ of the groups, (..., 1): 0 where they are zero.
         """
         if w.numel() == 0:
-            return
+            return None
         rows, kept = _grouped(w), _grouped(residual)
         total, step = checked_step(w, total), checked_step(w, step)
         kappa = self.strength * sqrt(_size(w))
@@ -81,15 +82,34 @@ class GroupL1(Penalty):
         norm = _norm(rows.add_(kept)).clamp_(min=_least(rows))
         if isinstance(total, Tensor) and isinstance(step, Tensor):
             threshold = torch.lerp(step, total, waiting.to(rows.dtype)).mul_(kappa)
-            shrunk, gone = _metric_prox(rows, threshold.reshape(rows.shape))
+            shrunk, r = _metric_prox(rows, threshold.reshape(rows.shape))
         else:
             threshold = step + (total - step) * waiting.to(rows.dtype)
-            factor = (1 - kappa * threshold / norm).clamp_(min=0)
-            shrunk, gone = rows * factor, factor == 0
+            r = (norm - kappa * threshold).clamp_(min=0)
+            shrunk = rows * (r / norm)
+        gone = r == 0
         torch.mul(rows, gone, out=kept)
         if bool((new := gone & ~waiting).any()):
             kept.addcmul_(rows * (total - step), new * (kappa / norm))
         rows.copy_(shrunk)
+        return r / norm
+
+    def hold(self, w: Tensor, residual: Tensor, held: Tensor, step: Step) -> None:
+        """w ← w·r/(r + κ·step) with r = ‖w‖ times the ratio of the last :meth:`accumulate`.
+
+        That is the prox where the ratio has not changed, so fixed points are the same; for one
+        step it is the prox in any case. A group that is zero stays so, and its residual takes up
+        what moved it.
+        """
+        rows, kept = _grouped(w), _grouped(residual)
+        kappa, step = self.strength * sqrt(_size(w)), checked_step(w, step)
+        gone, norm, threshold = held == 0, _norm(rows), step * kappa
+        if bool(gone.any()):
+            kept.addcmul_(rows, gone)
+        r = norm * held
+        if not isinstance(threshold, Tensor):
+            r = torch.where(gone, r, (norm - threshold).clamp(min=0))
+        rows.mul_(r / (threshold + r).clamp_(min=_least(rows)))
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """‖grad + κ·w/‖w‖‖₂ per group where w ≠ 0, max(‖grad‖₂ − κ, 0) where w = 0; (..., 1)."""
@@ -149,7 +169,7 @@ def _least(rows: Tensor) -> float:
 
 
 def _metric_prox(rows: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
-    """Group prox with one threshold κ·stepᵢ per weight, and which groups are zero, (..., 1)."""
+    """Group prox with one threshold κ·stepᵢ per weight, and its norms r in the metric, (..., 1)."""
     eps, least = torch.finfo(rows.dtype).eps, _least(rows) ** 0.5
     norm, unit = _norm(rows), None
     if not bool(((norm == 0) | ((norm > least) & (norm < 1 / least))).all()):
@@ -176,5 +196,6 @@ def _metric_prox(rows: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
             break
         slope = (q * q / d).sum(dim=-1, keepdim=True)
         r = torch.where(gone, r, r + excess * length.square() / slope)
-    shrunk = rows * (torch.where(gone, 0.0, r) / d)
-    return shrunk if unit is None else shrunk * unit, gone
+    r = torch.where(gone, 0.0, r)
+    shrunk = rows * (r / d)
+    return (shrunk, r) if unit is None else (shrunk * unit, r * unit)

@@ -14,7 +14,7 @@ Saved = dict[str, Tensor]
 
 _HOLD = 10
 _SOME = 1024
-SAVED_KEYS = {"residual", "written", "total", "step", "clock"}
+SAVED_KEYS = {"residual", "written", "total", "step", "held", "clock"}
 
 
 def some(parameter: Tensor) -> Tensor:
@@ -32,7 +32,8 @@ class Memory:
 
     The sum of all steps, in units of ``scale``, is total + elapsed·step: numbers, or tensors where
     the optimizer has a step per weight. Such a step is held for up to 10 steps, while ``elapsed``
-    grows with the learning rate: second moments change little in that time.
+    grows with the learning rate: second moments change little in that time. ``held`` is what the
+    penalty gave for the time between, if anything.
     ``written`` are some of the weights last written to the network, enough to see that somebody
     else has written it since.
     """
@@ -46,31 +47,26 @@ class Memory:
     elapsed: float = 0.0
     rate: float = 0.0  # the learning rate that step and reach belong to; 0: read them anew
     age: int = 0
+    held: Tensor | None = None
 
     def holds(self, parameter: Tensor) -> bool:
         """Whether ``parameter`` is what was written last, on the same device in the same dtype."""
         same_kind = (parameter.dtype, parameter.device) == (self.written.dtype, self.written.device)
         return same_kind and torch.equal(some(parameter), self.written)
 
-    def is_due(self) -> bool:
-        """Whether to read the step: a number always, a tensor more rarely as it settles."""
-        return not (
-            isinstance(self.step, Tensor)
-            and self.rate
-            and self.age % min(_HOLD, 1 + self.age // 10)
-        )
+    def is_turn(self) -> bool:
+        """Whether to compute anew what may be held: every time at first, then more rarely."""
+        return not (self.rate and self.age % min(_HOLD, 1 + self.age // 10))
 
     def growth(self, reading: Reading) -> float:
         """The optimizer's step in units of the one that is held."""
         return reading.rate / self.rate if self.rate else 1.0
 
-    def sums(
-        self, start: float, total: Tensor | None = None, step: Tensor | None = None
-    ) -> tuple[Step, Step]:
-        """The sum of all steps and the last of them, in a tile or as numbers."""
-        if total is None or step is None:
-            return self.total + self.elapsed * self.step, (self.elapsed - start) * self.step
-        return torch.add(total, step, alpha=self.elapsed), step * (self.elapsed - start)
+    def sum(self, total: Step, step: Step) -> Step:
+        """The sum of all steps, in a tile or as a number."""
+        if isinstance(total, Tensor) and isinstance(step, Tensor):
+            return torch.add(total, step, alpha=self.elapsed)
+        return total + self.elapsed * step
 
     def close(self) -> None:
         """Add what has elapsed to the total."""
@@ -85,6 +81,7 @@ class Memory:
             "written": self.written,
             "total": _as_tensor(self.total),
             "step": _as_tensor(self.step),
+            "held": torch.empty(0) if self.held is None else self.held,
             "clock": torch.tensor(clock, dtype=torch.float64),
         }
 
@@ -96,8 +93,13 @@ class Memory:
             for part in (saved["total"], saved["step"])
         )
         scale, reach, elapsed, rate, age = saved["clock"].tolist()
-        residual, written = (saved[key].to(device, copy=True) for key in ("residual", "written"))
-        return cls(residual, written, scale, total, step, reach, elapsed, rate, int(age))
+        residual, written, held = (
+            saved[key].to(device, copy=True) for key in ("residual", "written", "held")
+        )
+        return cls(
+            *(residual, written, scale, total, step, reach, elapsed, rate, int(age)),
+            held=held if held.numel() else None,
+        )
 
 
 def _as_tensor(number: float | Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf, sqrt
 
@@ -68,6 +69,19 @@ def _within_reach(target: Tensor, start: Tensor, reach: float, size: int) -> Ten
     return torch.lerp(start, target, (reach / longest).clamp_(max=1))
 
 
+@contextmanager
+def _in_dtype(part: Tensor, residual: Tensor) -> Iterator[Tensor]:
+    """``part`` itself, or a copy in the residual's dtype that is written back at the end.
+
+    What rounding takes is not lost: the residual has it.
+    """
+    w = part.to(residual.dtype)
+    yield w
+    if w.dtype != part.dtype:
+        part.copy_(w)
+        residual.add_(w.sub_(part))
+
+
 class Prox(Method):
     """w ← prox(w) after every step, in the optimizer's metric.
 
@@ -126,29 +140,58 @@ class Averaged(Method):
         """T ← T + scale·step; z ← w + residual after the optimizer's step; w ← prox_T(z)."""
         if not scale:
             return
-        memory, size = self.memory, self.entry.grouping.group_size
+        memory = self.memory
         assert memory is not None  # noqa: S101  (before() made it)
-        start = self._advance(memory, reading)
+        turn, start = memory.is_turn(), self._advance(memory, reading)
         reach = memory.reach * memory.growth(reading) if memory.reach < inf else inf
         rows = self._rows(parameter)
-        sums = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
-        for part, residual, *tensors in _tiles(rows, memory.residual, *sums):
-            w = part.to(residual.dtype)
-            old = w.clone() if reach < inf else w
-            total, step = memory.sums(start, *tensors)
-            self.penalty.accumulate(w, residual, total, step)
-            if reach < inf:
-                w.copy_(_within_reach(w, old, reach, size))
-            if w.dtype != part.dtype:  # what rounding took is not lost
-                part.copy_(w)
-                residual.add_(w.sub_(part))
-            residual.nan_to_num_(nan=0.0)
+        if turn or memory.held is None:
+            self._accumulate(memory, rows, start, reach)
+        else:
+            self._hold(memory, rows, memory.held, start)
         _write(rows, parameter, self.entry)
         memory.written.copy_(some(parameter))
 
+    def _accumulate(self, memory: Memory, rows: Tensor, start: float, reach: float) -> None:
+        size, since, held = self.entry.grouping.group_size, memory.elapsed - start, []
+        tensors = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
+        for part, residual, *steps in _tiles(rows, memory.residual, *tensors):
+            total, step = steps or (memory.total, memory.step)
+            with _in_dtype(part, residual) as w:
+                old = w.clone() if reach < inf else w
+                last = 0.0 if self.penalty.by is None else since * step
+                ratios = self.penalty.accumulate(w, residual, memory.sum(total, step), last)
+                if reach < inf:
+                    w.copy_(_within_reach(w, old, reach, size))
+                    ratios = self._slowed(ratios, w, last, reach)
+                held.append(ratios)
+            residual.nan_to_num_(nan=0.0)
+        known = [ratios for ratios in held if ratios is not None]
+        memory.held = torch.cat(known) if known else None
+
+    def _slowed(
+        self, held: Tensor | None, w: Tensor, step: float | Tensor, reach: float
+    ) -> Tensor | None:
+        """Ratios so large that w·r/(r + κ·step) moves no weight further than the reach either."""
+        if held is None:
+            return None
+        threshold = step * (self.penalty.slope * sqrt(self.entry.grouping.group_size))
+        least = (threshold * (w.abs() / reach - 1)).amax(dim=-1, keepdim=True)
+        norm = torch.linalg.vector_norm(w, dim=-1, keepdim=True)
+        return torch.maximum(held, least / torch.where(norm == 0, 1.0, norm))
+
+    def _hold(self, memory: Memory, rows: Tensor, held: Tensor, start: float) -> None:
+        since = memory.elapsed - start
+        tensors = (memory.step,) if isinstance(memory.step, Tensor) else ()
+        for part, residual, ratios, *steps in _tiles(rows, memory.residual, held, *tensors):
+            (step,) = steps or (memory.step,)
+            with _in_dtype(part, residual) as w:
+                self.penalty.hold(w, residual, ratios, since * step)
+            residual.nan_to_num_(nan=0.0)
+
     def _advance(self, memory: Memory, reading: Reading) -> float:
         """One more step; returns what had elapsed before it."""
-        if memory.is_due():
+        if memory.is_turn() or not isinstance(memory.step, Tensor):
             memory.close()
             memory.step = self._bounded(reading.metric, memory.scale)
             memory.reach, memory.rate = self._reach(memory, reading.metric), reading.rate
@@ -184,7 +227,7 @@ class Averaged(Method):
         held = residual - self.penalty.prox(residual, memory.total)
         is_zero = self._rows(parameter) == 0
         memory.residual = torch.where(is_zero, held, residual * ratio)
-        memory.scale, memory.rate = scale, 0.0
+        memory.scale, memory.rate = scale, 0.0  # which makes it a turn
 
     def _rows(self, tensor: Tensor) -> Tensor:
         """In the layout of the groups; with a dimension, so that only numbers have none."""
