@@ -957,6 +957,8 @@ def test_measure_without_data_and_with_a_mapping():
     two = measure(net, plan, {"old": split.train, "new": split.test})
     assert (two.gap, two.penalty_share) == (None, None)
     assert two.activity == activity(net, split.train, plan)
+    pairs = {"train": (split.train.x, split.train.y), "test": (split.test.x, split.test.y)}
+    assert measure(net, plan, pairs).gap == measure(net, plan, split).gap
 
 
 def test_the_table_and_the_dictionary():

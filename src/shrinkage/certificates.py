@@ -65,7 +65,7 @@ class Certificate:
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        console = Console(width=110, force_terminal=False, color_system=None)
+        console = Console(width=110, force_terminal=False, force_jupyter=False, color_system=None)
         table = Table(box=None, pad_edge=False, header_style="bold")
         for k, name in enumerate(("parameter", "gap", "residual", "nonzeros")):
             table.add_column(name, justify="right" if k else "left", overflow="fold")

@@ -141,7 +141,7 @@ def _pair_of(data: object) -> tuple[Any, Any]:
         "data of an unknown kind",
         got=type(data).__name__,
         expected="Examples, a pair (X, y), a Dataset, a DataLoader, a Split, or a mapping of names "
-        "to Examples",
+        "to such parts",
         remedy="Pass the pair (X, y) of tensors or arrays.",
     )
 

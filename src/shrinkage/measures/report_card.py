@@ -20,7 +20,8 @@ from shrinkage.measures.weights import LayerWeights, Weights, weigh
 from shrinkage.penalties import L1
 from shrinkage.plans import Plan
 
-Parts = Examples | Split | tuple[Any, Any] | Mapping[str, Examples] | Dataset[Any] | DataLoader[Any]
+Part = Examples | tuple[Any, Any] | Dataset[Any] | DataLoader[Any]
+Parts = Part | Split | Mapping[str, Part]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ class Measures:
         return plain
 
     def __str__(self) -> str:
-        console = Console(width=132, force_terminal=False, color_system=None)
+        console = Console(width=132, force_terminal=False, force_jupyter=False, color_system=None)
         with console.capture() as capture:
             console.print(self._layers())
             if self.parts:
@@ -142,8 +143,8 @@ def measure(
     """Zeros, norms, concentration, accuracy, activity and reach of ``model``; it stays as it is.
 
     Without a ``plan`` all weights of known layers are measured, under no penalty.
-    ``data`` is :class:`Examples`, a Dataset, a DataLoader, a pair (X, y), a :class:`Split`, a
-    mapping of names to Examples, or nothing; inputs are taken as they are (nothing is
+    ``data`` is :class:`Examples`, a Dataset, a DataLoader, a pair (X, y), a mapping of names to
+    such parts, a :class:`Split`, or nothing; inputs are taken as they are (nothing is
     standardised). ``loss`` is what :func:`evaluate` takes. Raises :class:`PlanError` for a plan
     of another network,
     :class:`DataError` for data of another kind, and as :func:`evaluate` does.
@@ -170,13 +171,15 @@ def _examples(data: Parts | None) -> dict[str, Examples]:
     match data:
         case None:
             return {}
-        case Examples():
-            return {"data": data}
         case Split():
             return {"train": data.train, "validation": data.validation, "test": data.test}
-        case Mapping() if data and all(isinstance(part, Examples) for part in data.values()):
-            return dict(data)
-    return {"data": examples(data)}
+        case Mapping() if data:
+            return {name: _part(part) for name, part in data.items()}
+    return {"data": _part(data)}
+
+
+def _part(data: object) -> Examples:
+    return data if isinstance(data, Examples) else examples(data)
 
 
 def _dead(alive: Tensor | None) -> str:

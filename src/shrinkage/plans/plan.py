@@ -187,7 +187,12 @@ class Plan:
 
     def __str__(self) -> str:
         console = Console(
-            width=132, force_terminal=False, color_system=None, markup=False, emoji=False
+            width=132,
+            force_terminal=False,
+            force_jupyter=False,
+            color_system=None,
+            markup=False,
+            emoji=False,
         )
         with console.capture() as capture:
             console.print(self._table())

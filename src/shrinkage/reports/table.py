@@ -78,7 +78,7 @@ def remarks(view: RunView, rows: list[Point]) -> list[str]:
 
 def table_text(view: RunView, width: int = 120) -> str:
     """The tables as plain text."""
-    console = Console(width=width, force_terminal=False, color_system=None)
+    console = Console(width=width, force_terminal=False, force_jupyter=False, color_system=None)
     with console.capture() as capture:
         console.print(table(view))
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
