@@ -468,6 +468,19 @@ def accumulated_steps_add_up(case: Case, penalty: Penalty, s: Sample) -> None:
     close(case, w, penalty.prox(s.w, twice), allowed, "the second step")
 
 
+def held_steps_repeat_the_prox(case: Case, penalty: Penalty, s: Sample) -> None:
+    """From the same weights a held step is the exact one; a zero's move goes to its residual."""
+    w, residual = s.w.clone(), torch.zeros_like(s.w)
+    held = penalty.accumulate(w, residual, s.positive_step, s.positive_step)
+    if held is None:
+        return
+    again, kept = s.w.clone(), torch.zeros_like(s.w)
+    penalty.hold(again, kept, held, s.positive_step)
+    close(case, again, w, 32 * s.eps * size_of(case.blocks(s.w)), "a held step")
+    gone = (held == 0).reshape(*s.w.shape[:-1], 1) if s.w.ndim else held.reshape(()) == 0
+    assert torch.equal(kept, torch.where(gone, s.w, 0.0)), "the residual of a held step"
+
+
 def nothing_is_nan(case: Case, penalty: Penalty, s: Sample) -> None:
     """Zeros, 1e-30 and 1e30 side by side, with no strength, some strength and any step."""
     generator = s.generator()
@@ -523,6 +536,7 @@ LAWS: tuple[Law, ...] = (
     nothing_else_changes,
     layout_does_not_matter,
     accumulated_steps_add_up,
+    held_steps_repeat_the_prox,
     nothing_is_nan,
     nan_is_not_hidden,
 )

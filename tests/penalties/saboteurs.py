@@ -451,7 +451,7 @@ class AssumesContiguous(L1):
 class ForgetsTheResidual(L1):
     """Takes the whole threshold off again at every step."""
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:
+    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> Tensor | None:
         residual.zero_()
         super().accumulate(w, residual, total, step)
 
@@ -460,15 +460,33 @@ class ForgetsTheResidual(L1):
 class ShrinksTheLivingAnew(GroupL1):
     """Forgets that groups which are alive keep no residual, and takes the whole sum off them."""
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:
+    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> Tensor | None:
         super().accumulate(w, residual, total, total)
+
+
+@caught_by(laws.held_steps_repeat_the_prox)
+class HoldsWithoutShrinking(GroupL1):
+    """Keeps zeros between two exact steps, and forgets to shrink the living."""
+
+    def hold(self, w: Tensor, residual: Tensor, held: Tensor, step: Step) -> None:
+        residual.addcmul_(w, held == 0)
+        w.mul_(held != 0)
+
+
+@caught_by(laws.held_steps_repeat_the_prox)
+class ForgetsWhatMovedAZero(GroupL1):
+    """Keeps a zero for ever: what would have woken it is thrown away."""
+
+    def hold(self, w: Tensor, residual: Tensor, held: Tensor, step: Step) -> None:
+        super().hold(w, residual, held, step)
+        residual.zero_()
 
 
 @caught_by(laws.accumulated_steps_add_up)
 class ShrinksTwice(MCP):
     """Averages the kink, and takes it off once more in the step of the concave rest."""
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:
+    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> Tensor | None:
         L1(self.strength).accumulate(w, residual, total, step)
         w.copy_(self.prox(w, step))
 

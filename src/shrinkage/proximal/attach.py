@@ -36,6 +36,11 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     does. Gradient clipping scales the gradient and not the threshold: where it is active, the
     penalty is relatively stronger.
 
+    ``averaged`` keeps one number per penalised weight, and two more under optimizers with a step
+    per weight (Adam and its kin), whose step it reads anew every ten steps once it has settled;
+    ``prox`` keeps nothing. A write from outside (``load_state_dict``, a restored checkpoint) is
+    noticed by comparing up to 1024 weights of each parameter, and averaging starts anew from it.
+
     Raises :class:`AttachError` for an unknown optimizer or method and for a plan with parameters
     that this optimizer does not update; :class:`PlanError` for a plan that is attached already,
     and where another plan acts on one of its parameters.
