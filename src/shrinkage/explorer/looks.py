@@ -1,0 +1,214 @@
+"""Pure functions from a network to the numbers on screen; nothing here changes it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shrinkage.data import Examples
+from shrinkage.explorer.lanes import Lane, Probe
+from shrinkage.explorer.scene import BINS, Layer, Scene
+from shrinkage.figures.style import lean
+from shrinkage.measures import Loss, channels, evaluate, reach, weigh
+from shrinkage.reports.first_layer import Picture, packed
+
+Json = dict[str, Any]
+_DOTS = 150
+_ACTIVE_ON = 200
+_ARRIVED = 1e-4  # of the largest weight: below, a step rounds more than it moves
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one network stands: what curves and tour read. Sizes are those of penalised weights.
+
+    ``held``: the part kept aside (validation; the test set stays closed). ``penalty``: λ·P.
+    ``steady``: least and largest of |Δw| / (lr·λ) over the weights, in a step that the penalty
+    takes alone; ``fading``: of |Δw| / (lr·2λ|w|). None without a penalty at work.
+    """
+
+    name: str
+    step: int
+    knob: float
+    train: float
+    train_score: float
+    held: float
+    held_score: float
+    score_name: str
+    penalty: float
+    zeros: int
+    size: int
+    n_parameters: int
+    l1: float
+    l2: float
+    max_abs: float
+    top10: float
+    gini: float
+    activity: float
+    strongest: float
+    dead: int | None
+    units: int | None
+    unused: int | None
+    steady: tuple[float, float] | None
+    fading: tuple[float, float] | None
+
+    @property
+    def gap(self) -> float:
+        """Held-out loss − training loss."""
+        return self.held - self.train
+
+    @property
+    def share(self) -> float:
+        """The penalty's part of the cost."""
+        cost = self.train + self.penalty
+        return self.penalty / cost if cost else 0.0
+
+
+def glance(lane: Lane, scene: Scene, first: Picture | None, scale: float) -> Json:
+    """What changes with every step and costs little: sizes, histogram, first layer, connections.
+
+    ``scale``: the largest |value| of the first layer's pictures, shared by all networks.
+    """
+    blocks = {entry.path: p.detach() for entry, _, p in lane.plan.blocks()}
+    flat = torch.cat([p.reshape(-1) for p in blocks.values()]).float()
+    alive = flat[flat != 0]
+    return {
+        "name": lane.name,
+        "note": lane.note,
+        "knob": lane.knob,
+        "penalty": penalty_of(lane),
+        "zeros": flat.numel() - alive.numel(),
+        "size": flat.numel(),
+        "bins": _bins(alive, scene.edge),
+        "first": None if first is None else packed(np.nan_to_num(first.values), scale),
+        "pixels": _pixels(lane, scene),
+        "layers": [_connections(layer, blocks[layer.path]) for layer in scene.layers],
+    }
+
+
+def picture(lane: Lane, scene: Scene) -> Picture | None:
+    """The first layer as a picture, where it can be one."""
+    if scene.first is None:
+        return None
+    weight = lane.model.get_parameter(scene.first.path).detach().float().cpu().numpy()
+    return scene.first.picture({scene.first.path: weight})
+
+
+def penalty_of(lane: Lane) -> float:
+    """λ·P of a network as it stands."""
+    return lane.strength * lane.plan.value() if lane.strength else 0.0
+
+
+def stand(
+    lane: Lane,
+    probe: Probe | None,
+    lr: float,
+    parts: tuple[Examples, Examples],
+    loss: Loss | None,
+) -> tuple[Standing, Json]:
+    """How a network stands, and what is drawn of it beyond :func:`glance`."""
+    train, held = (evaluate(lane.model, part, loss) for part in parts)
+    shape = tuple(parts[0].x.shape[1:])
+    total = weigh(lane.plan)
+    some = Examples(parts[1].x[:_ACTIVE_ON], parts[1].y[:_ACTIVE_ON])
+    active = channels(lane.model, some, lane.plan)
+    paths = reach(lane.model, shape)
+    w, delta = _steps(lane, probe, lr)
+    standing = Standing(
+        name=lane.name,
+        step=lane.steps,
+        knob=lane.knob,
+        train=train.loss,
+        train_score=train.score,
+        held=held.loss,
+        held_score=held.score,
+        score_name=train.score_name,
+        penalty=penalty_of(lane),
+        zeros=total.total.zeros,
+        size=total.total.size,
+        n_parameters=total.n_parameters,
+        l1=total.total.l1,
+        l2=total.total.l2,
+        max_abs=total.total.max_abs,
+        top10=total.total.top10,
+        gini=total.total.gini,
+        activity=float(np.mean([float(a.mean()) for a in active.values()])) if active else 0.0,
+        strongest=_strongest(active.values()),
+        dead=None if paths is None else paths.n_dead_units,
+        units=None if paths is None else sum(u.numel() for u in paths.units.values()),
+        unused=None if paths is None else paths.n_inputs_unused,
+        steady=_range(delta.abs() / lane.strength) if lane.strength else None,
+        fading=_range(delta.abs() / (2 * lane.strength * w.abs())) if lane.strength else None,
+    )
+    dots = _spread(w)
+    drawn: Json = {
+        "active": {name: lean((a / total if (total := float(a.sum())) else a).tolist())
+                   for name, a in active.items()},
+        "dots": [lean(w[dots].tolist()), lean(delta[dots].tolist())],
+        "inputs": None if paths is None else prod(shape),
+    }  # fmt: skip
+    return standing, drawn
+
+
+def _strongest(layers: Any) -> float:
+    """The mean over layers of the share that the strongest channel carries."""
+    shares = [float(a.max() / total) for a in layers if (total := float(a.sum()))]
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def _steps(lane: Lane, probe: Probe | None, lr: float) -> tuple[Tensor, Tensor]:
+    if probe is None or not lane.strength:
+        return torch.zeros(0), torch.zeros(0)
+    w, delta = probe.take(lane, lr)
+    clear = w.abs() > _ARRIVED * float(w.abs().max()) if w.numel() else w.bool()
+    return w[clear], delta[clear]
+
+
+def _range(values: Tensor) -> tuple[float, float] | None:
+    return (float(values.min()), float(values.max())) if values.numel() else None
+
+
+def _bins(alive: Tensor, edge: float) -> list[int]:
+    finite = alive[alive.isfinite()].clamp(-edge, edge)
+    return [int(n) for n in torch.histc(finite, BINS, -edge, edge)]
+
+
+def _pixels(lane: Lane, scene: Scene) -> str | None:
+    """Σ|w| of every input pixel or column of a dense first layer; exactly 0 is not used."""
+    if scene.first is None or scene.first.kind == "kernels":
+        return None
+    weight = lane.model.get_parameter(scene.first.path).detach()
+    total = np.nan_to_num(weight.abs().sum(dim=0).float().cpu().numpy())
+    return packed(total, float(total.max(initial=0)))
+
+
+def _connections(layer: Layer, weight: Tensor) -> Json:
+    groups = weight.reshape(-1)[layer.pairs]
+    strongest = groups.gather(1, groups.abs().argmax(dim=1, keepdim=True)).flatten()
+    cells = strongest.float().nan_to_num(nan=0.0).cpu().numpy()
+    units = (layer.units.view(weight) != 0).any(dim=1)
+    return {
+        "alive": int((layer.kernels.view(weight) != 0).any(dim=-1).sum())
+        if layer.kernels.group_size > 1
+        else int(weight.count_nonzero()),
+        "cells": packed(cells, float(np.abs(cells).max(initial=0))),
+        "units": "".join("1" if alive else "0" for alive in units.tolist()),
+    }
+
+
+def _spread(w: Tensor) -> Tensor:
+    """Positions of values at even ranks by size, the extremes among them."""
+    order = w.argsort()
+    if len(order) <= _DOTS:
+        return order
+    return order[torch.linspace(0, len(order) - 1, _DOTS).round().long()]
+
+
+def largest(pictures: Sequence[Picture | None]) -> float:
+    """The scale that pictures share."""
+    known = [float(np.nanmax(np.abs(p.values), initial=0)) for p in pictures if p is not None]
+    return max((k for k in known if np.isfinite(k)), default=0.0) or 1.0
