@@ -26,6 +26,7 @@ ROOMS = (
     "reports",
     "paths",
     "contrasts",
+    "explorer",
     "cli",
 )
 

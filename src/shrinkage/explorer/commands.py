@@ -40,6 +40,13 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Restore:
+    """Set what a link says."""
+
+    link: str
+
+
+@dataclass(frozen=True)
 class Select:
     """Tell the story of a weight or a unit of a parameter; of nothing where ``kind`` is empty.
 
@@ -69,7 +76,7 @@ class Save:
     picture: str = ""
 
 
-Command = Play | Pause | Advance | Reset | Change | Select | Guide | Save
+Command = Play | Pause | Advance | Reset | Change | Restore | Select | Guide | Save
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Command]] = MappingProxyType(
     {
@@ -79,6 +86,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Command]] = MappingProxyTyp
         "epoch": lambda _: Advance(epoch=True),
         "reset": lambda m: Reset(None if m.get("seed") is None else int(m["seed"])),
         "change": lambda m: Change(dict(m["changes"])),
+        "restore": lambda m: Restore(str(m["link"])),
         "select": lambda m: Select(
             kind=str(m.get("kind", "")),
             parameter=str(m.get("parameter", "")),

@@ -133,8 +133,9 @@ class Probe:
         self._model: nn.Module = deepcopy(lane.model).double()
         self._plan: Plan = quiet_plan(self._model, lane.plan.rules)
         self._optimizer = torch.optim.SGD(self._model.parameters(), lr=1.0)
-        method = "subgradient" if lane.is_term else "prox"
-        self._handle = attach(self._optimizer, self._plan, method=method)
+        self._handle = attach(
+            self._optimizer, self._plan, method="subgradient" if lane.is_term else "prox"
+        )
 
     def take(self, lane: Lane, lr: float) -> tuple[Tensor, Tensor]:
         """(w, Δw/lr) of the penalised weights: a real step from where the lane's network stands.

@@ -1,6 +1,6 @@
 """Pure functions from a network to the numbers on screen; nothing here changes it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -113,7 +113,8 @@ def stand(
     """How a network stands, and what is drawn of it beyond :func:`glance`."""
     train, held = (evaluate(lane.model, part, loss) for part in parts)
     shape = tuple(parts[0].x.shape[1:])
-    total = weigh(lane.plan)
+    found = weigh(lane.plan)
+    total = found.total
     some = Examples(parts[1].x[:_ACTIVE_ON], parts[1].y[:_ACTIVE_ON])
     active = channels(lane.model, some, lane.plan)
     paths = reach(lane.model, shape)
@@ -128,14 +129,14 @@ def stand(
         held_score=held.score,
         score_name=train.score_name,
         penalty=penalty_of(lane),
-        zeros=total.total.zeros,
-        size=total.total.size,
-        n_parameters=total.n_parameters,
-        l1=total.total.l1,
-        l2=total.total.l2,
-        max_abs=total.total.max_abs,
-        top10=total.total.top10,
-        gini=total.total.gini,
+        zeros=total.zeros,
+        size=total.size,
+        n_parameters=found.n_parameters,
+        l1=total.l1,
+        l2=total.l2,
+        max_abs=total.max_abs,
+        top10=total.top10,
+        gini=total.gini,
         activity=float(np.mean([float(a.mean()) for a in active.values()])) if active else 0.0,
         strongest=_strongest(active.values()),
         dead=None if paths is None else paths.n_dead_units,
@@ -146,17 +147,21 @@ def stand(
     )
     dots = _spread(w)
     drawn: Json = {
-        "active": {name: lean((a / total if (total := float(a.sum())) else a).tolist())
-                   for name, a in active.items()},
+        "active": {name: lean(_shares(a).tolist()) for name, a in active.items()},
         "dots": [lean(w[dots].tolist()), lean(delta[dots].tolist())],
         "inputs": None if paths is None else prod(shape),
-    }  # fmt: skip
+    }
     return standing, drawn
 
 
-def _strongest(layers: Any) -> float:
+def _shares(means: Tensor) -> Tensor:
+    """Each channel's part of its layer's activity; all 0 in a silent layer."""
+    return means / means.sum().clamp(min=torch.finfo(means.dtype).tiny)
+
+
+def _strongest(layers: Iterable[Tensor]) -> float:
     """The mean over layers of the share that the strongest channel carries."""
-    shares = [float(a.max() / total) for a in layers if (total := float(a.sum()))]
+    shares = [float(_shares(means).max()) for means in layers]
     return float(np.mean(shares)) if shares else 0.0
 
 

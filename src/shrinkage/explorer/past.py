@@ -61,9 +61,8 @@ class Past:
     @torch.no_grad()
     def series(self, target: Target, name: str) -> list[tuple[int, float]]:
         """(step, value) of a target in one network."""
-        found = [
+        return [
             (step, target.size(kept[name][target.path]))
             for step, kept in zip(self.steps, self.weights, strict=True)
             if target.path in kept.get(name, {})
         ]
-        return found

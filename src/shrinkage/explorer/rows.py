@@ -80,7 +80,7 @@ class Batches:
 def _by_turns(labels: Tensor) -> Tensor:
     """Positions so that every class comes once before any comes a second time."""
     turn = torch.empty(len(labels), dtype=torch.long)
-    for label in labels.unique():
+    for label in set(labels.tolist()):
         at = (labels == label).nonzero().flatten()
         turn[at] = torch.arange(len(at))
     return turn.argsort(stable=True)

@@ -110,7 +110,9 @@ class Guard:
             await PlainTextResponse(why + "\n", 403, _HEADERS)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> str:
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+        }
         origin = headers.get("origin")
         if headers.get("host") not in self._hosts:
             return "Another host: open the address that shrinkage explore printed."
@@ -283,5 +285,3 @@ def _bound(port: int) -> socket.socket:
             remedy="Leave --port out, and a free one is taken.",
         ) from None
     return made
-
-

@@ -36,8 +36,10 @@ class Session:
     Raises the package's errors for a network or data that do not work, before any training.
     """
 
-    def __init__(self, setting: Setting, controls: Controls, title: str) -> None:
-        self.setting, self.title = setting, title
+    def __init__(
+        self, setting: Setting, controls: Controls, *, model: str = "", source: str = ""
+    ) -> None:
+        self.setting, self.model, self.source = setting, model, source
         self.controls = controls
         self.step = 0
         self.target: Target | None = None
@@ -71,7 +73,14 @@ class Session:
 
         Raises :class:`ExploreError` for values without meaning, and then changes nothing.
         """
-        new = self.controls.changed(changes)
+        self._take_over(self.controls.changed(changes))
+
+    def restore(self, link: str) -> None:
+        """Set what a link says; a training set that is larger than ours becomes all of it."""
+        new = self.controls.restored(link)
+        self._take_over(replace(new, train_size=min(new.train_size, self.n_train)))
+
+    def _take_over(self, new: Controls) -> None:
         self._check_train_size(new)
         names = [choice.name for choice in new.columns]
         if names != [choice.name for choice in self.controls.columns] or (
@@ -122,7 +131,7 @@ class Session:
         pictures = [picture(lane, self.scene) for lane in self.lanes]
         return {
             "kind": "hello",
-            "title": self.title,
+            "title": f"{self.setting.data.name}, {self.model}",
             "columns": [
                 {"name": c.name, "label": c.label, "knob": c.knob, "colour": colour(c.name),
                  "penalty": _symbol(c.name)}
@@ -144,7 +153,7 @@ class Session:
             "first": None
             if first is None
             else {**first.describe([p for p in pictures if p is not None]), "path": first.path,
-                  "image": list(first.image), "inputs": first.shape[1]},
+                  "image": list(first.image), "names_all": list(first.columns)},
             "tour": [{"title": c.title, "look": c.look, "focus": c.focus} for c in TOUR],
         }  # fmt: skip
 

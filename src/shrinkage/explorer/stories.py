@@ -19,6 +19,7 @@ from shrinkage.reports.wording import num
 _AT_REST = 0.1
 _HOPS = 20.0  # a weight this few steps from zero is one that hops around it
 _BATCH = 512
+_NOTHING = 1e-7  # float32 knows a loss no better
 
 
 @dataclass(frozen=True)
@@ -124,14 +125,23 @@ class _Facts:
         return f"{symbol} = {num(price)}" if symbol == "λ" else f"{symbol} {num(price)}"
 
     @property
+    def without(self) -> str:
+        """What the loss does when the target is set to zero."""
+        if abs(self.rise) < _NOTHING:
+            return "set to zero, the loss would stay as it is"
+        verb = "rise" if self.rise > 0 else "fall"
+        return f"set to zero, the loss would {verb} by {num(abs(self.rise))}"
+
+    @property
     def balance(self) -> str:
         """Loss against penalty without the target."""
-        verb = "rise" if self.rise >= 0 else "fall"
-        verdict = "it is worth its price" if self.rise >= self.saved else "not worth its price"
-        return (
-            f"set to zero, the loss would {verb} by {num(abs(self.rise))} and the penalty fall "
-            f"by {num(self.saved)}: {verdict}"
-        )
+        if self.rise >= self.saved:
+            verdict = "it is worth its price"
+        elif self.lane.is_term:
+            verdict = "not worth its price, but no step lands on zero"
+        else:
+            verdict = "not worth its price"
+        return f"{self.without} and the penalty fall by {num(self.saved)}: {verdict}"
 
 
 def _sentence(f: _Facts, penalty: Penalty | None) -> str:
@@ -155,16 +165,9 @@ def _free(f: _Facts) -> str:
             )
         return "Zero still, and nothing holds it there: its gradient will move it."
     if f.target.is_unit:
-        return f"No price on it: {_without(f)}."
-    return (
-        f"No price on it: only the loss moves it, by its slope {num(float(f.grad[0]))}; "
-        f"{_without(f)}."
-    )
-
-
-def _without(f: _Facts) -> str:
-    verb = "rise" if f.rise >= 0 else "fall"
-    return f"set to zero, the loss would {verb} by {num(abs(f.rise))}"
+        return f"No price on it, only the loss moves it: {f.without}."
+    slope = num(float(f.grad[0]))
+    return f"No price on it, only the loss moves it, by its slope {slope}: {f.without}."
 
 
 def _weight(f: _Facts, penalty: Penalty) -> str:
@@ -183,7 +186,7 @@ def _weight(f: _Facts, penalty: Penalty) -> str:
     if penalty.slope == 0:
         return (
             f"Its price 2λ|w| = {num(price)} fades as the weight shrinks, so it never gets to "
-            f"zero; the loss pulls back with {num(pull)}. {f.balance.capitalize()}."
+            f"zero; the loss pulls back with {num(pull)}. {_opened(f.balance)}."
         )
     if f.lane.is_term and abs(w) <= _HOPS * f.lr * f.lane.strength:
         return (
@@ -193,16 +196,16 @@ def _weight(f: _Facts, penalty: Penalty) -> str:
     if abs(pull - price) <= _AT_REST * price:
         return (
             f"At rest: the loss pays {num(pull)} for a bit more |w|, which is {f.priced(price)}. "
-            f"{f.balance.capitalize()}."
+            f"{_opened(f.balance)}."
         )
     if pull > price:
         return (
             f"The loss pays {num(pull)} for a bit more |w|, more than {f.priced(price)}: it grows. "
-            f"{f.balance.capitalize()}."
+            f"{_opened(f.balance)}."
         )
     return (
         f"The loss pays {num(pull)} for a bit more |w|, less than {f.priced(price)}: it shrinks. "
-        f"{f.balance.capitalize()}."
+        f"{_opened(f.balance)}."
     )
 
 
@@ -220,9 +223,9 @@ def _unit(f: _Facts, penalty: Penalty) -> str:
             f"All {count} weights are exactly zero, but the largest |∂loss/∂w| among them is "
             f"{num(most)} > {f.priced(slope)}: it is on its way back."
         )
-    part = f"{zeros} of its {count} weights are exactly zero. " if zeros else ""
-    smooth = "" if penalty.slope else f"All {count} weights are small and none is zero. "
-    return f"{part or smooth}{f.balance.capitalize()}."
+    part = f"{zeros or 'None'} of its {count} weights {'is' if zeros < 2 else 'are'} exactly zero. "
+    fades = "" if penalty.slope or f.rise >= f.saved else ", but a price that fades makes no zero"
+    return f"{part}{_opened(f.balance)}{fades}."
 
 
 def _group(f: _Facts, penalty: Penalty) -> str:
@@ -239,8 +242,12 @@ def _group(f: _Facts, penalty: Penalty) -> str:
     pull = -float(f.grad @ f.w) / norm
     return (
         f"The loss pays {num(pull)} for a bit more ‖w‖, its price is λ·√{m} = {num(kink)}. "
-        f"{f.balance.capitalize()}."
+        f"{_opened(f.balance)}."
     )
+
+
+def _opened(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _gradient(lane: Lane, weight: Tensor, train: Examples, loss: Loss | None) -> Tensor:

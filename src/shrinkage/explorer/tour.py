@@ -64,7 +64,9 @@ def _cost(view: View) -> Check:
         return _WAIT
     l1, l2 = found
     by_hand = l1.knob * l1.l1, l2.knob * l2.l2**2
-    agree = all(abs(a - s.penalty) <= 1e-5 * max(a, 1e-12) for a, s in zip(by_hand, found, strict=True))
+    agree = all(
+        abs(a - s.penalty) <= 1e-5 * max(a, 1e-12) for a, s in zip(by_hand, found, strict=True)
+    )
     return Check(
         agree,
         f"By hand: λ·Σ|w| = {num(l1.knob)} · {num(l1.l1, 4)} = {num(by_hand[0], 4)}, shown "

@@ -16,6 +16,7 @@ from shrinkage.explorer.commands import (
     Pause,
     Play,
     Reset,
+    Restore,
     Save,
     Select,
 )
@@ -119,7 +120,7 @@ class Worker(threading.Thread):
             time.sleep(0.002)
 
     def _obey(self, command: Command) -> None:
-        session = self.session
+        session, until_epoch = self.session, False
         match command:
             case Play():
                 self.playing = not session.is_over
@@ -128,27 +129,33 @@ class Worker(threading.Thread):
             case Pause():
                 self.playing = False
             case Advance(epoch):
-                self.playing, self._until_epoch = epoch, epoch
+                self.playing = until_epoch = epoch and not session.is_over
                 if not epoch:
                     session.advance()
+            case Save(picture):
+                self._publish({"kind": "saved", **self._save(session, picture)})
+            case _:
+                self._set(command)
+        self._until_epoch = until_epoch
+        self._stale()
+        self._glances.next = 0.0
+        self._looking = None
+        self._publish_state()
+
+    def _set(self, command: Command) -> None:
+        session = self.session
+        match command:
             case Reset(seed):
                 session.reset(seed)
             case Change(changes):
                 session.change(dict(changes))
+            case Restore(link):
+                session.restore(link)
             case Select():
                 session.select(command)
             case Guide(step):
                 session.lead(step)
                 self.playing = self.playing or step >= 0
-            case Save(picture):
-                self._publish({"kind": "saved", **self._save(session, picture)})
-                return
-        if not isinstance(command, Advance):
-            self._until_epoch = False
-        self._stale()
-        self._glances.next = 0.0
-        self._looking = None
-        self._publish_state()
 
     def _train(self, now: float) -> None:
         if not self._watchers and now - self._left > _ALONE:
