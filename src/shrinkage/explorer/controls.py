@@ -75,7 +75,7 @@ class Controls:
             most = 0.95 if choice.column.knob == "dropout" else _DEEPEST
             what = f"{'p' if choice.column.knob == 'dropout' else 'λ'} of {choice.column.label}"
             _check(what, choice.knob, 0, most)
-        _check("learning rate", self.lr, 1e-8, 100.0)
+        _check("learning rate", self.lr, 1e-12, 1e12)
         _check("batch size", self.batch_size, 1, 10**6)
         _check("training examples", self.train_size, 1, 10**9)
         _check("label noise", self.label_noise, 0, 1)
