@@ -1,7 +1,6 @@
 """The explorer without a page: controls, rows, networks, stories, tour, saving."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,8 @@ class TestControls:
     def test_an_optimizer_brings_its_rate(self, plain: Controls) -> None:
         assert plain.changed({"optimizer": "adam"}).lr == 1e-3
         assert plain.changed({"optimizer": "adam", "lr": 0.01}).lr == 0.01
-        assert plain.changed({"optimizer": "sgd", "lr": 0.3}).changed({"optimizer": "sgd"}).lr == 0.3
+        own = plain.changed({"optimizer": "sgd", "lr": 0.3})
+        assert own.changed({"optimizer": "sgd"}).lr == 0.3
 
     def test_a_link_brings_everything_back(self, plain: Controls) -> None:
         turned = plain.changed(
@@ -580,11 +580,11 @@ def test_a_pace_bounds_rate_and_share() -> None:
 
 class TestWorker:
     @pytest.fixture
-    def worker(self) -> Iterator[Worker]:
+    def worker(self) -> Worker:
         messages: list[dict[str, Any]] = []
         made = Worker(session(), messages.append, lambda *_: {})
         made.heard = messages  # type: ignore[attr-defined]
-        yield made
+        return made
 
     def test_a_user_error_pauses_and_is_said(self, worker: Worker) -> None:
         worker.watched_by(1)

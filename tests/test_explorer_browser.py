@@ -1,5 +1,6 @@
 """The live page in a real browser: the dial, the zeros, stories, tour, saving, every size."""
 
+import os
 import shutil
 import threading
 import time
@@ -39,9 +40,11 @@ class Visit:
             self.strangers.append(url)
 
     def turn(self, mark: int) -> None:
-        self.page.eval_on_selector(
-            "#strength", "(dial, mark) => { dial.value = mark; dial.dispatchEvent(new Event('input')) }",
-            mark)  # fmt: skip
+        self.drag("#strength", mark)
+
+    def drag(self, dial: str, mark: int) -> None:
+        move = "(d, mark) => { d.value = mark; d.dispatchEvent(new Event('input')) }"
+        self.page.eval_on_selector(dial, move, mark)
 
     def zeros(self, column: str) -> int:
         return int(self.page.get_attribute(f"#column-{column} .zeros", "data-count"))
@@ -53,15 +56,17 @@ class Visit:
         self.page.wait_for_function(script, arg=arg, timeout=WAIT)
 
     def zeros_of_l1(self, relation: str, count: float) -> None:
-        self.until(
-            f"(n) => Number(document.querySelector('#column-l1 .zeros').dataset.count) {relation} n",
-            count)  # fmt: skip
+        zeros = "Number(document.querySelector('#column-l1 .zeros').dataset.count)"
+        self.until(f"(n) => {zeros} {relation} n", count)
+
+    def reads(self, selector: str, text: str) -> None:
+        """Wait until a part of the page reads so, or contains it."""
+        script = "([s, t]) => document.querySelector(s)?.textContent.includes(t)"
+        self.until(script, [selector, text])
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    import os
-
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next((path for name in names if (path := shutil.which(name))), None)
     if found is None:
@@ -124,10 +129,11 @@ def test_the_first_screen_is_four_columns_a_dial_and_play(live: Live, visit: Any
 def test_the_dial_makes_zeros_and_gives_the_weights_back(live: Live, visit: Any) -> None:
     seen = visit(live)
     seen.page.click("#play")
-    seen.until("() => Number(document.querySelector('#clock').textContent.match(/step (\\d+)/)[1]) > 40")
+    step = "Number(document.querySelector('#clock').textContent.match(/step (\\d+)/)[1])"
+    seen.until(f"() => {step} > 40")
     assert seen.zeros("l1") == seen.zeros("l1_term") == 0
     seen.turn(100)
-    seen.until("() => document.querySelector('#column-l1 .knob').textContent === 'λ = 0.0032'")
+    seen.reads("#column-l1 .knob", "λ = 0.0032")
     seen.zeros_of_l1(">", 0.5 * seen.size())
     many = seen.zeros("l1")
     assert seen.zeros("l1_term") == seen.zeros("l2") == seen.zeros("none") == 0
@@ -135,7 +141,7 @@ def test_the_dial_makes_zeros_and_gives_the_weights_back(live: Live, visit: Any)
     seen.turn(0)
     seen.zeros_of_l1("<", 0.5 * many)
     seen.page.click("#play")
-    seen.until("() => document.querySelector('#play').textContent === 'Play'")
+    seen.reads("#play", "Play")
     assert seen.complaints == []
 
 
@@ -144,7 +150,8 @@ def test_a_change_of_the_dial_is_shown_within_half_a_second(live: Live, visit: A
     seen.page.click("#play")
     took = seen.page.evaluate(
         """async () => {
-          const dial = document.getElementById("strength"), shown = document.querySelector("#column-l1 .knob");
+          const dial = document.getElementById("strength");
+          const shown = document.querySelector("#column-l1 .knob");
           const times = [];
           for (const mark of [60, 90, 70, 100, 80]) {
             await new Promise((done) => setTimeout(done, 700));
@@ -176,7 +183,7 @@ def test_a_filter_and_a_weight_tell_their_stories(live: Live, visit: Any) -> Non
     assert "No price on it" in seen.page.inner_text("#story li[data-column=none] .sentence")
     seen.page.click("#column-l1 [data-picture=weights] canvas", position={"x": 16, "y": 100})
     seen.until("() => !document.querySelector('#story h2').textContent.includes('filter')")
-    seen.until("() => document.querySelector('#story li[data-column=l1] .facts').textContent.includes('threshold 0.001')")
+    seen.reads("#story li[data-column=l1] .facts", "threshold 0.001")
     seen.page.keyboard.press("Escape")
     seen.page.wait_for_selector("#story", state="hidden")
     seen.page.click("#play")
@@ -188,11 +195,11 @@ def test_reset_goes_back_to_the_start(live: Live, visit: Any) -> None:
     seen.page.click("#step")
     seen.until("() => !document.querySelector('#clock').textContent.startsWith('step 0')")
     seen.page.click("#reset")
-    seen.until("() => document.querySelector('#clock').textContent.startsWith('step 0 · epoch 0')")
+    seen.reads("#clock", "step 0 · epoch 0")
     assert seen.zeros("l1") == 0
     seen.page.click("#epoch")
-    seen.until("() => document.querySelector('#clock').textContent.includes('epoch 1')")
-    seen.until("() => document.querySelector('#play').textContent === 'Play'")
+    seen.reads("#clock", "epoch 1")
+    seen.reads("#play", "Play")
     assert seen.complaints == []
 
 
@@ -200,11 +207,10 @@ def test_settings_change_what_is_trained(live: Live, visit: Any) -> None:
     seen = visit(live)
     seen.page.click("#settings summary")
     seen.page.select_option("#controls [name=optimizer]", "adam")
-    seen.until("() => document.querySelector('#settings-text').textContent.startsWith('adam, learning rate 0.001')")
+    seen.reads("#settings-text", "adam, learning rate 0.001")
     seen.page.uncheck("#linked")
-    seen.page.eval_on_selector(
-        "#column-l2 .own", "(e) => { e.value = 120; e.dispatchEvent(new Event('input')) }")  # fmt: skip
-    seen.until("() => document.querySelector('#column-l2 .knob').textContent === 'λ = 0.01'")
+    seen.drag("#column-l2 .own", 120)
+    seen.reads("#column-l2 .knob", "λ = 0.01")
     assert seen.page.inner_text("#strength-text") == "each its own"
     seen.page.select_option("#column-l1_term select", "dropout")
     seen.page.wait_for_selector("#column-dropout", timeout=WAIT)
@@ -225,7 +231,7 @@ def test_the_tour_sets_the_controls_and_judges_live(live: Live, visit: Any) -> N
     assert "λ·Σ|w|" in seen.page.inner_text("#tour .live")
     assert seen.page.query_selector("#column-l1 .split.focus")
     seen.page.click("#tour [data-go=on]")
-    seen.until("() => document.querySelector('#tour .place').textContent.includes('2 of 15')")
+    seen.reads("#tour .place", "2 of 15")
     seen.until("() => document.querySelector('#controls [name=biases]').checked")
     seen.page.click("#tour [data-go=end]")
     seen.page.wait_for_selector("#tour", state="hidden")
@@ -236,7 +242,7 @@ def test_the_tour_sets_the_controls_and_judges_live(live: Live, visit: Any) -> N
 
 def test_what_is_on_screen_is_kept(live: Live, visit: Any, tmp_path: Path) -> None:
     seen = visit(live, link="#columns=none,l1_term@0.002,l1@0.002,l2@0.002&lr=0.02&seed=4")
-    seen.until("() => document.querySelector('#settings-text').textContent.includes('learning rate 0.02')")
+    seen.reads("#settings-text", "learning rate 0.02")
     assert seen.page.inner_text("#strength-text") == "0.002"
     assert "seed 4" in seen.page.inner_text("#settings-text")
     with seen.page.expect_download() as found:
@@ -260,8 +266,8 @@ def test_nothing_overflows(live: Live, visit: Any, width: int, scheme: str) -> N
     seen.page.click("#column-l1 [data-picture=first] canvas", position={"x": 10, "y": 10})
     seen.page.wait_for_selector("#story .sentence", timeout=WAIT)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-    dark = seen.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
-    assert dark == (scheme == "dark")
+    paper = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (paper == "rgb(20, 23, 27)") == (scheme == "dark")
     seen.page.keyboard.press("Escape")
     assert seen.complaints == []
 
@@ -270,7 +276,7 @@ def test_a_second_tab_is_said_and_both_move(live: Live, visit: Any) -> None:
     first, second = visit(live), visit(live)
     first.page.wait_for_selector("#said:has-text('Open in 2 tabs')", timeout=WAIT)
     second.turn(60)
-    first.until("() => document.querySelector('#strength-text').textContent === '0.00032'")
+    first.reads("#strength-text", "0.00032")
     second.page.context.close()
     first.page.wait_for_selector("#said", state="hidden", timeout=WAIT)
 

@@ -371,7 +371,9 @@ def explore_command(
     settings: Annotated[
         str | None, typer.Option(help="A link copied from the page: its settings come back.")
     ] = None,
-    port: Annotated[int, typer.Option(help="[default: any that is free]", show_default=False)] = 0,
+    port: Annotated[
+        int, typer.Option(help="Any that is free unless given.", show_default=False)
+    ] = 0,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address and open nothing.")
     ] = False,
