@@ -19,9 +19,9 @@ from shrinkage.explorer.past import Curves
 from shrinkage.explorer.rows import Batches, Pool
 from shrinkage.explorer.saving import save
 from shrinkage.explorer.session import Session
-from shrinkage.explorer.slopes import slopes
 from shrinkage.explorer.tour import TOUR, View, for_data
 from shrinkage.explorer.worker import Pace, Worker, as_text
+from shrinkage.explorer.worth import worth
 from shrinkage.runs import read
 
 
@@ -486,7 +486,7 @@ class TestTour:
         zero = next(n for title, n in steps.items() if title.startswith("L1 takes"))
         s.lead(constant)
         train(s, 150)
-        view = View(s.curves.points, s.controls, {})
+        view = View(s.curves.points, s.controls)
         s.look()
         for number in (constant, proportional, cost, zero):
             assert TOUR[number].check(view).seen is True, TOUR[number].check(view)
@@ -495,22 +495,32 @@ class TestTour:
             "l2": [replace(s.curves.points["l1"][-1], name="l2")],
             "l1_term": s.curves.points["l1"],
         }
-        wrong = View(swapped, s.controls, {})
+        wrong = View(swapped, s.controls)
         for number in (constant, proportional, cost, zero):
             assert TOUR[number].check(wrong).seen is False, TOUR[number].check(wrong)
 
-    def test_the_slopes_of_zeros_and_survivors(self, s: Session) -> None:
+    def test_the_worth_of_zeros_and_large_weights(self, s: Session) -> None:
         train_rows, _ = s.seen_rows()
-        found = slopes(s.lanes[2], train_rows, None)
+        lane = s.lanes[2]
+        before = weights(s)["l1"]
+        found = worth(lane, train_rows, None)
+        assert torch.equal(before, weights(s)["l1"])
         assert found is not None
-        assert found.zeros_within is not None
-        assert 0 <= found.zeros_within <= 1
-        assert slopes(s.lanes[0], train_rows, None) is None
+        params = [p for _, _, p in lane.plan.blocks()]
+        lane.model.eval()
+        loss = nn.functional.cross_entropy(lane.model(train_rows.x), train_rows.y)
+        grads = torch.autograd.grad(loss, params)
+        zero = torch.cat([p.detach().flatten() for p in params]) == 0
+        slopes = torch.cat([g.flatten() for g in grads])[zero].abs()
+        within = float((slopes <= lane.strength).float().mean())
+        assert found.zeros_within == pytest.approx(within, abs=1e-3)
+        assert 0 <= found.paying <= found.large == 10
+        assert worth(s.lanes[0], train_rows, None) is None
 
     def test_nothing_is_judged_before_there_is_something(self) -> None:
         fresh = session()
         fresh.look()
-        view = View(fresh.curves.points, fresh.controls, {})
+        view = View(fresh.curves.points, fresh.controls)
         assert {claim.check(view).seen for claim in TOUR} == {None}
 
     def test_few_examples_where_few_are_wanted(self) -> None:

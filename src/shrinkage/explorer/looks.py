@@ -19,6 +19,7 @@ from shrinkage.reports.first_layer import Picture, packed
 Json = dict[str, Any]
 _DOTS = 150
 _ACTIVE_ON = 200
+_WIDEST = 1e6
 _ARRIVED = 1e-4  # of the largest weight: below, a step rounds more than it moves
 
 
@@ -68,10 +69,11 @@ class Standing:
         return self.penalty / cost if cost else 0.0
 
 
-def glance(lane: Lane, scene: Scene, first: Picture | None, scale: float) -> Json:
+def glance(lane: Lane, scene: Scene, first: Picture | None, scale: float, edge: float) -> Json:
     """What changes with every step and costs little: sizes, histogram, first layer, connections.
 
-    ``scale``: the largest |value| of the first layer's pictures, shared by all networks.
+    ``scale``: the largest |value| of the first layer's pictures, ``edge``: where the histogram
+    ends (weights beyond it are counted in its outermost bins); shared by all networks.
     """
     blocks = {entry.path: p.detach() for entry, _, p in lane.plan.blocks()}
     flat = torch.cat([p.reshape(-1) for p in blocks.values()]).float()
@@ -83,11 +85,24 @@ def glance(lane: Lane, scene: Scene, first: Picture | None, scale: float) -> Jso
         "penalty": penalty_of(lane),
         "zeros": flat.numel() - alive.numel(),
         "size": flat.numel(),
-        "bins": _bins(alive, scene.edge),
+        "bins": _bins(alive, edge),
         "first": None if first is None else packed(np.nan_to_num(first.values), scale),
         "pixels": _pixels(lane, scene),
         "layers": [_connections(layer, blocks[layer.path]) for layer in scene.layers],
     }
+
+
+def widened(lanes: Sequence[Lane], edge: float) -> float:
+    """The next edge (1, 2, 5 times a power of ten) beyond which at most 1 in 1000 weights lie.
+
+    Never below ``edge``, so that the axis does not jump to and fro.
+    """
+    flats = [torch.cat([p.detach().flatten() for _, _, p in lane.plan.blocks()]) for lane in lanes]
+    for flat in flats:
+        most = max(1, flat.numel() // 1000)
+        while edge < _WIDEST and int((flat.abs() > edge).sum()) > most:
+            edge = float(f"{edge * (2.5 if f'{edge:e}'[0] == '2' else 2):.1g}")
+    return edge
 
 
 def picture(lane: Lane, scene: Scene) -> Picture | None:

@@ -1,7 +1,6 @@
 """What is drawn of a network, fixed before it trains: layers, sampled connections, first layer."""
 
 from dataclasses import dataclass
-from math import ceil, log10
 
 import torch
 from torch import Tensor
@@ -41,8 +40,6 @@ class Scene:
 
     layers: tuple[Layer, ...]
     first: FirstLayer | None
-    edge: float
-    """The histogram's end: weights beyond it are counted in the outermost bins."""
 
     def layer(self, path: str) -> Layer | None:
         """The layer of a parameter."""
@@ -58,8 +55,7 @@ def scene_of(plan: Plan, data: Data) -> Scene:
         "spec": {"input_shape": list(data.spec.input_shape)},
         "data": {"columns": list(data.columns)},
     }
-    largest = max((float(p.detach().abs().max()) for _, _, p in plan.blocks()), default=1.0)
-    return Scene(tuple(layers), FirstLayer.of(config), _round_up(1.2 * largest))
+    return Scene(tuple(layers), FirstLayer.of(config))
 
 
 def _layer(plan: Plan, name: str, path: str) -> Layer:
@@ -89,15 +85,3 @@ def _row_of(groups: Grouping, places: Tensor) -> Tensor:
     result = torch.empty(places.numel(), dtype=torch.long)
     result[rows] = torch.arange(len(rows)).unsqueeze(1).expand_as(rows)
     return result
-
-
-def _round_up(value: float) -> float:
-    """The next of 1, 2, 5 times a power of ten; 1 where nothing is known.
-
-    >>> _round_up(0.34), _round_up(1.2)
-    (0.5, 2.0)
-    """
-    if not 0 < value < 1e6:
-        return 1.0
-    power = 10.0 ** (ceil(log10(value)) - 1)
-    return next(float(f"{m * power:.3g}") for m in (1, 2, 5, 10) if m * power >= value * 0.999)

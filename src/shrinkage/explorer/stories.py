@@ -1,6 +1,6 @@
 """Why a weight or a unit is zero or survives: one computed sentence per network."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -80,12 +80,12 @@ class Story:
 def tell(lane: Lane, target: Target, train: Examples, loss: Loss | None, lr: float) -> Story:
     """The story of a target in a lane, from its full gradient on ``train``."""
     weight = lane.model.get_parameter(target.path)
-    gradient = _gradient(lane, weight, train, loss)
+    (gradient,) = gradients(lane, [weight], train, loss)
     entry = next(e for e in lane.plan.entries if e.path == target.path)
     penalty = None if entry.penalty is None or not lane.strength else lane.penalty
     own, slopes = target.of(weight.detach()), target.of(gradient)
     prices = _prices(entry, penalty, weight.detach(), target)
-    rise, saved = _removal(lane, entry, penalty, target, train, loss)
+    rise, saved = removal(lane, entry, penalty, target, train, loss)
     facts = _Facts(lane, target, entry, own, slopes, prices, rise, saved, lr)
     return Story(
         name=lane.name,
@@ -250,15 +250,19 @@ def _opened(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _gradient(lane: Lane, weight: Tensor, train: Examples, loss: Loss | None) -> Tensor:
-    criterion, total = loss or default_loss(train.y), torch.zeros_like(weight)
+def gradients(
+    lane: Lane, weights: Sequence[Tensor], train: Examples, loss: Loss | None
+) -> list[Tensor]:
+    """∂loss/∂w of some parameters on all of ``train``, in eval mode; the network stays as it is."""
+    criterion, totals = loss or default_loss(train.y), [torch.zeros_like(w) for w in weights]
     with untouched(lane.model), torch.enable_grad():
+        at = home(lane.model)
         for x, y in train.batches(_BATCH):
-            at = home(lane.model)
             value = criterion(lane.model(brought(x, at)), brought(y, at))
-            (part,) = torch.autograd.grad(value, weight, allow_unused=True, materialize_grads=True)
-            total += part * (len(x) / len(train))
-    return total
+            parts = torch.autograd.grad(value, weights, allow_unused=True, materialize_grads=True)
+            for total, part in zip(totals, parts, strict=True):
+                total += part * (len(x) / len(train))
+    return totals
 
 
 def _prices(entry: Entry, penalty: Penalty | None, weight: Tensor, target: Target) -> Tensor:
@@ -272,7 +276,7 @@ def _prices(entry: Entry, penalty: Penalty | None, weight: Tensor, target: Targe
     return target.of(entry.grouping.restore(torch.where(is_zero, kink, price)))
 
 
-def _removal(
+def removal(
     lane: Lane,
     entry: Entry,
     penalty: Penalty | None,

@@ -7,26 +7,29 @@ from typing import Any
 
 from shrinkage.explorer.controls import FIRST, Controls
 from shrinkage.explorer.looks import Standing
-from shrinkage.explorer.slopes import Slopes
+from shrinkage.explorer.worth import Worth
 from shrinkage.reports.wording import num, percent
 
 _MIN_STEPS = 30
 _CLOSE = 0.02
-_ENOUGH = 0.95
+_ENOUGH = 0.9
 
 
 @dataclass(frozen=True)
 class View:
-    """What a check may read: standings so far by column, controls, and slopes where asked for."""
+    """What a check may read: standings by column since the step of the tour was set, the controls,
+    and what weights are worth, where asked for.
+    """
 
     points: Mapping[str, list[Standing]]
     controls: Controls
-    slopes: Mapping[str, Slopes]
+    worth: Worth | None = None
+    begun: int = 0
 
     def now(self, *names: str) -> list[Standing] | None:
         """The newest standings of these columns; None where one is missing or hardly trained."""
         found = [self.points[name][-1] for name in names if self.points.get(name)]
-        ready = len(found) == len(names) and all(s.step >= _MIN_STEPS for s in found)
+        ready = all(s.step >= self.begun + _MIN_STEPS for s in found) and len(found) == len(names)
         return found if ready else None
 
 
@@ -39,7 +42,7 @@ class Check:
 
 
 _WAIT = Check(None, "Let it train for a moment.")
-_COLUMNS = Check(None, "This step needs its own columns: press 'set the controls'.")
+_COLUMNS = Check(None, "This step needs its own columns: set the controls again.")
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Claim:
     """One step of the tour.
 
     ``sets``: changes of the controls (see :meth:`Controls.changed`); ``look``: what to watch, in
-    words; ``focus``: the part of the page; ``deep``: whether the check needs slopes.
+    words; ``focus``: the part of the page; ``anew``: whether training begins anew for it;
+    ``deep``: whether the check needs what weights are worth, which is costly.
     """
 
     title: str
@@ -55,6 +59,7 @@ class Claim:
     look: str
     focus: str
     check: Callable[[View], Check]
+    anew: bool = False
     deep: bool = False
 
 
@@ -106,9 +111,9 @@ def _overfitting(view: View) -> Check:
     if none.gap < 0.1:
         return Check(None, f"Not overfitted yet: without a penalty the gap is {num(none.gap)}.")
     return Check(
-        l1.gap < none.gap and l2.gap < none.gap,
+        l1.gap < none.gap and l2.gap < none.gap and max(l1.held, l2.held) < none.held,
         f"Held-out loss − training loss: {num(none.gap)} without, {num(l1.gap)} under L1, "
-        f"{num(l2.gap)} under L2.",
+        f"{num(l2.gap)} under L2; held-out loss {num(none.held)}, {num(l1.held)}, {num(l2.held)}.",
     )
 
 
@@ -146,7 +151,7 @@ def _constant(view: View) -> Check:
     low, high = l1.steady
     return Check(
         high - low <= _CLOSE and abs(low - 1) <= _CLOSE,
-        f"One step takes {num(low)} to {num(high)} times lr·λ from every weight, large or small.",
+        f"One step takes {_span(low, high)} lr·λ from every weight, large or small.",
     )
 
 
@@ -160,9 +165,14 @@ def _proportional(view: View) -> Check:
     low, high = l2.fading
     return Check(
         high - low <= _CLOSE and abs(low - 1) <= _CLOSE,
-        f"One step takes {num(low)} to {num(high)} times lr·2λ·|w|: much from a large weight, "
+        f"One step takes {_span(low, high)} lr·2λ·|w|: much from a large weight, "
         "next to nothing from a small one.",
     )
+
+
+def _span(low: float, high: float) -> str:
+    ends = num(low), num(high)
+    return f"{ends[0]} times" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} times"
 
 
 def _zeros(view: View) -> Check:
@@ -190,16 +200,16 @@ def _concentration(view: View) -> Check:
 
 
 def _survival(view: View) -> Check:
-    if view.now("l1") is None or "l1" not in view.slopes:
+    worth = view.worth
+    if view.now("l1") is None or worth is None:
         return _WAIT
-    slopes = view.slopes["l1"]
-    if slopes.zeros_within is None or slopes.at_survivors is None:
+    if worth.zeros_within is None or not worth.large:
         return Check(None, "There must be zeros and survivors: λ is too small or too large.")
     return Check(
-        slopes.zeros_within >= _ENOUGH and slopes.at_survivors >= 0.5,
-        f"On {slopes.n:,} examples {percent(slopes.zeros_within)} of the zeros have "
-        f"|∂loss/∂w| ≤ λ; the median survivor is paid {num(slopes.at_survivors)}·λ "
-        "(1 at rest).",
+        worth.zeros_within >= _ENOUGH and worth.paying >= _ENOUGH * worth.large,
+        f"On {worth.n:,} examples {worth.paying} of the {worth.large} largest weights raise the "
+        f"loss by more than the penalty saved when set to zero, and "
+        f"{percent(worth.zeros_within)} of the zeros have |∂loss/∂w| ≤ λ.",
     )
 
 
@@ -259,9 +269,10 @@ def _dropout(view: View) -> Check:
     if none.gap < 0.1:
         return Check(None, f"Not overfitted yet: without it the gap is {num(none.gap)}.")
     return Check(
-        dropout.gap < none.gap,
+        dropout.gap < none.gap and dropout.held < none.held,
         f"Held-out loss − training loss: {num(none.gap)} without, {num(dropout.gap)} under "
-        f"dropout, which makes {dropout.zeros:,} zeros.",
+        f"dropout (held-out loss {num(none.held)}, {num(dropout.held)}), which makes "
+        f"{dropout.zeros:,} zeros.",
     )
 
 
@@ -359,6 +370,7 @@ TOUR: tuple[Claim, ...] = (
         "along the curve, to smaller weights and a higher loss.",
         "plane",
         _compromise,
+        anew=True,
     ),
     Claim(
         "A small λ prefers the original loss, a large λ prefers small weights.",
@@ -366,6 +378,7 @@ TOUR: tuple[Claim, ...] = (
         "Begin at the left end of the dial, let it settle, and go to the right end.",
         "plane",
         _extremes,
+        anew=True,
     ),
     Claim(
         "L1 and L2 work in different ways.",

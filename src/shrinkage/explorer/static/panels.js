@@ -93,7 +93,7 @@ export class Panels {
 
   // Clicks on pictures ask for stories.
   listen(card, name) {
-    const { first, layers, edge } = this.hello;
+    const { first, layers } = this.hello;
     const on = (kind, read) => card.querySelector(`[data-picture=${kind}] canvas`)?.addEventListener("click", (event) => {
       const box = event.target.getBoundingClientRect();
       const found = read(event.clientX - box.left, event.clientY - box.top, box.width);
@@ -101,7 +101,7 @@ export class Panels {
     });
     on("weights", (x, _, width) => {
       const lane = this.lane(name);
-      return lane && { kind: "size", column: name, ...draw.binAt(x, width, { bins: lane.bins, edge }) };
+      return lane && { kind: "size", column: name, ...draw.binAt(x, width, { bins: lane.bins, edge: this.glance.edge }) };
     });
     on("first", (x, y, width) => {
       const t = draw.tileAt(x, y, width, first);
@@ -157,9 +157,9 @@ export class Panels {
       part(".score").textContent = score(stand.score_name, stand.held_score);
       part(".train").textContent = `training ${score(stand.score_name, stand.train_score)}`;
     }
-    const chosen = view.look?.story?.unit && view.look.story.parameter === hello.first?.path ? view.look.story.index : -1;
+    const chosen = view.state.telling && view.look?.story?.unit && view.look.story.parameter === hello.first?.path ? view.look.story.index : -1;
     this.draw(card, "weights", () => 128, (pen, w, h) =>
-      draw.histogram(pen, w, h, { bins: lane.bins, zeros: lane.zeros, most, edge: hello.edge, colour: column.colour }));
+      draw.histogram(pen, w, h, { bins: lane.bins, zeros: lane.zeros, most, edge: view.glance.edge, colour: column.colour }));
     if (lane.first !== null && hello.first && hello.first.kind !== "columns") {
       this.draw(card, "first", (w) => draw.tileGrid(w, hello.first).height, (pen, w) => draw.tiles(pen, w, lane.first, hello.first, chosen));
     }

@@ -14,7 +14,7 @@ function split(pen, width, share) {
   pen.fillRect(width * (1 - share), 0, width * share, 9);
 }
 
-function panel(pen, width, lane, stand, hello, most) {
+function panel(pen, width, lane, stand, hello, most, edge) {
   const column = hello.columns.find((c) => c.name === lane.name);
   const down = (y) => { pen.save(); pen.translate(0, y); };
   pen.fillStyle = column.colour;
@@ -31,7 +31,7 @@ function panel(pen, width, lane, stand, hello, most) {
   text(pen, `held-out ${stand.score_name}`, width / 2, 88, { size: 12 });
   text(pen, score(stand.score_name, stand.held_score), width / 2, 112, { size: 22, weight: 650, colour: ink().ink });
   down(126);
-  draw.histogram(pen, width, 140, { bins: lane.bins, zeros: lane.zeros, most, edge: hello.edge, colour: column.colour });
+  draw.histogram(pen, width, 140, { bins: lane.bins, zeros: lane.zeros, most, edge, colour: column.colour });
   pen.restore();
   down(280);
   if (lane.first !== null && hello.first && hello.first.kind !== "columns") draw.tiles(pen, width, lane.first, hello.first, -1);
@@ -55,7 +55,7 @@ export function poster({ hello, state, glance, look }) {
   text(pen, `step ${glance.step.toLocaleString("en")} · ${document.getElementById("settings-text").textContent}`, WIDTH - EDGE, 38, { size: 13, align: "right" });
   const most = Math.max(10, ...lanes.flatMap((lane) => [lane.zeros, ...lane.bins]));
   const at = (x, y, drawing) => { pen.save(); pen.translate(x, y); drawing(); pen.restore(); };
-  lanes.forEach((lane, k) => at(EDGE + k * (width + GAP), 60, () => panel(pen, width, lane, look.lanes[lane.name], hello, most)));
+  lanes.forEach((lane, k) => at(EDGE + k * (width + GAP), 60, () => panel(pen, width, lane, look.lanes[lane.name], hello, most, glance.edge)));
   const half = (WIDTH - 2 * EDGE - GAP) / 2, drawn = toCharts(hello, state, look, glance);
   at(EDGE, 70 + body, () => { text(pen, "loss while it trains: held out thick, training thin", 0, 0, { size: 13, weight: 600 }); at(0, 10, () => curves(pen, half, 240, drawn)); });
   at(EDGE + half + GAP, 70 + body, () => { text(pen, "loss against Σ|w|", 0, 0, { size: 13, weight: 600 }); at(0, 10, () => plane(pen, half, 240, drawn)); });

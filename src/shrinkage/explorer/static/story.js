@@ -16,8 +16,8 @@ export class Story {
     });
   }
 
-  show({ glance, look }) {
-    const story = look?.story;
+  show({ state, glance, look }) {
+    const story = state.telling ? look?.story : null;
     this.box.hidden = !story;
     document.body.classList.toggle("telling", Boolean(story));
     if (!story) return;
