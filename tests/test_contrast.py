@@ -379,9 +379,15 @@ def test_a_loss_that_certificates_cannot_read_ends_no_run(tmp_path: Path) -> Non
         return nn.functional.cross_entropy(prediction @ torch.diag(scale), y)
 
     result = small("linear", "wine", tmp_path, loss=loss)
-    assert "failed" in result.view.of_kind("certificate")["l1/0/0"]
+    assert "single precision only" in result.view.of_kind("certificate")["l1/0/0"]["failed"]
     assert result.view.decisions["finished"]
     assert "no certificate" in result.report.read_text(encoding="utf-8")
+
+
+def test_a_fault_of_our_own_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certifying, "certify", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        small("linear", "wine", tmp_path)
 
 
 # Columns that fail or do not apply

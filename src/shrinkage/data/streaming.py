@@ -71,7 +71,7 @@ def stream(data: object) -> Stream:
     if isinstance(data, DataLoader):
         found = _of_loader(data)
     else:
-        rows = data if isinstance(data, Examples) else examples(data)
+        rows = examples(data)
         found = Stream(len(rows), rows)
     if not found.n:
         raise DataError(

@@ -197,8 +197,11 @@ class Handle:
                 continue  # the textbook's form has acted before the step
             state = optimizer.state.get(parameter, {})
             reading = Reading(self._metric, groups[id(parameter)], state, parameter)
-            for method in self._methods[entry.name]:
+            methods = self._methods[entry.name]
+            for method in methods:
                 method.after(parameter, reading, self._scale)
+            for method in methods[:-1]:
+                method.rewritten(parameter)
 
 
 def _acting(
@@ -214,15 +217,15 @@ def _acting(
 def _methods(name: MethodName, entry: Entry, penalty: Penalty) -> Iterator[Method]:
     """How a penalty acts on one parameter; nothing where it has no strength.
 
-    Averaging is for kinks: a smooth part acts step by step, before them, because averaged it
-    would be felt less and less.
+    Averaging is for kinks: a smooth part acts step by step, because averaged it would be felt less
+    and less; and after them, as in the prox of their sum: before, it would magnify their share.
     """
     if penalty == penalty.scaled(0):
         return
     match name:
         case "auto" | "averaged":
             parts = [part for part in penalty.parts if part != part.scaled(0)]
-            for part in sorted(parts, key=lambda part: part.slope > 0):
+            for part in sorted(parts, key=lambda part: part.slope == 0):
                 yield (Averaged if part.slope > 0 else Prox)(entry, part)
         case "prox":
             yield Prox(entry, penalty)

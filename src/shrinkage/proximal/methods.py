@@ -70,12 +70,16 @@ def _within_reach(target: Tensor, start: Tensor, reach: float, size: int) -> Ten
 
 
 @contextmanager
-def _in_dtype(part: Tensor, residual: Tensor) -> Iterator[Tensor]:
+def _in_dtype(part: Tensor, residual: Tensor, held: Tensor | None) -> Iterator[Tensor]:
     """``part`` itself, or a copy in the residual's dtype that is written back at the end.
 
-    What rounding takes is not lost: the residual has it.
+    What rounding takes is not lost: the residual has it. Groups that are alive (``held`` is not 0)
+    get it back at once, since only those that are zero may have a residual.
     """
     w = part.to(residual.dtype)
+    if w.dtype != part.dtype and held is not None:
+        w.add_(residual * (held != 0))
+        residual.mul_(held == 0)
     yield w
     if w.dtype != part.dtype:
         part.copy_(w)
@@ -155,10 +159,12 @@ class Averaged(Method):
     def _accumulate(self, memory: Memory, rows: Tensor, start: float, reach: float) -> None:
         size, since, held = self.entry.grouping.group_size, memory.elapsed - start, []
         sums_all = self.penalty.by is None and self.penalty.averaged == self.penalty
+        known = () if memory.held is None else (memory.held,)
         tensors = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
-        for part, residual, *steps in _tiles(rows, memory.residual, *tensors):
-            total, step = steps or (memory.total, memory.step)
-            with _in_dtype(part, residual) as w:
+        for part, residual, *more in _tiles(rows, memory.residual, *known, *tensors):
+            living = more.pop(0) if known else None
+            total, step = more or (memory.total, memory.step)
+            with _in_dtype(part, residual, living) as w:
                 old = w.clone() if reach < inf else w
                 last = 0.0 if sums_all else since * step
                 ratios = self.penalty.accumulate(w, residual, memory.sum(total, step), last)
@@ -167,8 +173,8 @@ class Averaged(Method):
                     ratios = self._slowed(ratios, w, last, reach)
                 held.append(ratios)
             residual.nan_to_num_(nan=0.0)
-        known = [ratios for ratios in held if ratios is not None]
-        memory.held = torch.cat(known) if known else None
+        found = [ratios for ratios in held if ratios is not None]
+        memory.held = torch.cat(found) if found else None
 
     def _slowed(
         self, held: Tensor | None, w: Tensor, step: float | Tensor, reach: float
@@ -186,7 +192,7 @@ class Averaged(Method):
         tensors = (memory.step,) if isinstance(memory.step, Tensor) else ()
         for part, residual, ratios, *steps in _tiles(rows, memory.residual, held, *tensors):
             (step,) = steps or (memory.step,)
-            with _in_dtype(part, residual) as w:
+            with _in_dtype(part, residual, ratios) as w:
                 self.penalty.hold(w, residual, ratios, since * step)
             residual.nan_to_num_(nan=0.0)
 
