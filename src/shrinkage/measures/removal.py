@@ -43,7 +43,7 @@ def without_largest(
 
 
 def check_same(model: nn.Module, plan: Plan) -> None:
-    """Raise :class:`PlanError` unless ``plan`` is of ``model`` (or of what it wraps)."""
+    """Raise :class:`PlanError` unless ``plan`` is of ``model``, or of what it wraps."""
     if not isinstance(plan, Plan):
         raise PlanError(
             "this is no plan",
@@ -60,6 +60,7 @@ def check_same(model: nn.Module, plan: Plan) -> None:
             expected="a plan made for the network that is measured",
             remedy="Make the plan again: Plan(model, plan.rules).",
         )
+    plan.check_placed()
 
 
 def _cut(model: nn.Module, plan: Plan, share: float) -> dict[str, Tensor]:

@@ -62,8 +62,8 @@ def polish(
 
     Networks with ReLU or max-pooling come to rest on kinks, where the plain gap does not vanish:
     with ``samples`` (as in :func:`certify`; 50 are best) the polish looks at the gradients around
-    as soon as it becomes slow, goes on along the shortest of their combinations, and is done where
-    the kink-aware gap is ``tol``.
+    in every other round as soon as it becomes slow, goes on along the shortest of their
+    combinations, and is done where the kink-aware gap is ``tol``.
 
     Returns the :class:`Certificate` of the end; its last note says why the polish stopped where
     ``tol`` was not reached. ``progress`` is called after every round. Raises as :func:`certify`,
@@ -149,7 +149,7 @@ class _Newton:
         """Rounds until the gap is at most ``tol`` or no step is left; says why they ended."""
         point, slow = self._here(), False
         for number in range(1, rounds + 1):
-            for look in self._looks(slow=slow):
+            for look in self._looks(around=slow and number % 2 == 0):
                 aim = _Aim(point, look)
                 if aim.seen.gap <= tol:
                     return "Polish reached tol."
@@ -171,9 +171,9 @@ class _Newton:
             "still falling: raise rounds=, or train longer first."
         )
 
-    def _looks(self, *, slow: bool) -> Iterator[Callable[[_Point], Nearest]]:
+    def _looks(self, *, around: bool) -> Iterator[Callable[[_Point], Nearest]]:
         """How to look at a point, and how next if that leads nowhere."""
-        if not (slow and self.samples):
+        if not (around and self.samples):
             yield _plain
         if self.samples:
             yield self._around

@@ -4,7 +4,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 import torch
 from torch import Tensor
@@ -39,7 +39,9 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     ``averaged`` keeps one number per penalised weight, and two more under optimizers with a step
     per weight (Adam and its kin), whose step it reads anew every ten steps once it has settled;
     ``prox`` keeps nothing. A write from outside (``load_state_dict``, a restored checkpoint) is
-    noticed by comparing up to 1024 weights of each parameter, and averaging starts anew from it.
+    noticed by comparing up to 1024 weights of each parameter, evenly spread, and averaging starts
+    anew from it; a write to single rows of a parameter with more than 1024 of them may be missed.
+    A copied or unpickled optimizer has no hooks (PyTorch leaves them out): attach to it anew.
 
     Raises :class:`AttachError` for an unknown optimizer or method and for a plan with parameters
     that this optimizer does not update; :class:`PlanError` for a plan that is attached already,
@@ -68,6 +70,7 @@ class Handle:
 
     def __init__(self, optimizer: Optimizer, plan: Plan, method: MethodName) -> None:
         check_optimizer(optimizer)
+        plan.check_placed()
         self._metric = None if method == "subgradient" else metric_of(optimizer)
         self.plan, self.optimizer, self.method = plan, optimizer, method
         self._scale = 1.0
@@ -97,6 +100,15 @@ class Handle:
         self._hooks = (
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
+        )
+
+    def __reduce__(self) -> NoReturn:
+        """A copy of a handle would act on nothing."""
+        raise AttachError(
+            "a handle cannot be copied or pickled",
+            got="copy or pickle of a handle",
+            expected="its state_dict() in the checkpoint",
+            remedy="Attach a plan to the other optimizer, then load_state_dict().",
         )
 
     def __repr__(self) -> str:
