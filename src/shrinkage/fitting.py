@@ -190,10 +190,10 @@ def fit(
         with _masked(plan, masks):
             for epoch in _epochs(train, model, plan, budget):
                 if _looked_at(done + epoch, epochs, looks):
-                    yield _look(model, plan, parts, loss, done + epoch)
+                    yield look(model, plan, parts, loss, done + epoch)
         done += length
     _check_applied(plan, treatment)
-    last = _look(model, plan, parts, loss, done)
+    last = look(model, plan, parts, loss, done)
     if not isfinite(last.parts["train"].loss):
         raise DivergedError(
             "training diverged",
@@ -225,9 +225,10 @@ def _epochs(train: Train, model: nn.Module, plan: Plan, budget: Budget) -> Itera
         ) from error
 
 
-def _look(
+def look(
     model: nn.Module, plan: Plan, parts: Mapping[str, Examples], loss: Loss | None, epoch: int
 ) -> Epoch:
+    """The network as it stands, after ``epoch`` epochs."""
     return Epoch(
         epoch,
         {name: evaluate(model, examples, loss) for name, examples in parts.items()},

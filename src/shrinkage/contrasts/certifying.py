@@ -5,14 +5,11 @@ from dataclasses import asdict
 from torch import Tensor, nn
 
 from shrinkage.certificates import certify
+from shrinkage.contrasts import kinks
 from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.working import Point
 from shrinkage.errors import FitError, ShrinkageError
 from shrinkage.measures import Loss
-
-SAMPLES = 20
-KINKS_UP_TO = 20_000_000
-"""Parameters × training examples up to which the first seed's kink-aware gap is measured too."""
 
 
 def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point:
@@ -27,8 +24,7 @@ def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
     model.load_state_dict(weights)
     examples = setting.split(job.seed).train
     counts = column.penalty is not None
-    small = sum(p.numel() for p in model.parameters()) * len(examples) <= KINKS_UP_TO
-    samples = SAMPLES if counts and small and job.seed == 0 else 0
+    samples = kinks.kink_samples(model, examples) if counts and job.seed == 0 else 0
     point: Point = {"kind": "certificate", "key": job.key}
     try:
         found = certify(model, plan, examples, _guarded(setting.loss), samples=samples)
@@ -46,7 +42,7 @@ def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
         "residual": found.residual if trained else None,
         "per_parameter": {name: asdict(part) for name, part in found.per_parameter.items()},
         "examples": len(examples),
-        "kinks_up_to": KINKS_UP_TO,
+        "kinks_up_to": kinks.KINKS_UP_TO,
         "notes": list(found.notes),
     }
 

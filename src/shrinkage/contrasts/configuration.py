@@ -56,6 +56,7 @@ def configuration(
         "choose": rule,
         "biases": setting.biases,
         "norms": setting.norms,
+        "polish": setting.polish,
         "plan": [
             {
                 "name": e.name,

@@ -39,8 +39,16 @@ class Setting:
     loss: Loss | None = None
     biases: bool = False
     norms: bool = False
+    polish: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.polish, int) or self.polish < 0:
+            raise FitError(
+                "polish is out of range",
+                got=self.polish,
+                expected="a number of rounds, 0 for none",
+                remedy="100 rounds go far; each costs about as much as an epoch or two.",
+            )
         for name, value in (("seeds", self.seeds), ("epochs", self.epochs)):
             if not isinstance(value, int) or value < 1:
                 raise FitError(
