@@ -12,6 +12,7 @@ from shrinkage.contrasts import Contrast, contrast
 from shrinkage.errors import ShrinkageError, ShrinkageWarning
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import Measures, measure
+from shrinkage.paths import PathPoint, RegularizationPath, path
 from shrinkage.penalties import (
     L1,
     L2,
@@ -42,8 +43,10 @@ __all__ = [
     "LogSum",
     "Measures",
     "Metric",
+    "PathPoint",
     "Penalty",
     "Plan",
+    "RegularizationPath",
     "Rules",
     "ShrinkageError",
     "ShrinkageWarning",
@@ -56,6 +59,7 @@ __all__ = [
     "from_sklearn",
     "from_weight_decay",
     "measure",
+    "path",
     "polish",
     "register_metric",
 ]

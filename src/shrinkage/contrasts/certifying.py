@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from shrinkage.certificates import certify
 from shrinkage.contrasts import kinks
 from shrinkage.contrasts.settings import Job, Setting
-from shrinkage.contrasts.working import Point
 from shrinkage.errors import FitError, ShrinkageError
 from shrinkage.measures import Loss
+from shrinkage.studies import Point
 
 
 def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point:

@@ -1,7 +1,6 @@
 """What one worker does with one job: fit, measure, and say it in plain numbers."""
 
 from dataclasses import asdict
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -9,11 +8,10 @@ from shrinkage.contrasts.columns import Column
 from shrinkage.contrasts.kinks import kink_samples
 from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.fitting import DivergedError, Epoch, NotApplicableError, fit, look
-from shrinkage.measures import reach, weigh
 from shrinkage.plans import Plan
 from shrinkage.polishing import polish
+from shrinkage.studies import Point, history, outcome
 
-Point = dict[str, Any]
 Outcome = tuple[Point, dict[str, Tensor]]
 
 
@@ -31,7 +29,8 @@ def run_job(setting: Setting, job: Job) -> Outcome:
         return {**point, "failed": str(error), "applies": False}, {}
     except DivergedError as error:
         return {**point, "failed": str(error), "applies": True}, {}
-    return {**point, **_measured(setting, model, plan, epochs)}, dict(model.state_dict())
+    measured = outcome(model, plan, epochs[-1], setting.data.spec)
+    return {**point, **measured, "history": history(epochs)}, dict(model.state_dict())
 
 
 def train(
@@ -63,47 +62,3 @@ def train(
         polish(model, plan, split.train, setting.loss, rounds=setting.polish, samples=samples)
         epochs.append(look(model, plan, parts, setting.loss, setting.epochs + 1))
     return model, plan, epochs
-
-
-def history(epochs: list[Epoch]) -> Point:
-    """The way of a fit as lists, one entry per look."""
-    parts = epochs[-1].parts
-    return {
-        "epoch": [e.epoch for e in epochs],
-        **{f"{name}_loss": [e.parts[name].loss for e in epochs] for name in parts},
-        **{f"{name}_score": [e.parts[name].score for e in epochs] for name in parts},
-        "penalty": [e.penalty for e in epochs],
-        "nonzeros": [e.nonzeros for e in epochs],
-    }
-
-
-def _measured(setting: Setting, model: nn.Module, plan: Plan, epochs: list[Epoch]) -> Point:
-    last = epochs[-1]
-    train, validation = last.parts["train"], last.parts["validation"]
-    weights = weigh(plan)
-    paths = reach(model, setting.data.spec.input_shape)
-    cost = train.loss + last.penalty
-    return {
-        "train": {"loss": train.loss, "score": train.score},
-        "validation": {
-            "loss": validation.loss,
-            "score": validation.score,
-            "chunks": validation.chunks,
-        },
-        "score_name": train.score_name,
-        "penalty": last.penalty,
-        "penalty_share": last.penalty / cost if cost else 0.0,
-        "weights": asdict(weights.total),
-        "n_parameters": weights.n_parameters,
-        "nonzero_parameters": weights.nonzero_parameters,
-        "layers": [asdict(layer) for layer in weights.layers],
-        "reach": None
-        if paths is None
-        else {
-            "inputs": setting.data.spec.n_inputs,
-            "inputs_unused": paths.n_inputs_unused,
-            "units": sum(alive.numel() for alive in paths.units.values()),
-            "units_dead": paths.n_dead_units,
-        },
-        "history": history(epochs),
-    }
