@@ -13,7 +13,7 @@ import torch
 from shrinkage.errors import FitError
 from shrinkage.measures import evaluate
 from shrinkage.paths.ends import convex_ends, swept_ends
-from shrinkage.paths.engines import Workers
+from shrinkage.paths.engines import Staff, Workers
 from shrinkage.paths.points import Outcome, fit_point
 from shrinkage.paths.selection import Table, Wanted, select
 from shrinkage.paths.setting import Job, Setting, key, refit_key
@@ -32,12 +32,12 @@ class Stages:
         setting: Setting,
         run: Run,
         wanted: Wanted,
-        workers: int,
+        staff: Staff,
         progress: Callable[[Progress], None],
         write_report: Callable[[Run], None],
     ) -> None:
         self.setting, self.run_, self.wanted = setting, run, wanted
-        self.workers, self.progress = workers, progress
+        self.staff, self.progress = staff, progress
         self.write_report = write_report
         # Threads change the last bits of a sum: one each, so that any number of workers agrees.
         self.threads = run.decisions.get("threads", 1)
@@ -49,22 +49,25 @@ class Stages:
             before = torch.get_num_threads()
             torch.set_num_threads(self.threads)
             try:
-                with Workers(self.setting, self.workers, self.threads) as staff:
-                    self.stages(staff)
+                engine = self.staff.engine_for(
+                    self.setting, threads=self.threads, chains=self.setting.seeds
+                )
+                with Workers(engine) as workers:
+                    self.stages(workers)
             finally:
                 torch.set_num_threads(before)
         self.write_report(self.run_)
 
-    def stages(self, staff: Workers) -> None:
+    def stages(self, workers: Workers) -> None:
         """What :meth:`run` does, with the workers that do it."""
         self.run_.decide(threads=self.threads)
         if self.setting.ascending:
-            self.fit(staff, "dense networks", dict.fromkeys(self.seeds, (0.0,)))
+            self.fit(workers, "dense networks", dict.fromkeys(self.seeds, (0.0,)))
         scales = self.decided("scales", self.find_scales)
-        self.fit(staff, "path", dict.fromkeys(self.seeds, scales))
+        self.fit(workers, "path", dict.fromkeys(self.seeds, scales))
         bends = self.decided("bends", self.find_bends)
         for first, between in bends:
-            self.fit(staff, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
+            self.fit(workers, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
         selected = select(self.run_.view(), self.wanted)
         self.run_.decide(choice=asdict(selected))
         self.open_test()
@@ -129,7 +132,7 @@ class Stages:
 
     def fit(
         self,
-        staff: Workers,
+        workers: Workers,
         stage: str,
         chains: dict[int, Sequence[float]],
         start: float | None = None,
@@ -148,7 +151,7 @@ class Stages:
                 return None
             return Job(job.seed, left[0], weights[job.key])
 
-        results = staff.work(fit_point, jobs, then)
+        results = workers.work(fit_point, jobs, then)
         with closing(results):
             for job, (point, weights) in results:
                 for name, tensors in weights.items():
