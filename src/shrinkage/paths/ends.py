@@ -14,6 +14,7 @@ from shrinkage.objectives import Objective
 from shrinkage.paths.points import empty
 from shrinkage.paths.setting import Setting, Weights
 from shrinkage.paths.smooth import minimise_on_support
+from shrinkage.penalties import Penalty
 from shrinkage.studies import quiet_plan
 
 _FACTOR = 4.0
@@ -68,7 +69,7 @@ def convex_ends(setting: Setting, seed: int) -> tuple[float, float]:
     with objective.evaluating():
         _, gradient = objective.gradient()
     scale = max(
-        _emptying(block.entry.penalty.strength_max(block.entry.grouping.view(g)), block.slope)
+        _emptying(block.entry.penalty, block.entry.grouping.view(g))
         for block, g in zip(objective.blocks, gradient, strict=True)
         if block.entry.penalty is not None
     )
@@ -77,8 +78,8 @@ def convex_ends(setting: Setting, seed: int) -> tuple[float, float]:
     return scale * _SHARE, scale * (1 + _CLOSE)
 
 
-def _emptying(strength: float, slope: float) -> float:
-    return strength / slope if slope else inf
+def _emptying(penalty: Penalty, gradient: torch.Tensor) -> float:
+    return penalty.strength_max(gradient) / penalty.slope if penalty.slope else inf
 
 
 def swept_ends(setting: Setting, seed: int, dense: Weights) -> tuple[float, float]:
