@@ -405,7 +405,7 @@ def _written(value: Any) -> str:
 def _command(arguments: list[str]) -> str:
     """The command line without run folder and workers: what decides the figures."""
     elsewhere = ("--run", "--jobs", "--engine", "--address")
-    words = [word for word in arguments if word.partition("=")[0] not in elsewhere]
+    words = [w for w in arguments if not w.startswith(tuple(f"{o}=" for o in elsewhere))]
     for option in elsewhere:
         while option in words:
             at = words.index(option)
