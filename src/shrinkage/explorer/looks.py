@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from shrinkage.data import Examples
 from shrinkage.explorer.lanes import Lane, Probe
 from shrinkage.explorer.scene import BINS, Layer, Scene
 from shrinkage.figures.style import lean
-from shrinkage.measures import Loss, channels, evaluate, reach, weigh
+from shrinkage.measures import Loss, channels, evaluate, gini
 from shrinkage.reports.first_layer import Picture, packed
 
 Json = dict[str, Any]
@@ -51,9 +50,6 @@ class Standing:
     gini: float
     activity: float
     strongest: float
-    dead: int | None
-    units: int | None
-    unused: int | None
     steady: tuple[float, float] | None
     fading: tuple[float, float] | None
 
@@ -127,12 +123,10 @@ def stand(
 ) -> tuple[Standing, Json]:
     """How a network stands, and what is drawn of it beyond :func:`glance`."""
     train, held = (evaluate(lane.model, part, loss) for part in parts)
-    shape = tuple(parts[0].x.shape[1:])
-    found = weigh(lane.plan)
-    total = found.total
+    sizes = torch.cat([p.detach().flatten() for _, _, p in lane.plan.blocks()]).double().abs()
+    l1 = float(sizes.sum())
     some = Examples(parts[1].x[:_ACTIVE_ON], parts[1].y[:_ACTIVE_ON])
     active = channels(lane.model, some, lane.plan)
-    paths = reach(lane.model, shape)
     w, delta = _steps(lane, probe, lr)
     standing = Standing(
         name=lane.name,
@@ -144,19 +138,16 @@ def stand(
         held_score=held.score,
         score_name=train.score_name,
         penalty=penalty_of(lane),
-        zeros=total.zeros,
-        size=total.size,
-        n_parameters=found.n_parameters,
-        l1=total.l1,
-        l2=total.l2,
-        max_abs=total.max_abs,
-        top10=total.top10,
-        gini=total.gini,
+        zeros=int((sizes == 0).sum()),
+        size=sizes.numel(),
+        n_parameters=sum(p.numel() for p in lane.model.parameters()),
+        l1=l1,
+        l2=float(torch.linalg.vector_norm(sizes)),
+        max_abs=float(sizes.max()),
+        top10=float(sizes.topk(max(1, sizes.numel() // 10)).values.sum()) / l1 if l1 else 0.0,
+        gini=gini(sizes),
         activity=float(np.mean([float(a.mean()) for a in active.values()])) if active else 0.0,
         strongest=_strongest(active.values()),
-        dead=None if paths is None else paths.n_dead_units,
-        units=None if paths is None else sum(u.numel() for u in paths.units.values()),
-        unused=None if paths is None else paths.n_inputs_unused,
         steady=_range(delta.abs() / lane.strength) if lane.strength else None,
         fading=_range(delta.abs() / (2 * lane.strength * w.abs())) if lane.strength else None,
     )
@@ -164,7 +155,6 @@ def stand(
     drawn: Json = {
         "active": {name: lean(_shares(a).tolist()) for name, a in active.items()},
         "dots": [lean(w[dots].tolist()), lean(delta[dots].tolist())],
-        "inputs": None if paths is None else prod(shape),
     }
     return standing, drawn
 

@@ -397,7 +397,7 @@ def _curve(points: list[Standing]) -> Json:
 
 def _latest(point: Standing) -> Json:
     names = ("train", "train_score", "held", "held_score", "score_name", "penalty", "l1", "l2",
-             "max_abs", "top10", "dead", "units", "unused", "n_parameters", "step")  # fmt: skip
+             "max_abs", "top10", "n_parameters", "step")  # fmt: skip
     return {name: getattr(point, name) for name in names}
 
 

@@ -34,8 +34,9 @@ _ALONE = 5.0
 class Pace:
     """When something that costs time may happen again.
 
-    At least ``interval`` seconds after its last beginning, and so rarely that it takes at most
-    the ``share`` of all time.
+    At least ``interval`` seconds after its last beginning, and so rarely that it takes at most the
+    ``share`` of the time. Its own seconds are those of the processor: a busy machine slows
+    training and looking alike.
     """
 
     def __init__(self, interval: float, share: float) -> None:
@@ -67,7 +68,7 @@ class Worker(threading.Thread):
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._ending = threading.Event()
         self._watchers, self._left = 0, time.monotonic()
-        self._glances, self._looks = Pace(_GLANCES, 0.08), Pace(_LOOKS, 0.12)
+        self._glances, self._looks = Pace(_GLANCES, 0.08), Pace(_LOOKS, 0.09)
         self._fresh_glance = self._fresh_look = False
         self._looking: Iterator[Json | None] | None = None
         self._spent = 0.0
@@ -172,24 +173,22 @@ class Worker(threading.Thread):
         self._fresh_glance = self._fresh_look = False
 
     def _show_glance(self) -> None:
-        start = time.monotonic()
+        start = time.thread_time()
         self._fresh_glance = True
         self._publish(self.session.glance())
-        now = time.monotonic()
-        self._glances.took(now - start, now)
+        self._glances.took(time.thread_time() - start, time.monotonic())
 
     def _show_look(self) -> None:
         """One more piece of a look; the pace counts them together."""
-        start = time.monotonic()
+        start = time.thread_time()
         if self._looking is None:
             self._looking, self._spent = self.session.looking(), 0.0
         message = next(self._looking)
-        now = time.monotonic()
-        self._spent += now - start
+        self._spent += time.thread_time() - start
         if message is not None:
             self._publish(message)
             self._looking, self._fresh_look = None, True
-            self._looks.took(self._spent, now)
+            self._looks.took(self._spent, time.monotonic())
 
     def _halt(self, why: str) -> None:
         self.playing = False
