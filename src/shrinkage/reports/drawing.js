@@ -41,8 +41,8 @@ const Drawing = (() => {
     const { height, width, tiles: count } = layer;
     const bytes = Int8Array.from(atob(cells), (c) => c.charCodeAt(0));
     const room = box.clientWidth || 250;
-    const across = layer.kind === "kernels" ? 8 : 6;
-    const cell = Math.max(1, Math.min(14, Math.floor((room / across - 5) / width)));
+    const across = layer.across || (layer.kind === "kernels" ? 8 : 6);
+    const cell = Math.max(1, Math.min(layer.across ? 18 : 14, Math.floor((room / across - 5) / width)));
     const w = cell * width + 5, h = cell * height + 5;
     const canvas = document.createElement("canvas");
     const ratio = window.devicePixelRatio || 1;

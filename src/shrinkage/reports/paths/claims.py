@@ -1,0 +1,83 @@
+"""What a path says about the compromise between loss and weights, in computed sentences."""
+
+from itertools import pairwise
+
+from shrinkage.reports.claims.verdicts import Claim, Verdict, not_measured
+from shrinkage.reports.paths.track import Track, mean
+from shrinkage.reports.paths.wording import lam, penalty_sum
+from shrinkage.reports.wording import num, percent, score
+
+TEXTS = {
+    "compromise": "A compromise between small weights and low loss: λ sets the exchange rate.",
+    "ends": "A small λ prefers the original loss, a large λ prefers small weights.",
+}
+
+Row = tuple[float, float, float]
+"""λ, training loss, penalty / λ."""
+
+
+def judged(track: Track) -> dict[str, tuple[str, Claim]]:
+    """Text, verdict and sentence of both."""
+    rows = _rows(track)
+    return {
+        "compromise": (TEXTS["compromise"], _compromise(track, rows)),
+        "ends": (TEXTS["ends"], _ends(track, rows)),
+    }
+
+
+def _rows(track: Track) -> list[Row]:
+    found = [
+        (s, mean(track.results(s, "fit", "train", "loss")), track.mean(s, lambda f: f["penalty"]))
+        for s in track.scales
+    ]
+    return [(s, loss, p / s) for s, loss, p in found if loss is not None and p is not None]
+
+
+def _compromise(track: Track, rows: list[Row]) -> Claim:
+    """How many steps to a larger λ bought smaller weights with loss."""
+    if len(rows) < 2:
+        return not_measured("at least two points of the path are needed")
+    steps = list(pairwise(rows))
+    bought = sum(b[2] <= a[2] and b[1] >= a[1] for a, b in steps)
+    verdict: Verdict = "seen" if bought == len(steps) else "partly"
+    if 2 * bought <= len(steps):
+        verdict = "not seen"
+    symbol = penalty_sum(track)
+    sentence = (
+        f"{bought} of {len(steps)} steps to a larger λ lower {symbol}, or leave it, at a training "
+        f"loss that is no lower"
+    )
+    rates = [(b[1] - a[1]) / (a[2] - b[2]) for a, b in steps if a[2] > b[2]]
+    if len(rates) > 1:
+        sentence += (
+            f"; a unit of {symbol} costs {num(rates[0], 2)} of loss between the two weakest λ "
+            f"({lam(rows[0][0])} and {lam(rows[1][0])}) and {num(rates[-1], 2)} at the last step "
+            "that lowers it"
+        )
+    return Claim(verdict, _from_capital(sentence))
+
+
+def _ends(track: Track, rows: list[Row]) -> Claim:
+    """Loss and weights at both ends of the path."""
+    if len(rows) < 2:
+        return not_measured("at least two points of the path are needed")
+    weak, strong = rows[0], rows[-1]
+    symbol = penalty_sum(track)
+    seen = weak[1] < strong[1] and weak[2] > strong[2]
+    sentence = f"{_end(track, weak, symbol)}; {_end(track, strong, symbol)}"
+    return Claim("seen" if seen else "not seen", _from_capital(sentence))
+
+
+def _end(track: Track, row: Row, symbol: str) -> str:
+    scale, loss, size = row
+    left = track.nonzeros(scale) or 0.0
+    reached = score(track.score, mean(track.results(scale, "fit", track.held_out, "score")))
+    return (
+        f"at λ = {lam(scale)} the training loss is {num(loss)} and {symbol} {num(size)}, "
+        f"with {percent(left / track.size)} of the weights left and {track.held_out} "
+        f"{track.score} {reached}"
+    )
+
+
+def _from_capital(sentence: str) -> str:
+    return f"{sentence[0].upper()}{sentence[1:]}."
