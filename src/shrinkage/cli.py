@@ -166,6 +166,13 @@ def contrast_command(
     norms: Annotated[
         bool, typer.Option("--norms", help="Penalise normalisation layers too.")
     ] = False,
+    polish: Annotated[
+        int,
+        typer.Option(
+            help="Rounds of polish, at most, after training under an exact penalty: nearer to "
+            "stationary, and several times the time. 100 go far."
+        ),
+    ] = 0,
     run: _Run = None,
     jobs: _Jobs = None,
 ) -> None:
@@ -200,6 +207,7 @@ def contrast_command(
             choose=cast("Rule", choose),
             biases=biases,
             norms=norms,
+            polish=polish,
             jobs=jobs,
             command=_command(sys.argv[1:]),
         )
@@ -250,6 +258,9 @@ def path_command(
     refit: Annotated[
         bool, typer.Option(help="Fit each support once more without the penalty.")
     ] = True,
+    magnitude: Annotated[
+        bool, typer.Option(help="Magnitude pruning to the same numbers of weights beside it.")
+    ] = True,
     seeds: Annotated[int | None, typer.Option(help="Seeds. [default: 3]")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds of a cross-validation instead.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of the dense network.")] = None,
@@ -282,6 +293,14 @@ def path_command(
     ] = False,
     run: _Run = None,
     jobs: _Jobs = None,
+    engine: Annotated[
+        str,
+        typer.Option(metavar="auto|process|ray", help="Who works through seeds or folds."),
+    ] = "auto",
+    address: Annotated[
+        str | None,
+        typer.Option(help="A Ray cluster: auto or HOST:PORT. Needs the extra ray."),
+    ] = None,
 ) -> None:
     """Fit the network at every strength, from dense to empty, and choose one with a reason.
 
@@ -306,6 +325,7 @@ def path_command(
             choose=choose,
             within=within,
             refit=0.0 if refit else None,
+            magnitude=magnitude,
             seeds=seeds,
             folds=folds,
             epochs=epochs,
@@ -321,6 +341,8 @@ def path_command(
             biases=biases,
             norms=norms,
             jobs=jobs,
+            engine=engine,
+            address=address,
             command=_command(sys.argv[1:]),
         )
     typer.echo(f"{result}\n\nChosen: {result.chosen}\n")
@@ -390,8 +412,9 @@ def _written(value: Any) -> str:
 
 def _command(arguments: list[str]) -> str:
     """The command line without run folder and workers: what decides the figures."""
-    words = [word for word in arguments if not word.startswith(("--run=", "--jobs="))]
-    for option in ("--run", "--jobs"):
+    elsewhere = ("--run", "--jobs", "--engine", "--address")
+    words = [w for w in arguments if not w.startswith(tuple(f"{o}=" for o in elsewhere))]
+    for option in elsewhere:
         while option in words:
             at = words.index(option)
             del words[at : at + 2]
