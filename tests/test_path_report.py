@@ -153,25 +153,62 @@ def test_both_claims_follow_the_numbers(linear: Path) -> None:
     assert claims["compromise"][1].verdict == claims["ends"][1].verdict == "not seen"
 
 
-def test_pruned_networks_are_drawn_where_there_are_any(trained: Path) -> None:
+def test_pruned_networks_stand_beside_their_points(trained: Path) -> None:
     view = read(trained)
-    part = {"loss": 0.5, "score": 0.75}
-    pruned = [
-        {"kind": "magnitude", "key": f"0/{n}", "seed": 0, "keep": n, "nonzeros": n,
-         "validation": part | {"chunks": [0.5]}, "train": part}
-        for n in (50, 500)
-    ]  # fmt: skip
-    tests = [
-        {"kind": "test", "key": f"0/{n}", "n": 10, "loss": 0.6, "score": 0.7} for n in (50, 500)
-    ]
-    more = RunView(view.folder, view.config, view.decisions, (*view.points, *pruned, *tests))
-    clouds = {t.name: t for t in against(Track(more)).plots[0].figure.data}
-    assert list(clouds["magnitude pruning"].x) == [50, 500]
-    assert list(clouds["magnitude pruning"].y) == [0.7, 0.7]
-    assert "Magnitude pruning" in path_page(more)
-    assert "agnitude" not in words(
-        re.sub(r"<script.*?</script>", "", path_page(view), flags=re.DOTALL)
+    pruned = view.of_kind("magnitude")
+    cloud = {t.name: t for t in against(Track(view)).plots[0].figure.data}["magnitude pruning"]
+    assert list(cloud.x) == [p["nonzeros"] for p in sorted(pruned.values(), key=by_scale)]
+    tests = view.of_kind("test")
+    assert list(cloud.y) == pytest.approx(
+        [tests[p["key"]]["score"] for p in sorted(pruned.values(), key=by_scale)], rel=1e-3
     )
+    bare = without(view, keep=lambda p: p["kind"] != "magnitude")
+    assert "pruning" in body_of(path_page(view))
+    assert "pruning" not in body_of(path_page(bare))
+
+
+def by_scale(point: Point) -> float:
+    return float(point["scale"])
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"), [(0.01, "seen"), (-0.01, "not seen"), (0.0, "undecided")]
+)
+def test_the_path_is_held_against_pruning(linear: Path, gain: float, verdict: str) -> None:
+    view = read(linear)
+    tests, points = view.of_kind("test"), []
+    for fit in view.of_kind("fit").values():
+        name = f"{fit['key']}/magnitude"
+        for key in (fit["key"], f"{fit['key']}/refit"):
+            tests[key] = tests[key] | {"score": 0.5}
+        jitter = (1 if fit["seed"] else -1) * (1e-4 if gain else 1e-2)
+        points.append({"kind": "magnitude", "key": name, "seed": fit["seed"], "nonzeros": 5,
+                       "scale": fit["scale"], "validation": fit["validation"]})  # fmt: skip
+        tests[name] = {
+            "kind": "test",
+            "key": name,
+            "n": 9,
+            "loss": 1.0,
+            "score": 0.5 - gain + jitter,
+        }
+    points += [*view.of_kind("fit").values(), *tests.values()]
+    claim = judged(Track(RunView(view.folder, view.config, view.decisions, tuple(points))))[
+        "pruning"
+    ]
+    assert claim[1].verdict == verdict
+    if gain:
+        assert f"{'+' if gain > 0 else '−'}1 ± 0.01 points" in claim[1].sentence
+
+
+def test_failed_prunings_are_left_out(trained: Path) -> None:
+    view = read(trained)
+    failed = tuple(
+        {k: p[k] for k in ("kind", "key", "seed", "scale")} | {"failed": "it diverged"}
+        if p["kind"] == "magnitude" else p
+        for p in view.points
+    )  # fmt: skip
+    assert Track(RunView(view.folder, view.config, view.decisions, failed)).cut == {}
+    path_page(RunView(view.folder, view.config, view.decisions, failed))
 
 
 # ------------------------------------------------------------------------- folders half filled

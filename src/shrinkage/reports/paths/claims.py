@@ -1,14 +1,17 @@
 """What a path says about the compromise between loss and weights, in computed sentences."""
 
 from itertools import pairwise
+from statistics import fmean
 
-from shrinkage.reports.claims.verdicts import Claim, Verdict, not_measured
+from shrinkage.reports.claims.verdicts import ONE_SEED, Claim, Verdict, not_measured, seeds_note
+from shrinkage.reports.facts import Difference, difference
 from shrinkage.reports.paths.track import Track, mean
 from shrinkage.reports.paths.wording import lam, penalty_sum
-from shrinkage.reports.wording import num, percent, score
+from shrinkage.reports.wording import num, percent, score, signed
 
 TEXTS = {
     "compromise": "A compromise between small weights and low loss: λ sets the exchange rate.",
+    "pruning": "Zeros found while training are worth more than weights cut afterwards.",
     "ends": "A small λ prefers the original loss, a large λ prefers small weights.",
 }
 
@@ -17,11 +20,12 @@ Row = tuple[float, float, float]
 
 
 def judged(track: Track) -> dict[str, tuple[str, Claim]]:
-    """Text, verdict and sentence of both."""
+    """Text, verdict and sentence of each."""
     rows = _rows(track)
     return {
         "compromise": (TEXTS["compromise"], _compromise(track, rows)),
         "ends": (TEXTS["ends"], _ends(track, rows)),
+        "pruning": (TEXTS["pruning"], _pruning(track)),
     }
 
 
@@ -66,6 +70,49 @@ def _ends(track: Track, rows: list[Row]) -> Claim:
     seen = weak[1] < strong[1] and weak[2] > strong[2]
     sentence = f"{_end(track, weak, symbol)}; {_end(track, strong, symbol)}"
     return Claim("seen" if seen else "not seen", _from_capital(sentence))
+
+
+def _pruning(track: Track) -> Claim:
+    """The path against magnitude pruning, at the same weights and epochs, paired by seed."""
+    pairs = [
+        (ours, theirs)
+        for scale in track.scales
+        if (theirs := track.pruned(scale, "score"))
+        and (ours := track.results(scale, _better(track, scale), track.held_out, "score"))
+    ]
+    gains: dict[int, list[float]] = {}
+    for ours, theirs in pairs:
+        for seed in ours.keys() & theirs.keys():
+            gains.setdefault(seed, []).append(ours[seed] - theirs[seed])
+    found = difference({seed: fmean(row) for seed, row in gains.items()}, dict.fromkeys(gains, 0.0))
+    if found is None:
+        return not_measured("no point of the path has a pruned network beside it")
+    means = [(mean(ours) or 0.0) - (mean(theirs) or 0.0) for ours, theirs in pairs]
+    ahead, behind = sum(m > 0 for m in means), sum(m < 0 for m in means)
+    sentence = (
+        f"at equally many weights and epochs the path has the higher {track.held_out} "
+        f"{track.score} at {ahead} of {len(means)} points and pruning at {behind}; the mean "
+        f"difference is {_points(track, found)}"
+    )
+    verdicts: dict[int | None, Verdict] = {1: "seen", -1: "not seen", 0: "undecided"}
+    notes = {None: f" ({ONE_SEED})", 0: f" ({seeds_note([found])}), which cannot be told apart"}
+    sentence += notes.get(found.sign, f" ({seeds_note([found])})")
+    return Claim(verdicts.get(found.sign, "undecided"), _from_capital(sentence))
+
+
+def _better(track: Track, scale: float) -> str:
+    """The fit or its refit, whichever has the lower validation loss."""
+    losses = {f: mean(track.results(scale, f, "validation", "loss")) for f in track.families}
+    known = {family: loss for family, loss in losses.items() if loss is not None}
+    return min(known, key=known.__getitem__)
+
+
+def _points(track: Track, found: Difference) -> str:
+    """A difference of scores; of accuracies in points of a per cent."""
+    if track.score != "accuracy":
+        return signed(found)
+    se = None if found.se is None else 100 * found.se
+    return f"{signed(Difference(100 * found.mean, se, found.n))} points"
 
 
 def _end(track: Track, row: Row, symbol: str) -> str:

@@ -1,6 +1,5 @@
 """Sections that follow the path: score and loss along λ, and against the weights left."""
 
-from collections import defaultdict
 from dataclasses import replace
 from math import log10
 from typing import Any
@@ -97,7 +96,8 @@ def against(track: Track) -> Section:
         for measure in ("score", "loss")
         if (made := _against(track, measure)) is not None
     ]
-    return Section("against", "Against the weights left", (), plots, _note(track), pairs=True)
+    claims = ("pruning",) if track.cut else ()
+    return Section("against", "Against the weights left", claims, plots, _note(track), pairs=True)
 
 
 def _against(track: Track, measure: str) -> Any:
@@ -147,11 +147,12 @@ def score_against_weights(track: Track) -> Any:
 
 
 def _note(track: Track) -> str:
-    if not track.view.of_kind("magnitude"):
+    if not track.cut:
         return ""
     return (
-        '<p class="note">Magnitude pruning: the dense network with its smallest weights set to '
-        "zero and the others trained on, at as many weights as the path has.</p>"
+        '<p class="note">Magnitude pruning goes on from the same dense networks: step by step to '
+        "the weights that a point of the path has left, the largest ones, trained for as many "
+        "epochs as that point.</p>"
     )
 
 
@@ -185,23 +186,19 @@ def _dense(track: Track, measure: str) -> Dots:
 
 
 def _pruned(track: Track, measure: str) -> Dots:
-    """Pruned networks by how many weights they keep, means over the seeds that keep so many."""
-    groups: dict[int, dict[int, float]] = defaultdict(dict)
-    for key, point in track.view.of_kind("magnitude").items():
-        held: dict[str, Any] | None = (
-            track.tests.get(key) if track.held_out == "test" else point.get("validation")
-        )
-        value = None if held is None else held[measure]
-        if value is not None and point["nonzeros"]:
-            groups[point["nonzeros"]][point["seed"]] = value
-    rows = sorted(groups.items())
+    """Pruned networks beside the points they have their numbers of weights from."""
+    found = [
+        (scale, track.mean(scale, track.kept), track.pruned(scale, measure))
+        for scale in track.scales
+    ]
+    rows = [(left, values) for _, left, values in found if left and values]
     return Dots(
         "magnitude pruning",
         colour("magnitude"),
         [left for left, _ in rows],
         [mean(values) for _, values in rows],
-        [f"{left:,} weights kept" for left, _ in rows],
+        [f"{left:,.0f} weights kept" for left, _ in rows],
         open_=True,
-        joined=all(len(values) == track.seeds for _, values in rows),
+        joined=True,
         error=[sd(values) for _, values in rows] if measure == "score" else None,
     )

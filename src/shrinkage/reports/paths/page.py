@@ -78,9 +78,11 @@ def _status(track: Track) -> str:
         case "testing":
             return status("running: the choice is made; the test set is being opened")
         case _:
+            cut = len(track.view.of_kind("magnitude"))
+            pruning = f", {cut} of them pruned by magnitude beside them" if cut else ""
             return status(
-                f"running: {len(track.all_fits)} of at most {track.planned} fits so far; figures "
-                "are validation data, nothing is chosen yet"
+                f"running: {len(track.all_fits)} of at most {track.planned} fits so far{pruning}; "
+                "figures are validation data, nothing is chosen yet"
             )
 
 

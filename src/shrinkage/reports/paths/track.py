@@ -33,6 +33,8 @@ class Track:
         self.seeds: int = view.config["seeds"]
         self.tests = view.of_kind("test")
         self.all_fits = view.of_kind("fit")
+        pruned = view.of_kind("magnitude").values()
+        self.cut = {(p["seed"], p["scale"]): p for p in pruned if is_usable(p)}
         # While chains still grow, every seed that is there counts; at the end all of them or none.
         whole = complete(view)
         self.rows = whole if self.stage != "fitting" and whole else by_scale(view)
@@ -85,9 +87,10 @@ class Track:
 
     @cached_property
     def held_out(self) -> Literal["test", "validation"]:
-        """``"test"`` once every network of every point has been evaluated on it."""
+        """``"test"`` once every network has been evaluated on it, pruned ones among them."""
         names = [self.name(fit, f) for s in self.scales for fit in self.rows[s]
                  for f in self.families if self.of(fit, f) is not None]  # fmt: skip
+        names += [point["key"] for point in self.cut.values()]
         opened = self.stage != "fitting" and names and all(name in self.tests for name in names)
         return "test" if opened else "validation"
 
@@ -149,6 +152,23 @@ class Track:
     def mean(self, scale: float, read: Reader) -> float | None:
         """The mean over seeds of what ``read`` finds."""
         return mean(self.values(scale, read))
+
+    def kept(self, fit: Point) -> float | None:
+        """The weights of the pruned network beside a fit; None where there is none."""
+        cut = self.cut.get((fit["seed"], fit["scale"]))
+        return None if cut is None else float(cut["nonzeros"])
+
+    def pruned(self, scale: float, measure: str) -> dict[int, float]:
+        """Held-out losses or scores of the pruned networks beside a scale, by seed."""
+
+        def read(fit: Point) -> float | None:
+            cut = self.cut.get((fit["seed"], scale))
+            if cut is None:
+                return None
+            held = self.tests.get(cut["key"]) if self.held_out == "test" else cut["validation"]
+            return None if held is None else held[measure]
+
+        return self.values(scale, read)
 
     def nonzeros(self, scale: float, family: str = "fit") -> float | None:
         """Penalised weights that are not zero, mean over seeds."""
