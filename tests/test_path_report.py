@@ -234,6 +234,7 @@ def test_a_running_folder_says_so(run: str, request: Any) -> None:
         assert f"running: {count} of at most" in page
         assert choice_of(page).startswith("Nothing is chosen yet; so far: λ =")
         assert "test accuracy" not in words(body_of(page))
+        assert 'class="claim seen"' not in page
 
 
 def test_an_opening_test_set_is_not_shown_before_it_is_whole(trained: Path) -> None:

@@ -20,13 +20,20 @@ Row = tuple[float, float, float]
 
 
 def judged(track: Track) -> dict[str, tuple[str, Claim]]:
-    """Text, verdict and sentence of each."""
+    """Text, verdict and sentence of each; undecided while the chains still grow."""
     rows = _rows(track)
-    return {
-        "compromise": (TEXTS["compromise"], _compromise(track, rows)),
-        "ends": (TEXTS["ends"], _ends(track, rows)),
-        "pruning": (TEXTS["pruning"], _pruning(track)),
+    claims = {
+        "compromise": _compromise(track, rows),
+        "ends": _ends(track, rows),
+        "pruning": _pruning(track),
     }
+    return {name: (TEXTS[name], _so_far(track, claim)) for name, claim in claims.items()}
+
+
+def _so_far(track: Track, claim: Claim) -> Claim:
+    if track.stage != "fitting" or claim.verdict == "not measured":
+        return claim
+    return Claim("undecided", f"So far: {claim.sentence[0].lower()}{claim.sentence[1:]}")
 
 
 def _rows(track: Track) -> list[Row]:

@@ -79,7 +79,7 @@ def _status(track: Track) -> str:
             return status("running: the choice is made; the test set is being opened")
         case _:
             cut = len(track.view.of_kind("magnitude"))
-            pruning = f", {cut} of them pruned by magnitude beside them" if cut else ""
+            pruning = f" and {cut} pruned networks beside them" if cut else ""
             return status(
                 f"running: {len(track.all_fits)} of at most {track.planned} fits so far{pruning}; "
                 "figures are validation data, nothing is chosen yet"
