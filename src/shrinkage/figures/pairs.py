@@ -34,7 +34,7 @@ def side_by_side(left: go.Figure, right: go.Figure, title: str) -> go.Figure:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         legend={"orientation": "h", "y": -0.22},
-        margin={"l": 60, "r": 20, "t": 70, "b": 60},
+        margin={"l": 60, "r": 20, "t": 92, "b": 60},
         height=430,
     )
 
