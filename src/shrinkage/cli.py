@@ -293,6 +293,14 @@ def path_command(
     ] = False,
     run: _Run = None,
     jobs: _Jobs = None,
+    engine: Annotated[
+        str,
+        typer.Option(metavar="auto|process|ray", help="Who works through seeds or folds."),
+    ] = "auto",
+    address: Annotated[
+        str | None,
+        typer.Option(help="A Ray cluster: auto or HOST:PORT. Needs the extra ray."),
+    ] = None,
 ) -> None:
     """Fit the network at every strength, from dense to empty, and choose one with a reason.
 
@@ -333,6 +341,8 @@ def path_command(
             biases=biases,
             norms=norms,
             jobs=jobs,
+            engine=engine,
+            address=address,
             command=_command(sys.argv[1:]),
         )
     typer.echo(f"{result}\n\nChosen: {result.chosen}\n")
@@ -402,8 +412,9 @@ def _written(value: Any) -> str:
 
 def _command(arguments: list[str]) -> str:
     """The command line without run folder and workers: what decides the figures."""
-    words = [word for word in arguments if not word.startswith(("--run=", "--jobs="))]
-    for option in ("--run", "--jobs"):
+    elsewhere = ("--run", "--jobs", "--engine", "--address")
+    words = [w for w in arguments if not w.startswith(tuple(f"{o}=" for o in elsewhere))]
+    for option in elsewhere:
         while option in words:
             at = words.index(option)
             del words[at : at + 2]

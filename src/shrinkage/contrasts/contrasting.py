@@ -18,12 +18,12 @@ from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import FitError, did_you_mean
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.models import Factory, default_model, resolve
-from shrinkage.paths import checked_grid, strengths, weakest_for
+from shrinkage.paths import Staff, checked_grid, strengths, weakest_for
 from shrinkage.paths.choice import Rule
 from shrinkage.progress import Progress, shown
 from shrinkage.reports import summary, table_text
 from shrinkage.runs import Run, RunView, default_folder, has_points
-from shrinkage.studies import Cut, refuse_idle, train_function, workers
+from shrinkage.studies import Cut, refuse_idle, train_function
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def contrast(
     """
     _check_rule(choose)
     refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
-    n_workers = workers(jobs)
+    staff = Staff(jobs)
     source = from_user(data)
     factory = resolve(default_model(source.is_image) if make_model is None else make_model)
     cut = Cut(train_size, validation, share_for_test(source, test))
@@ -155,7 +155,7 @@ def contrast(
     with Run(where, config) as folder:
         folder.decide(command=command)
         with shown(progress) as show:
-            Stages(setting, folder, choose, n_workers, show).run()
+            Stages(setting, folder, choose, staff, show).run()
         return Contrast(folder.view(), setting)
 
 

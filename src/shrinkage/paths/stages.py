@@ -13,7 +13,7 @@ import torch
 from shrinkage.errors import FitError
 from shrinkage.measures import evaluate
 from shrinkage.paths.ends import convex_ends, swept_ends
-from shrinkage.paths.engines import Workers
+from shrinkage.paths.engines import Staff, Workers
 from shrinkage.paths.points import Outcome, fit_point
 from shrinkage.paths.pruning import Chains, Pruning, prune_point
 from shrinkage.paths.selection import Table, Wanted, select
@@ -35,12 +35,12 @@ class Stages:
         setting: Setting,
         run: Run,
         wanted: Wanted,
-        workers: int,
+        staff: Staff,
         progress: Callable[[Progress], None],
         write_report: Callable[[Run], None],
     ) -> None:
         self.setting, self.run_, self.wanted = setting, run, wanted
-        self.workers, self.progress = workers, progress
+        self.staff, self.progress = staff, progress
         self.write_report = write_report
         # Threads change the last bits of a sum: one each, so that any number of workers agrees.
         self.threads = run.decisions.get("threads", 1)
@@ -52,24 +52,27 @@ class Stages:
             before = torch.get_num_threads()
             torch.set_num_threads(self.threads)
             try:
-                with Workers(self.setting, self.workers, self.threads) as staff:
-                    self.stages(staff)
+                engine = self.staff.engine_for(
+                    self.setting, threads=self.threads, chains=self.setting.seeds
+                )
+                with Workers(engine) as workers:
+                    self.stages(workers)
             finally:
                 torch.set_num_threads(before)
         self.write_report(self.run_)
 
-    def stages(self, staff: Workers) -> None:
+    def stages(self, workers: Workers) -> None:
         """What :meth:`run` does, with the workers that do it."""
         self.run_.decide(threads=self.threads)
         if self.setting.ascending:
-            self.fit(staff, "dense networks", dict.fromkeys(self.seeds, (0.0,)))
+            self.fit(workers, "dense networks", dict.fromkeys(self.seeds, (0.0,)))
         scales = self.decided("scales", self.find_scales)
-        self.fit(staff, "path", dict.fromkeys(self.seeds, scales))
+        self.fit(workers, "path", dict.fromkeys(self.seeds, scales))
         bends = self.decided("bends", self.find_bends)
         for first, between in bends:
-            self.fit(staff, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
+            self.fit(workers, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
         if self.setting.magnitude:
-            self.prune(staff)
+            self.prune(workers)
         selected = select(self.run_.view(), self.wanted)
         self.run_.decide(choice=asdict(selected))
         self.open_test()
@@ -134,7 +137,7 @@ class Stages:
 
     def fit(
         self,
-        staff: Workers,
+        workers: Workers,
         stage: str,
         chains: dict[int, Sequence[float]],
         start: float | None = None,
@@ -152,7 +155,7 @@ class Stages:
                 return None
             return Job(job.seed, left[0], weights[job.key])
 
-        self.record(staff.work(fit_point, jobs, then), stage, done, total)
+        self.record(workers.work(fit_point, jobs, then), stage, done, total)
 
     def record(
         self,
@@ -174,10 +177,10 @@ class Stages:
                     self.write_report(self.run_)
                     self.reported = monotonic()
 
-    def prune(self, staff: Workers) -> None:
+    def prune(self, workers: Workers) -> None:
         """Magnitude pruning to the nonzeros of every point, chained like the path itself."""
         chains = Chains(self.setting, self.run_.view())
-        results = staff.work(prune_point, chains.first(), chains.then)
+        results = workers.work(prune_point, chains.first(), chains.then)
         self.record(results, "magnitude", chains.done, chains.total)
 
     def first(self, seed: int, scales: Sequence[float], start: float | None) -> Job | None:
