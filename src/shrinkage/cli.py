@@ -166,6 +166,13 @@ def contrast_command(
     norms: Annotated[
         bool, typer.Option("--norms", help="Penalise normalisation layers too.")
     ] = False,
+    polish: Annotated[
+        int,
+        typer.Option(
+            help="Rounds of polish, at most, after training under an exact penalty: nearer to "
+            "stationary, and several times the time. 100 go far."
+        ),
+    ] = 0,
     run: _Run = None,
     jobs: _Jobs = None,
 ) -> None:
@@ -200,6 +207,7 @@ def contrast_command(
             choose=cast("Rule", choose),
             biases=biases,
             norms=norms,
+            polish=polish,
             jobs=jobs,
             command=_command(sys.argv[1:]),
         )

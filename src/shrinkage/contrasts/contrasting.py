@@ -93,6 +93,7 @@ def contrast(
     choose: Rule = "1se",
     biases: bool = False,
     norms: bool = False,
+    polish: int = 0,
     jobs: int | None = None,
     command: str | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -107,7 +108,8 @@ def contrast(
     Every column gets ``tries`` values of its knob (``grid``: the strengths), ``seeds`` seeds and
     the same epochs (``budget`` says how many where they are not given). Validation log-loss
     chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
-    then the test set is opened once. ``run`` is the
+    then the test set is opened once. ``polish``: rounds of :func:`shrinkage.polish`, at most, after
+    the training of every network with an exact penalty, on its training data. ``run`` is the
     folder that holds everything (by default a name of its own under ``runs/``); the same call
     continues what was interrupted. ``command``: the command line that stands behind the call,
     for the report's suggestions. ``progress`` takes :class:`Progress`; bars by default.
@@ -138,6 +140,7 @@ def contrast(
         loss=loss,
         biases=biases,
         norms=norms,
+        polish=polish,
     )
     config = configuration(
         setting,

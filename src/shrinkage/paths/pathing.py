@@ -109,8 +109,8 @@ def path(
     factory = resolve(default_model(source.is_image) if make_model is None else make_model)
     cut = Cut(train_size, validation, share_for_test(source, test), folds)
     n_train = len(split(source, 0, **asdict(cut)).train)
-    dense = epochs or min(_MOST_EPOCHS, max(2, round(_SEEN / n_train)))
-    batch = batch_size or (32 if n_train <= 5000 else 128)
+    dense = min(_MOST_EPOCHS, max(2, round(_SEEN / n_train))) if epochs is None else epochs
+    batch = (32 if n_train <= 5000 else 128) if batch_size is None else batch_size
     training = Training(dense, batch, optimizer or "sgd", lr, loss)
     setting = Setting(
         data=source,
