@@ -64,20 +64,23 @@ def assert_gone(pids: set[int], within: float = 20.0) -> None:
         time.sleep(0.1)
 
 
-def wait_for_points(process: Process, run: Path, count: int = 1) -> None:
+def wait_for_points(process: Process, run: Path, count: int = 1, *, may_end: bool = False) -> None:
     path = run / "points.jsonl"
     end = time.monotonic() + 90
     while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert process.poll() is None, "it ended too early"
+        if process.poll() is not None:
+            assert may_end, "it ended too early"
+            return
         assert time.monotonic() < end, "no points"
         time.sleep(0.02)
 
 
 def points(run: Path) -> dict[tuple[str, str], Any]:
-    """The points by kind and key; a line in two halves, or a key twice, fails."""
-    lines = [json.loads(line) for line in (run / "points.jsonl").read_text().splitlines()]
+    """The points by kind and key; a broken line that is not the last, or a key twice, fails."""
+    text = (run / "points.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
     counts = Counter((point["kind"], point["key"]) for point in lines)
-    assert set(counts.values()) == {1}, counts
+    assert set(counts.values()) <= {1}, counts
     return {(point["kind"], point["key"]): point for point in lines}
 
 
