@@ -27,6 +27,7 @@ ROOMS = (
     "reports",
     "paths",
     "contrasts",
+    "explorer",
     "cli",
 )
 
