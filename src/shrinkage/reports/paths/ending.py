@@ -127,8 +127,9 @@ def next_steps(track: Track) -> Section:
         ideas.append((f"The fewest weights within {tolerance}the best {track.score}:", _call(
             track, f"--within {_WITHIN}", f"path.choose(within={_WITHIN})")))  # fmt: skip
     if track.seeds < 3:
-        ideas.append(("More seeds, so that the choice has a standard error:",
-                      _call(track, "--seeds 5", "sh.path(…, seeds=5)")))  # fmt: skip
+        unit = "folds" if track.config["cut"].get("folds") else "seeds"
+        ideas.append((f"More {unit}, so that the choice is surer:",
+                      _call(track, f"--{unit} 5", f"sh.path(…, {unit}=5)")))  # fmt: skip
     if track.stage == "finished":
         ideas.append(
             ("Cut the dead units out of the chosen network:", f"shrinkage compact {_folder(track)}")
