@@ -16,6 +16,7 @@ ROOMS = (
     "plans",
     "proximal",
     "measures",
+    "blocks",
     "objectives",
     "gaps",
     "certificates",
@@ -26,6 +27,7 @@ ROOMS = (
     "reports",
     "paths",
     "contrasts",
+    "explorer",
     "cli",
 )
 

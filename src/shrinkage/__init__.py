@@ -10,6 +10,7 @@
 from shrinkage.certificates import Certificate, certify
 from shrinkage.contrasts import Contrast, contrast
 from shrinkage.errors import ShrinkageError, ShrinkageWarning
+from shrinkage.explorer import explore
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import Measures, measure
 from shrinkage.paths import PathPoint, RegularizationPath, path
@@ -55,6 +56,7 @@ __all__ = [
     "attach",
     "certify",
     "contrast",
+    "explore",
     "from_glmnet",
     "from_sklearn",
     "from_weight_decay",
