@@ -217,7 +217,10 @@ def path_command(
     ],
     penalty: Annotated[
         str,
-        typer.Option(help="l1, group, sparse_group, elastic_net, log_sum, mcp, or l2."),
+        typer.Option(
+            help="l1, features (whole inputs), group, sparse_group, elastic_net, log_sum, mcp "
+            "or l2."
+        ),
     ] = "l1",
     model: Annotated[
         str | None,
@@ -240,9 +243,17 @@ def path_command(
         float | None, typer.Option("--to", help="The strongest λ. [default: found on the data]")
     ] = None,
     choose: Annotated[
-        str,
-        typer.Option(metavar="1se|best", help="1se: sparsest within one standard error; or best."),
-    ] = "1se",
+        str | None,
+        typer.Option(
+            metavar="1se|best|stable",
+            help="1se: sparsest within one standard error; best; or the stable features. "
+            "[default: 1se, with --stability stable]",
+        ),
+    ] = None,
+    stability: Annotated[
+        int | None,
+        typer.Option(help="Half samples (e.g. 50) that tell which features are stable."),
+    ] = None,
     within: Annotated[
         float | None,
         typer.Option(help="Instead: fewest weights whose score is within this of the best."),
@@ -292,19 +303,19 @@ def path_command(
     """
     from shrinkage.data import load
     from shrinkage.paths import path
-    from shrinkage.paths.named import named
 
     with _stoppable():
         result = path(
             model,
             load(data, target=target, image_size=image_size),
-            named(penalty),
+            penalty,
             run=run,
             points=points,
             weakest=weakest,
             strongest=strongest,
             choose=choose,
             within=within,
+            stability=stability,
             refit=0.0 if refit else None,
             seeds=seeds,
             folds=folds,

@@ -7,6 +7,7 @@ from shrinkage.fitting import DivergedError
 from shrinkage.models import check_state
 from shrinkage.paths.points import fit_point
 from shrinkage.paths.setting import Job, Setting
+from shrinkage.paths.stable import check_selects_inputs
 from shrinkage.plans import Plan
 
 
@@ -16,7 +17,10 @@ def rehearse(setting: Setting) -> Plan:
         setting.split(seed)
     model = setting.build(0)
     check_state(model)
-    return Plan(model, setting.rules)
+    plan = Plan(model, setting.rules)
+    if setting.stability is not None:
+        check_selects_inputs(plan, setting.data.spec.input_shape)
+    return plan
 
 
 def rehearse_training(setting: Setting) -> None:

@@ -12,16 +12,24 @@ from torch import nn
 from shrinkage.errors import FitError
 from shrinkage.paths.selection import Selected, Table, Wanted, select
 from shrinkage.paths.setting import Setting, key, refit_key
+from shrinkage.paths.stable import stable_key
 from shrinkage.plans import Plan
 from shrinkage.runs import RunView
 from shrinkage.studies import quiet_plan
+
+_KINDS = {
+    "fit": "penalised fit",
+    "refit": "refit on its support",
+    "stable": "stable features, refit",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class PathPoint:
     """A chosen point: its scale, its figures over seeds, and the networks.
 
-    ``family``: ``"fit"`` (penalised) or ``"refit"`` (the same support, fit once more); ``why``: the
+    ``family``: ``"fit"`` (penalised), ``"refit"`` (the same support, fit once more) or
+    ``"stable"`` (the stable features alone); ``why``: the
     reason of the choice. ``score`` and ``test_score`` are means over seeds, ``nonzeros`` counts
     penalised weights, ``features`` are the inputs used in the first seed.
     """
@@ -54,7 +62,11 @@ class PathPoint:
     @property
     def features(self) -> list[str] | None:
         """Names of the inputs that the first seed's network uses; None where not known."""
-        fit = self.path.view.of_kind("fit")[key(0, self.scale)]
+        fit = (
+            self.path.view.of_kind("stable")[stable_key(0)]
+            if self.family == "stable"
+            else self.path.view.of_kind("fit")[key(0, self.scale)]
+        )
         names = self.path.view.config["data"]["columns"]
         used = fit["features"]
         return None if used is None else [names[i] if names else str(i) for i in used]
@@ -83,14 +95,19 @@ class PathPoint:
                 remedy="Each seed, or fold, has a network of its own.",
             )
         model = setting.build(seed)
-        name = key(seed, self.scale)
-        stored = refit_key(name) if self.family == "refit" and self.scale else name
-        model.load_state_dict(self.path.view.weights(stored))
+        model.load_state_dict(self.path.view.weights(self._stored(seed)))
         return model.eval(), quiet_plan(model, setting.rules.scaled(self.scale))
+
+    def _stored(self, seed: int) -> str:
+        """The name under which a seed's weights are stored."""
+        if self.family == "stable":
+            return stable_key(seed)
+        name = key(seed, self.scale)
+        return refit_key(name) if self.family == "refit" and self.scale else name
 
     def __str__(self) -> str:
         row = self.row
-        kind = "refit on its support" if self.family == "refit" else "penalised fit"
+        kind = _KINDS[self.family]
         return (
             f"scale {self.scale:.3g} ({kind}): {row['nonzeros']:,.0f} nonzero weights, "
             f"{row['score_name']} {row['validation_score']:.4f} on validation data"
@@ -132,9 +149,10 @@ class RegularizationPath:
     ) -> PathPoint:
         """Choose a point on validation data, for instance ``choose("best")``.
 
-        ``rule``: ``"1se"`` (default) or ``"best"``; or one of ``within`` (the fewest nonzeros whose
-        score is within this of the best), ``nonzeros`` or ``features`` (the best with at most so
-        many), ``scale``. The penalised fit or its refit, whichever has the lower validation loss.
+        ``rule``: ``"1se"`` (default), ``"best"`` or ``"stable"``; or one of ``within`` (the fewest
+        nonzeros whose score is within this of the best), ``nonzeros`` or ``features`` (the best
+        with at most so many), ``scale``. The penalised fit or its refit, whichever has the lower
+        validation loss.
         Raises :class:`FitError` for two wishes at once, and where no point fits.
         """
         wanted = Wanted(rule, within, nonzeros, features, scale)
@@ -154,32 +172,46 @@ class RegularizationPath:
 
 
 def _rows(view: RunView) -> Iterator[dict[str, Any]]:
-    table, tests = Table(view), view.of_kind("test")
+    table = Table(view)
     for scale in table.scales:
         fits = table.rows[scale]
-        for family in ("fit", "refit"):
-            if family == "refit" and not all("refit" in fit for fit in fits):
-                continue
-            parts = [fit if family == "fit" else fit["refit"] for fit in fits]
-            names = [fit["key"] if family == "fit" else refit_key(fit["key"]) for fit in fits]
-            tested = [tests[name] for name in names if name in tests]
-            used = [fit["features"] for fit in fits]
-            yield {
-                "scale": scale,
-                "fit": family,
-                "nonzeros": table.nonzeros(scale),
-                "density": fmean(f["weights"]["nonzeros"] / f["weights"]["size"] for f in fits),
-                "features": None if None in used else fmean(map(len, used)),
-                "penalty": fmean(fit["penalty"] for fit in fits),
-                "train_loss": _mean(part["train"]["loss"] for part in parts),
-                "validation_loss": _mean(part["validation"]["loss"] for part in parts),
-                "validation_score": _mean(part["validation"]["score"] for part in parts),
-                "validation_sd": _sd(part["validation"]["score"] for part in parts),
-                "test_loss": _mean(test["loss"] for test in tested),
-                "test_score": _mean(test["score"] for test in tested),
-                "test_sd": _sd(test["score"] for test in tested),
-                "score_name": fits[0]["score_name"],
-            }
+        yield _row(view, scale, "fit", fits, fits, [fit["key"] for fit in fits])
+        if all("refit" in fit for fit in fits):
+            parts = [fit["refit"] for fit in fits]
+            yield _row(view, scale, "refit", fits, parts, [refit_key(fit["key"]) for fit in fits])
+    stable = list(view.of_kind("stable").values())
+    if stable and not any("failed" in fit for fit in stable):
+        scale = view.decisions["stable"]["scale"]
+        yield _row(view, scale, "stable", stable, stable, [fit["key"] for fit in stable])
+
+
+def _row(
+    view: RunView,
+    scale: float,
+    family: str,
+    fits: list[dict[str, Any]],
+    parts: list[dict[str, Any]],
+    names: list[str],
+) -> dict[str, Any]:
+    """Means over seeds: weights of ``fits``, losses and scores of ``parts``, tests by name."""
+    tests, used = view.of_kind("test"), [fit["features"] for fit in fits]
+    tested = [tests[name] for name in names if name in tests]
+    return {
+        "scale": scale,
+        "fit": family,
+        "nonzeros": fmean(fit["weights"]["nonzeros"] for fit in fits),
+        "density": fmean(f["weights"]["nonzeros"] / f["weights"]["size"] for f in fits),
+        "features": None if None in used else fmean(map(len, used)),
+        "penalty": fmean(fit["penalty"] for fit in fits),
+        "train_loss": _mean(part["train"]["loss"] for part in parts),
+        "validation_loss": _mean(part["validation"]["loss"] for part in parts),
+        "validation_score": _mean(part["validation"]["score"] for part in parts),
+        "validation_sd": _sd(part["validation"]["score"] for part in parts),
+        "test_loss": _mean(test["loss"] for test in tested),
+        "test_score": _mean(test["score"] for test in tested),
+        "test_sd": _sd(test["score"] for test in tested),
+        "score_name": fits[0]["score_name"],
+    }
 
 
 def _mean(values: Iterator[float | None]) -> float | None:

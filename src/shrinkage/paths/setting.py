@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from shrinkage.features import Stability
 from shrinkage.paths.strengths import Grid
 from shrinkage.plans import Plan, Rules
 from shrinkage.studies import Study, quiet_plan
@@ -23,6 +24,7 @@ class Setting(Study):
     ``most_rounds`` times until it has settled. ``refit``: the factor of the penalty under which
     the found support is fit once more; None: not at all. ``solver``: ``"polish"`` solves every
     point by proximal Newton, from the sparse end on; ``"train"`` trains from the dense end on.
+    ``stability``: half samples with chains of their own, whose features are counted.
     """
 
     rules: Rules
@@ -32,6 +34,7 @@ class Setting(Study):
     most_rounds: int
     refit: float | None
     solver: Solver
+    stability: Stability | None = None
 
     @property
     def ascending(self) -> bool:

@@ -14,9 +14,10 @@ from shrinkage.errors import FitError
 from shrinkage.measures import evaluate
 from shrinkage.paths.ends import convex_ends, swept_ends
 from shrinkage.paths.engines import Workers
-from shrinkage.paths.points import Outcome, fit_point
+from shrinkage.paths.points import Outcome, ends, fit_point
 from shrinkage.paths.selection import Table, Wanted, select
 from shrinkage.paths.setting import Job, Setting, key, refit_key
+from shrinkage.paths.stabilising import select_stable
 from shrinkage.progress import Progress
 from shrinkage.runs import Run
 
@@ -65,6 +66,8 @@ class Stages:
         bends = self.decided("bends", self.find_bends)
         for first, between in bends:
             self.fit(staff, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
+        if self.setting.stability is not None:
+            select_stable(self.setting, self.run_, staff, self.progress, scales)
         selected = select(self.run_.view(), self.wanted)
         self.run_.decide(choice=asdict(selected))
         self.open_test()
@@ -144,7 +147,7 @@ class Stages:
         def then(job: Job, result: Outcome) -> Job | None:
             left = list(chains[job.seed])[list(chains[job.seed]).index(job.scale) + 1 :]
             point, weights = result
-            if not left or self.ends(point):
+            if not left or ends(self.setting, point):
                 return None
             return Job(job.seed, left[0], weights[job.key])
 
@@ -172,20 +175,17 @@ class Stages:
                 if known is None:
                     return Job(seed, scale)
                 return Job(seed, scale, view.weights(known["key"]))
-            if self.ends(fit):
+            if ends(self.setting, fit):
                 return None
             before = scale
         return None
-
-    def ends(self, fit: dict[str, Any]) -> bool:
-        """Does a chain end here? After a failed fit, and an empty network, which stays so."""
-        return "failed" in fit or (self.setting.ascending and not fit["weights"]["nonzeros"])
 
     def open_test(self) -> None:
         """Evaluate every network on the test part, once, after the choice."""
         view = self.run_.view()
         known = view.of_kind("test")
-        fits = [fit for fit in view.of_kind("fit").values() if "failed" not in fit]
+        fits = [*view.of_kind("fit").values(), *view.of_kind("stable").values()]
+        fits = [fit for fit in fits if "failed" not in fit]
         for number, fit in enumerate(fits, start=1):
             names = [fit["key"], *([refit_key(fit["key"])] if "refit" in fit else [])]
             for name in names:
