@@ -22,6 +22,7 @@ ROOMS = (
     "polishing",
     "fitting",
     "studies",
+    "features",
     "figures",
     "reports",
     "paths",

@@ -11,6 +11,7 @@ from shrinkage.features.stability import (
     expected_false,
     frequencies,
 )
+from shrinkage.features.weights import input_weights
 
 __all__ = [
     "Features",
@@ -22,5 +23,6 @@ __all__ = [
     "feature_rules",
     "first_layers",
     "frequencies",
+    "input_weights",
     "leaving",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from shrinkage.errors import FitError
 from shrinkage.features.naming import Features
 from shrinkage.runs import RunView
+
+_ROUNDED = 1e-9
+"""Shares are rounded numbers."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,13 @@ class Stability:
                     expected=expected,
                     remedy="50 subsamples, threshold 0.75 and 1 error are usual.",
                 )
+
+    def most_used(self, features: int) -> float:
+        """The number of used features beyond which more than ``errors`` false ones are expected.
+
+        Without assumptions: √(errors·(2π − 1)·p).
+        """
+        return sqrt(self.errors * (2 * self.threshold - 1) * features)
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,13 @@ class Frequencies:
 
     def expected(self, threshold: float) -> list[float]:
         """At each scale, the bound on false features among the stable ones."""
-        return [expected_false(q, len(self.names), threshold) for q in self.used.tolist()]
+        p, pairs = len(self.names), self.subsamples // 2
+        return [expected_false(q, p, threshold, pairs) for q in self.used.tolist()]
+
+    def at(self, scale: float) -> dict[str, float]:
+        """The frequencies at one of the scales, by feature."""
+        row = self.share[self.scales.index(scale)]
+        return dict(zip(self.names, row.tolist(), strict=True))
 
     def stable(self, threshold: float = 0.75, errors: float = 1.0) -> StableSet:
         """The features whose frequency reaches ``threshold`` where few errors are expected.
@@ -103,7 +119,7 @@ class Frequencies:
         Stability(threshold=threshold, errors=errors)
         bounds = self.expected(threshold)
         at = next((s for s, bound in enumerate(bounds) if bound <= errors), len(bounds) - 1)
-        enough = self.share[at] >= threshold - 1e-9
+        enough = self.share[at] >= threshold - _ROUNDED
         return StableSet(
             tuple(name for name, is_stable in zip(self.names, enough, strict=True) if is_stable),
             self.scales[at],
@@ -113,18 +129,34 @@ class Frequencies:
         )
 
 
-def expected_false(used: float, features: int, threshold: float) -> float:
-    """A bound on the expected number of false features among the stable ones: q²/((2π − 1)·p).
+def expected_false(used: float, features: int, threshold: float, pairs: int) -> float:
+    """A bound on the expected number of false features among the stable ones.
 
-    q features of p are used by a half sample on average, π is the threshold. False is a feature
-    that a half sample selects with a probability of at most q/p, no more than by chance. Holds for
-    any selection procedure and any number of complementary pairs, without further assumptions.
-    Source: Shah & Samworth (2013), theorem 1; Meinshausen & Bühlmann (2010), theorem 1.
+    q features of p are used by a half sample on average, B is the number of complementary pairs,
+    π the threshold. False is a feature that a half sample selects with a probability of at most
+    q/p, no more than by chance. For any selection procedure the bound is q²/((2π − 1)·p). It is
+    C(π, B)·q²/p, with C about 1/(4π − 2) up to π = ¾ and 4·(1 − π) beyond, where the frequencies
+    of false features have a distribution with one peak. The smaller of both is returned.
+    Source: Shah & Samworth (2013), theorems 1 and 2.
 
-    >>> expected_false(10, 200, 0.75)
-    1.0
+    >>> round(expected_false(10, 200, 0.75, 25), 2), round(expected_false(20, 200, 0.9, 25), 2)
+    (0.52, 0.92)
     """
-    return used**2 / ((2 * threshold - 1) * features)
+    chance = used / features
+    any_way = 1 / (2 * threshold - 1)
+    return used * chance * min(any_way, _one_peak(threshold, pairs, chance))
+
+
+def _one_peak(threshold: float, pairs: int, chance: float) -> float:
+    """C(π, B) of theorem 2, for q/p ≤ 1/√3; infinite where the theorem says nothing."""
+    steps = 2 * pairs
+    threshold = ceil(threshold * steps - _ROUNDED) / steps  # frequencies are multiples of 1/(2B)
+    if chance > 1 / sqrt(3):
+        return inf
+    if threshold > 0.75:
+        return 4 * (1 - threshold + 1 / steps) / (1 + 1 / pairs)
+    least = min(0.5 + chance**2, 0.5 + 1 / steps + 0.75 * chance**2)
+    return 0.5 / (2 * threshold - 1 - 1 / steps) if threshold > least else inf
 
 
 def frequencies(view: RunView) -> Frequencies | None:

@@ -2,6 +2,7 @@
 
 from shrinkage.figures.bars import bars, column_bars, row_bars
 from shrinkage.figures.curves import curves
+from shrinkage.figures.features import frequency_paths, leaving_order
 from shrinkage.figures.images import pixels
 from shrinkage.figures.lines import Line, differences, lines
 from shrinkage.figures.scatter import Dots, dots
@@ -19,7 +20,9 @@ __all__ = [
     "curves",
     "differences",
     "dots",
+    "frequency_paths",
     "in_script",
+    "leaving_order",
     "legend",
     "lines",
     "pixels",

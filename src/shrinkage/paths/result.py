@@ -10,6 +10,7 @@ import polars as pl
 from torch import nn
 
 from shrinkage.errors import FitError
+from shrinkage.features import Features, frequencies, input_weights, leaving
 from shrinkage.paths.selection import Selected, Table, Wanted, select
 from shrinkage.paths.setting import Setting, key, refit_key
 from shrinkage.paths.stable import stable_key
@@ -166,6 +167,44 @@ class RegularizationPath:
         test_sd, score_name.
         """
         return pl.DataFrame(list(_rows(self.view)), infer_schema_length=None)
+
+    def features(self) -> pl.DataFrame:
+        """One row per feature, the surest first.
+
+        Columns: ``feature``; ``leaves``, the last scale at which it is used (null: never);
+        ``size``, the norm of the first layers' weights that leave it, in the chosen network of the
+        first seed; ``weight``, that weight where it is a single one, as in a linear model. With
+        stability selection also ``frequency``, the share of half samples that use it from the
+        weakest counted scale on, and ``stable``. Columns of a table that were one-hot encoded are
+        one feature. Raises :class:`FitError` where the wiring of the network is not known.
+        """
+        order = leaving(self.view)
+        if not order:
+            raise FitError(
+                "which inputs the network uses is not known",
+                got="a forward pass that could not be followed",
+                expected="layers and functions of torch",
+                remedy="Use nn.Linear and its like on the inputs.",
+            )
+        weights = input_weights(self.chosen.model, Features.of(self.view), self.setting.data.spec)
+        found, stable = frequencies(self.view), self.view.decisions.get("stable")
+        rows: list[dict[str, Any]] = [
+            {"feature": one.name, "leaves": one.scale, **weights.get(one.name, {})} for one in order
+        ]
+        if found is not None and stable is not None:
+            share = found.at(stable["scale"])
+            rows = [
+                row
+                | {"frequency": share[row["feature"]], "stable": row["feature"] in stable["names"]}
+                for row in rows
+            ]
+        table = pl.DataFrame(rows, infer_schema_length=None)
+        return table.sort(
+            [c for c in ("frequency", "leaves", "size") if c in table.columns],
+            descending=True,
+            nulls_last=True,
+            maintain_order=True,
+        )
 
     def __str__(self) -> str:
         return str(self.frame())

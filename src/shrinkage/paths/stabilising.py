@@ -16,6 +16,9 @@ from shrinkage.runs import Run, RunView
 
 Show = Callable[[Progress], None]
 
+_FAR = 4.0
+"""How many times as many features as can count are far too many."""
+
 
 def select_stable(
     setting: Setting, run: Run, staff: Workers, show: Show, scales: Sequence[float]
@@ -34,7 +37,8 @@ def _walk(
     stability: Stability, run: Run, staff: Workers, show: Show, scales: Sequence[float]
 ) -> None:
     known = run.view().of_kind("subsample")
-    walks = [Walk(number, tuple(scales)) for number in range(stability.subsamples)]
+    counted = _counted(stability, run.view(), scales)
+    walks = [Walk(number, counted) for number in range(stability.subsamples)]
     left = [job for job in walks if job.key not in known]
     done = len(walks) - len(left)
     show(Progress("half samples", done, len(walks)))
@@ -44,6 +48,22 @@ def _walk(
             run.append(point)
             done += 1
             show(Progress("half samples", done, len(walks)))
+
+
+def _counted(stability: Stability, view: RunView, scales: Sequence[float]) -> tuple[float, ...]:
+    """The scales that can count: where the path itself uses not far too many features.
+
+    In the order of the chain; a chain that is to be walked for the sake of sparse networks need
+    not pass by all dense ones.
+    """
+    features, fits = Features.of(view), view.of_kind("fit").values()
+    most = _FAR * stability.most_used(len(features))
+    few = {
+        fit["scale"]
+        for fit in fits
+        if "failed" not in fit and sum(features.used(fit["features"])) <= most
+    }
+    return tuple(scale for scale in scales if scale in few) or (max(scales),)
 
 
 def _stable(stability: Stability, view: RunView) -> StableSet:
