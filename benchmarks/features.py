@@ -4,7 +4,7 @@
 Linear target, solved exactly; additive non-linear target, a network. Per seed: of the stable
 features, how many of the 10 are kept, and how many others.
 
-    python benchmarks/features.py [linear] [additive] [--seeds 10] [--subsamples 50]
+    python benchmarks/features.py [linear] [additive] [--seeds 10] [--subsamples 20]
 """
 
 import argparse
@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 import shrinkage as sh
+from shrinkage.data import Spec
 
 ROWS, COLUMNS, INFORMATIVE, SIGNAL_TO_NOISE = 2000, 200, 10, 4.0
 SHAPES = {
@@ -31,6 +33,27 @@ SHAPES = {
     "cos": lambda x: np.cos(1.5 * x),
     "step": lambda x: (x > 0.5) * 1.0,
 }
+
+
+def wide(spec: Spec) -> nn.Module:
+    """One hidden layer of 512: even shapes such as |x| are lost by narrow ones."""
+    hidden = nn.Linear(spec.n_inputs, 512)
+    return nn.Sequential(hidden, nn.ReLU(), nn.Linear(512, spec.n_outputs))
+
+
+ADDITIVE = {
+    "optimizer": "adam",
+    "lr": 2e-3,
+    "batch_size": 128,
+    "epochs": 20,
+    "point_epochs": 5.0,
+    "rounds": 1,
+    "points": 14,
+    "weakest": 3e-3,
+    "strongest": 9e-3,
+    "refine": 0,
+}
+MODELS = {"linear": ("linear", {"points": 15}), "additive": (wide, ADDITIVE)}
 
 
 def known_truth(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
@@ -49,16 +72,21 @@ def known_truth(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray, list[int]
     return x.astype(np.float32), y.astype(np.float32)[:, None], columns.tolist()
 
 
-def select(kind: str, seed: int, subsamples: int, folder: Path, **options: object) -> dict:
+def select(kind: str, seed: int, subsamples: int, folder: Path, jobs: int | None) -> dict:
     x, y, columns = known_truth(kind, seed)
     began = time.perf_counter()
+    model, options = MODELS[kind]
     path = sh.path(
-        "linear" if kind == "linear" else "mlp",
+        model,
         (x, y),
         "features",
         run=folder,
         stability=subsamples,
         seeds=1,
+        validation=0.1,
+        test=0.1,
+        magnitude=False,
+        jobs=jobs,
         progress=lambda _: None,
         **options,
     )
@@ -78,7 +106,7 @@ def main() -> None:
     words = argparse.ArgumentParser()
     words.add_argument("kinds", nargs="*", default=["linear", "additive"])
     words.add_argument("--seeds", type=int, default=10)
-    words.add_argument("--subsamples", type=int, default=50)
+    words.add_argument("--subsamples", type=int, default=20)
     words.add_argument("--jobs", type=int)
     given = words.parse_args()
     torch.set_num_threads(1)
@@ -87,7 +115,7 @@ def main() -> None:
         holds = 0
         for seed in range(given.seeds):
             with tempfile.TemporaryDirectory() as folder:
-                found = select(kind, seed, given.subsamples, Path(folder) / "run", jobs=given.jobs)
+                found = select(kind, seed, given.subsamples, Path(folder) / "run", given.jobs)
                 row = found["path"].chosen.row
             holds += found["kept"] == INFORMATIVE and found["others"] <= 2
             print(

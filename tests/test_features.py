@@ -293,7 +293,11 @@ def test_figures_of_features(linear_path: tuple[Any, set[str]]) -> None:
     stable = path.view.decisions["stable"]
     share = {name: found.share[:, k].tolist() for k, name in enumerate(found.names)}
     made = frequency_paths(
-        found.scales, share, stable=stable["names"], threshold=0.75, scale=stable["scale"]
+        found.scales,
+        share,
+        stable=stable["names"],
+        threshold=stable["threshold"],
+        scale=stable["scale"],
     )
     assert len(made.data) == 40
     assert {trace.name for trace in made.data if trace.showlegend} == truth
@@ -401,14 +405,12 @@ def test_a_run_without_a_stable_feature_chooses_the_constant(tmp_path: Path) -> 
 def test_what_stability_selection_refuses(tmp_path: Path) -> None:
     x, y, _ = known_truth(300, 12, [lambda x: x])
     run = tmp_path / "run"
-    for penalty in (sh.L2(1.0), {"fc2": sh.L1(1.0)}):
+    for penalty in ({"fc2": sh.L1(1.0)}, {"fc1": None, "*": sh.L1(1.0)}):
         with pytest.raises(FitError, match="needs a penalty that drops inputs"):
             sh.path("mlp", (x, y), penalty, run=run, stability=4, epochs=1, progress=quietly)
     with pytest.raises(FitError, match="stable features are not known"):
         small_path(run, stability=None, choose="stable")
-    with pytest.raises(
-        FitError, match=r"penalty is unknown: got 'feature'.*Did you mean 'features'"
-    ):
+    with pytest.raises(FitError, match=r"penalty is unknown: got 'feature'.*mean 'features'"):
         sh.path("mlp", (x, y), "feature", run=run)
     assert not run.exists()
     plain = small_path(run, stability=None)
@@ -417,3 +419,23 @@ def test_what_stability_selection_refuses(tmp_path: Path) -> None:
     assert frequencies(read(run)) is None
     with pytest.raises(FitError, match="stable features are not known"):
         plain.choose("stable")
+
+
+def test_the_command_prints_the_features(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from shrinkage.cli import app
+
+    x, y, truth = known_truth(300, 6, [lambda x: x, lambda x: x])
+    frame_of(x, y).write_csv(tmp_path / "t.csv")
+    words = f"path {tmp_path / 't.csv'} --target y --model linear --penalty features --stability 4"
+    more = f"--points 5 --seeds 1 --jobs 1 --run {tmp_path / 'run'}"
+    result = CliRunner().invoke(app, [*words.split(), *more.split()], catch_exceptions=False)
+    assert result.exit_code == 0
+    path = read(tmp_path / "run")
+    found = path.decisions["stable"]["names"]
+    assert found
+    assert set(found) <= {"colour", *(f"c{k}" for k in truth)}
+    table, _, summary = result.stdout.partition(f"{len(found)} features used by at least")
+    assert summary
+    assert [name for name in found if f" {name} " in table] == found

@@ -18,6 +18,7 @@ from shrinkage.errors import ShrinkageError, ShrinkageWarning
 if TYPE_CHECKING:
     from shrinkage.contrasts import Contrast
     from shrinkage.contrasts.budgets import BudgetName
+    from shrinkage.paths import RegularizationPath
     from shrinkage.paths.choice import Rule
 
 _DEMO_SEEDS = 5
@@ -33,6 +34,8 @@ _DEMO: Mapping[str, Any] = MappingProxyType(
     }
 )
 """Settled on validation data of other seeds; see ARCHITECTURE.md, Decisions."""
+_MOST_FEATURES = 20
+"""Rows of the table of features."""
 _FILE_WIDTH = 140
 """Columns of text where the output goes to a file: no ellipses in it."""
 
@@ -166,6 +169,13 @@ def contrast_command(
     norms: Annotated[
         bool, typer.Option("--norms", help="Penalise normalisation layers too.")
     ] = False,
+    polish: Annotated[
+        int,
+        typer.Option(
+            help="Rounds of polish, at most, after training under an exact penalty: nearer to "
+            "stationary, and several times the time. 100 go far."
+        ),
+    ] = 0,
     run: _Run = None,
     jobs: _Jobs = None,
 ) -> None:
@@ -200,6 +210,7 @@ def contrast_command(
             choose=cast("Rule", choose),
             biases=biases,
             norms=norms,
+            polish=polish,
             jobs=jobs,
             command=_command(sys.argv[1:]),
         )
@@ -261,6 +272,9 @@ def path_command(
     refit: Annotated[
         bool, typer.Option(help="Fit each support once more without the penalty.")
     ] = True,
+    magnitude: Annotated[
+        bool, typer.Option(help="Magnitude pruning to the same numbers of weights beside it.")
+    ] = True,
     seeds: Annotated[int | None, typer.Option(help="Seeds. [default: 3]")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds of a cross-validation instead.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of the dense network.")] = None,
@@ -293,6 +307,14 @@ def path_command(
     ] = False,
     run: _Run = None,
     jobs: _Jobs = None,
+    engine: Annotated[
+        str,
+        typer.Option(metavar="auto|process|ray", help="Who works through seeds or folds."),
+    ] = "auto",
+    address: Annotated[
+        str | None,
+        typer.Option(help="A Ray cluster: auto or HOST:PORT. Needs the extra ray."),
+    ] = None,
 ) -> None:
     """Fit the network at every strength, from dense to empty, and choose one with a reason.
 
@@ -303,6 +325,7 @@ def path_command(
     """
     from shrinkage.data import load
     from shrinkage.paths import path
+    from shrinkage.paths.named import FEATURES
 
     with _stoppable():
         result = path(
@@ -317,6 +340,7 @@ def path_command(
             within=within,
             stability=stability,
             refit=0.0 if refit else None,
+            magnitude=magnitude,
             seeds=seeds,
             folds=folds,
             epochs=epochs,
@@ -332,9 +356,13 @@ def path_command(
             biases=biases,
             norms=norms,
             jobs=jobs,
+            engine=engine,
+            address=address,
             command=_command(sys.argv[1:]),
         )
     typer.echo(f"{result}\n\nChosen: {result.chosen}\n")
+    if stability is not None or penalty == FEATURES:
+        _show_features(result)
     typer.echo(f"Report: {result.report.resolve()}\nRun folder: {result.folder}")
 
 
@@ -384,6 +412,18 @@ def _show(result: "Contrast") -> None:
     console.print(f"\nReport: {result.report.resolve()}\nRun folder: {result.folder}")
 
 
+def _show_features(result: "RegularizationPath") -> None:
+    """The table of features, the surest on top, and what the stable ones rest on."""
+    import polars as pl
+
+    table = result.features()
+    with pl.Config(tbl_rows=_MOST_FEATURES, tbl_hide_dataframe_shape=True):
+        typer.echo(f"{table.head(_MOST_FEATURES)}")
+    if len(table) > _MOST_FEATURES:
+        typer.echo(f"and {len(table) - _MOST_FEATURES} more features")
+    typer.echo("" if result.stable is None else f"\n{result.stable}\n")
+
+
 def _demo_command(options: Mapping[str, Any]) -> str:
     """The demo with these options as a contrast: what to type for a variation of it."""
     words = " ".join(
@@ -401,8 +441,9 @@ def _written(value: Any) -> str:
 
 def _command(arguments: list[str]) -> str:
     """The command line without run folder and workers: what decides the figures."""
-    words = [word for word in arguments if not word.startswith(("--run=", "--jobs="))]
-    for option in ("--run", "--jobs"):
+    elsewhere = ("--run", "--jobs", "--engine", "--address")
+    words = [w for w in arguments if not w.startswith(tuple(f"{o}=" for o in elsewhere))]
+    for option in elsewhere:
         while option in words:
             at = words.index(option)
             del words[at : at + 2]

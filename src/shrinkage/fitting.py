@@ -188,7 +188,7 @@ def fit(
     for length, keep in _stages(epochs, treatment.keep, plan.n_penalised):
         masks = {} if keep is None else _magnitude_masks(plan, keep)
         budget = Budget(
-            epochs=length,
+            epochs=length if length % 1 else int(length),  # users write range(budget.epochs)
             seed=seed,
             train=parts["train"],
             lr_factor=treatment.lr_factor,
@@ -313,6 +313,14 @@ def _magnitude_masks(plan: Plan, keep: int) -> dict[str, Tensor]:
     parts = torch.split(mask, [len(size) for size in sizes.values()])
     shapes = {entry.name: entry.shape for entry in plan.penalised}
     return {name: part.view(shapes[name]) for name, part in zip(sizes, parts, strict=True)}
+
+
+@torch.no_grad()
+def prune_by_magnitude(plan: Plan, keep: int) -> None:
+    """Set all penalised weights to zero but the ``keep`` largest, over all of them together."""
+    masks = _magnitude_masks(plan, keep)
+    for entry, _penalty, parameter in plan.blocks():
+        parameter.mul_(masks[entry.name])
 
 
 @contextmanager

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shrinkage.data import stream
 from shrinkage.errors import FitError, ModelError
 from shrinkage.measures import Loss, default_loss, weight_of
+from shrinkage.measures.evaluation import checked_output
 from shrinkage.measures.losses import mean_loss
 from shrinkage.measures.removal import check_same
 from shrinkage.measures.untouched import brought, home, untouched
@@ -128,7 +130,9 @@ class Objective:
 
     def __init__(self, model: nn.Module, plan: Plan, data: object, loss: Loss | None) -> None:
         check_same(model, plan)
-        self.model, self.plan, self.at = model, plan, home(model)
+        # DataParallel cannot be called with other parameters; the network inside is the same.
+        inner = model.module if isinstance(model, nn.DataParallel) else model
+        self.model, self.plan, self.at = inner, plan, home(model)
         self.stream = stream(data)
         self.blocks = tuple(_blocks(plan))
         if not self.blocks:
@@ -141,7 +145,7 @@ class Objective:
         self.criterion = default_loss(next(self.stream.batches())[1]) if loss is None else loss
         with self.evaluating(), torch.no_grad():
             x, y = next(self._weighed())
-            prediction = self.model(x)
+            prediction = checked_output(self.model(x), len(x))
             self.output_shape = tuple(prediction.shape[1:])
             _check_mean(self.criterion, prediction, y)
 
@@ -151,7 +155,8 @@ class Objective:
 
         What PyTorch says of shapes and labels that do not fit comes out as :class:`FitError`.
         """
-        with untouched(self.model):
+        # Fused attention has no second derivative.
+        with torch.inference_mode(mode=False), untouched(self.model), sdpa_kernel(SDPBackend.MATH):
             try:
                 yield
             except (RuntimeError, IndexError) as error:

@@ -28,7 +28,7 @@ class Stability:
     """
 
     subsamples: int = 50
-    threshold: float = 0.75
+    threshold: float = 0.9
     errors: float = 1.0
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Stability:
                     f"{name} is out of range",
                     got=value,
                     expected=expected,
-                    remedy="50 subsamples, threshold 0.75 and 1 error are usual.",
+                    remedy="50 subsamples, threshold 0.9 and 1 error are usual.",
                 )
 
     def most_used(self, features: int) -> float:
@@ -110,7 +110,7 @@ class Frequencies:
         row = self.share[self.scales.index(scale)]
         return dict(zip(self.names, row.tolist(), strict=True))
 
-    def stable(self, threshold: float = 0.75, errors: float = 1.0) -> StableSet:
+    def stable(self, threshold: float = 0.9, errors: float = 1.0) -> StableSet:
         """The features whose frequency reaches ``threshold`` where few errors are expected.
 
         From the weakest scale on at which :func:`expected_false` is at most ``errors``; the

@@ -31,6 +31,7 @@ def configuration(
         "refit": setting.refit,
         "solver": setting.solver,
         "stability": None if setting.stability is None else asdict(setting.stability),
+        "magnitude": setting.magnitude,
         "choose": asdict(wanted),
         "plan": describe_plan(plan),
     }

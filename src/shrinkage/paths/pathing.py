@@ -16,6 +16,7 @@ from shrinkage.fitting import Loss, Train, Training
 from shrinkage.models import Factory, default_model, resolve
 from shrinkage.paths.configuration import configuration
 from shrinkage.paths.ends import is_affine
+from shrinkage.paths.engines import Staff
 from shrinkage.paths.named import named
 from shrinkage.paths.rehearsal import rehearse, rehearse_training
 from shrinkage.paths.result import RegularizationPath
@@ -28,11 +29,11 @@ from shrinkage.plans import Rules
 from shrinkage.plans.rules import Key
 from shrinkage.progress import Progress, shown
 from shrinkage.runs import Run, default_folder, has_points
-from shrinkage.studies import Cut, refuse_idle, train_function, workers
+from shrinkage.studies import Cut, refuse_idle, train_function
 
 _SEEN, _MOST_EPOCHS = 300_000, 50
 """Examples that pass by in a dense fit, and epochs at most."""
-_PARTS = 15
+_PARTS = 25
 """A point of the path has this part of the dense fit's epochs."""
 _CONVEX_LOSSES = (type(None), nn.CrossEntropyLoss, nn.MSELoss, nn.BCEWithLogitsLoss)
 
@@ -51,6 +52,7 @@ def path(
     within: float | None = None,
     stability: int | Stability | None = None,
     refit: float | None = 0.0,
+    magnitude: bool = True,
     seeds: int | None = None,
     folds: int | None = None,
     epochs: int | None = None,
@@ -67,6 +69,8 @@ def path(
     biases: bool = False,
     norms: bool = False,
     jobs: int | None = None,
+    engine: str = "auto",
+    address: str | None = None,
     command: str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> RegularizationPath:
@@ -85,7 +89,8 @@ def path(
     has a convex cost: it is solved by :func:`shrinkage.polish` at each scale, from the empty model
     on, unless training of some kind is asked for. Where the score falls steeply, up to ``refine``
     points are added. ``refit``: at each point the support is fit once more under this factor of
-    the penalty (0: none, the relaxed lasso); None leaves that out.
+    the penalty (0: none, the relaxed lasso); None leaves that out. ``magnitude``: beside a trained
+    path, gradual magnitude pruning to the same numbers of weights in the same epochs.
 
     ``stability``: that many half samples of the first seed's training rows walk the same scales;
     the features that most of them use are stable (:class:`shrinkage.Stability`), and a network of
@@ -96,6 +101,10 @@ def path(
     set is opened. ``run`` is the folder that holds everything; the same call goes on where it
     stopped.
 
+    ``engine``: chains are worked through by ``jobs`` processes (``"process"``), or on a Ray cluster
+    (``"ray"``; ``address``: ``"auto"``, ``"host:port"`` or ``"ray://host:port"``, without it one on
+    this machine); ``"auto"`` takes Ray where there is an address. All give the same results.
+
     Returns a :class:`RegularizationPath`. Raises the package's errors for bad input before
     anything is written. Source: Friedman, Hastie & Tibshirani, Regularization Paths for
     Generalized Linear Models (2010), for warm starts and the grid; Meinshausen (2007), refit.
@@ -105,14 +114,14 @@ def path(
     training_options = {"optimizer": optimizer, "lr": lr, "batch_size": batch_size}
     refuse_idle(train, training_options)
     _check_numbers(refit=refit, rounds=rounds, point_epochs=point_epochs, refine=refine)
-    n_workers = workers(jobs)
+    staff = Staff(jobs, engine, address)
     source = from_user(data)
     factory = resolve(default_model(source.is_image) if make_model is None else make_model)
     given = named(penalty, factory, source.spec) if isinstance(penalty, str) else penalty
     cut = Cut(train_size, validation, share_for_test(source, test), folds)
     n_train = len(split(source, 0, **asdict(cut)).train)
-    dense = epochs or min(_MOST_EPOCHS, max(2, round(_SEEN / n_train)))
-    batch = batch_size or (32 if n_train <= 5000 else 128)
+    dense = min(_MOST_EPOCHS, max(2, round(_SEEN / n_train))) if epochs is None else epochs
+    batch = (32 if n_train <= 5000 else 128) if batch_size is None else batch_size
     training = Training(dense, batch, optimizer or "sgd", lr, loss)
     setting = Setting(
         data=source,
@@ -129,6 +138,7 @@ def path(
         most_rounds=rounds,
         refit=refit,
         solver="train",
+        magnitude=magnitude,
         stability=halves,
     )
     asked = {**training_options, "train": train, "epochs": epochs, "point_epochs": point_epochs}
@@ -144,7 +154,7 @@ def path(
     with Run(where, config) as folder:
         folder.decide(command=command)
         with shown(progress) as show:
-            Stages(setting, folder, wanted, n_workers, show, _write_report).run()
+            Stages(setting, folder, wanted, staff, show, _write_report).run()
         return RegularizationPath(folder.view(), setting)
 
 
@@ -206,7 +216,7 @@ def _solved_where_convex(setting: Setting) -> Setting:
         and setting.rules.convex == setting.rules
         and is_affine(setting.build(0), x)
     )
-    return replace(setting, solver="polish") if convex else setting
+    return replace(setting, solver="polish", magnitude=False) if convex else setting
 
 
 def _check_numbers(

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.data import Examples
-from shrinkage.fitting import DivergedError, Epoch, Treatment, fit, look, zeros_held
+from shrinkage.fitting import (
+    DivergedError,
+    Epoch,
+    Treatment,
+    fit,
+    look,
+    zeros_held,
+)
 from shrinkage.measures import reach
 from shrinkage.paths.setting import Job, Setting, refit_key
 from shrinkage.paths.smooth import minimise_on_support
@@ -56,7 +63,7 @@ def fit_point(setting: Setting, job: Job) -> Outcome:
         if setting.refit is not None and job.scale:
             again, _, last = refit_on_support(setting, job, model, parts)
             weights[refit_key(job.key)] = copied(again)
-            point["refit"] = _evaluated(last)
+            point["refit"] = evaluated(last)
     except DivergedError as error:
         return {**point, "failed": str(error)}, {}
     return point, weights
@@ -159,7 +166,8 @@ def used_inputs(setting: Setting, model: nn.Module) -> list[int] | None:
     return None if paths is None else paths.inputs.flatten().nonzero().flatten().tolist()
 
 
-def _evaluated(last: Epoch) -> Point:
+def evaluated(last: Epoch) -> Point:
+    """Losses and scores on the training and the validation part."""
     train, validation = last.parts["train"], last.parts["validation"]
     return {
         "train": {"loss": train.loss, "score": train.score},
@@ -177,7 +185,7 @@ def ends(setting: Setting, fit: Point) -> bool:
 
 
 def copied(model: nn.Module) -> dict[str, Tensor]:
-    """The state of a network, in tensors of their own."""
+    """The network's state, apart from the network."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from shrinkage.fitting import DivergedError
 from shrinkage.models import check_state
+from shrinkage.paths.ends import check_ends
 from shrinkage.paths.points import fit_point
 from shrinkage.paths.setting import Job, Setting
 from shrinkage.paths.stable import check_selects_inputs
@@ -18,6 +19,7 @@ def rehearse(setting: Setting) -> Plan:
     model = setting.build(0)
     check_state(model)
     plan = Plan(model, setting.rules)
+    check_ends(setting, plan)
     if setting.stability is not None:
         check_selects_inputs(plan, setting.data.spec.input_shape)
     return plan

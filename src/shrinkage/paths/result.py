@@ -10,7 +10,7 @@ import polars as pl
 from torch import nn
 
 from shrinkage.errors import FitError
-from shrinkage.features import Features, frequencies, input_weights, leaving
+from shrinkage.features import Features, StableSet, frequencies, input_weights, leaving
 from shrinkage.paths.selection import Selected, Table, Wanted, select
 from shrinkage.paths.setting import Setting, key, refit_key
 from shrinkage.paths.stable import stable_key
@@ -138,6 +138,12 @@ class RegularizationPath:
     def chosen(self) -> PathPoint:
         """The point that the run chose."""
         return PathPoint(self, Selected(**self.view.decisions["choice"]))
+
+    @property
+    def stable(self) -> StableSet | None:
+        """The stable features, and what they rest on; None without stability selection."""
+        found = self.view.decisions.get("stable")
+        return None if found is None else StableSet(**{**found, "names": tuple(found["names"])})
 
     def choose(
         self,

@@ -22,7 +22,8 @@ class Setting(Study):
     ``grid``: the scales; at most ``refine`` more are put where the score falls most steeply.
     ``point_epochs`` of training bring a warm network to the next scale, and are repeated up to
     ``most_rounds`` times until it has settled. ``refit``: the factor of the penalty under which
-    the found support is fit once more; None: not at all. ``solver``: ``"polish"`` solves every
+    the found support is fit once more; None: not at all. ``magnitude``: magnitude pruning to the
+    same numbers of weights beside it. ``solver``: ``"polish"`` solves every
     point by proximal Newton, from the sparse end on; ``"train"`` trains from the dense end on.
     ``stability``: half samples with chains of their own, whose features are counted.
     """
@@ -34,12 +35,18 @@ class Setting(Study):
     most_rounds: int
     refit: float | None
     solver: Solver
+    magnitude: bool
     stability: Stability | None = None
 
     @property
     def ascending(self) -> bool:
         """Whether a chain goes from small scales to large ones."""
         return self.solver == "train"
+
+    @property
+    def chains(self) -> int:
+        """The most chains that can be worked on at once."""
+        return max(self.seeds, 0 if self.stability is None else self.stability.subsamples)
 
     def network(self, seed: int, scale: float) -> tuple[nn.Module, Plan]:
         """A new network of this seed with the rules at ``scale``."""

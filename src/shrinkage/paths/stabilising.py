@@ -21,20 +21,20 @@ _FAR = 4.0
 
 
 def select_stable(
-    setting: Setting, run: Run, staff: Workers, show: Show, scales: Sequence[float]
+    setting: Setting, run: Run, workers: Workers, show: Show, scales: Sequence[float]
 ) -> None:
     """Walk every half sample's chain, decide which features are stable, fit them alone."""
     stability = setting.stability
     if stability is None:
         return
-    _walk(stability, run, staff, show, scales)
+    _walk(stability, run, workers, show, scales)
     if "stable" not in run.decisions:
         run.decide(stable=asdict(_stable(stability, run.view())))
-    _fit(setting, run, staff, show)
+    _fit(setting, run, workers, show)
 
 
 def _walk(
-    stability: Stability, run: Run, staff: Workers, show: Show, scales: Sequence[float]
+    stability: Stability, run: Run, workers: Workers, show: Show, scales: Sequence[float]
 ) -> None:
     known = run.view().of_kind("subsample")
     counted = _counted(stability, run.view(), scales)
@@ -42,7 +42,7 @@ def _walk(
     left = [job for job in walks if job.key not in known]
     done = len(walks) - len(left)
     show(Progress("half samples", done, len(walks)))
-    results = staff.work(walk, left)
+    results = workers.work(walk, left)
     with closing(results):
         for _, point in results:
             run.append(point)
@@ -78,13 +78,13 @@ def _stable(stability: Stability, view: RunView) -> StableSet:
     return found.stable(stability.threshold, stability.errors)
 
 
-def _fit(setting: Setting, run: Run, staff: Workers, show: Show) -> None:
+def _fit(setting: Setting, run: Run, workers: Workers, show: Show) -> None:
     view = run.view()
     known = view.of_kind("stable")
     seeds = [seed for seed in range(setting.seeds) if stable_key(seed) not in known]
     done = setting.seeds - len(seeds)
     show(Progress("stable", done, setting.seeds))
-    results = staff.work(fit_stable, [_job(view, seed) for seed in seeds])
+    results = workers.work(fit_stable, [_job(view, seed) for seed in seeds])
     with closing(results):
         for _, (point, weights) in results:
             for name, tensors in weights.items():

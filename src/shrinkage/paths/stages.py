@@ -1,25 +1,28 @@
 """The stages of a path over its run folder, from the dense networks to the report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from itertools import pairwise
 from math import sqrt
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from shrinkage.errors import FitError
 from shrinkage.measures import evaluate
 from shrinkage.paths.ends import convex_ends, swept_ends
-from shrinkage.paths.engines import Workers
+from shrinkage.paths.engines import Staff, Workers
 from shrinkage.paths.points import Outcome, ends, fit_point
+from shrinkage.paths.pruning import Chains, Pruning, prune_point
 from shrinkage.paths.selection import Table, Wanted, select
 from shrinkage.paths.setting import Job, Setting, key, refit_key
 from shrinkage.paths.stabilising import select_stable
 from shrinkage.progress import Progress
 from shrinkage.runs import Run
+
+J = TypeVar("J", Job, Pruning)
 
 _BEND = 0.15
 """A fall of the score between neighbours, as a share of its whole range, that is a bend."""
@@ -33,12 +36,12 @@ class Stages:
         setting: Setting,
         run: Run,
         wanted: Wanted,
-        workers: int,
+        staff: Staff,
         progress: Callable[[Progress], None],
         write_report: Callable[[Run], None],
     ) -> None:
         self.setting, self.run_, self.wanted = setting, run, wanted
-        self.workers, self.progress = workers, progress
+        self.staff, self.progress = staff, progress
         self.write_report = write_report
         # Threads change the last bits of a sum: one each, so that any number of workers agrees.
         self.threads = run.decisions.get("threads", 1)
@@ -50,24 +53,28 @@ class Stages:
             before = torch.get_num_threads()
             torch.set_num_threads(self.threads)
             try:
-                with Workers(self.setting, self.workers, self.threads) as staff:
-                    self.stages(staff)
+                engine = self.staff.engine_for(
+                    self.setting, threads=self.threads, chains=self.setting.chains
+                )
+                with Workers(engine) as workers:
+                    self.stages(workers)
             finally:
                 torch.set_num_threads(before)
         self.write_report(self.run_)
 
-    def stages(self, staff: Workers) -> None:
+    def stages(self, workers: Workers) -> None:
         """What :meth:`run` does, with the workers that do it."""
         self.run_.decide(threads=self.threads)
         if self.setting.ascending:
-            self.fit(staff, "dense networks", dict.fromkeys(self.seeds, (0.0,)))
+            self.fit(workers, "dense networks", dict.fromkeys(self.seeds, (0.0,)))
         scales = self.decided("scales", self.find_scales)
-        self.fit(staff, "path", dict.fromkeys(self.seeds, scales))
+        self.fit(workers, "path", dict.fromkeys(self.seeds, scales))
         bends = self.decided("bends", self.find_bends)
         for first, between in bends:
-            self.fit(staff, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
-        if self.setting.stability is not None:
-            select_stable(self.setting, self.run_, staff, self.progress, scales)
+            self.fit(workers, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
+        select_stable(self.setting, self.run_, workers, self.progress, scales)
+        if self.setting.magnitude:
+            self.prune(workers)
         selected = select(self.run_.view(), self.wanted)
         self.run_.decide(choice=asdict(selected))
         self.open_test()
@@ -132,7 +139,7 @@ class Stages:
 
     def fit(
         self,
-        staff: Workers,
+        workers: Workers,
         stage: str,
         chains: dict[int, Sequence[float]],
         start: float | None = None,
@@ -141,7 +148,6 @@ class Stages:
         known = self.run_.view().of_kind("fit")
         total = sum(map(len, chains.values()))
         done = sum(key(seed, s) in known for seed, scales in chains.items() for s in scales)
-        self.progress(Progress(stage, done, total))
         jobs = [job for seed, scales in chains.items() if (job := self.first(seed, scales, start))]
 
         def then(job: Job, result: Outcome) -> Job | None:
@@ -151,7 +157,17 @@ class Stages:
                 return None
             return Job(job.seed, left[0], weights[job.key])
 
-        results = staff.work(fit_point, jobs, then)
+        self.record(workers.work(fit_point, jobs, then), stage, done, total)
+
+    def record(
+        self,
+        results: Generator[tuple[J, Outcome], None, None],
+        stage: str,
+        done: int,
+        total: int,
+    ) -> None:
+        """Store points as they come: the weights first, so that no point is without them."""
+        self.progress(Progress(stage, done, total))
         with closing(results):
             for job, (point, weights) in results:
                 for name, tensors in weights.items():
@@ -163,6 +179,12 @@ class Stages:
                     self.write_report(self.run_)
                     self.reported = monotonic()
 
+    def prune(self, workers: Workers) -> None:
+        """Magnitude pruning to the nonzeros of every point, chained like the path itself."""
+        chains = Chains(self.setting, self.run_.view())
+        results = workers.work(prune_point, chains.first(), chains.then)
+        self.record(results, "magnitude", chains.done, chains.total)
+
     def first(self, seed: int, scales: Sequence[float], start: float | None) -> Job | None:
         """The first fit of a chain that is not in the run folder; None where all are, or failed."""
         view = self.run_.view()
@@ -171,10 +193,10 @@ class Stages:
         for scale in scales:
             fit = fits.get(key(seed, scale))
             if fit is None:
-                known = fits.get(key(seed, before)) if before is not None and scale else None
-                if known is None:
+                if before is None or not scale:
                     return Job(seed, scale)
-                return Job(seed, scale, view.weights(known["key"]))
+                known = fits.get(key(seed, before))  # missing where the chain has ended before it
+                return None if known is None else Job(seed, scale, view.weights(known["key"]))
             if ends(self.setting, fit):
                 return None
             before = scale
@@ -184,8 +206,9 @@ class Stages:
         """Evaluate every network on the test part, once, after the choice."""
         view = self.run_.view()
         known = view.of_kind("test")
-        fits = [*view.of_kind("fit").values(), *view.of_kind("stable").values()]
-        fits = [fit for fit in fits if "failed" not in fit]
+        kinds = ("fit", "magnitude", "stable")
+        points = [point for kind in kinds for point in view.of_kind(kind).values()]
+        fits = [point for point in points if "failed" not in point]
         for number, fit in enumerate(fits, start=1):
             names = [fit["key"], *([refit_key(fit["key"])] if "refit" in fit else [])]
             for name in names:

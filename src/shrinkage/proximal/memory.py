@@ -22,8 +22,11 @@ def some(parameter: Tensor) -> Tensor:
 
     A view where the parameter is contiguous.
     """
-    flat = parameter.detach().reshape(-1)
-    return flat[:: -(-len(flat) // _SOME) or 1]
+    size = parameter.numel()
+    every = -(-size // _SOME) or 1
+    if parameter.is_contiguous():
+        return parameter.detach().as_strided((-(-size // every),), (every,))
+    return parameter.detach().reshape(-1)[::every]
 
 
 @dataclass
