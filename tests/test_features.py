@@ -58,6 +58,16 @@ class Mixed(nn.Module):
         return self.out(self.mix(x))
 
 
+class Unknown(Mixed):
+    """Branches on values, so that its wiring is not known."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda x: x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(x) if x.sum() > 0 else self.out(2 * x)
+
+
 def test_first_layers_are_those_whose_columns_are_inputs() -> None:
     assert first_layers(mlp(TABLE), (6,)) == ("fc1",)
     assert first_layers(linear(TABLE), (6,)) == ("out",)
@@ -408,6 +418,9 @@ def test_what_stability_selection_refuses(tmp_path: Path) -> None:
     for penalty in ({"fc2": sh.L1(1.0)}, {"fc1": None, "*": sh.L1(1.0)}):
         with pytest.raises(FitError, match="needs a penalty that drops inputs"):
             sh.path("mlp", (x, y), penalty, run=run, stability=4, epochs=1, progress=quietly)
+    for model, got in ((Unknown, "wiring"), (lambda: Mixed(lambda x: x.flip(1)), "no dense first")):
+        with pytest.raises(FitError, match=f"drops inputs: got .*{got}"):
+            sh.path(model, (x[:, :6], np.hstack([y, y])), sh.L1(1.0), run=run, stability=4)
     with pytest.raises(FitError, match="stable features are not known"):
         small_path(run, stability=None, choose="stable")
     with pytest.raises(FitError, match=r"penalty is unknown: got 'feature'.*mean 'features'"):

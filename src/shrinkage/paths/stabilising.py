@@ -27,17 +27,22 @@ def select_stable(
     stability = setting.stability
     if stability is None:
         return
-    _walk(stability, run, workers, show, scales)
+    _walk(setting, stability, run, workers, show, scales)
     if "stable" not in run.decisions:
         run.decide(stable=asdict(_stable(stability, run.view())))
     _fit(setting, run, workers, show)
 
 
 def _walk(
-    stability: Stability, run: Run, workers: Workers, show: Show, scales: Sequence[float]
+    setting: Setting,
+    stability: Stability,
+    run: Run,
+    workers: Workers,
+    show: Show,
+    scales: Sequence[float],
 ) -> None:
     known = run.view().of_kind("subsample")
-    counted = _counted(stability, run.view(), scales)
+    counted = tuple(scales) if setting.ascending else _counted(stability, run.view(), scales)
     walks = [Walk(number, counted) for number in range(stability.subsamples)]
     left = [job for job in walks if job.key not in known]
     done = len(walks) - len(left)
@@ -51,10 +56,11 @@ def _walk(
 
 
 def _counted(stability: Stability, view: RunView, scales: Sequence[float]) -> tuple[float, ...]:
-    """The scales that can count: where the path itself uses not far too many features.
+    """The scales of a convex path that can count: where it uses not far too many features.
 
-    In the order of the chain; a chain that is to be walked for the sake of sparse networks need
-    not pass by all dense ones.
+    In the order of the chain. There the densest points are the dearest, and nothing hangs on them;
+    a network must pass by all of them, because the fewer steps lead to a sparse one, the more
+    features are lost that only fit together with others.
     """
     features, fits = Features.of(view), view.of_kind("fit").values()
     most = _FAR * stability.most_used(len(features))

@@ -8,6 +8,7 @@ from torch import nn
 from shrinkage.errors import FitError
 from shrinkage.features import first_layers
 from shrinkage.fitting import DivergedError
+from shrinkage.measures import reach
 from shrinkage.paths.points import Outcome, copied, refit_on_support, used_inputs
 from shrinkage.paths.setting import Job, Setting, Weights
 from shrinkage.plans import Plan
@@ -65,10 +66,18 @@ def check_selects_inputs(plan: Plan, input_shape: tuple[int, ...]) -> None:
     first = [f"{name}.weight".strip(".") for name in first_layers(plan.model, input_shape)]
     kinked = [entry.path for entry, penalty, _ in plan.blocks() if penalty.slope]
     missing = [name for name in first if name not in kinked]
-    if not first or missing:
+    if missing:
+        got = f"no penalty with a kink on {missing[0]}"
+    elif not first:
+        got = "no dense first layer"
+    elif reach(plan.model, input_shape) is None:
+        got = "a forward pass whose wiring is not known"
+    else:
+        got = None
+    if got is not None:
         raise FitError(
             "stability selection needs a penalty that drops inputs",
-            got=f"no penalty with a kink on {missing[0]}" if missing else "no dense first layer",
+            got=got,
             expected="a network whose first layer is dense, penalised by L1 or GroupL1",
             remedy='Pass "features" for the penalty (--penalty features).',
         )
