@@ -91,14 +91,15 @@ def select(kind: str, seed: int, subsamples: int, folder: Path, jobs: int | None
         progress=lambda _: None,
         **options,
     )
+    names = map(str, columns) if kind == "linear" else SHAPES
     seconds = time.perf_counter() - began
     kept = {int(name[1:]) for name in path.chosen.features}
     return {
         "kept": len(kept & set(columns)),
         "others": len(kept - set(columns)),
-        "missing": [n for n, k in zip(SHAPES, columns, strict=True) if k not in kept],
-        "path": path,
-        "columns": columns,
+        "missing": [n for n, k in zip(names, columns, strict=True) if k not in kept],
+        "expected": path.stable.expected,
+        "score": path.chosen.row["test_score"],
         "seconds": seconds,
     }
 
@@ -117,13 +118,12 @@ def main() -> None:
         for seed in range(given.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 found = select(kind, seed, given.subsamples, Path(folder) / "run", given.jobs)
-                row = found["path"].chosen.row
             holds += found["kept"] == INFORMATIVE and found["others"] <= 2
             print(
                 f"{kind:9} seed {seed}: kept {found['kept']:2} of {INFORMATIVE}, "
-                f"others {found['others']}, missing {found['missing']}, "
-                f"expected false ≤ {found['path'].stable.expected:.2f}, test R² {row['test_score']:.3f}, "
-                f"{found['seconds']:.0f} s",
+                f"others {found['others']} (expected ≤ {found['expected']:.2f}), "
+                f"missing {', '.join(found['missing']) or 'none'}, "
+                f"test R² {found['score']:.3f}, {found['seconds']:.0f} s",
                 flush=True,
             )
         print(f"{kind}: all {INFORMATIVE} kept and at most 2 others in {holds} of {given.seeds}\n")
