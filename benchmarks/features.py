@@ -19,8 +19,11 @@ from torch import nn
 
 import shrinkage as sh
 from shrinkage.data import Spec
+from shrinkage.features import frequencies
 
 ROWS, COLUMNS, INFORMATIVE, SIGNAL_TO_NOISE = 2000, 200, 10, 4.0
+ERRORS = 2.0
+"""False features that may be expected among the stable ones; their sets for others are printed."""
 SHAPES = {
     "sin": lambda x: np.sin(1.5 * x),
     "tanh": lambda x: np.tanh(2 * x),
@@ -82,7 +85,7 @@ def select(kind: str, seed: int, subsamples: int, folder: Path, jobs: int | None
         (x, y),
         "features",
         run=folder,
-        stability=subsamples,
+        stability=sh.Stability(subsamples, errors=ERRORS),
         seeds=1,
         validation=0.1,
         test=0.1,
@@ -91,6 +94,7 @@ def select(kind: str, seed: int, subsamples: int, folder: Path, jobs: int | None
         progress=lambda _: None,
         **options,
     )
+    truth = {f"x{k}" for k in columns}
     names = map(str, columns) if kind == "linear" else SHAPES
     seconds = time.perf_counter() - began
     kept = {int(name[1:]) for name in path.chosen.features}
@@ -99,6 +103,11 @@ def select(kind: str, seed: int, subsamples: int, folder: Path, jobs: int | None
         "others": len(kept - set(columns)),
         "missing": [n for n, k in zip(names, columns, strict=True) if k not in kept],
         "expected": path.stable.expected,
+        "at": [
+            f"{errors:g}: {len(names & truth)}+{len(names - truth)}"
+            for errors in (0.5, 1, 2, 4)
+            for names in [set(frequencies(path.view).stable(errors=errors).names)]
+        ],
         "score": path.chosen.row["test_score"],
         "seconds": seconds,
     }
@@ -123,6 +132,7 @@ def main() -> None:
                 f"{kind:9} seed {seed}: kept {found['kept']:2} of {INFORMATIVE}, "
                 f"others {found['others']} (expected ≤ {found['expected']:.2f}), "
                 f"missing {', '.join(found['missing']) or 'none'}, "
+                f"by errors {', '.join(found['at'])}; "
                 f"test R² {found['score']:.3f}, {found['seconds']:.0f} s",
                 flush=True,
             )
