@@ -22,8 +22,8 @@ from shrinkage.data import Spec
 from shrinkage.features import frequencies
 
 ROWS, COLUMNS, INFORMATIVE, SIGNAL_TO_NOISE = 2000, 200, 10, 4.0
-ERRORS = 2.0
-"""False features that may be expected among the stable ones; their sets for others are printed."""
+THRESHOLD, ERRORS = 0.75, 2.0
+"""Stability selection: false features that may be expected are those the statement allows."""
 SHAPES = {
     "sin": lambda x: np.sin(1.5 * x),
     "tanh": lambda x: np.tanh(2 * x),
@@ -85,7 +85,7 @@ def select(kind: str, seed: int, subsamples: int, folder: Path, jobs: int | None
         (x, y),
         "features",
         run=folder,
-        stability=sh.Stability(subsamples, errors=ERRORS),
+        stability=sh.Stability(subsamples, THRESHOLD, ERRORS),
         seeds=1,
         validation=0.1,
         test=0.1,
@@ -104,9 +104,10 @@ def select(kind: str, seed: int, subsamples: int, folder: Path, jobs: int | None
         "missing": [n for n, k in zip(names, columns, strict=True) if k not in kept],
         "expected": path.stable.expected,
         "at": [
-            f"{errors:g}: {len(names & truth)}+{len(names - truth)}"
-            for errors in (0.5, 1, 2, 4)
-            for names in [set(frequencies(path.view).stable(errors=errors).names)]
+            f"{threshold:g}/{errors:g}: {len(names & truth)}+{len(names - truth)}"
+            for threshold in (0.6, 0.75, 0.9)
+            for errors in (1, 2)
+            for names in [set(frequencies(path.view).stable(threshold, errors).names)]
         ],
         "score": path.chosen.row["test_score"],
         "seconds": seconds,
@@ -132,7 +133,7 @@ def main() -> None:
                 f"{kind:9} seed {seed}: kept {found['kept']:2} of {INFORMATIVE}, "
                 f"others {found['others']} (expected ≤ {found['expected']:.2f}), "
                 f"missing {', '.join(found['missing']) or 'none'}, "
-                f"by errors {', '.join(found['at'])}; "
+                f"by threshold/errors {', '.join(found['at'])}; "
                 f"test R² {found['score']:.3f}, {found['seconds']:.0f} s",
                 flush=True,
             )

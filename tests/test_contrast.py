@@ -30,7 +30,7 @@ from shrinkage.data import Data, Examples, Spec, load, split
 from shrinkage.errors import DataError, FitError, ModelError, RunError
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import evaluate
-from shrinkage.penalties import L1, Penalty
+from shrinkage.penalties import L1, MCP, LogSum, Penalty, SparseGroupL1
 from shrinkage.penalties.base import Step
 from shrinkage.plans import Plan
 from shrinkage.progress import Progress
@@ -403,6 +403,29 @@ def test_polish_brings_exact_columns_nearer_to_stationary(tmp_path: Path) -> Non
     assert "polished" not in plain.report.read_text(encoding="utf-8")
     with pytest.raises(RunError):
         small("linear", "wine", tmp_path / "polished", polish=10, **options)
+
+
+def test_columns_of_the_other_penalties(tmp_path: Path) -> None:
+    makers: dict[str, Any] = {
+        "sparse group": lambda s: SparseGroupL1(s / 2, s / 2),
+        "log-sum": lambda s: LogSum(s, epsilon=0.1),
+        "MCP": lambda s: MCP(s, knee=1.0),
+    }
+    columns = [Column(name, name, "strength", make) for name, make in makers.items()]
+    result = small("mlp", "wine", tmp_path, columns=columns, tries=None, grid=[0.03], polish=2)
+    report = result.report.read_text(encoding="utf-8")
+    for row in result.summary():
+        name = row["name"]
+        assert row["zeros"]["mean"] > 0.1, name
+        point = result.view.of_kind("certificate")[f"{name}/0/0"]
+        model = result.model(name)
+        plan = Plan(model, makers[name](0.03))
+        found = certify(model, plan, result.setting.split(0).train)
+        assert point["objective"] == pytest.approx(found.objective), name
+        assert point["kink_gap"] <= point["gap"]
+        assert result.view.of_kind("trace")[f"{name}/0/0"]["worth"] is not None
+        assert name in report
+        assert name in str(result)
 
 
 @pytest.mark.parametrize("wrong", [-1, 0.5])

@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -126,6 +127,21 @@ def test_ignored_labels_do_not_count_in_any_batching(loss: Any) -> None:
     assert sh.measure(net, plan, (X, y), loss).parts["data"].score == pytest.approx(
         sh.measure(net, plan, (X[20:], Y[20:])).parts["data"].score
     )
+
+
+@dataclass
+class Unhashable:
+    """A loss with parameters of its own, compared by them and so without a hash."""
+
+    factor: float = 2.0
+
+    def __call__(self, prediction: Tensor, y: Tensor) -> Tensor:
+        return self.factor * cross_entropy(prediction, y)
+
+
+def test_a_loss_without_a_hash() -> None:
+    net = network()
+    lowered(net, sh.Plan(net, sh.L1(1e-3)), loss=Unhashable())
 
 
 def test_labels_of_any_integer_kind() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import polars as pl
 import pytest
@@ -18,7 +19,7 @@ from shrinkage.features import Features, expected_false, first_layers, frequenci
 from shrinkage.features.stability import Frequencies
 from shrinkage.figures import frequency_paths, leaving_order
 from shrinkage.models import cnn, linear, mlp
-from shrinkage.paths.subsamples import HalfSample
+from shrinkage.paths.subsamples import HalfSample, Walk, walk
 from shrinkage.progress import Progress
 from shrinkage.runs import read
 
@@ -224,12 +225,12 @@ def frame_of(x: np.ndarray, y: np.ndarray) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def linear_path(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, set[str]]:
     folder = tmp_path_factory.mktemp("linear")
-    x, y, truth = known_truth(800, 40, [lambda x: x, lambda x: -x, lambda x: x, lambda x: -x], 1)
+    x, y, truth = known_truth(500, 40, [lambda x: x, lambda x: -x, lambda x: x, lambda x: -x], 1)
     assert 0 not in truth
     frame_of(x, y).write_csv(folder / "t.csv")
     data = sh_load(folder / "t.csv")
     path = sh.path(
-        "linear", data, "features", run=folder / "run", stability=10, points=8, seeds=2, jobs=1,
+        "linear", data, "features", run=folder / "run", stability=6, points=7, seeds=2, jobs=1,
         progress=quietly,
     )  # fmt: skip
     return path, {f"c{k}" for k in truth}
@@ -382,8 +383,10 @@ def test_a_run_that_stopped_among_half_samples_goes_on(tmp_path: Path) -> None:
         small_path(tmp_path / "cut", progress=stop)
     assert sum(point["kind"] == "subsample" for point in lines(tmp_path / "cut")) == 2
     events.clear()
-    again = small_path(tmp_path / "cut", progress=events.append)
-    assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
+    again = small_path(tmp_path / "cut", progress=events.append, jobs=2)  # in any order
+    assert sorted(lines(tmp_path / "cut"), key=named) == sorted(
+        lines(tmp_path / "whole"), key=named
+    )
     assert [e.done for e in events if e.stage == "half samples"] == [2, 3, 4]
     assert not [e for e in events if e.stage == "path" and 0 < e.done < e.total]
     assert again.view.decisions["stable"] == whole.view.decisions["stable"]
@@ -391,13 +394,13 @@ def test_a_run_that_stopped_among_half_samples_goes_on(tmp_path: Path) -> None:
         assert torch.equal(tensor, again.view.weights("0/stable")[name])
 
 
-def test_workers_find_the_same(tmp_path: Path) -> None:
-    small_path(tmp_path / "one")
-    small_path(tmp_path / "two", jobs=2)
-    one, two = (
-        {(p["kind"], p["key"]): p for p in lines(tmp_path / name)} for name in ("one", "two")
-    )
-    assert one == two
+def test_a_half_sample_travels(tmp_path: Path) -> None:
+    # What a worker process computes from what it is sent is what this process computes.
+    path = small_path(tmp_path / "run")
+    setting = cloudpickle.loads(cloudpickle.dumps(path.setting))
+    for point in path.view.of_kind("subsample").values():
+        number = int(point["key"].removeprefix("subsample/"))
+        assert walk(setting, Walk(number, tuple(point["scales"]))) == point
 
 
 def test_a_run_without_a_stable_feature_chooses_the_constant(tmp_path: Path) -> None:

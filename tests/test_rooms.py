@@ -16,6 +16,7 @@ ROOMS = (
     "plans",
     "proximal",
     "measures",
+    "blocks",
     "objectives",
     "gaps",
     "certificates",

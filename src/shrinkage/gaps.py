@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shrinkage.objectives import Block, Objective, Vector
+from shrinkage.blocks import Block, Vector
+from shrinkage.objectives import Objective
 
 RADIUS = 1e-3
 """Of the root mean square of the nonzero weights: how far around the point gradients are taken."""

@@ -139,8 +139,8 @@ def expected_false(used: float, features: int, threshold: float, pairs: int) -> 
     of false features have a distribution with one peak. The smaller of both is returned.
     Source: Shah & Samworth (2013), theorems 1 and 2.
 
-    >>> round(expected_false(10, 200, 0.75, 25), 2), round(expected_false(20, 200, 0.9, 25), 2)
-    (0.52, 0.92)
+    >>> round(expected_false(10, 200, 0.75, 10), 2), round(expected_false(20, 200, 0.9, 25), 2)
+    (0.56, 0.92)
     """
     chance = used / features
     any_way = 1 / (2 * threshold - 1)

@@ -2,15 +2,28 @@
 
 from shrinkage.figures.bars import bars, column_bars, row_bars
 from shrinkage.figures.curves import curves
+from shrinkage.figures.fans import fan, upright
 from shrinkage.figures.features import frequency_paths, leaving_order
 from shrinkage.figures.images import pixels
 from shrinkage.figures.lines import Line, differences, lines
+from shrinkage.figures.pairs import side_by_side
 from shrinkage.figures.scatter import Dots, dots
-from shrinkage.figures.style import LOSS, PENALTY, ZERO, colour, in_script, legend, to_json
+from shrinkage.figures.style import (
+    LOSS,
+    PENALTY,
+    QUIET,
+    ZERO,
+    colour,
+    in_script,
+    legend,
+    palette,
+    to_json,
+)
 
 __all__ = [
     "LOSS",
     "PENALTY",
+    "QUIET",
     "ZERO",
     "Dots",
     "Line",
@@ -20,12 +33,16 @@ __all__ = [
     "curves",
     "differences",
     "dots",
+    "fan",
     "frequency_paths",
     "in_script",
     "leaving_order",
     "legend",
     "lines",
+    "palette",
     "pixels",
     "row_bars",
+    "side_by_side",
     "to_json",
+    "upright",
 ]

@@ -1,6 +1,6 @@
 """The loss that fits a target, and what a batch weighs in its mean."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -66,13 +66,13 @@ def weight_of(loss: Loss, y: Tensor) -> float:
 
 def as_module(loss: Loss) -> Loss:
     """PyTorch's functions of labels as the modules that know what they ignore."""
-    return _MODULES.get(loss, loss)
+    return next((module for function, module in _MODULES if loss is function), loss)
 
 
-_MODULES: Mapping[Loss, Loss] = {
-    nn.functional.cross_entropy: nn.CrossEntropyLoss(),
-    nn.functional.nll_loss: nn.NLLLoss(),
-}
+_MODULES: tuple[tuple[Loss, Loss], ...] = (
+    (nn.functional.cross_entropy, nn.CrossEntropyLoss()),
+    (nn.functional.nll_loss, nn.NLLLoss()),
+)
 
 
 def mean_loss(loss: Loss, prediction: Tensor, y: Tensor) -> float:

@@ -28,6 +28,7 @@ from shrinkage.penalties import Penalty
 from shrinkage.plans import Rules
 from shrinkage.plans.rules import Key
 from shrinkage.progress import Progress, shown
+from shrinkage.reports.paths import path_page
 from shrinkage.runs import Run, default_folder, has_points
 from shrinkage.studies import Cut, refuse_idle, train_function
 
@@ -159,7 +160,7 @@ def path(
 
 
 def _write_report(run: Run) -> None:
-    pass
+    run.write("report.html", path_page(run.view()))
 
 
 def _wanted(choose: str | None, within: float | None, halves: Stability | None) -> Wanted:

@@ -1,9 +1,7 @@
 """A finished path: its points, choices among them, and the networks behind them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import polars as pl
@@ -11,10 +9,11 @@ from torch import nn
 
 from shrinkage.errors import FitError
 from shrinkage.features import Features, StableSet, frequencies, input_weights, leaving
-from shrinkage.paths.selection import Selected, Table, Wanted, select
+from shrinkage.paths.selection import Selected, Wanted, select
 from shrinkage.paths.setting import Setting, key, refit_key
 from shrinkage.paths.stable import stable_key
 from shrinkage.plans import Plan
+from shrinkage.reports.paths import path_figure, path_rows, path_table
 from shrinkage.runs import RunView
 from shrinkage.studies import quiet_plan
 
@@ -172,7 +171,11 @@ class RegularizationPath:
         train_loss, validation_loss, validation_score, validation_sd, test_loss, test_score,
         test_sd, score_name.
         """
-        return pl.DataFrame(list(_rows(self.view)), infer_schema_length=None)
+        return pl.DataFrame(list(path_rows(self.view)), infer_schema_length=None)
+
+    def figure(self) -> Any:
+        """A plotly figure: held-out score against λ and nonzero weights, the choice ringed."""
+        return path_figure(self.view)
 
     def features(self) -> pl.DataFrame:
         """One row per feature, the surest first.
@@ -213,57 +216,4 @@ class RegularizationPath:
         )
 
     def __str__(self) -> str:
-        return str(self.frame())
-
-
-def _rows(view: RunView) -> Iterator[dict[str, Any]]:
-    table = Table(view)
-    for scale in table.scales:
-        fits = table.rows[scale]
-        yield _row(view, scale, "fit", fits, fits, [fit["key"] for fit in fits])
-        if all("refit" in fit for fit in fits):
-            parts = [fit["refit"] for fit in fits]
-            yield _row(view, scale, "refit", fits, parts, [refit_key(fit["key"]) for fit in fits])
-    stable = list(view.of_kind("stable").values())
-    if stable and not any("failed" in fit for fit in stable):
-        scale = view.decisions["stable"]["scale"]
-        yield _row(view, scale, "stable", stable, stable, [fit["key"] for fit in stable])
-
-
-def _row(
-    view: RunView,
-    scale: float,
-    family: str,
-    fits: list[dict[str, Any]],
-    parts: list[dict[str, Any]],
-    names: list[str],
-) -> dict[str, Any]:
-    """Means over seeds: weights of ``fits``, losses and scores of ``parts``, tests by name."""
-    tests, used = view.of_kind("test"), [fit["features"] for fit in fits]
-    tested = [tests[name] for name in names if name in tests]
-    return {
-        "scale": scale,
-        "fit": family,
-        "nonzeros": fmean(fit["weights"]["nonzeros"] for fit in fits),
-        "density": fmean(f["weights"]["nonzeros"] / f["weights"]["size"] for f in fits),
-        "features": None if None in used else fmean(map(len, used)),
-        "penalty": fmean(fit["penalty"] for fit in fits),
-        "train_loss": _mean(part["train"]["loss"] for part in parts),
-        "validation_loss": _mean(part["validation"]["loss"] for part in parts),
-        "validation_score": _mean(part["validation"]["score"] for part in parts),
-        "validation_sd": _sd(part["validation"]["score"] for part in parts),
-        "test_loss": _mean(test["loss"] for test in tested),
-        "test_score": _mean(test["score"] for test in tested),
-        "test_sd": _sd(test["score"] for test in tested),
-        "score_name": fits[0]["score_name"],
-    }
-
-
-def _mean(values: Iterator[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
-
-
-def _sd(values: Iterator[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return stdev(known) if len(known) > 1 else None
+        return path_table(self.view)

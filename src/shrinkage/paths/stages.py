@@ -67,6 +67,7 @@ class Stages:
         self.run_.decide(threads=self.threads)
         if self.setting.ascending:
             self.fit(workers, "dense networks", dict.fromkeys(self.seeds, (0.0,)))
+            self.refuse_failed()
         scales = self.decided("scales", self.find_scales)
         self.fit(workers, "path", dict.fromkeys(self.seeds, scales))
         bends = self.decided("bends", self.find_bends)
@@ -75,8 +76,7 @@ class Stages:
         select_stable(self.setting, self.run_, workers, self.progress, scales)
         if self.setting.magnitude:
             self.prune(workers)
-        selected = select(self.run_.view(), self.wanted)
-        self.run_.decide(choice=asdict(selected))
+        self.decided("choice", lambda: asdict(select(self.run_.view(), self.wanted)))
         self.open_test()
         self.run_.decide(finished=True)
 
@@ -108,15 +108,18 @@ class Stages:
                 *(convex_ends(self.setting, s) for s in self.seeds), strict=True
             )
             return max(weakest), max(strongest)
-        first = self.run_.view().of_kind("fit")[key(0, 0.0)]
-        if "failed" in first:
-            raise FitError(
-                "the dense network cannot be trained",
-                got=first["failed"],
-                expected="a network that learns without a penalty",
-                remedy="Lower the learning rate (--lr).",
-            )
-        return swept_ends(self.setting, 0, self.run_.view().weights(first["key"]))
+        return swept_ends(self.setting, 0, self.run_.view().weights(key(0, 0.0)))
+
+    def refuse_failed(self) -> None:
+        """A chain whose dense network diverged has nothing to start from."""
+        for fit in self.run_.view().of_kind("fit").values():
+            if "failed" in fit and not fit["scale"]:
+                raise FitError(
+                    "the dense network cannot be trained",
+                    got=fit["failed"],
+                    expected="a network that learns without a penalty, in every seed",
+                    remedy="Lower the learning rate (--lr).",
+                )
 
     def find_bends(self) -> list[tuple[float, float]]:
         """(left neighbour, new scale) where the score falls most between neighbours."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shrinkage.objectives import Block, Vector
+from shrinkage.blocks import Block, Vector
 
 
 class Layout:

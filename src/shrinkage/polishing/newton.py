@@ -7,11 +7,12 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from shrinkage.blocks import Vector
 from shrinkage.certificates import Certificate, certificate, check_samples
 from shrinkage.errors import FitError
 from shrinkage.gaps import Nearest, largest_gap, nearest
 from shrinkage.measures import Loss
-from shrinkage.objectives import Objective, Vector
+from shrinkage.objectives import Objective
 from shrinkage.plans import Plan
 from shrinkage.polishing.curvature import Pair, Scale, corrected, measured
 from shrinkage.polishing.layout import Layout, dot, joined

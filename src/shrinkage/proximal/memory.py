@@ -22,11 +22,7 @@ def some(parameter: Tensor) -> Tensor:
 
     A view where the parameter is contiguous.
     """
-    size = parameter.numel()
-    every = -(-size // _SOME) or 1
-    if parameter.is_contiguous():
-        return parameter.detach().as_strided((-(-size // every),), (every,))
-    return parameter.detach().reshape(-1)[::every]
+    return parameter.detach().reshape(-1)[:: -(-parameter.numel() // _SOME) or 1]
 
 
 @dataclass
