@@ -367,6 +367,10 @@ def test_half_samples_are_complementary(tmp_path: Path) -> None:
     assert rows[0] not in (rows[2], rows[3])
 
 
+def named(point: dict[str, Any]) -> tuple[str, str]:
+    return point["kind"], point["key"]
+
+
 def test_a_run_that_stopped_among_half_samples_goes_on(tmp_path: Path) -> None:
     class Stopped(Exception):  # noqa: N818
         pass
