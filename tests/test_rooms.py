@@ -28,6 +28,7 @@ ROOMS = (
     "reports",
     "paths",
     "contrasts",
+    "explorer",
     "cli",
 )
 

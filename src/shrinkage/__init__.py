@@ -10,6 +10,7 @@
 from shrinkage.certificates import Certificate, certify
 from shrinkage.contrasts import Contrast, contrast
 from shrinkage.errors import ShrinkageError, ShrinkageWarning
+from shrinkage.explorer import explore
 from shrinkage.features import Stability, StableSet, feature_rules
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import Measures, measure
@@ -58,6 +59,7 @@ __all__ = [
     "attach",
     "certify",
     "contrast",
+    "explore",
     "feature_rules",
     "from_glmnet",
     "from_sklearn",

@@ -53,6 +53,10 @@ class FitError(ShrinkageError):
     """A training setting without meaning, or a fit that broke down."""
 
 
+class ExploreError(ShrinkageError):
+    """A setting of the live page without meaning, or a page that cannot be served."""
+
+
 class ShrinkageWarning(UserWarning):
     """Something that will run and will not do what its author thinks."""
 
