@@ -57,7 +57,7 @@ ADDITIVE = {
     "refine": 0,
     "refit": None,
 }
-MODELS = {"linear": ("linear", {"points": 15}), "additive": (wide, ADDITIVE)}
+MODELS = {"linear": ("linear", {"points": 15, "weakest": 0.03}), "additive": (wide, ADDITIVE)}
 
 
 def known_truth(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
