@@ -23,6 +23,7 @@ ROOMS = (
     "polishing",
     "fitting",
     "studies",
+    "features",
     "figures",
     "reports",
     "paths",

@@ -11,6 +11,7 @@ from shrinkage.certificates import Certificate, certify
 from shrinkage.contrasts import Contrast, contrast
 from shrinkage.errors import ShrinkageError, ShrinkageWarning
 from shrinkage.explorer import explore
+from shrinkage.features import Stability, StableSet, feature_rules
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import Measures, measure
 from shrinkage.paths import PathPoint, RegularizationPath, path
@@ -52,11 +53,14 @@ __all__ = [
     "ShrinkageError",
     "ShrinkageWarning",
     "SparseGroupL1",
+    "Stability",
+    "StableSet",
     "Training",
     "attach",
     "certify",
     "contrast",
     "explore",
+    "feature_rules",
     "from_glmnet",
     "from_sklearn",
     "from_weight_decay",
