@@ -8,6 +8,7 @@
 """
 
 from shrinkage.certificates import Certificate, certify
+from shrinkage.compaction import Compact, compact, load_compact
 from shrinkage.contrasts import Contrast, contrast
 from shrinkage.errors import ShrinkageError, ShrinkageWarning
 from shrinkage.fitting import Budget, Training
@@ -35,6 +36,7 @@ __all__ = [
     "MCP",
     "Budget",
     "Certificate",
+    "Compact",
     "Contrast",
     "ElasticNet",
     "GroupL1",
@@ -51,10 +53,12 @@ __all__ = [
     "Training",
     "attach",
     "certify",
+    "compact",
     "contrast",
     "from_glmnet",
     "from_sklearn",
     "from_weight_decay",
+    "load_compact",
     "measure",
     "polish",
     "register_metric",

@@ -53,6 +53,10 @@ class FitError(ShrinkageError):
     """A training setting without meaning, or a fit that broke down."""
 
 
+class CompactionError(ShrinkageError):
+    """A network that cannot be compacted, or a compact one that is not equal to it."""
+
+
 class ShrinkageWarning(UserWarning):
     """Something that will run and will not do what its author thinks."""
 

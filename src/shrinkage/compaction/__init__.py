@@ -1,0 +1,7 @@
+"""A smaller network that computes the same: removal, proof, latency, files."""
+
+from shrinkage.compaction.public import Compact, compact
+from shrinkage.compaction.reporting import Report
+from shrinkage.compaction.saving import load_compact
+
+__all__ = ["Compact", "Report", "compact", "load_compact"]
