@@ -2,6 +2,7 @@
 
 from shrinkage.compaction.public import Compact, compact
 from shrinkage.compaction.reporting import Report
+from shrinkage.compaction.running import Outcome, compact_run
 from shrinkage.compaction.saving import load_compact
 
-__all__ = ["Compact", "Report", "compact", "load_compact"]
+__all__ = ["Compact", "Outcome", "Report", "compact", "compact_run", "load_compact"]

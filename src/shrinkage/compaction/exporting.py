@@ -1,8 +1,10 @@
 """The compact network for other tools: torch.export and ONNX."""
 
 import io
+import logging
 import warnings
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def export_onnx(model: nn.Module, inputs: Inputs, path: str | Path) -> Path:
     plain, batch = _plain(model).cpu(), batch_of(inputs, 2)
     batch = tuple(t.cpu() if isinstance(t, Tensor) else t for t in batch)
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), _quiet():
             warnings.simplefilter("ignore")  # of the exporter, about itself
             torch.onnx.export(
                 plain, batch, path, dynamo=True, verbose=False, external_data=False,
@@ -68,6 +70,15 @@ def export_onnx(model: nn.Module, inputs: Inputs, path: str | Path) -> Path:
     for size in (2, 5):
         _compare(plain, session, batch_of(batch, size), path)
     return path
+
+
+def onnx_outputs(path: str | Path, x: Tensor) -> Tensor:
+    """What onnxruntime computes from an ONNX file of one input and one output."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (first,) = session.get_inputs()
+    return torch.from_numpy(session.run(None, {first.name: x.numpy()})[0])
 
 
 def _compare(model: nn.Module, session: Any, batch: Inputs, path: Path) -> None:
@@ -86,6 +97,18 @@ def _compare(model: nn.Module, session: Any, batch: Inputs, path: Path) -> None:
                 expected="the network's own outputs",
                 remedy="Use save() and load_compact, or export() for torch.",
             )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's log lines about packages it does not need."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _plain(model: nn.Module) -> nn.Module:
