@@ -25,8 +25,6 @@ from shrinkage.contrasts import (
     stages,
 )
 from shrinkage.contrasts.columns import columns_named
-from shrinkage.contrasts.identity import fingerprint
-from shrinkage.contrasts.progress import Progress
 from shrinkage.data import Data, Examples, Spec, load, split
 from shrinkage.errors import DataError, FitError, ModelError, RunError
 from shrinkage.fitting import Budget, Training
@@ -34,10 +32,12 @@ from shrinkage.measures import evaluate
 from shrinkage.penalties import L1, Penalty
 from shrinkage.penalties.base import Step
 from shrinkage.plans import Plan
+from shrinkage.progress import Progress
 from shrinkage.proximal import attach
 from shrinkage.reports import table_text
 from shrinkage.reports.summary import figure, paired
 from shrinkage.runs import read
+from shrinkage.runs.identity import fingerprint
 
 TRIES, SEEDS, EPOCHS = 2, 2, 3
 FEW: dict[str, Any] = {"tries": 1, "seeds": 1, "epochs": 2, "columns": ["none", "l1"]}

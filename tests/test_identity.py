@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from shrinkage.contrasts.identity import fingerprint
 from shrinkage.models import load_object
+from shrinkage.runs.identity import fingerprint
 
 CELL = """
 import functools
@@ -229,7 +229,7 @@ PROGRAM = """
 import sys
 sys.path.insert(0, {folder!r})
 from pathlib import Path
-from shrinkage.contrasts.identity import fingerprint
+from shrinkage.runs.identity import fingerprint
 from shrinkage.models import load_object
 from shrinkage import L1
 import numpy as np

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from shrinkage import runs
 from shrinkage.errors import FitError, RunError
 from shrinkage.runs import Run, read
+from shrinkage.runs import folder as runs
 
 CONFIG = {"command": "test", "seeds": 2, "training": {"lr": 0.1, "epochs": 3}}
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

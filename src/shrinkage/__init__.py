@@ -13,6 +13,7 @@ from shrinkage.contrasts import Contrast, contrast
 from shrinkage.errors import ShrinkageError, ShrinkageWarning
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import Measures, measure
+from shrinkage.paths import PathPoint, RegularizationPath, path
 from shrinkage.penalties import (
     L1,
     L2,
@@ -44,8 +45,10 @@ __all__ = [
     "LogSum",
     "Measures",
     "Metric",
+    "PathPoint",
     "Penalty",
     "Plan",
+    "RegularizationPath",
     "Rules",
     "ShrinkageError",
     "ShrinkageWarning",
@@ -60,6 +63,7 @@ __all__ = [
     "from_weight_decay",
     "load_compact",
     "measure",
+    "path",
     "polish",
     "register_metric",
 ]

@@ -241,6 +241,127 @@ def compact_command(
     )  # fmt: skip
 
 
+@app.command("path")
+def path_command(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="digits, breast_cancer, wine, diabetes, FILE.npz, FILE.csv, FILE.parquet, "
+            "a folder of images (one folder per class), or openml:NAME."
+        ),
+    ],
+    penalty: Annotated[
+        str,
+        typer.Option(help="l1, group, sparse_group, elastic_net, log_sum, mcp, or l2."),
+    ] = "l1",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="linear, mlp, cnn, lenet-300-100, lenet-5, or FILE.py:FACTORY. "
+            "[default: cnn for images, mlp for tables]"
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The column to predict, for CSV and Parquet.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Resize the images of a folder to this many pixels.")
+    ] = None,
+    points: Annotated[int, typer.Option(help="Points of the path.")] = 30,
+    weakest: Annotated[
+        float | None, typer.Option("--from", help="The weakest λ. [default: found on the data]")
+    ] = None,
+    strongest: Annotated[
+        float | None, typer.Option("--to", help="The strongest λ. [default: found on the data]")
+    ] = None,
+    choose: Annotated[
+        str,
+        typer.Option(metavar="1se|best", help="1se: sparsest within one standard error; or best."),
+    ] = "1se",
+    within: Annotated[
+        float | None,
+        typer.Option(help="Instead: fewest weights whose score is within this of the best."),
+    ] = None,
+    refit: Annotated[
+        bool, typer.Option(help="Fit each support once more without the penalty.")
+    ] = True,
+    seeds: Annotated[int | None, typer.Option(help="Seeds. [default: 3]")] = None,
+    folds: Annotated[int | None, typer.Option(help="Folds of a cross-validation instead.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of the dense network.")] = None,
+    point_epochs: Annotated[
+        float | None, typer.Option(help="Epochs of each point; may be a part of one.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Trainings of a point until it has settled.")] = 2,
+    batch_size: Annotated[int | None, typer.Option(help="Examples per step.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd, adam or adamw. [default: sgd]")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate. [default: by optimizer]")] = None,
+    train: Annotated[
+        str | None,
+        typer.Option(help="Your own training: FILE.py:FUNCTION, called as f(model, plan, budget)."),
+    ] = None,
+    train_size: Annotated[
+        int | None, typer.Option(help="Train on this many examples only.")
+    ] = None,
+    validation: Annotated[
+        float, typer.Option(help="Share of what is not test data, kept for choosing.")
+    ] = 0.2,
+    test: Annotated[
+        float | None,
+        typer.Option(help="Share of all data, kept for the last number. [default: 0.2]"),
+    ] = None,
+    biases: Annotated[bool, typer.Option("--biases", help="Penalise biases too.")] = False,
+    norms: Annotated[
+        bool, typer.Option("--norms", help="Penalise normalisation layers too.")
+    ] = False,
+    run: _Run = None,
+    jobs: _Jobs = None,
+) -> None:
+    """Fit the network at every strength, from dense to empty, and choose one with a reason.
+
+    Each point starts from the one before, so that the whole curve costs little more than one
+    training. Linear models are solved exactly. Validation data choose; the test set is opened
+    once, after the choice. Killed or interrupted, the same command goes on.
+    Try: shrinkage path digits --penalty group
+    """
+    from shrinkage.data import load
+    from shrinkage.paths import path
+    from shrinkage.paths.named import named
+
+    with _stoppable():
+        result = path(
+            model,
+            load(data, target=target, image_size=image_size),
+            named(penalty),
+            run=run,
+            points=points,
+            weakest=weakest,
+            strongest=strongest,
+            choose=choose,
+            within=within,
+            refit=0.0 if refit else None,
+            seeds=seeds,
+            folds=folds,
+            epochs=epochs,
+            point_epochs=point_epochs,
+            rounds=rounds,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            lr=lr,
+            train=train,
+            train_size=train_size,
+            validation=validation,
+            test=test,
+            biases=biases,
+            norms=norms,
+            jobs=jobs,
+            command=_command(sys.argv[1:]),
+        )
+    typer.echo(f"{result}\n\nChosen: {result.chosen}\n")
+    typer.echo(f"Report: {result.report.resolve()}\nRun folder: {result.folder}")
+
+
 def main() -> None:
     """Run the command; bad input is one line on the error stream and exit code 2."""
     with warnings.catch_warnings():

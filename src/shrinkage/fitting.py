@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import isgenerator
-from itertools import pairwise
+from itertools import chain, count, islice, pairwise
 from math import isfinite
 from typing import Literal
 
@@ -35,18 +35,20 @@ LEARNING_RATES: Mapping[str, float] = {"sgd": 0.05, "adam": 1e-3, "adamw": 1e-3}
 class Budget:
     """What a training function may use: ``train(model, plan, budget)``.
 
-    ``epochs`` over ``train``; everything random from ``seed``; its optimizer's learning rate
-    multiplied by ``lr_factor``; the plan applied by ``attach(optimizer, plan,
-    method=budget.method)`` (``"auto"`` for exact zeros, ``"subgradient"`` where the textbook's
-    loss term is asked for). ``batches()`` shuffles anew at each call.
+    ``epochs`` over ``train`` (along a path perhaps a part of one); everything random from
+    ``seed``; its optimizer's learning rate multiplied by ``lr_factor``; the plan applied by
+    ``attach(optimizer, plan, method=budget.method)`` (``"auto"`` for exact zeros,
+    ``"subgradient"`` where the textbook's loss term is asked for). ``warm``: the network is
+    trained already, under less of the same penalty. ``batches()`` shuffles anew at each call.
     """
 
-    epochs: int
+    epochs: float
     seed: int
     train: Examples
     lr_factor: float
     method: Literal["auto", "subgradient"]
     generator: torch.Generator
+    warm: bool = False
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch of shuffled batches of ``size`` rows; a single last row joins another batch."""
@@ -61,9 +63,9 @@ class Training:
     """The training that is used unless the user brings their own: minibatches, cosine decay.
 
     ``optimizer`` is a name or a function (parameters, lr) → optimizer. The penalty acts from the
-    share ``penalty_from`` of the epochs on: under a strong one, random weights collapse to the
-    all-zero network (which is stationary) before they have learnt anything. Raises
-    :class:`FitError` for an unknown optimizer and numbers out of range.
+    share ``penalty_from`` of the epochs on, unless the network is warm: under a strong one, random
+    weights collapse to the all-zero network (which is stationary) before they have learnt anything.
+    Raises :class:`FitError` for an unknown optimizer and numbers out of range.
     """
 
     epochs: int = 100
@@ -106,26 +108,30 @@ class Training:
         return self.optimizer(parameters, (self.lr or 1e-3) * lr_factor)
 
     def __call__(self, model: nn.Module, plan: Plan, budget: Budget) -> Iterator[None]:
-        """Train ``model``; yields after every epoch."""
+        """Train ``model``; yields after every whole epoch."""
         optimizer = self.make_optimizer(list(model.parameters()), budget.lr_factor)
         loss = self.loss or default_loss(budget.train.y)
         handle = attach(optimizer, plan) if budget.method == "auto" else None
-        steps = budget.epochs * budget.train.n_batches(self.batch_size)
+        per_epoch = budget.train.n_batches(self.batch_size)
+        steps = max(1, round(budget.epochs * per_epoch))
+        begins = 0 if budget.warm else int(self.penalty_from * budget.epochs) * per_epoch
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for epoch in range(budget.epochs):
-            acts = epoch >= int(self.penalty_from * budget.epochs)
+        batches = chain.from_iterable(budget.batches(self.batch_size) for _ in count())
+        model.train()
+        for step, (x, y) in enumerate(islice(batches, steps)):
+            acts = step >= begins
             if handle is not None:
                 handle.scale = float(acts)
-            model.train()
-            for x, y in budget.batches(self.batch_size):
-                optimizer.zero_grad()
-                cost = loss(model(x), y)
-                if handle is None and acts:
-                    cost = cost + plan.penalty()  # the lesson's form, to the letter
-                cost.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                schedule.step()
-            yield
+            optimizer.zero_grad()
+            cost = loss(model(x), y)
+            if handle is None and acts:
+                cost = cost + plan.penalty()  # the lesson's form, to the letter
+            cost.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            if (step + 1) % per_epoch == 0:
+                yield
+                model.train()
         if handle is not None:
             handle.remove()
 
@@ -136,20 +142,22 @@ class Treatment:
 
     ``keep``: magnitude pruning down to this many penalised weights. Train for half the epochs,
     then prune and fine-tune in three rounds of the rest, each to the same share of the last (in
-    one round where the epochs are few). Source: Han et al., Learning both Weights and Connections
-    for Efficient Neural Networks (2015), §3, iterative pruning.
+    one round where the epochs are few). ``warm``: the network comes trained (:class:`Budget`).
+    Source: Han et al., Learning both Weights and Connections for Efficient Neural Networks (2015),
+    §3, iterative pruning.
     """
 
     form: Form = "exact"
     lr_factor: float = 1.0
     keep: int | None = None
+    warm: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Epoch:
     """The network after an epoch of a fit: evaluations by part, the penalty, weights ≠ 0."""
 
-    epoch: int
+    epoch: float
     parts: Mapping[str, Evaluation]
     penalty: float
     nonzeros: int
@@ -161,7 +169,7 @@ def fit(
     train: Train,
     parts: Mapping[str, Examples],
     *,
-    epochs: int,
+    epochs: float,
     seed: int,
     treatment: Treatment = Treatment(),
     loss: Loss | None = None,
@@ -176,7 +184,7 @@ def fit(
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    done = 0
+    done: float = 0
     for length, keep in _stages(epochs, treatment.keep, plan.n_penalised):
         masks = {} if keep is None else _magnitude_masks(plan, keep)
         budget = Budget(
@@ -186,14 +194,15 @@ def fit(
             lr_factor=treatment.lr_factor,
             method="auto" if treatment.form == "exact" else "subgradient",
             generator=generator,
+            warm=treatment.warm,
         )
         with _masked(plan, masks):
             for epoch in _epochs(train, model, plan, budget):
                 if _looked_at(done + epoch, epochs, looks):
-                    yield _look(model, plan, parts, loss, done + epoch)
+                    yield look(model, plan, parts, loss, done + epoch)
         done += length
     _check_applied(plan, treatment)
-    last = _look(model, plan, parts, loss, done)
+    last = look(model, plan, parts, loss, done)
     if not isfinite(last.parts["train"].loss):
         raise DivergedError(
             "training diverged",
@@ -225,9 +234,10 @@ def _epochs(train: Train, model: nn.Module, plan: Plan, budget: Budget) -> Itera
         ) from error
 
 
-def _look(
-    model: nn.Module, plan: Plan, parts: Mapping[str, Examples], loss: Loss | None, epoch: int
+def look(
+    model: nn.Module, plan: Plan, parts: Mapping[str, Examples], loss: Loss | None, epoch: float
 ) -> Epoch:
+    """Evaluate ``model`` on every part."""
     return Epoch(
         epoch,
         {name: evaluate(model, examples, loss) for name, examples in parts.items()},
@@ -236,7 +246,7 @@ def _look(
     )
 
 
-def _stages(epochs: int, keep: int | None, weights: int) -> list[tuple[int, int | None]]:
+def _stages(epochs: float, keep: int | None, weights: int) -> list[tuple[float, int | None]]:
     """(epochs, weights kept) of each stage: one, or dense training and rounds of pruning.
 
     A single epoch leaves none to train before pruning.
@@ -244,6 +254,7 @@ def _stages(epochs: int, keep: int | None, weights: int) -> list[tuple[int, int 
     if keep is None:
         return [(epochs, None)]
     rounds = 3 if epochs >= 12 else 1
+    epochs = int(epochs)
     ends = [epochs // 2 + (epochs - epochs // 2) * k // rounds for k in range(rounds + 1)]
     share = (max(keep, 1) / weights) ** (1 / rounds)
     kept = [*(round(weights * share**k) for k in range(1, rounds)), keep]
@@ -252,7 +263,7 @@ def _stages(epochs: int, keep: int | None, weights: int) -> list[tuple[int, int 
     return [(length, left) for length, left in stages if length]
 
 
-def _looked_at(epoch: int, epochs: int, looks: int) -> bool:
+def _looked_at(epoch: float, epochs: float, looks: int) -> bool:
     """Evenly spaced looks; the last epoch is looked at by itself."""
     return epoch < epochs and epoch * looks // epochs != (epoch - 1) * looks // epochs
 
@@ -322,6 +333,27 @@ def _masked(plan: Plan, masks: Mapping[str, Tensor]) -> Iterator[None]:
         yield
     finally:
         hook.remove()
+
+
+@contextmanager
+def zeros_held(plan: Plan) -> Iterator[None]:
+    """Keep the penalised weights that are zero at zero, whoever trains: they get no gradient."""
+    hooks = [
+        parameter.register_hook(  # type: ignore[no-untyped-call]
+            _times((parameter != 0).to(parameter.dtype))
+        )
+        for _, _, parameter in plan.blocks()
+        if parameter.requires_grad
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _times(mask: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda gradient: gradient * mask
 
 
 def _check_count(name: str, value: int) -> None:

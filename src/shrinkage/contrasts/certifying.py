@@ -6,7 +6,7 @@ from torch import Tensor
 
 from shrinkage.certificates import certify
 from shrinkage.contrasts.settings import Job, Setting
-from shrinkage.contrasts.working import Point
+from shrinkage.studies import Point
 
 SAMPLES = 20
 KINKS_UP_TO = 20_000_000

@@ -1,7 +1,6 @@
 """contrast: fit every column, choose on validation, open the test set once, report."""
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -11,20 +10,20 @@ from torch import nn
 from shrinkage.contrasts.budgets import BudgetName, sized
 from shrinkage.contrasts.columns import Column, columns_named
 from shrinkage.contrasts.configuration import configuration
-from shrinkage.contrasts.identity import default_folder
-from shrinkage.contrasts.progress import Progress, shown
 from shrinkage.contrasts.rehearsal import rehearse, rehearse_training
-from shrinkage.contrasts.settings import Cut, Job, Setting
+from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.stages import Stages
 from shrinkage.data import from_user, split
 from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import FitError, did_you_mean
 from shrinkage.fitting import Loss, Train, Training
-from shrinkage.models import Factory, default_model, load_object, resolve
+from shrinkage.models import Factory, default_model, resolve
 from shrinkage.paths import checked_grid, strengths, weakest_for
 from shrinkage.paths.choice import Rule
+from shrinkage.progress import Progress, shown
 from shrinkage.reports import summary, table_text
-from shrinkage.runs import Run, RunView, has_points
+from shrinkage.runs import Run, RunView, default_folder, has_points
+from shrinkage.studies import Cut, refuse_idle, train_function, workers
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +117,8 @@ def contrast(
     try that worked in every seed (the run folder then tells what each fit came to).
     """
     _check_rule(choose)
-    _refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
-    workers = _workers(jobs)
+    refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
+    n_workers = workers(jobs)
     source = from_user(data)
     factory = resolve(default_model(source.is_image) if make_model is None else make_model)
     cut = Cut(train_size, validation, share_for_test(source, test))
@@ -130,7 +129,7 @@ def contrast(
     setting = Setting(
         data=source,
         factory=factory,
-        train=training if train is None else _train_function(train),
+        train=training if train is None else train_function(train),
         columns=columns_named(columns),
         strengths=values,
         seeds=size.seeds,
@@ -153,7 +152,7 @@ def contrast(
     with Run(where, config) as folder:
         folder.decide(command=command)
         with shown(progress) as show:
-            Stages(setting, folder, choose, workers, show).run()
+            Stages(setting, folder, choose, n_workers, show).run()
         return Contrast(folder.view(), setting)
 
 
@@ -164,18 +163,6 @@ def _check_rule(rule: str) -> None:
             got=repr(rule),
             expected=" or ".join(get_args(Rule)),
             remedy=did_you_mean(str(rule), get_args(Rule)) + "1se is the default.",
-        )
-
-
-def _refuse_idle(train: object, options: Mapping[str, object]) -> None:
-    """Options that would be parsed and ignored."""
-    idle = [name for name, value in options.items() if value is not None]
-    if train is not None and idle:
-        raise FitError(
-            f"{idle[0]} has no meaning beside a training function of your own",
-            got=f"{idle[0]}={options[idle[0]]!r}",
-            expected="your function to make its optimizer and its batches",
-            remedy=f"Leave {idle[0]} out, or train out.",
         )
 
 
@@ -192,18 +179,3 @@ def _grid(
             remedy="Leave tries out: there is one per strength.",
         )
     return values
-
-
-def _workers(jobs: int | None) -> int:
-    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
-        raise FitError(
-            "jobs is out of range",
-            got=jobs,
-            expected="a number of worker processes ≥ 1",
-            remedy="Leave it out for one per core.",
-        )
-    return jobs or os.cpu_count() or 1
-
-
-def _train_function(train: str | Train) -> Train:
-    return load_object(train) if isinstance(train, str) else train

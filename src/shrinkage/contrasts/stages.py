@@ -10,16 +10,17 @@ import torch
 
 from shrinkage.contrasts.certifying import certify_fit
 from shrinkage.contrasts.columns import Column
-from shrinkage.contrasts.progress import Progress
 from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.tracing import trace, trace_steps
-from shrinkage.contrasts.working import Point, run_job
+from shrinkage.contrasts.working import run_job
 from shrinkage.errors import FitError
 from shrinkage.measures import evaluate
 from shrinkage.paths import Workers, choose
 from shrinkage.paths.choice import Rule
+from shrinkage.progress import Progress
 from shrinkage.reports import report_page
 from shrinkage.runs import Run
+from shrinkage.studies import Point
 
 _FIRST_PICTURE = 4
 _FIRST_COLUMNS = ("none", "l1_term", "l1", "l2")

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.optim import SGD
 
 from shrinkage.contrasts.settings import Job, Setting
-from shrinkage.contrasts.working import Point, history, train
+from shrinkage.contrasts.working import train
 from shrinkage.data import Examples
 from shrinkage.fitting import Loss
 from shrinkage.measures import activity, default_loss, reach, weight_of, without_largest
@@ -24,6 +24,7 @@ from shrinkage.measures.untouched import brought, home
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry, Plan
 from shrinkage.proximal import attach
+from shrinkage.studies import Point, history
 
 SAMPLE = 400  # weights shown in a scatter
 WORTH = 60  # weights set to zero one by one …

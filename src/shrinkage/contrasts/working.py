@@ -1,17 +1,15 @@
 """What one worker does with one job: fit, measure, and say it in plain numbers."""
 
 from dataclasses import asdict
-from typing import Any
 
 from torch import Tensor, nn
 
 from shrinkage.contrasts.columns import Column
 from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.fitting import DivergedError, Epoch, NotApplicableError, fit
-from shrinkage.measures import reach, weigh
 from shrinkage.plans import Plan
+from shrinkage.studies import Point, history, outcome
 
-Point = dict[str, Any]
 Outcome = tuple[Point, dict[str, Tensor]]
 
 
@@ -29,7 +27,8 @@ def run_job(setting: Setting, job: Job) -> Outcome:
         return {**point, "failed": str(error), "applies": False}, {}
     except DivergedError as error:
         return {**point, "failed": str(error), "applies": True}, {}
-    return {**point, **_measured(setting, model, plan, epochs)}, dict(model.state_dict())
+    measured = outcome(model, plan, epochs[-1], setting.data.spec)
+    return {**point, **measured, "history": history(epochs)}, dict(model.state_dict())
 
 
 def train(
@@ -54,47 +53,3 @@ def train(
         )
     )
     return model, plan, epochs
-
-
-def history(epochs: list[Epoch]) -> Point:
-    """The way of a fit as lists, one entry per look."""
-    parts = epochs[-1].parts
-    return {
-        "epoch": [e.epoch for e in epochs],
-        **{f"{name}_loss": [e.parts[name].loss for e in epochs] for name in parts},
-        **{f"{name}_score": [e.parts[name].score for e in epochs] for name in parts},
-        "penalty": [e.penalty for e in epochs],
-        "nonzeros": [e.nonzeros for e in epochs],
-    }
-
-
-def _measured(setting: Setting, model: nn.Module, plan: Plan, epochs: list[Epoch]) -> Point:
-    last = epochs[-1]
-    train, validation = last.parts["train"], last.parts["validation"]
-    weights = weigh(plan)
-    paths = reach(model, setting.data.spec.input_shape)
-    cost = train.loss + last.penalty
-    return {
-        "train": {"loss": train.loss, "score": train.score},
-        "validation": {
-            "loss": validation.loss,
-            "score": validation.score,
-            "chunks": validation.chunks,
-        },
-        "score_name": train.score_name,
-        "penalty": last.penalty,
-        "penalty_share": last.penalty / cost if cost else 0.0,
-        "weights": asdict(weights.total),
-        "n_parameters": weights.n_parameters,
-        "nonzero_parameters": weights.nonzero_parameters,
-        "layers": [asdict(layer) for layer in weights.layers],
-        "reach": None
-        if paths is None
-        else {
-            "inputs": setting.data.spec.n_inputs,
-            "inputs_unused": paths.n_inputs_unused,
-            "units": sum(alive.numel() for alive in paths.units.values()),
-            "units_dead": paths.n_dead_units,
-        },
-        "history": history(epochs),
-    }

@@ -41,6 +41,7 @@ def split(
     train_size: int | None = None,
     validation: float = 0.2,
     test: float | None = None,
+    folds: int | None = None,
 ) -> Split:
     """Cut ``data`` into disjoint parts, stratified by class.
 
@@ -51,7 +52,11 @@ def split(
     rows, in all three parts; a column that is constant there is only centred. A regression target
     is standardised in the same way. The tensors of ``data`` are not written to.
 
-    Raises :class:`DataError` for a fraction outside 0…1, a seed outside 0…2³²−1, an empty part,
+    With ``folds`` = k the seeds 0 … k−1 are the folds of a cross-validation: what is not for
+    testing is cut once into k parts, and the part ``seed`` is for validation.
+
+    Raises :class:`DataError` for a fraction outside 0…1, fewer than two folds, a seed
+    outside 0…2³²−1, an empty part,
     ``test`` beside a test part that came with the data,
     a ``train_size`` below the number of classes or above the training part, and classes with
     too few rows to be in every part that needs them.
@@ -65,7 +70,10 @@ def split(
     if held is None:
         rest, rows = cut.draw(rest, ceil(share * len(rest)), 0, "test")
         held = _take(data, rows)
-    train, valid = cut.draw(rest, ceil(validation * len(rest)), seed, "validation")
+    if folds is None:
+        train, valid = cut.draw(rest, ceil(validation * len(rest)), seed, "validation")
+    else:
+        train, valid = cut.fold(rest, folds, seed)
     if train_size is not None:
         train = cut.keep(train, train_size, seed)
     cut.check_train(train)
@@ -113,6 +121,19 @@ class _Cut:
         if labels is not None:
             self._check_pairs(labels, part)
         return _shared_out(rows, left, labels, seed)
+
+    def fold(self, rows: Rows, folds: int, number: int) -> tuple[Rows, Rows]:
+        """(The other rows, the rows of fold ``number`` of ``folds``)."""
+        labels = None if self.labels is None else self.labels[rows]
+        least = len(rows) if labels is None else int(np.bincount(labels).min())
+        if not isinstance(folds, int) or not 2 <= folds <= least or not 0 <= number < folds:
+            raise DataError(
+                f"{self.name}: folds do not fit",
+                got=f"{folds} folds, fold {number}",
+                expected=f"2 to {least} folds, because every class must be in each",
+                remedy="5 or 10 folds are usual.",
+            )
+        return _folds(rows, folds, labels)[number]
 
     def keep(self, rows: Rows, size: int, seed: int) -> Rows:
         """``size`` of the training rows."""
@@ -168,6 +189,15 @@ def _shared_out(rows: Rows, size: int, labels: Rows | None, seed: int) -> tuple[
         rows, train_size=size, test_size=len(rows) - size, random_state=seed, stratify=labels
     )
     return first, second
+
+
+def _folds(rows: Rows, folds: int, labels: Rows | None) -> list[tuple[Rows, Rows]]:
+    """(Training rows, validation rows) of each fold, the same for every call."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    kind = KFold if labels is None else StratifiedKFold
+    cutter = kind(n_splits=folds, shuffle=True, random_state=0)
+    return [(rows[a], rows[b]) for a, b in cutter.split(rows, labels)]
 
 
 def _check_numbers(seed: int, **fractions: float) -> None:

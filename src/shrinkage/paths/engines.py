@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -21,6 +21,10 @@ R = TypeVar("R")
 
 _shared: Any = None
 """What all jobs of a worker process have in common; sent once per worker."""
+
+
+def _nothing(_job: object, _result: object) -> None:
+    """No job follows."""
 
 
 def work(
@@ -51,24 +55,34 @@ class Workers:
             self._pool = None
 
     def work(
-        self, function: Callable[[Any, J], R], jobs: Sequence[J]
+        self,
+        function: Callable[[Any, J], R],
+        jobs: Sequence[J],
+        then: Callable[[J, R], J | None] = _nothing,
     ) -> Generator[tuple[J, R], None, None]:
         """Yield (job, function(shared, job)) as jobs finish.
 
-        Results do not depend on the number of workers, only on the threads of each. Raises
-        whatever a job raises, and :class:`RunError` where a worker dies.
+        ``then(job, result)`` is the job that follows in the same chain, or None at its end; it is
+        asked after the result has been yielded. Results do not depend on the number of workers,
+        only on the threads of each. Raises whatever a job raises, and :class:`RunError` where a
+        worker dies.
         """
         if self.workers <= 1 or not jobs:
             with _computing_on(self.threads):
-                for job in jobs:
-                    yield job, function(self.shared, job)
+                yield from _one_by_one(lambda job: function(self.shared, job), jobs, then)
             return
         try:
             with _interrupts_held():
                 pool = self._made()
-                futures = {pool.submit(_call, function, job): job for job in jobs}
-            for future in as_completed(futures):
-                yield futures[future], future.result()
+                waiting = {pool.submit(_call, function, job): job for job in jobs}
+            while waiting:
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    job, result = waiting.pop(future), future.result()
+                    yield job, result
+                    following = then(job, result)
+                    if following is not None:
+                        waiting[pool.submit(_call, function, following)] = following
         except BrokenProcessPool as error:
             raise RunError(
                 "a worker process died",
@@ -87,6 +101,17 @@ class Workers:
                 initargs=(self.shared, self.threads, os.getpid()),
             )
         return self._pool
+
+
+def _one_by_one(
+    function: Callable[[J], R], jobs: Sequence[J], then: Callable[[J, R], J | None]
+) -> Iterator[tuple[J, R]]:
+    for first in jobs:
+        job: J | None = first
+        while job is not None:
+            result = function(job)
+            yield job, result
+            job = then(job, result)
 
 
 class Executor(Protocol):

@@ -1,6 +1,7 @@
 """Grids of strengths: pure functions, apart from what is done with them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import inf, isfinite, log10, sqrt
 
 from shrinkage.errors import FitError
@@ -64,3 +65,46 @@ def checked_grid(values: Sequence[float]) -> tuple[float, ...]:
             remedy="For instance 1e-4,1e-3,1e-2.",
         )
     return grid
+
+
+@dataclass(frozen=True)
+class Grid:
+    """``points`` scales between ends that are given, or found on the data where None.
+
+    Raises :class:`FitError` for fewer than two points and ends that are no range.
+    """
+
+    points: int
+    weakest: float | None = None
+    strongest: float | None = None
+
+    def __post_init__(self) -> None:
+        low = 1e-300 if self.weakest is None else self.weakest
+        spaced(self.points, low, 1e300 if self.strongest is None else self.strongest)
+
+    def scales(self, find_ends: Callable[[], tuple[float, float]]) -> tuple[float, ...]:
+        """The scales, weakest first; ``find_ends`` is asked for what is not given."""
+        if self.weakest is not None and self.strongest is not None:
+            return spaced(self.points, self.weakest, self.strongest)
+        weakest, strongest = find_ends()
+        return spaced(self.points, self.weakest or weakest, self.strongest or strongest)
+
+
+def spaced(count: int, weakest: float, strongest: float) -> tuple[float, ...]:
+    """``count`` scales, log-spaced; all but the last of three digits, the last one not below.
+
+    >>> spaced(3, 1e-4, 0.0123456)
+    (0.0001, 0.00111, 0.0123456)
+    """
+    if not isinstance(count, int) or count < 2 or not 0 < weakest < strongest < inf:
+        raise FitError(
+            "the grid of a path is empty",
+            got=f"{count} points from {weakest:g} to {strongest:g}",
+            expected="at least two points and 0 < from < to",
+            remedy="Leave --from and --to out for ends found on the data.",
+        )
+    low, high = log10(weakest), log10(strongest)
+    exact = [10 ** (low + (high - low) * k / (count - 1)) for k in range(count - 1)]
+    rounded = [float(f"{value:.3g}") for value in exact]
+    distinct = rounded if len({*rounded, strongest}) == count else exact
+    return (*distinct, strongest)

@@ -82,6 +82,11 @@ class Penalty(ABC):
         return largest if self.slope > 0 or largest == 0 else float("inf")
 
     @property
+    def convex(self) -> "Penalty":
+        """P itself where it is convex, else the convex penalty with the same slope at zero."""
+        return self
+
+    @property
     def averaged(self) -> "Penalty":
         """What dual averaging sums up; the rest of P acts in :meth:`accumulate` step by step."""
         return self

@@ -38,6 +38,11 @@ class FoldedConcave(Penalty):
         w.copy_(self.prox(w + w.sign() * (self.strength * step), step))
 
     @property
+    def convex(self) -> Penalty:
+        """L1(s)."""
+        return L1(self.strength)
+
+    @property
     def averaged(self) -> Penalty:
         """L1(s)."""
         return L1(self.strength)

@@ -1,6 +1,6 @@
 """Rules: which penalty for which layers. They know no network."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Self
@@ -110,8 +110,16 @@ class Rules:
 
     def scaled(self, factor: float) -> Self:
         """The same rules with every penalty multiplied by ``factor``."""
+        return self._with(lambda penalty: penalty.scaled(factor))
+
+    @property
+    def convex(self) -> Self:
+        """The same rules with the convex penalty of the same slope for each that is not convex."""
+        return self._with(lambda penalty: penalty.convex)
+
+    def _with(self, change: Callable[[Penalty], Penalty]) -> Self:
         return type(self)(
-            tuple(replace(r, penalty=r.penalty and r.penalty.scaled(factor)) for r in self.rules),
+            tuple(replace(r, penalty=r.penalty and change(r.penalty)) for r in self.rules),
             biases=self.biases,
             norms=self.norms,
             rescale=self.rescale,

@@ -1,4 +1,4 @@
-"""Progress of a contrast: events, and the bars that show them."""
+"""Progress of long work: events, and the bars that show them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shrinkage.contrasts.sources import files_behind, full_name, is_library
+from shrinkage.runs.sources import files_behind, full_name, is_library
 
 
 def describe(thing: object) -> str:

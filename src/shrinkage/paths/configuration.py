@@ -1,0 +1,35 @@
+"""What a run is: two calls with equal configurations are the same run."""
+
+from dataclasses import asdict
+from typing import Any
+
+from shrinkage.fitting import Training
+from shrinkage.paths.selection import Wanted
+from shrinkage.paths.setting import Setting
+from shrinkage.plans import Plan
+from shrinkage.studies import describe_plan
+
+
+def configuration(
+    setting: Setting, plan: Plan, training: Training | None, wanted: Wanted, model: object
+) -> dict[str, Any]:
+    """The configuration of a path as plain JSON values, the plan's table among them."""
+    return {
+        "command": "path",
+        **setting.describe(model, training),
+        "rules": [
+            {"key": rule.label, "penalty": None if rule.penalty is None else str(rule.penalty)}
+            for rule in setting.rules.rules
+        ],
+        "biases": setting.rules.biases,
+        "norms": setting.rules.norms,
+        "rescale": setting.rules.rescale,
+        "grid": asdict(setting.grid),
+        "refine": setting.refine,
+        "point_epochs": setting.point_epochs,
+        "most_rounds": setting.most_rounds,
+        "refit": setting.refit,
+        "solver": setting.solver,
+        "choose": asdict(wanted),
+        "plan": describe_plan(plan),
+    }

@@ -1,0 +1,205 @@
+"""path: the whole curve from the dense network to the empty one, and a reasoned choice."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from math import ceil, inf
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from shrinkage.data import from_user, split
+from shrinkage.data.splitting import share_for_test
+from shrinkage.errors import FitError
+from shrinkage.fitting import Loss, Train, Training
+from shrinkage.models import Factory, default_model, resolve
+from shrinkage.paths.configuration import configuration
+from shrinkage.paths.ends import is_affine
+from shrinkage.paths.rehearsal import rehearse, rehearse_training
+from shrinkage.paths.result import RegularizationPath
+from shrinkage.paths.selection import Wanted
+from shrinkage.paths.setting import Setting
+from shrinkage.paths.stages import Stages
+from shrinkage.paths.strengths import Grid
+from shrinkage.penalties import Penalty
+from shrinkage.plans import Rules
+from shrinkage.plans.rules import Key
+from shrinkage.progress import Progress, shown
+from shrinkage.runs import Run, default_folder, has_points
+from shrinkage.studies import Cut, refuse_idle, train_function, workers
+
+_SEEN, _MOST_EPOCHS = 300_000, 50
+"""Examples that pass by in a dense fit, and epochs at most."""
+_PARTS = 15
+"""A point of the path has this part of the dense fit's epochs."""
+_CONVEX_LOSSES = (type(None), nn.CrossEntropyLoss, nn.MSELoss, nn.BCEWithLogitsLoss)
+
+
+def path(
+    make_model: str | Factory | None,
+    data: Any,
+    penalty: Penalty | Mapping[Key, Penalty | None] | Rules,
+    *,
+    run: str | Path | None = None,
+    points: int = 30,
+    weakest: float | None = None,
+    strongest: float | None = None,
+    refine: int = 4,
+    choose: str = "1se",
+    within: float | None = None,
+    refit: float | None = 0.0,
+    seeds: int | None = None,
+    folds: int | None = None,
+    epochs: int | None = None,
+    point_epochs: float | None = None,
+    rounds: int = 2,
+    batch_size: int | None = None,
+    optimizer: Any = None,
+    lr: float | None = None,
+    loss: Loss | None = None,
+    train: str | Train | None = None,
+    train_size: int | None = None,
+    validation: float = 0.2,
+    test: float | None = None,
+    biases: bool = False,
+    norms: bool = False,
+    jobs: int | None = None,
+    command: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> RegularizationPath:
+    """Fit a network under one penalty at every scale, each point from the one before, and choose.
+
+    minimise mean loss + scale·Σ P(w) for ``points`` scales, log-spaced from ``weakest`` (leaves
+    everything) to ``strongest`` (empties the network); ends that are not given are found on the
+    data. ``penalty``: an instance such as ``L1(1.0)``, whose strength the scale multiplies, or
+    rules. ``make_model``, ``data``, ``train`` (``train(model, plan, budget)``) and the cut of the
+    data are as in :func:`shrinkage.contrast`.
+
+    A dense network is trained for ``epochs``. From there the path goes to sparser ones: every
+    point trains for ``point_epochs`` (may be a part of one), up to ``rounds`` times until objective
+    and support have settled. A network that is affine in its parameters, such as a linear model,
+    has a convex cost: it is solved by :func:`shrinkage.polish` at each scale, from the empty model
+    on, unless training of some kind is asked for. Where the score falls steeply, up to ``refine``
+    points are added. ``refit``: at each point the support is fit once more under this factor of
+    the penalty (0: none, the relaxed lasso); None leaves that out.
+
+    ``seeds`` (3), or ``folds`` of a cross-validation, are chains of their own. ``choose``
+    (``"1se"``, ``"best"``) or ``within`` choose on validation data; then the test set is opened.
+    ``run`` is the folder that holds everything; the same call goes on where it stopped.
+
+    Returns a :class:`RegularizationPath`. Raises the package's errors for bad input before
+    anything is written. Source: Friedman, Hastie & Tibshirani, Regularization Paths for
+    Generalized Linear Models (2010), for warm starts and the grid; Meinshausen (2007), refit.
+    """
+    wanted = Wanted(rule=None if within is not None else choose, within=within)
+    training_options = {"optimizer": optimizer, "lr": lr, "batch_size": batch_size}
+    refuse_idle(train, training_options)
+    _check_numbers(refit=refit, rounds=rounds, point_epochs=point_epochs, refine=refine)
+    n_workers = workers(jobs)
+    source = from_user(data)
+    factory = resolve(default_model(source.is_image) if make_model is None else make_model)
+    cut = Cut(train_size, validation, share_for_test(source, test), folds)
+    n_train = len(split(source, 0, **asdict(cut)).train)
+    dense = epochs or min(_MOST_EPOCHS, max(2, round(_SEEN / n_train)))
+    batch = batch_size or (32 if n_train <= 5000 else 128)
+    training = Training(dense, batch, optimizer or "sgd", lr, loss)
+    setting = Setting(
+        data=source,
+        factory=factory,
+        train=training if train is None else train_function(train),
+        seeds=_chains(seeds, folds),
+        epochs=dense,
+        cut=cut,
+        loss=loss,
+        rules=_rules(penalty, biases, norms),
+        grid=Grid(points, weakest, strongest),
+        refine=refine,
+        point_epochs=_point_epochs(point_epochs, dense, train),
+        most_rounds=rounds,
+        refit=refit,
+        solver="train",
+    )
+    asked = {**training_options, "train": train, "epochs": epochs, "point_epochs": point_epochs}
+    if all(value is None for value in asked.values()):
+        setting = _solved_where_convex(setting)
+    plan = rehearse(setting)
+    ours = training if train is None else None
+    model = default_model(source.is_image) if make_model is None else make_model
+    config = configuration(setting, plan, ours, wanted, model)
+    where = Path(run or default_folder(config))
+    if not has_points(where):
+        rehearse_training(setting)
+    with Run(where, config) as folder:
+        folder.decide(command=command)
+        with shown(progress) as show:
+            Stages(setting, folder, wanted, n_workers, show, _write_report).run()
+        return RegularizationPath(folder.view(), setting)
+
+
+def _write_report(run: Run) -> None:
+    pass
+
+
+def _rules(
+    penalty: Penalty | Mapping[Key, Penalty | None] | Rules, biases: bool, norms: bool
+) -> Rules:
+    given = penalty if isinstance(penalty, Rules) else Rules(penalty)
+    return Rules(
+        given.rules,
+        biases=given.biases or biases,
+        norms=given.norms or norms,
+        rescale=given.rescale,
+    )
+
+
+def _chains(seeds: int | None, folds: int | None) -> int:
+    if seeds is not None and folds is not None:
+        raise FitError(
+            "seeds and folds contradict each other",
+            got=f"{seeds} seeds and {folds} folds",
+            expected="one of the two",
+            remedy="Folds are seeds whose validation parts do not overlap.",
+        )
+    return folds or (3 if seeds is None else seeds)
+
+
+def _point_epochs(given: float | None, dense: int, train: object) -> float:
+    """A part of the dense fit; whole epochs for a user's own function, which may count them."""
+    if given is not None:
+        return given
+    part = dense / _PARTS
+    return float(f"{part:.1g}") if train is None else ceil(part)
+
+
+def _solved_where_convex(setting: Setting) -> Setting:
+    """The same setting, solved by polish where loss + penalty is convex in the parameters."""
+    x = setting.data.x[:8]
+    convex = (
+        isinstance(setting.loss, _CONVEX_LOSSES)
+        and setting.rules.convex == setting.rules
+        and is_affine(setting.build(0), x)
+    )
+    return replace(setting, solver="polish") if convex else setting
+
+
+def _check_numbers(
+    *, refit: float | None, rounds: int, point_epochs: float | None, refine: int
+) -> None:
+    for name, value, fits, expected in (
+        ("refit", refit, refit is None or 0 <= refit < 1, "a factor of the penalty, 0 ≤ r < 1"),
+        ("rounds", rounds, isinstance(rounds, int) and rounds >= 1, "a whole number ≥ 1"),
+        (
+            "point_epochs",
+            point_epochs,
+            point_epochs is None or 0 < point_epochs < inf,
+            "a number of epochs > 0, or a part of one",
+        ),
+        ("refine", refine, isinstance(refine, int) and refine >= 0, "a whole number ≥ 0"),
+    ):
+        if not fits:
+            raise FitError(
+                f"{name} is out of range",
+                got=value,
+                expected=expected,
+                remedy="Leave it out for the default.",
+            )

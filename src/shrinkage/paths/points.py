@@ -1,0 +1,180 @@
+"""What one worker does with one point of a path: fit from the point before, refit, measure."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from zlib import crc32
+
+import torch
+from torch import Tensor, nn
+
+from shrinkage.data import Examples
+from shrinkage.fitting import DivergedError, Epoch, Treatment, fit, look, zeros_held
+from shrinkage.measures import reach
+from shrinkage.paths.setting import Job, Setting, refit_key
+from shrinkage.paths.smooth import minimise_on_support
+from shrinkage.plans import Plan
+from shrinkage.polishing import polish
+from shrinkage.studies import Point, history, outcome, quiet_plan
+
+Outcome = tuple[Point, dict[str, dict[str, Tensor]]]
+"""A point, and the weights to store by key."""
+
+OBJECTIVE_SETTLED, SUPPORT_SETTLED = 5e-3, 0.02
+_TOL = 1e-4
+_ROUNDS = 500
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A network at rest: the way there, rounds of training, whether it had settled."""
+
+    epochs: list[Epoch]
+    rounds: int
+    settled: bool
+    gap: float | None = None
+
+
+def fit_point(setting: Setting, job: Job) -> Outcome:
+    """Fit one point; what it came to, and the weights of the fit and of its refit.
+
+    A fit that diverges gives a point that says so, without weights: its chain ends there.
+    """
+    point: Point = {"kind": "fit", "key": job.key, "seed": job.seed, "scale": job.scale}
+    model, plan = setting.network(job.seed, job.scale)
+    if job.start is not None:
+        model.load_state_dict(dict(job.start))
+    split = setting.split(job.seed)
+    parts = {"train": split.train, "validation": split.validation}
+    try:
+        found = (_polished if setting.solver == "polish" else _trained)(
+            setting, job, model, plan, parts
+        )
+        weights = {job.key: _copied(model)}
+        point |= outcome(model, plan, found.epochs[-1], setting.data.spec)
+        point |= {"rounds": found.rounds, "settled": found.settled, "gap": found.gap}
+        point |= {"history": history(found.epochs), "features": _features(setting, model)}
+        if setting.refit is not None and job.scale:
+            again, last = _refit(setting, job, model, parts)
+            weights[refit_key(job.key)] = _copied(again)
+            point["refit"] = _evaluated(last)
+    except DivergedError as error:
+        return {**point, "failed": str(error)}, {}
+    return point, weights
+
+
+def _trained(
+    setting: Setting, job: Job, model: nn.Module, plan: Plan, parts: dict[str, Examples]
+) -> _Fitted:
+    """Train from scratch; or from the point before, in rounds, until it has settled."""
+    if job.start is None:
+        way = fit(
+            model,
+            plan,
+            setting.train,
+            parts,
+            epochs=setting.epochs,
+            seed=job.seed,
+            loss=setting.loss,
+        )
+        return _Fitted(list(way), 1, settled=True)
+    epochs = [look(model, plan, parts, setting.loss, 0)]
+    for number in range(setting.most_rounds):
+        way = fit(
+            model,
+            plan,
+            setting.train,
+            parts,
+            epochs=setting.point_epochs,
+            seed=_seed(job, number),
+            treatment=Treatment(warm=True),
+            loss=setting.loss,
+            looks=1,
+        )
+        epochs.append(list(way)[-1])
+        if settled(*epochs[-2:]):
+            return _Fitted(epochs, number + 1, settled=True)
+    return _Fitted(epochs, setting.most_rounds, settled=False)
+
+
+def settled(before: Epoch, after: Epoch) -> bool:
+    """Have objective (to half a percent) and size of the support (to two) come to rest?"""
+    old, new = (e.parts["train"].loss + e.penalty for e in (before, after))
+    return (
+        abs(new - old) <= OBJECTIVE_SETTLED * abs(old)
+        and abs(after.nonzeros - before.nonzeros) <= SUPPORT_SETTLED * before.nonzeros
+    )
+
+
+def _polished(
+    setting: Setting, job: Job, model: nn.Module, plan: Plan, parts: dict[str, Examples]
+) -> _Fitted:
+    """Solve the point to a gap of 1e-4, in float64, from the sparser point before."""
+    if job.start is None:
+        empty(plan)
+    model.double()
+    certificate = polish(model, plan, parts["train"], setting.loss, tol=_TOL, rounds=_ROUNDS)
+    epochs = [look(model, plan, parts, setting.loss, 0)]
+    model.float()
+    return _Fitted(epochs, 1, settled=certificate.gap <= _TOL, gap=certificate.gap)
+
+
+@torch.no_grad()
+def empty(plan: Plan) -> None:
+    """Set every penalised weight to zero."""
+    for _, _, parameter in plan.blocks():
+        parameter.zero_()
+
+
+def _refit(
+    setting: Setting, job: Job, model: nn.Module, parts: dict[str, Examples]
+) -> tuple[nn.Module, Epoch]:
+    """The network trained once more on its support, under ``refit`` times the penalty.
+
+    Source: Meinshausen, Relaxed Lasso (2007).
+    """
+    again = deepcopy(model)
+    plan = quiet_plan(again, setting.rules.scaled(job.scale * (setting.refit or 0.0)))
+    if setting.solver == "polish":
+        minimise_on_support(again.double(), plan, parts["train"], setting.loss)
+        last = look(again, plan, parts, setting.loss, 0)
+        return again.float(), last
+    with zeros_held(plan):
+        way = fit(
+            again,
+            plan,
+            setting.train,
+            parts,
+            epochs=setting.point_epochs,
+            seed=_seed(job, setting.most_rounds),
+            treatment=Treatment(warm=True),
+            loss=setting.loss,
+            looks=1,
+        )
+        return again, list(way)[-1]
+
+
+def _features(setting: Setting, model: nn.Module) -> list[int] | None:
+    """The inputs that are on a path to an output; None where the wiring is not known."""
+    paths = reach(model, setting.data.spec.input_shape)
+    return None if paths is None else paths.inputs.flatten().nonzero().flatten().tolist()
+
+
+def _evaluated(last: Epoch) -> Point:
+    train, validation = last.parts["train"], last.parts["validation"]
+    return {
+        "train": {"loss": train.loss, "score": train.score},
+        "validation": {
+            "loss": validation.loss,
+            "score": validation.score,
+            "chunks": validation.chunks,
+        },
+    }
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _seed(job: Job, number: int) -> int:
+    """A seed for the shuffles of a round: of its own for every point, and the same every time."""
+    return crc32(f"{job.key}/{number}".encode())

@@ -1,0 +1,26 @@
+"""Everything once before anything is written: bad input is told early, warnings once."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+from shrinkage.fitting import DivergedError
+from shrinkage.models import check_state
+from shrinkage.paths.points import fit_point
+from shrinkage.paths.setting import Job, Setting
+from shrinkage.plans import Plan
+
+
+def rehearse(setting: Setting) -> Plan:
+    """Build the network and cut the data of every seed; the plan, which warns."""
+    for seed in range(setting.seeds):
+        setting.split(seed)
+    model = setting.build(0)
+    check_state(model)
+    return Plan(model, setting.rules)
+
+
+def rehearse_training(setting: Setting) -> None:
+    """Train one epoch, so that a training function that cannot work says so at once."""
+    if setting.solver == "train":
+        with suppress(DivergedError):
+            fit_point(replace(setting, epochs=1), Job(0, 0.0))

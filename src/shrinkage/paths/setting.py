@@ -1,0 +1,68 @@
+"""What all fits of a path have in common, and what one fit is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from shrinkage.paths.strengths import Grid
+from shrinkage.plans import Plan, Rules
+from shrinkage.studies import Study, quiet_plan
+
+Solver = Literal["train", "polish"]
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Setting(Study):
+    """A study whose rules are scaled along a path.
+
+    ``grid``: the scales; at most ``refine`` more are put where the score falls most steeply.
+    ``point_epochs`` of training bring a warm network to the next scale, and are repeated up to
+    ``most_rounds`` times until it has settled. ``refit``: the factor of the penalty under which
+    the found support is fit once more; None: not at all. ``solver``: ``"polish"`` solves every
+    point by proximal Newton, from the sparse end on; ``"train"`` trains from the dense end on.
+    """
+
+    rules: Rules
+    grid: Grid
+    refine: int
+    point_epochs: float
+    most_rounds: int
+    refit: float | None
+    solver: Solver
+
+    @property
+    def ascending(self) -> bool:
+        """Whether a chain goes from small scales to large ones."""
+        return self.solver == "train"
+
+    def network(self, seed: int, scale: float) -> tuple[nn.Module, Plan]:
+        """A new network of this seed with the rules at ``scale``."""
+        model = self.build(seed)
+        return model, quiet_plan(model, self.rules.scaled(scale))
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One fit of a chain: a seed, a scale, the weights to start from (None: random ones)."""
+
+    seed: int
+    scale: float
+    start: Weights | None = None
+
+    @property
+    def key(self) -> str:
+        """The name of the fit in the run folder."""
+        return key(self.seed, self.scale)
+
+
+def key(seed: int, scale: float) -> str:
+    """The name of a fit: seed and scale."""
+    return f"{seed}/{scale:.10g}"
+
+
+def refit_key(name: str) -> str:
+    """The name of a fit's refit on its support."""
+    return f"{name}/refit"

@@ -1,0 +1,207 @@
+"""The stages of a path over its run folder, from the dense networks to the report."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from itertools import pairwise
+from math import sqrt
+from time import monotonic
+from typing import Any
+
+import torch
+
+from shrinkage.errors import FitError
+from shrinkage.measures import evaluate
+from shrinkage.paths.ends import convex_ends, swept_ends
+from shrinkage.paths.engines import Workers
+from shrinkage.paths.points import Outcome, fit_point
+from shrinkage.paths.selection import Table, Wanted, select
+from shrinkage.paths.setting import Job, Setting, key, refit_key
+from shrinkage.progress import Progress
+from shrinkage.runs import Run
+
+_BEND = 0.15
+"""A fall of the score between neighbours, as a share of its whole range, that is a bend."""
+
+
+class Stages:
+    """The stages of one path over an opened run folder; finished work is never repeated."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        run: Run,
+        wanted: Wanted,
+        workers: int,
+        progress: Callable[[Progress], None],
+        write_report: Callable[[Run], None],
+    ) -> None:
+        self.setting, self.run_, self.wanted = setting, run, wanted
+        self.workers, self.progress = workers, progress
+        self.write_report = write_report
+        # Threads change the last bits of a sum: one each, so that any number of workers agrees.
+        self.threads = run.decisions.get("threads", 1)
+        self.reported = monotonic()
+
+    def run(self) -> None:
+        """Dense networks, ends, chains, refinement, choice, test, report."""
+        if not self.run_.decisions.get("finished"):
+            before = torch.get_num_threads()
+            torch.set_num_threads(self.threads)
+            try:
+                with Workers(self.setting, self.workers, self.threads) as staff:
+                    self.stages(staff)
+            finally:
+                torch.set_num_threads(before)
+        self.write_report(self.run_)
+
+    def stages(self, staff: Workers) -> None:
+        """What :meth:`run` does, with the workers that do it."""
+        self.run_.decide(threads=self.threads)
+        if self.setting.ascending:
+            self.fit(staff, "dense networks", dict.fromkeys(self.seeds, (0.0,)))
+        scales = self.decided("scales", self.find_scales)
+        self.fit(staff, "path", dict.fromkeys(self.seeds, scales))
+        bends = self.decided("bends", self.find_bends)
+        for first, between in bends:
+            self.fit(staff, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
+        selected = select(self.run_.view(), self.wanted)
+        self.run_.decide(choice=asdict(selected))
+        self.open_test()
+        self.run_.decide(finished=True)
+
+    @property
+    def seeds(self) -> range:
+        """The seeds, or folds, of the run."""
+        return range(self.setting.seeds)
+
+    def decided(self, name: str, decide: Callable[[], Any]) -> Any:
+        """A decision of the run: taken once, and found again when the run goes on."""
+        if name not in self.run_.decisions:
+            self.run_.decide(**{name: decide()})
+        return self.run_.decisions[name]
+
+    def find_scales(self) -> list[float]:
+        """The grid, in the order of a chain."""
+        self.progress(Progress("ends", 0, 1))
+        scales = self.setting.grid.scales(self.find_ends)
+        self.progress(Progress("ends", 1, 1))
+        return sorted(scales, reverse=not self.setting.ascending)
+
+    def find_ends(self) -> tuple[float, float]:
+        """From the scale that leaves everything to the one that empties.
+
+        Of a convex path that empties every seed; of a network's that a sweep of the first shows.
+        """
+        if not self.setting.ascending:
+            weakest, strongest = zip(
+                *(convex_ends(self.setting, s) for s in self.seeds), strict=True
+            )
+            return max(weakest), max(strongest)
+        first = self.run_.view().of_kind("fit")[key(0, 0.0)]
+        if "failed" in first:
+            raise FitError(
+                "the dense network cannot be trained",
+                got=first["failed"],
+                expected="a network that learns without a penalty",
+                remedy="Lower the learning rate (--lr).",
+            )
+        return swept_ends(self.setting, 0, self.run_.view().weights(first["key"]))
+
+    def find_bends(self) -> list[tuple[float, float]]:
+        """(left neighbour, new scale) where the score falls most between neighbours."""
+        table = Table(self.run_.view())
+        scores = {
+            scale: table.mean(scale, lambda fit: fit["validation"]["score"])
+            for scale in table.scales
+            if scale > 0
+        }
+        scales = list(scores)
+        span = max(scores.values(), default=0.0) - min(scores.values(), default=0.0)
+        falls = [
+            (scores[a] - scores[b], a, b)
+            for a, b in pairwise(scales)
+            if scores[a] - scores[b] > _BEND * span
+        ]
+        falls = sorted(falls, reverse=True)[: self.setting.refine]
+        order = 0 if self.setting.ascending else 1
+        return [((a, b)[order], sqrt(a * b)) for _, a, b in falls]
+
+    def fit(
+        self,
+        staff: Workers,
+        stage: str,
+        chains: dict[int, Sequence[float]],
+        start: float | None = None,
+    ) -> None:
+        """Walk every seed's chain of scales, each point from the one before (first: ``start``)."""
+        known = self.run_.view().of_kind("fit")
+        total = sum(map(len, chains.values()))
+        done = sum(key(seed, s) in known for seed, scales in chains.items() for s in scales)
+        self.progress(Progress(stage, done, total))
+        jobs = [job for seed, scales in chains.items() if (job := self.first(seed, scales, start))]
+
+        def then(job: Job, result: Outcome) -> Job | None:
+            left = list(chains[job.seed])[list(chains[job.seed]).index(job.scale) + 1 :]
+            point, weights = result
+            if not left or self.ends(point):
+                return None
+            return Job(job.seed, left[0], weights[job.key])
+
+        results = staff.work(fit_point, jobs, then)
+        with closing(results):
+            for job, (point, weights) in results:
+                for name, tensors in weights.items():
+                    self.run_.save_weights(name, tensors)
+                self.run_.append(point)
+                done += 1
+                self.progress(Progress(stage, done, total, f"λ × {job.scale:.2g}, seed {job.seed}"))
+                if monotonic() - self.reported > 10:
+                    self.write_report(self.run_)
+                    self.reported = monotonic()
+
+    def first(self, seed: int, scales: Sequence[float], start: float | None) -> Job | None:
+        """The first fit of a chain that is not in the run folder; None where all are, or failed."""
+        view = self.run_.view()
+        fits = view.of_kind("fit")
+        before = start if start is not None else (0.0 if self.setting.ascending else None)
+        for scale in scales:
+            fit = fits.get(key(seed, scale))
+            if fit is None:
+                known = fits.get(key(seed, before)) if before is not None and scale else None
+                if known is None:
+                    return Job(seed, scale)
+                return Job(seed, scale, view.weights(known["key"]))
+            if self.ends(fit):
+                return None
+            before = scale
+        return None
+
+    def ends(self, fit: dict[str, Any]) -> bool:
+        """Does a chain end here? After a failed fit, and an empty network, which stays so."""
+        return "failed" in fit or (self.setting.ascending and not fit["weights"]["nonzeros"])
+
+    def open_test(self) -> None:
+        """Evaluate every network on the test part, once, after the choice."""
+        view = self.run_.view()
+        known = view.of_kind("test")
+        fits = [fit for fit in view.of_kind("fit").values() if "failed" not in fit]
+        for number, fit in enumerate(fits, start=1):
+            names = [fit["key"], *([refit_key(fit["key"])] if "refit" in fit else [])]
+            for name in names:
+                if name not in known:
+                    self.run_.append(self.tested(fit, name))
+            self.progress(Progress("test", number, len(fits)))
+
+    def tested(self, fit: dict[str, Any], name: str) -> dict[str, Any]:
+        """A network on the test part."""
+        model = self.setting.build(fit["seed"])
+        model.load_state_dict(self.run_.view().weights(name))
+        result = evaluate(model, self.setting.split(fit["seed"]).test, self.setting.loss)
+        return {
+            "kind": "test",
+            "key": name,
+            "loss": result.loss,
+            "score": result.score,
+            "n": result.n,
+        }

@@ -1,0 +1,143 @@
+"""What all fits of a run have in common: the data and their cut, the network, the training."""
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import nn
+
+from shrinkage.data import Data, Split, split
+from shrinkage.errors import FitError, ShrinkageWarning
+from shrinkage.fitting import Loss, Train, Training
+from shrinkage.models import Factory, build, check_output, load_object
+from shrinkage.plans import Plan, Rules
+from shrinkage.runs import describe, fingerprint
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How the data are cut: see :func:`shrinkage.data.split`."""
+
+    train_size: int | None = None
+    validation: float = 0.2
+    test: float | None = None
+    folds: int | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Study:
+    """Data, factory, training: the same for every fit.
+
+    Raises :class:`FitError` for seeds and epochs below 1.
+    """
+
+    data: Data
+    factory: Factory
+    train: Train
+    seeds: int
+    epochs: int
+    cut: Cut = Cut()
+    loss: Loss | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("seeds", self.seeds), ("epochs", self.epochs)):
+            if not isinstance(value, int) or value < 1:
+                raise FitError(
+                    f"{name} is out of range",
+                    got=value,
+                    expected="a whole number ≥ 1",
+                    remedy="Leave it out for the default.",
+                )
+
+    def split(self, seed: int) -> Split:
+        """Training and validation parts of a seed; the test part is the same for all."""
+        return split(self.data, seed, **asdict(self.cut))
+
+    def build(self, seed: int, *, dropout: float | None = None) -> nn.Module:
+        """A new network with this seed's random weights, checked against the data."""
+        torch.manual_seed(seed)
+        model = build(self.factory, self.data.spec, dropout=dropout)
+        check_output(model, self.data.spec, self.data.task)
+        return model
+
+    def describe(self, model: object, training: Training | None) -> dict[str, Any]:
+        """The study as plain JSON values; ``training``: ours, or None for the user's own."""
+        data = self.data
+        return {
+            "data": {
+                "name": data.name,
+                "fingerprint": data.fingerprint,
+                "task": data.task,
+                "examples": len(data.x),
+                "classes": list(data.classes),
+                "columns": list(data.columns),
+            },
+            "spec": asdict(data.spec),
+            "model": {"name": describe(model), "fingerprint": fingerprint(self.factory)},
+            "training": {"name": "your own", "fingerprint": fingerprint(self.train)}
+            if training is None
+            else {
+                **{f.name: getattr(training, f.name) for f in fields(training)},
+                "optimizer": describe(training.optimizer),
+                "fingerprint": fingerprint(training.optimizer),
+                "loss": None if training.loss is None else describe(training.loss),
+            },
+            "loss": None if self.loss is None else fingerprint(self.loss),
+            "seeds": self.seeds,
+            "epochs": self.epochs,
+            "cut": asdict(self.cut),
+        }
+
+
+def quiet_plan(model: nn.Module, rules: Rules) -> Plan:
+    """A plan without its warnings, which were shown once before."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShrinkageWarning)
+        return Plan(model, rules)
+
+
+def describe_plan(plan: Plan) -> list[dict[str, Any]]:
+    """The plan's table as plain JSON values."""
+    return [
+        {
+            "name": e.name,
+            "path": e.path,
+            "shape": list(e.shape),
+            "role": e.role.value,
+            "penalised": e.penalty is not None,
+            "reason": e.reason,
+        }
+        for e in plan.entries
+    ]
+
+
+def train_function(train: str | Train) -> Train:
+    """The user's training function, or what ``FILE.py:FUNCTION`` names."""
+    return load_object(train) if isinstance(train, str) else train
+
+
+def refuse_idle(train: object, options: Mapping[str, object]) -> None:
+    """Refuse options that would be parsed and ignored beside the user's training function."""
+    idle = [name for name, value in options.items() if value is not None]
+    if train is not None and idle:
+        raise FitError(
+            f"{idle[0]} has no meaning beside a training function of your own",
+            got=f"{idle[0]}={options[idle[0]]!r}",
+            expected="your function to make its optimizer and its batches",
+            remedy=f"Leave {idle[0]} out, or train out.",
+        )
+
+
+def workers(jobs: int | None) -> int:
+    """The number of worker processes: one per core unless given."""
+    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
+        raise FitError(
+            "jobs is out of range",
+            got=jobs,
+            expected="a number of worker processes ≥ 1",
+            remedy="Leave it out for one per core.",
+        )
+    return jobs or os.cpu_count() or 1

@@ -1,0 +1,100 @@
+"""Paths of linear models beside scikit-learn's and skglm's: the same minima, the same supports."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skglm import SparseLogisticRegression
+from sklearn.linear_model import enet_path
+
+import shrinkage as sh
+from shrinkage.paths import RegularizationPath
+from shrinkage.paths.setting import key
+
+
+def solved(penalty: sh.Penalty, data: str, run: Path) -> RegularizationPath:
+    return sh.path(
+        "linear", data, penalty, run=run, points=12, seeds=1, refit=None, refine=0, jobs=1
+    )
+
+
+def weights(path: RegularizationPath, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    stored = path.view.weights(key(0, scale))
+    return stored["out.weight"].double().numpy(), stored["out.bias"].double().numpy()
+
+
+@pytest.mark.parametrize("penalty", [sh.L1(1.0), sh.ElasticNet(l1=1.0, l2=0.3)])
+def test_diabetes_is_scikit_learns_path(penalty: sh.L1 | sh.ElasticNet, tmp_path: Path) -> None:
+    path = solved(penalty, "diabetes", tmp_path)
+    assert path.setting.solver == "polish"
+    train = path.setting.split(0).train
+    x, y = train.x.double().numpy(), train.y.double().numpy().ravel()
+    l1, l2 = (1.0, 0.0) if isinstance(penalty, sh.L1) else (penalty.l1, penalty.l2)
+    scales = sorted(path.view.decisions["scales"], reverse=True)
+    # theirs: |y − Xw|²/2n + α·ρ|w| + α(1 − ρ)w²/2; ours is twice that
+    alphas = [s * (l1 / 2 + l2) for s in scales]
+    _, theirs, _ = enet_path(
+        x - x.mean(0), y - y.mean(), l1_ratio=l1 / (l1 + 2 * l2), alphas=alphas, tol=1e-12,
+        max_iter=100_000,
+    )  # fmt: skip
+
+    def objective(w: np.ndarray, scale: float) -> float:
+        rest = y - y.mean() - (x - x.mean(0)) @ w
+        return float((rest**2).mean() + scale * (l1 * abs(w).sum() + l2 * (w**2).sum()))
+
+    for k, scale in enumerate(scales):
+        ours = weights(path, scale)[0][0]
+        best = objective(theirs[:, k], scale)
+        assert objective(ours, scale) == pytest.approx(best, rel=1e-5)
+        assert np.array_equal(ours != 0, theirs[:, k] != 0)
+    assert not weights(path, scales[0])[0].any()
+
+
+def test_breast_cancer_is_skglms_path(tmp_path: Path) -> None:
+    path = solved(sh.L1(1.0), "breast_cancer", tmp_path)
+    train = path.setting.split(0).train
+    x, y = np.asfortranarray(train.x.double().numpy()), train.y.numpy()  # for numba
+    for scale in path.view.decisions["scales"][1:9]:
+        rival = SparseLogisticRegression(alpha=scale, tol=1e-10, max_epochs=100_000).fit(x, y)
+        w, b = weights(path, scale)
+        # two rows of a softmax with |a| + |b| are one logit a − b with |a − b|
+
+        def objective(w: np.ndarray, b: float, scale: float = scale) -> float:
+            logits = (x @ w + b) * np.where(y == 1, 1, -1)
+            return float(np.logaddexp(0, -logits).mean() + scale * abs(w).sum())
+
+        ours, theirs = w[1] - w[0], rival.coef_.ravel()
+        best = objective(theirs, float(rival.intercept_))
+        assert objective(ours, b[1] - b[0]) == pytest.approx(best, rel=1e-5)
+        assert np.array_equal(ours != 0, theirs != 0)
+
+
+@pytest.mark.parametrize("data", ["diabetes", "breast_cancer"])
+@pytest.mark.parametrize("penalty", [sh.L1(2.0), sh.GroupL1(1.0, by="input")])
+def test_the_strongest_scale_is_the_first_that_empties(
+    data: str, penalty: sh.Penalty, tmp_path: Path
+) -> None:
+    path = solved(penalty, data, tmp_path / "a")
+    strongest = path.view.decisions["scales"][0]
+    below = sh.path(
+        "linear", data, penalty, run=tmp_path / "b", points=2, seeds=1, refit=None, refine=0,
+        weakest=0.99 * strongest, strongest=strongest, jobs=1,
+    )  # fmt: skip
+    assert not weights(below, strongest)[0].any()
+    assert weights(below, below.view.decisions["scales"][1])[0].any()
+
+
+def test_refit_is_the_unpenalised_minimum_on_the_support(tmp_path: Path) -> None:
+    path = sh.path(
+        "linear", "diabetes", sh.L1(1.0), run=tmp_path, points=5, seeds=1, refine=0, jobs=1
+    )
+    train = path.setting.split(0).train
+    x, y = train.x.double().numpy(), train.y.double().numpy().ravel()
+    scale = path.view.decisions["scales"][2]
+    fit, refit = (path.view.weights(key(0, scale) + end)["out.weight"][0] for end in ("", "/refit"))
+    used = (fit != 0).numpy()
+    assert torch.equal(fit != 0, refit != 0)
+    design = np.column_stack([x[:, used], np.ones(len(x))])
+    exact = np.linalg.lstsq(design, y, rcond=None)[0][:-1]
+    assert refit.double().numpy()[used] == pytest.approx(exact, rel=1e-4, abs=1e-5)
