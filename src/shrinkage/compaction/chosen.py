@@ -64,7 +64,24 @@ def _of_contrast(view: RunView, column: str | None, seed: int) -> Chosen:
     return Chosen(label, column, seed, view.weights(key))
 
 
-READERS: Mapping[str, Reader] = MappingProxyType({"contrast": _of_contrast})
+def _of_path(view: RunView, column: str | None, seed: int) -> Chosen:
+    choice: dict[str, Any] | None = view.decisions.get("choice")
+    if column is not None or choice is None or seed not in range(view.config["seeds"]):
+        raise RunError(
+            "the run has no such network",
+            got=f"seed {seed}" + ("" if column is None else f", column {column!r}"),
+            expected="a path that has chosen a point; no column; seeds below "
+            f"{view.config['seeds']}",
+            remedy="Finish the run with the command it was begun with.",
+        )
+    scale, family = choice["scale"], choice["family"]
+    fits = view.of_kind("fit").values()
+    key = next(p["key"] for p in fits if p["seed"] == seed and p["scale"] == scale)
+    stored = f"{key}/refit" if family == "refit" and scale else key
+    return Chosen(f"scale {scale:.3g}, {family}, seed {seed}", "path", seed, view.weights(stored))
+
+
+READERS: Mapping[str, Reader] = MappingProxyType({"contrast": _of_contrast, "path": _of_path})
 """How each kind of run says which network it has chosen."""
 
 
