@@ -64,6 +64,19 @@ def test_a_refit_keeps_the_zeros_and_lowers_the_loss(small: RegularizationPath) 
     assert sum(lower) > 0.8 * len(lower)
 
 
+def test_magnitude_pruning_has_as_many_weights_and_epochs(small: RegularizationPath) -> None:
+    pruned = small.view.of_kind("magnitude")
+    alive = [f for f in fits(small).values() if f["scale"] and f["weights"]["nonzeros"]]
+    assert len(pruned) == len(alive)
+    for fit in alive:
+        point = pruned[f"{fit['key']}/magnitude"]
+        assert point["nonzeros"] == fit["weights"]["nonzeros"]
+        assert point["epochs"] == 1.5 * (fit["rounds"] + 1)
+        weights = small.view.weights(point["key"])
+        counted = sum(int(weights[f"{n}.weight"].count_nonzero()) for n in ("fc1", "fc2", "out"))
+        assert counted == point["nonzeros"]
+
+
 def test_every_network_is_tested_after_the_choice(small: RegularizationPath) -> None:
     kinds = [point["kind"] for point in small.view.points]
     assert kinds.index("test") > max(k for k, kind in enumerate(kinds) if kind == "fit")

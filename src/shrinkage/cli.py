@@ -285,6 +285,9 @@ def path_command(
     refit: Annotated[
         bool, typer.Option(help="Fit each support once more without the penalty.")
     ] = True,
+    magnitude: Annotated[
+        bool, typer.Option(help="Magnitude pruning to the same numbers of weights beside it.")
+    ] = True,
     seeds: Annotated[int | None, typer.Option(help="Seeds. [default: 3]")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds of a cross-validation instead.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of the dense network.")] = None,
@@ -341,6 +344,7 @@ def path_command(
             choose=choose,
             within=within,
             refit=0.0 if refit else None,
+            magnitude=magnitude,
             seeds=seeds,
             folds=folds,
             epochs=epochs,

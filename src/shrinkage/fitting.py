@@ -315,6 +315,14 @@ def _magnitude_masks(plan: Plan, keep: int) -> dict[str, Tensor]:
     return {name: part.view(shapes[name]) for name, part in zip(sizes, parts, strict=True)}
 
 
+@torch.no_grad()
+def prune_by_magnitude(plan: Plan, keep: int) -> None:
+    """Set all penalised weights to zero but the ``keep`` largest, over all of them together."""
+    masks = _magnitude_masks(plan, keep)
+    for entry, _penalty, parameter in plan.blocks():
+        parameter.mul_(masks[entry.name])
+
+
 @contextmanager
 def _masked(plan: Plan, masks: Mapping[str, Tensor]) -> Iterator[None]:
     """Hold the masked weights at zero after every step of whichever optimizer trains them."""

@@ -30,7 +30,7 @@ from shrinkage.studies import Cut, refuse_idle, train_function, workers
 
 _SEEN, _MOST_EPOCHS = 300_000, 50
 """Examples that pass by in a dense fit, and epochs at most."""
-_PARTS = 15
+_PARTS = 25
 """A point of the path has this part of the dense fit's epochs."""
 _CONVEX_LOSSES = (type(None), nn.CrossEntropyLoss, nn.MSELoss, nn.BCEWithLogitsLoss)
 
@@ -48,6 +48,7 @@ def path(
     choose: str = "1se",
     within: float | None = None,
     refit: float | None = 0.0,
+    magnitude: bool = True,
     seeds: int | None = None,
     folds: int | None = None,
     epochs: int | None = None,
@@ -81,7 +82,8 @@ def path(
     has a convex cost: it is solved by :func:`shrinkage.polish` at each scale, from the empty model
     on, unless training of some kind is asked for. Where the score falls steeply, up to ``refine``
     points are added. ``refit``: at each point the support is fit once more under this factor of
-    the penalty (0: none, the relaxed lasso); None leaves that out.
+    the penalty (0: none, the relaxed lasso); None leaves that out. ``magnitude``: beside a trained
+    path, gradual magnitude pruning to the same numbers of weights in the same epochs.
 
     ``seeds`` (3), or ``folds`` of a cross-validation, are chains of their own. ``choose``
     (``"1se"``, ``"best"``) or ``within`` choose on validation data; then the test set is opened.
@@ -118,6 +120,7 @@ def path(
         most_rounds=rounds,
         refit=refit,
         solver="train",
+        magnitude=magnitude,
     )
     asked = {**training_options, "train": train, "epochs": epochs, "point_epochs": point_epochs}
     if all(value is None for value in asked.values()):
@@ -179,7 +182,7 @@ def _solved_where_convex(setting: Setting) -> Setting:
         and setting.rules.convex == setting.rules
         and is_affine(setting.build(0), x)
     )
-    return replace(setting, solver="polish") if convex else setting
+    return replace(setting, solver="polish", magnitude=False) if convex else setting
 
 
 def _check_numbers(

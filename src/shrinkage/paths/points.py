@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.data import Examples
-from shrinkage.fitting import DivergedError, Epoch, Treatment, fit, look, zeros_held
+from shrinkage.fitting import (
+    DivergedError,
+    Epoch,
+    Treatment,
+    fit,
+    look,
+    zeros_held,
+)
 from shrinkage.measures import reach
 from shrinkage.paths.setting import Job, Setting, refit_key
 from shrinkage.paths.smooth import minimise_on_support
@@ -49,14 +56,14 @@ def fit_point(setting: Setting, job: Job) -> Outcome:
         found = (_polished if setting.solver == "polish" else _trained)(
             setting, job, model, plan, parts
         )
-        weights = {job.key: _copied(model)}
+        weights = {job.key: copied(model)}
         point |= outcome(model, plan, found.epochs[-1], setting.data.spec)
         point |= {"rounds": found.rounds, "settled": found.settled, "gap": found.gap}
         point |= {"history": history(found.epochs), "features": _features(setting, model)}
         if setting.refit is not None and job.scale:
             again, last = _refit(setting, job, model, parts)
-            weights[refit_key(job.key)] = _copied(again)
-            point["refit"] = _evaluated(last)
+            weights[refit_key(job.key)] = copied(again)
+            point["refit"] = evaluated(last)
     except DivergedError as error:
         return {**point, "failed": str(error)}, {}
     return point, weights
@@ -159,7 +166,8 @@ def _features(setting: Setting, model: nn.Module) -> list[int] | None:
     return None if paths is None else paths.inputs.flatten().nonzero().flatten().tolist()
 
 
-def _evaluated(last: Epoch) -> Point:
+def evaluated(last: Epoch) -> Point:
+    """Losses and scores on the training and the validation part."""
     train, validation = last.parts["train"], last.parts["validation"]
     return {
         "train": {"loss": train.loss, "score": train.score},
@@ -171,7 +179,8 @@ def _evaluated(last: Epoch) -> Point:
     }
 
 
-def _copied(model: nn.Module) -> dict[str, Tensor]:
+def copied(model: nn.Module) -> dict[str, Tensor]:
+    """The network's state, apart from the network."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 

@@ -21,7 +21,8 @@ class Setting(Study):
     ``grid``: the scales; at most ``refine`` more are put where the score falls most steeply.
     ``point_epochs`` of training bring a warm network to the next scale, and are repeated up to
     ``most_rounds`` times until it has settled. ``refit``: the factor of the penalty under which
-    the found support is fit once more; None: not at all. ``solver``: ``"polish"`` solves every
+    the found support is fit once more; None: not at all. ``magnitude``: magnitude pruning to the
+    same numbers of weights beside it. ``solver``: ``"polish"`` solves every
     point by proximal Newton, from the sparse end on; ``"train"`` trains from the dense end on.
     """
 
@@ -32,6 +33,7 @@ class Setting(Study):
     most_rounds: int
     refit: float | None
     solver: Solver
+    magnitude: bool
 
     @property
     def ascending(self) -> bool:

@@ -1,12 +1,12 @@
 """The stages of a path over its run folder, from the dense networks to the report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from itertools import pairwise
 from math import sqrt
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -15,10 +15,13 @@ from shrinkage.measures import evaluate
 from shrinkage.paths.ends import convex_ends, swept_ends
 from shrinkage.paths.engines import Workers
 from shrinkage.paths.points import Outcome, fit_point
+from shrinkage.paths.pruning import Chains, Pruning, prune_point
 from shrinkage.paths.selection import Table, Wanted, select
 from shrinkage.paths.setting import Job, Setting, key, refit_key
 from shrinkage.progress import Progress
 from shrinkage.runs import Run
+
+J = TypeVar("J", Job, Pruning)
 
 _BEND = 0.15
 """A fall of the score between neighbours, as a share of its whole range, that is a bend."""
@@ -65,6 +68,8 @@ class Stages:
         bends = self.decided("bends", self.find_bends)
         for first, between in bends:
             self.fit(staff, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
+        if self.setting.magnitude:
+            self.prune(staff)
         selected = select(self.run_.view(), self.wanted)
         self.run_.decide(choice=asdict(selected))
         self.open_test()
@@ -138,7 +143,6 @@ class Stages:
         known = self.run_.view().of_kind("fit")
         total = sum(map(len, chains.values()))
         done = sum(key(seed, s) in known for seed, scales in chains.items() for s in scales)
-        self.progress(Progress(stage, done, total))
         jobs = [job for seed, scales in chains.items() if (job := self.first(seed, scales, start))]
 
         def then(job: Job, result: Outcome) -> Job | None:
@@ -148,7 +152,17 @@ class Stages:
                 return None
             return Job(job.seed, left[0], weights[job.key])
 
-        results = staff.work(fit_point, jobs, then)
+        self.record(staff.work(fit_point, jobs, then), stage, done, total)
+
+    def record(
+        self,
+        results: Generator[tuple[J, Outcome], None, None],
+        stage: str,
+        done: int,
+        total: int,
+    ) -> None:
+        """Store points as they come: the weights first, so that no point is without them."""
+        self.progress(Progress(stage, done, total))
         with closing(results):
             for job, (point, weights) in results:
                 for name, tensors in weights.items():
@@ -160,6 +174,12 @@ class Stages:
                     self.write_report(self.run_)
                     self.reported = monotonic()
 
+    def prune(self, staff: Workers) -> None:
+        """Magnitude pruning to the nonzeros of every point, chained like the path itself."""
+        chains = Chains(self.setting, self.run_.view())
+        results = staff.work(prune_point, chains.first(), chains.then)
+        self.record(results, "magnitude", chains.done, chains.total)
+
     def first(self, seed: int, scales: Sequence[float], start: float | None) -> Job | None:
         """The first fit of a chain that is not in the run folder; None where all are, or failed."""
         view = self.run_.view()
@@ -168,10 +188,10 @@ class Stages:
         for scale in scales:
             fit = fits.get(key(seed, scale))
             if fit is None:
-                known = fits.get(key(seed, before)) if before is not None and scale else None
-                if known is None:
+                if before is None or not scale:
                     return Job(seed, scale)
-                return Job(seed, scale, view.weights(known["key"]))
+                known = fits.get(key(seed, before))  # missing where the chain has ended before it
+                return None if known is None else Job(seed, scale, view.weights(known["key"]))
             if self.ends(fit):
                 return None
             before = scale
@@ -185,7 +205,11 @@ class Stages:
         """Evaluate every network on the test part, once, after the choice."""
         view = self.run_.view()
         known = view.of_kind("test")
-        fits = [fit for fit in view.of_kind("fit").values() if "failed" not in fit]
+        fits = [
+            point
+            for point in (*view.of_kind("fit").values(), *view.of_kind("magnitude").values())
+            if "failed" not in point
+        ]
         for number, fit in enumerate(fits, start=1):
             names = [fit["key"], *([refit_key(fit["key"])] if "refit" in fit else [])]
             for name in names:

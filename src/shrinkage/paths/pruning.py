@@ -1,0 +1,118 @@
+"""Magnitude pruning beside a path: as many weights and epochs, chained in the same way."""
+
+from dataclasses import dataclass
+from zlib import crc32
+
+from shrinkage.fitting import DivergedError, Treatment, fit, prune_by_magnitude, zeros_held
+from shrinkage.paths.points import Outcome, copied, evaluated
+from shrinkage.paths.setting import Setting, Weights, key
+from shrinkage.runs import RunView
+from shrinkage.studies import Point
+
+
+@dataclass(frozen=True, eq=False)
+class Pruning:
+    """A point of magnitude pruning: as many weights and epochs as the fit of this scale."""
+
+    seed: int
+    scale: float
+    start: Weights
+    keep: int
+    epochs: float
+
+    @property
+    def key(self) -> str:
+        """The name of the point in the run folder."""
+        return _name(key(self.seed, self.scale))
+
+
+def prune_point(setting: Setting, job: Pruning) -> Outcome:
+    """Prune to the largest weights, from the denser network before, and train what is left.
+
+    As many weights as the penalised fit of this scale has, and as many epochs as it and its refit
+    had; all of them lead on to the next point. Source: Zhu & Gupta, To Prune, or Not to Prune
+    (2017), gradual pruning.
+    """
+    point: Point = {"kind": "magnitude", "key": job.key, "seed": job.seed, "scale": job.scale}
+    model, plan = setting.network(job.seed, 0.0)
+    model.load_state_dict(dict(job.start))
+    split = setting.split(job.seed)
+    prune_by_magnitude(plan, job.keep)
+    try:
+        with zeros_held(plan):
+            way = fit(
+                model,
+                plan,
+                setting.train,
+                {"train": split.train, "validation": split.validation},
+                epochs=job.epochs,
+                seed=crc32(job.key.encode()),
+                treatment=Treatment(warm=True),
+                loss=setting.loss,
+                looks=1,
+            )
+            last = list(way)[-1]
+    except DivergedError as error:
+        return {**point, "failed": str(error)}, {}
+    point |= {"nonzeros": last.nonzeros, "epochs": job.epochs, **evaluated(last)}
+    return point, {job.key: copied(model)}
+
+
+class Chains:
+    """What is to be pruned in a run: for every seed the fits of its path, from the dense end on."""
+
+    def __init__(self, setting: Setting, view: RunView) -> None:
+        self.setting, self.view = setting, view
+        self.known = view.of_kind("magnitude")
+        fits = sorted(view.of_kind("fit").values(), key=lambda fit: fit["scale"])
+        self.fits: dict[int, list[Point]] = {
+            seed: [fit for fit in fits if fit["seed"] == seed and _is_prunable(fit)]
+            for seed in range(setting.seeds)
+        }
+
+    @property
+    def total(self) -> int:
+        """Points in all."""
+        return sum(map(len, self.fits.values()))
+
+    @property
+    def done(self) -> int:
+        """Points in the run folder."""
+        return len(self.known)
+
+    def first(self) -> list[Pruning]:
+        """The first point of every chain that is not in the run folder."""
+        return [job for seed in self.fits if (job := self._first(seed))]
+
+    def then(self, job: Pruning, result: Outcome) -> Pruning | None:
+        """The point after ``job``; None at the end of a chain."""
+        _, weights = result
+        number = [fit["scale"] for fit in self.fits[job.seed]].index(job.scale) + 1
+        if number == len(self.fits[job.seed]) or not weights:
+            return None
+        return self._job(job.seed, number, weights[job.key])
+
+    def _first(self, seed: int) -> Pruning | None:
+        before = key(seed, 0.0)
+        for number, like in enumerate(self.fits[seed]):
+            point = self.known.get(_name(like["key"]))
+            if point is None:
+                return self._job(seed, number, self.view.weights(before))
+            if "failed" in point:
+                return None
+            before = point["key"]
+        return None
+
+    def _job(self, seed: int, number: int, start: Weights) -> Pruning:
+        like = self.fits[seed][number]
+        rounds = like["rounds"] + (self.setting.refit is not None)
+        epochs = rounds * self.setting.point_epochs
+        return Pruning(seed, like["scale"], start, like["weights"]["nonzeros"], epochs)
+
+
+def _name(fit: str) -> str:
+    return f"{fit}/magnitude"
+
+
+def _is_prunable(fit: Point) -> bool:
+    return "failed" not in fit and fit["scale"] > 0 and fit["weights"]["nonzeros"] > 0
