@@ -12,8 +12,8 @@ from shrinkage.compaction.copying import copied
 from shrinkage.compaction.deciding import Decision, decide, selected
 from shrinkage.compaction.folding import bias_of, fold, shifts
 from shrinkage.compaction.proof import Proof, prove, random_like
-from shrinkage.compaction.removal import Cuts, cut
 from shrinkage.coupling import Record, Units, UnknownStructureError, trace
+from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.shadows import replaced, tensors
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError

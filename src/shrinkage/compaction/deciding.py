@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from shrinkage.compaction.checking import misfit
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.liveness import Reader, Reasons, readers, removable
-from shrinkage.compaction.removal import Cuts, cut
 from shrinkage.coupling import NONE, Balance, Op, Record, Units
+from shrinkage.coupling.checking import misfit
+from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.coupling.units import distinct
 

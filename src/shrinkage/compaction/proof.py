@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shrinkage.compaction.removal import Cuts, cut_weight
 from shrinkage.coupling import Record
+from shrinkage.coupling.cutting import Cuts, cut_weight
 from shrinkage.coupling.shadows import replaced, tensors
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError

@@ -13,10 +13,10 @@ from shrinkage.compaction.copying import copied
 from shrinkage.compaction.exporting import export_onnx, export_program
 from shrinkage.compaction.measuring import Latency, latencies, macs
 from shrinkage.compaction.proof import check_equal
-from shrinkage.compaction.removal import Cuts
 from shrinkage.compaction.reporting import LayerChange, Report
 from shrinkage.compaction.saving import encoded, save_compact
 from shrinkage.compaction.sparse import Choice, sparsified
+from shrinkage.coupling.cutting import Cuts
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError
 from shrinkage.measures.untouched import home

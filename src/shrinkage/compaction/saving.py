@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from shrinkage.compaction.removal import Cuts, cut
 from shrinkage.compaction.sparse import SparseLinear
+from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.errors import CompactionError
 
 _FORMAT = 1

@@ -5,8 +5,9 @@ from itertools import zip_longest
 import torch
 from torch import Tensor, nn
 
-from shrinkage.coupling import CallError, Op, Record, Units, UnknownStructureError, trace
-from shrinkage.coupling.tracing import Inputs
+from shrinkage.coupling.shadows import Op, Record
+from shrinkage.coupling.tracing import CallError, Inputs, UnknownStructureError, trace
+from shrinkage.coupling.units import Units
 
 
 def misfit(
