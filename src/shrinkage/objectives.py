@@ -1,6 +1,6 @@
 """loss + penalty over all data: value, gradient, curvature; streamed, summed in float64."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from shrinkage.measures.removal import check_same
 from shrinkage.measures.untouched import brought, home, untouched
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry, Plan
+from shrinkage.plans.coupled import Coupled
 from shrinkage.plans.grouping import Grouping
 
 Vector = list[Tensor]
@@ -24,11 +25,28 @@ Vector = list[Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A trainable parameter with its penalty, or None where it has none (or strength 0)."""
+    """A trainable parameter with its penalty, or None where it has none (or strength 0).
+
+    The rows of coupled groups are a block, too: a tensor made of several ``parameters``.
+    """
 
     entry: Entry
-    parameter: nn.Parameter
+    parameters: tuple[nn.Parameter, ...]
     penalty: Penalty | None
+    group: Coupled | None = None
+
+    @property
+    def parameter(self) -> Tensor:
+        """The parameter itself, or the coupled rows as they stand."""
+        return self.gathered(self.parameters)
+
+    def gathered(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The block of tensors in the parameters' shapes."""
+        return tensors[0] if self.group is None else self.group.gather(tensors)
+
+    def scattered(self, value: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The tensors with the block's values in their places; differentiable."""
+        return [value] if self.group is None else self.group.scatter(value, tensors)
 
     @property
     def slope(self) -> float:
@@ -171,7 +189,10 @@ class Objective:
     def move(self, point: Vector) -> None:
         """Write ``point`` into the network."""
         for block, value in zip(self.blocks, point, strict=True):
-            block.parameter.copy_(value)
+            for parameter, new in zip(
+                block.parameters, block.scattered(value, block.parameters), strict=True
+            ):
+                parameter.copy_(new)
 
     def penalty(self) -> float:
         """Σ P(θ) in float64."""
@@ -190,7 +211,7 @@ class Objective:
 
     def gradient(self) -> tuple[float, Vector]:
         """The mean loss and its gradient, both summed in float64."""
-        parameters = [block.parameter for block in self.blocks]
+        parameters = list({id(p): p for b in self.blocks for p in b.parameters}.values())
         sums = [torch.zeros_like(p, dtype=torch.float64) for p in parameters]
         total = weight = 0.0
         with torch.enable_grad():
@@ -202,7 +223,10 @@ class Objective:
                     into.add_(part, alpha=share)
                 total += share * float(value.detach())
                 weight += share
-        return total / weight, [into / weight for into in sums]
+        means = {id(p): into / weight for p, into in zip(parameters, sums, strict=True)}
+        return total / weight, [
+            b.gathered([means[id(p)] for p in b.parameters]) for b in self.blocks
+        ]
 
     def curvature(self) -> Callable[[Vector], Vector]:
         """v ↦ Jᵀ·∂²loss·J·v, the mean over the stream: the Gauss–Newton matrix at this point.
@@ -213,10 +237,10 @@ class Objective:
         serves. Source: Schraudolph, Fast Curvature Matrix-Vector Products (2002); J·v is the
         derivative of u ↦ Jᵀ·u.
         """
-        point = self._copied_point()
         with torch.enable_grad():
+            leaves, point = self._copied_point()
             parts = [
-                _linearised(functional_call(self.model, point, (x,)), y, self.criterion, point)
+                _linearised(functional_call(self.model, point, (x,)), y, self.criterion, leaves)
                 for x, y in self._weighed()
             ]
         whole = sum(part.weight for part in parts)
@@ -236,10 +260,9 @@ class Objective:
         The gradient's graph is kept as long as the product is. Source: Pearlmutter, Fast Exact
         Multiplication by the Hessian (1994), by differentiating twice.
         """
-        point = self._copied_point()
-        leaves = list(point.values())
-        total, weight = [torch.zeros_like(leaf) for leaf in leaves], 0.0
         with torch.enable_grad():
+            leaves, point = self._copied_point()
+            total, weight = [torch.zeros_like(leaf) for leaf in leaves], 0.0
             for x, y in self._weighed():
                 share = weight_of(self.criterion, y)
                 value = self.criterion(functional_call(self.model, point, (x,)), y)
@@ -261,12 +284,17 @@ class Objective:
 
         return product
 
-    def _copied_point(self) -> dict[str, Tensor]:
+    def _copied_point(self) -> tuple[Vector, dict[str, Tensor]]:
+        """A copy of the point, one leaf per block, and the network's parameters made of it."""
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
-        return {
-            names[id(b.parameter)]: b.parameter.detach().clone().requires_grad_()
-            for b in self.blocks
-        }
+        leaves: Vector = []
+        state: dict[str, Tensor] = {}
+        for block in self.blocks:
+            leaves.append(block.parameter.detach().clone().requires_grad_())
+            keys = [names[id(p)] for p in block.parameters]
+            known = [state.get(k, p.detach()) for k, p in zip(keys, block.parameters, strict=True)]
+            state |= zip(keys, block.scattered(leaves[-1], known), strict=True)
+        return leaves, state
 
     def targets(self) -> Tensor:
         """All targets, on the network's device."""
@@ -325,10 +353,7 @@ def _derivative(outputs: Sequence[Tensor], of: Tensor, v: Sequence[Tensor]) -> T
     return torch.autograd.grad(some, of, parts, retain_graph=True, materialize_grads=True)[0]
 
 
-def _linearised(
-    prediction: Tensor, y: Tensor, criterion: Loss, point: Mapping[str, Tensor]
-) -> _Linearised:
-    parameters = list(point.values())
+def _linearised(prediction: Tensor, y: Tensor, criterion: Loss, parameters: Vector) -> _Linearised:
     dual = torch.zeros_like(prediction, requires_grad=True)
     pulled = torch.autograd.grad(
         prediction, parameters, dual, create_graph=True, materialize_grads=True
@@ -341,9 +366,32 @@ def _linearised(
 def _blocks(plan: Plan) -> Iterator[Block]:
     for entry in plan.entries:
         parameter = plan.parameter(entry)
-        if parameter.requires_grad:
-            acts = entry.penalty is not None and entry.penalty != entry.penalty.scaled(0)
-            yield Block(entry, parameter, entry.penalty if acts else None)
+        if parameter.requires_grad and not entry.coupled:
+            yield Block(entry, (parameter,), _acting(entry.penalty))
+    for group in plan.coupled:
+        parameters = tuple(plan.parameter(part.entry) for part in group.parts)
+        yield Block(group.entry, parameters, _acting(group.entry.penalty), group)
+    _check_whole(plan)
+
+
+def _acting(penalty: Penalty | None) -> Penalty | None:
+    return None if penalty is None or penalty == penalty.scaled(0) else penalty
+
+
+def _check_whole(plan: Plan) -> None:
+    """Refuse coupled groups that leave a part of a parameter without a block."""
+    rows: dict[str, int] = {}
+    for part in (part for group in plan.coupled for part in group.parts):
+        at = rows.setdefault(part.entry.name, part.entry.shape[part.dim])
+        rows[part.entry.name] = at - part.rows.numel()
+    left = [name for name, count in rows.items() if count]
+    if left:
+        raise FitError(
+            "coupled groups cover a parameter in part",
+            got=f"{rows[left[0]]} rows of {left[0]!r} in no group",
+            expected="units of one parameter that all vanish with something",
+            remedy="Certify a plan without coupled=True.",
+        )
 
 
 def _check_mean(loss: Loss, prediction: Tensor, y: Tensor) -> None:
