@@ -1,27 +1,29 @@
 """Group L1 → compact: LeNet-5 on MNIST, and a small ResNet beside filter-norm pruning.
 
     python benchmarks/compact.py lenet mnist.npz
-    python benchmarks/compact.py resnet mnist.npz
+    python benchmarks/compact.py resnet
 
 Test errors are those of the last epoch. Latency is the median of interleaved runs on one thread;
 the dense network and the published shapes are timed in the same rounds.
 """
 
 import argparse
+import copy
 import time
 from collections import OrderedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, relu
 
 import shrinkage as sh
 from shrinkage.compaction.measuring import interleaved, macs
-from shrinkage.data import Spec
+from shrinkage.data import Spec, load, split
 from shrinkage.models import lenet_5
 
 BATCH = 128
+LAYERS = ("conv1", "conv2", "fc1")
 PUBLISHED = {
     "dense 20-50-800-500": (20, 50, 800, 500),
     "SSL 3-12-800-500": (3, 12, 192, 500),
@@ -43,7 +45,10 @@ def mnist(path: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 @torch.no_grad()
 def error(model: nn.Module, x: Tensor, y: Tensor) -> float:
     model.eval()
-    wrong = sum(int((model(a).argmax(1) != b).sum()) for a, b in zip(x.split(500), y.split(500)))
+    wrong = sum(
+        int((model(a).argmax(1) != b).sum())
+        for a, b in zip(x.split(500), y.split(500), strict=True)
+    )
     return 100 * wrong / len(y)
 
 
@@ -82,8 +87,8 @@ def shaped(c1: int, c2: int, n: int, units: int) -> nn.Module:
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(1, c1, 5), pool1=nn.MaxPool2d(2), conv2=nn.Conv2d(c1, c2, 5),
-            pool2=nn.MaxPool2d(2), flatten=nn.Flatten(), select=Selected(n), fc1=nn.Linear(n, units),
-            relu=nn.ReLU(), out=nn.Linear(units, 10),
+            pool2=nn.MaxPool2d(2), flatten=nn.Flatten(), select=Selected(n),
+            fc1=nn.Linear(n, units), relu=nn.ReLU(), out=nn.Linear(units, 10),
         )
     ).eval()  # fmt: skip
 
@@ -108,7 +113,7 @@ def lenet(args: argparse.Namespace) -> None:
         epoch(model, x, y, 1e-3)
         tell("dense")
     rules = sh.Rules(
-        {name: sh.GroupL1(s) for name, s in zip(("conv1", "conv2", "fc1"), args.strengths)}
+        {name: sh.GroupL1(s) for name, s in zip(LAYERS, args.strengths, strict=True)}
         | {"out": None}
     )
     scale = args.first
@@ -134,6 +139,108 @@ def lenet(args: argparse.Namespace) -> None:
         )
 
 
+class Block(nn.Module):
+    """A basic residual block with batch norm."""
+
+    def __init__(self, n_in: int, n_out: int, stride: int) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)
+        self.two = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False)
+        self.bn1, self.bn2 = nn.BatchNorm2d(n_out), nn.BatchNorm2d(n_out)
+        self.short = (
+            nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+            if stride > 1
+            else nn.Identity()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn2(self.two(relu(self.bn1(self.one(x)))))
+        return relu(out + self.short(x))
+
+
+def small_resnet() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, 1, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
+        Block(32, 32, 1), Block(32, 64, 2), Block(64, 64, 1),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
+    )  # fmt: skip
+
+
+def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    found = split(load("digits"), 0, validation=0.01, test=0.4)
+    return found.train.x, found.train.y, found.test.x, found.test.y
+
+
+def by_norm(model: nn.Module, keep: float, x: Tensor) -> nn.Module:
+    """Filter-norm pruning: of each coupled set only the share ``keep`` with the largest ‖·‖₂."""
+    model = copy.deepcopy(model)
+    plan = sh.Plan(model, RULES, example_inputs=x)
+    for term in plan.terms():
+        if term.group is not None:
+            rows = term.read().detach()
+            n = max(1, round(keep * len(rows)))
+            rows[rows.norm(dim=1).argsort(descending=True)[n:]] = 0.0
+            with torch.no_grad():
+                term.write(rows)
+    return sh.compact(model, x, batch_sizes=()).model
+
+
+def keep_for(model: nn.Module, most: float, x: Tensor) -> float:
+    """The largest share of units, in hundredths, whose network has at most so many MACs."""
+    low, high = 0, 100
+    while high - low > 1:
+        middle = (low + high) // 2
+        fits = macs(by_norm(model, middle / 100, x), (x,)) <= most
+        low, high = (middle, high) if fits else (low, middle)
+    return low / 100
+
+
+RULES = sh.Rules({"8": None, "*": sh.GroupL1(1.0, coupled=True)})
+
+
+def resnet(args: argparse.Namespace) -> None:
+    """The coupled group path and filter-norm pruning: same epochs, same MACs, three seeds."""
+    x, y, x_test, y_test = digits()
+    example, batch = x[:8], x_test[:BATCH]
+    found: dict[str, list[float]] = {"dense": [], "coupled group L1": [], "filter norm": []}
+    for seed in range(args.seeds):
+        torch.manual_seed(seed)
+        dense = small_resnet()
+        whole = macs(dense.eval(), (example,))
+        for _ in range(args.dense):
+            epoch(dense, x, y, 3e-3)
+        model, scale, raised = copy.deepcopy(dense), args.first, 0
+        while macs(model, (example,)) > whole / args.times:
+            epoch(model, x, y, 3e-3, RULES.scaled(scale))
+            model = sh.compact(model, example, batch_sizes=()).model
+            scale, raised = scale * args.growth, raised + 1
+        reached = macs(model, (example,))
+        pruned = copy.deepcopy(dense)
+        for k in range(raised):  # evenly down to the MACs that ours has, or just above
+            aim = whole * (reached / whole) ** ((k + 1) / raised)
+            pruned = by_norm(pruned, min(1.0, keep_for(pruned, aim, example) + 0.01), example)
+            epoch(pruned, x, y, 3e-3)
+        for _ in range(raised):
+            epoch(dense, x, y, 3e-3)
+        nets = dict(zip(found, (dense, model, pruned), strict=True))
+        for net in nets.values():
+            for k in range(args.refit):
+                epoch(net, x, y, 3e-3 * (1 - k / args.refit))
+        times = interleaved([lambda m=m: m(batch) for m in nets.values()], 2.0)
+        print(f"seed {seed}: {raised} epochs under the penalty, up to {scale / args.growth:.3g}")
+        for (name, net), ms in zip(nets.items(), times, strict=True):
+            found[name].append(error(net, x_test, y_test))
+            print(
+                f"  {name:18} {macs(net, (example,)):>10,} MACs  {ms:6.2f} ms at batch {BATCH}  "
+                f"error {found[name][-1]:.2f} %",
+                flush=True,
+            )
+    for name, errors in found.items():
+        print(
+            f"{name:18} mean error {sum(errors) / len(errors):.2f} % of {len(y_test)} test digits"
+        )
+
+
 def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__)
@@ -148,6 +255,14 @@ def main() -> None:
     one.add_argument("--times", type=float, default=10.5)
     one.add_argument("--refit", type=int, default=15)
     one.set_defaults(run=lenet)
+    two = commands.add_parser("resnet")
+    two.add_argument("--seeds", type=int, default=3)
+    two.add_argument("--dense", type=int, default=8)
+    two.add_argument("--first", type=float, default=4e-4)
+    two.add_argument("--growth", type=float, default=1.5)
+    two.add_argument("--times", type=float, default=6.0)
+    two.add_argument("--refit", type=int, default=12)
+    two.set_defaults(run=resnet)
     args = parser.parse_args()
     args.run(args)
 

@@ -371,3 +371,23 @@ def test_a_proof_that_fails_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("shrinkage.compaction.compacting.fold", lambda *_: None)
     with pytest.raises(CompactionError, match=r"has other outputs.*first at 2;"):
         compacted(model)
+
+
+def test_gradients_that_differ_are_seen() -> None:
+    """The same outputs, but a parameter that takes no part in them any more."""
+    from shrinkage.compaction.proof import prove
+    from shrinkage.coupling import Record
+    from shrinkage.coupling.cutting import Cuts
+
+    class Half(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return functional.linear(x, (self.weight + self.weight.detach()) / 2, self.bias)
+
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3, dtype=torch.float64)
+    other = Half(4, 3, dtype=torch.float64)
+    other.load_state_dict(model.state_dict())
+    batch = (torch.randn(5, 4, dtype=torch.float64),)
+    nothing = torch.zeros(1, dtype=torch.bool)
+    with pytest.raises(CompactionError, match=r"has other gradients: got a relative difference"):
+        prove(model, other, [batch], lambda x: x, Cuts({}, {}), Record(), nothing)

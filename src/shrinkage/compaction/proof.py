@@ -42,7 +42,8 @@ def prove(
     """Compare the two networks on all batches; :class:`CompactionError` where they differ.
 
     Gradients are those of a random weighted sum of the outputs, for all parameters that are
-    left. The error names the first layer whose outputs differ.
+    left; they must agree in float64, and are measured in other dtypes, where they jump at kinks of
+    the activations with the rounding. The error names the first layer whose outputs differ.
     """
     dtype = next((t.dtype for t in before.parameters() if t.is_floating_point()), torch.float32)
     tolerance = TOLERANCES.get(dtype, 1e-5)
@@ -55,8 +56,9 @@ def prove(
             if name in first:
                 expected = _cut_gradient(name, first[name], cuts)
                 worst[1] = max(worst[1], _difference(expected, gradient))
-        # gradients are sums over many places: their rounding is larger than that of outputs
-        if worst[0] > tolerance or worst[1] > tolerance * (10 if dtype != torch.float64 else 1):
+        # In float32 the sign of a ReLU's input may turn with the rounding, and its gradient jumps.
+        bounded = worst if dtype == torch.float64 else worst[:1]
+        if max(bounded) > tolerance:
             what, size = ("outputs", worst[0]) if worst[0] > tolerance else ("gradients", worst[1])
             raise CompactionError(
                 f"the compact network has other {what}",
@@ -96,7 +98,9 @@ def _outputs_and_gradients(
             grads: tuple[Any, ...] = (None,) * len(parameters)
             if ends:
                 total = torch.stack([(t * _weights(t)).sum() for t in ends]).sum()
-                grads = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
+                grads = torch.autograd.grad(
+                    total, list(parameters.values()), materialize_grads=True
+                )
         finally:
             for p in frozen:
                 p.requires_grad_(False)

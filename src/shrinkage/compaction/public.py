@@ -76,8 +76,8 @@ def compact(
     exact: linear layers, convolutions without zero padding, a constant 0. Else it stays, and the
     report says why; so does whatever is not understood (attention, layer norms, custom autograd
     functions, parametrizations, tied weights), and a network whose way depends on its input stays
-    whole. Outputs and gradients are then compared on the example inputs and on random ones, in
-    float64 (1e-9) and in the network's own dtype (float32: 1e-5, relative).
+    whole. Outputs and gradients are then compared on the example inputs and on random ones in
+    float64 (1e-9, relative), outputs also in the network's own dtype (float32: 1e-5).
 
     ``example_inputs``: one batch of real inputs, or a tuple of what the network takes.
     ``ignored``: name patterns of layers to leave alone. ``drop_inputs``: leave out inputs (pixels,
