@@ -215,6 +215,19 @@ def test_the_fixed_point_of_every_penalty(variant: Variant, method: str, name: s
     check_solution(solve(variant, PENALTIES[name], method, steps), name)
 
 
+@BOTH
+def test_the_fixed_point_does_not_depend_on_the_step(method: str) -> None:
+    """(w − 1)²/2 + 0.1·|w| + 0.5·w² is least at 0.9/2, with a step as long as the curvature."""
+    w = nn.Linear(1, 1, bias=False)
+    optimizer = SGD(w.parameters(), lr=0.5)
+    attach(optimizer, Plan(w, ElasticNet(l1=0.1, l2=0.5)), method=method)
+    for _ in range(60):
+        optimizer.zero_grad()
+        (0.5 * (w.weight - 1).square().sum()).backward()
+        optimizer.step()
+    assert w.weight.item() == pytest.approx(0.45, abs=1e-6)
+
+
 def test_subgradient_training_makes_no_zeros() -> None:
     w = solve(VARIANTS[1], PENALTIES["l1"], "subgradient", STEPS)
     assert not (w == 0).any()
@@ -784,6 +797,29 @@ def test_the_textbook_form_is_the_term_in_the_loss(variant: Variant) -> None:
             optimizer.step()
     for a, b in zip(weights(one), weights(other), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_rounding_does_not_kill_a_living_group(kind: Any) -> None:
+    """What bfloat16 rounds off is kept, and is no sign that the group is zero."""
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        net = nn.Linear(8, 2, bias=False)
+        with torch.no_grad():
+            net.weight.copy_(torch.linspace(-1, 1.1, 16).reshape(2, 8))
+        net.to(dtype)
+        optimizer = kind(net.parameters(), lr=0.1)
+        attach(optimizer, Plan(net, GroupL1(0.1)), method="averaged")
+        target = torch.tensor([[1.0], [0.02]], dtype=dtype).expand(2, 8)
+        for _ in range(300):
+            optimizer.zero_grad()
+            (0.5 * (net.weight - target).square().sum()).backward()
+            optimizer.step()
+        found.append(net.weight.detach().float())
+    wide, narrow = found
+    assert torch.equal(wide.any(dim=1), torch.tensor([True, False]))
+    assert torch.equal(narrow.any(dim=1), torch.tensor([True, False]))
+    assert torch.allclose(narrow, wide, atol=0.03)
 
 
 def test_only_the_plan_is_touched() -> None:

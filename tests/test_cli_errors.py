@@ -193,6 +193,37 @@ CASES = [
 ]
 
 
+PATH_QUICK = "--model linear --points 3 --seeds 1 --jobs 1 --run run"
+PATH_CASES = [
+    case("digit", "unknown data set", "Did you mean 'digits'?"),
+    case("wine --model lniear", "unknown model", "Did you mean 'linear'?"),
+    case("wine --penalty log_smu", "penalty is unknown", "Did you mean 'log_sum'?"),
+    case("wine --penalty l2", "no scale empties", "--from, --to", "L1 part"),
+    case("wine --points 1", "grid of a path is empty", "1 points"),
+    case("wine --from 1 --to 0.1", "grid of a path is empty", "0 < from < to"),
+    case("wine --from -1", "grid of a path is empty", "from -1"),
+    case("wine --from nan", "grid of a path is empty", "nan"),
+    case("wine --to inf", "grid of a path is empty", "inf"),
+    case("wine --folds 1", "folds do not fit", "1 folds", "2 to"),
+    case("wine --folds 900", "folds do not fit", "900 folds"),
+    case("wine --folds 3 --seeds 3", "contradict each other", "one of the two"),
+    case("wine --choose bset", "choose is unknown", "Did you mean 'best'?"),
+    case("wine --within -0.1", "within is out of range", "got -0.1"),
+    case("wine --epochs 0", "epochs is out of range", "≥ 1"),
+    case("wine --point-epochs 0", "point_epochs is out of range", "> 0"),
+    case("wine --rounds 0", "rounds is out of range", "≥ 1"),
+    case("wine --batch-size 0", "batch_size is out of range", "≥ 1"),
+    case("wine --lr nan", "learning rate is out of range", "nan"),
+    case("wine --jobs 0", "jobs is out of range", "≥ 1"),
+    case("wine --seeds 0", "seeds is out of range", "≥ 1"),
+    case("wine --train nets.py:raising", "training function raising failed", "no such thing"),
+    case("wine --train nets.py:raising --lr 1", "lr has no meaning", "lr=1"),
+    case("wine --run other", "belongs to another configuration", "command = path"),
+    case("wine --run file", "cannot be written", "file"),
+    case("wine --run strange", "not a run", "'thesis.txt'"),
+]
+
+
 def snapshot(folder: Path) -> dict[str, bytes | None]:
     """Everything below a folder, but for the caches of Python and the locks of runs."""
     return {
@@ -202,10 +233,10 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-def arguments(argv: str) -> list[str]:
+def arguments(argv: str, command: str = "contrast", options: str = QUICK) -> list[str]:
     """A whole command line: what is asked for, after all that keeps a slip from running long."""
     words = argv.split()
-    quick = QUICK.split()
+    quick = options.split()
     given = {word for word in words if word.startswith("--")}
     kept = [
         word
@@ -213,7 +244,7 @@ def arguments(argv: str) -> list[str]:
         if option not in given
         for word in (option, value)
     ]
-    return ["shrinkage", "contrast", *words, *kept]
+    return ["shrinkage", command, *words, *kept]
 
 
 Called = tuple[int, str, str]
@@ -266,6 +297,17 @@ def test_bad_input_is_one_line(
     assert_one_good_line(err, parts)
     assert code == 2
     assert out == ""
+    assert snapshot(here) == before
+
+
+@pytest.mark.parametrize(("argv", "parts"), PATH_CASES)
+def test_bad_input_of_path_is_one_line(
+    argv: str, parts: tuple[str, ...], call: Callable[[list[str]], Called], here: Path
+) -> None:
+    before = snapshot(here)
+    code, out, err = call(arguments(argv, "path", PATH_QUICK))
+    assert_one_good_line(err, parts)
+    assert (code, out) == (2, "")
     assert snapshot(here) == before
 
 

@@ -22,6 +22,7 @@ from shrinkage.contrasts import (
     certifying,
     contrast,
     contrasting,
+    kinks,
     stages,
 )
 from shrinkage.contrasts.columns import columns_named
@@ -29,7 +30,7 @@ from shrinkage.data import Data, Examples, Spec, load, split
 from shrinkage.errors import DataError, FitError, ModelError, RunError
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import evaluate
-from shrinkage.penalties import L1, Penalty
+from shrinkage.penalties import L1, MCP, LogSum, Penalty, SparseGroupL1
 from shrinkage.penalties.base import Step
 from shrinkage.plans import Plan
 from shrinkage.progress import Progress
@@ -354,7 +355,7 @@ def test_certificates_are_those_of_the_chosen_networks(whole: Contrast) -> None:
 def test_a_large_network_has_no_kink_aware_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(certifying, "KINKS_UP_TO", 100)
+    monkeypatch.setattr(kinks, "KINKS_UP_TO", 100)
     result = small("mlp", "wine", tmp_path)
     point = result.view.of_kind("certificate")["l1/0/0"]
     assert (point["kink_gap"], point["samples"], point["kinks_up_to"]) == (None, 0, 100)
@@ -379,9 +380,64 @@ def test_a_loss_that_certificates_cannot_read_ends_no_run(tmp_path: Path) -> Non
         return nn.functional.cross_entropy(prediction @ torch.diag(scale), y)
 
     result = small("linear", "wine", tmp_path, loss=loss)
-    assert "failed" in result.view.of_kind("certificate")["l1/0/0"]
+    assert "single precision only" in result.view.of_kind("certificate")["l1/0/0"]["failed"]
     assert result.view.decisions["finished"]
     assert "no certificate" in result.report.read_text(encoding="utf-8")
+
+
+def test_polish_brings_exact_columns_nearer_to_stationary(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"columns": ["none", "l1_term", "l1"], "tries": None, "grid": [0.01]}
+    plain = small("linear", "wine", tmp_path / "plain", **options)
+    polished = small("linear", "wine", tmp_path / "polished", polish=40, **options)
+    for name in ("none", "l1_term"):
+        key = f"{name}/0/0"
+        assert polished.view.of_kind("fit")[key] == plain.view.of_kind("fit")[key]
+    before, after = (r.view.of_kind("certificate")["l1/0/0"] for r in (plain, polished))
+    assert after["objective"] < before["objective"]
+    assert before["gap"] > 0.1
+    assert after["gap"] <= 0.01
+    fit, trace = (polished.view.of_kind(kind)["l1/0/0"] for kind in ("fit", "trace"))
+    assert fit["train"]["loss"] + fit["penalty"] == pytest.approx(after["objective"])
+    assert fit["history"]["train_loss"] == trace["history"]["train_loss"]
+    assert "at most 40 rounds each" in polished.report.read_text(encoding="utf-8")
+    assert "polished" not in plain.report.read_text(encoding="utf-8")
+    with pytest.raises(RunError):
+        small("linear", "wine", tmp_path / "polished", polish=10, **options)
+
+
+def test_columns_of_the_other_penalties(tmp_path: Path) -> None:
+    makers: dict[str, Any] = {
+        "sparse group": lambda s: SparseGroupL1(s / 2, s / 2),
+        "log-sum": lambda s: LogSum(s, epsilon=0.1),
+        "MCP": lambda s: MCP(s, knee=1.0),
+    }
+    columns = [Column(name, name, "strength", make) for name, make in makers.items()]
+    result = small("mlp", "wine", tmp_path, columns=columns, tries=None, grid=[0.03], polish=2)
+    report = result.report.read_text(encoding="utf-8")
+    for row in result.summary():
+        name = row["name"]
+        assert row["zeros"]["mean"] > 0.1, name
+        point = result.view.of_kind("certificate")[f"{name}/0/0"]
+        model = result.model(name)
+        plan = Plan(model, makers[name](0.03))
+        found = certify(model, plan, result.setting.split(0).train)
+        assert point["objective"] == pytest.approx(found.objective), name
+        assert point["kink_gap"] <= point["gap"]
+        assert result.view.of_kind("trace")[f"{name}/0/0"]["worth"] is not None
+        assert name in report
+        assert name in str(result)
+
+
+@pytest.mark.parametrize("wrong", [-1, 0.5])
+def test_polish_out_of_range(tmp_path: Path, wrong: Any) -> None:
+    with pytest.raises(FitError, match="polish is out of range"):
+        small("linear", "wine", tmp_path, polish=wrong)
+
+
+def test_a_fault_of_our_own_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certifying, "certify", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        small("linear", "wine", tmp_path)
 
 
 # Columns that fail or do not apply

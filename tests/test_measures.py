@@ -885,6 +885,7 @@ def test_removal_by_hand():
         kept.b.weight[1, 2] = 0
     assert without_largest(net, plan, 2 / 7, data) == evaluate(kept, data)
     assert without_largest(net, plan, 0, data) == evaluate(net, data)
+    assert without_largest(net, plan, 2 / 7, (data.x, data.y)) == evaluate(kept, data)
     for p in (kept.a.weight, kept.b.weight):
         nn.init.zeros_(p)
     assert without_largest(net, plan, 1, data) == evaluate(kept, data)

@@ -1,17 +1,13 @@
-"""Strengths, the choice among them, and working through many jobs."""
+"""Strengths, and the choice among them."""
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf, log10, nan, sqrt
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from shrinkage.errors import FitError, PlanError, RunError
-from shrinkage.paths import checked_grid, choose, strengths, weakest_for, work
+from shrinkage.errors import FitError
+from shrinkage.paths import checked_grid, choose, strengths, weakest_for
 
 # ---------------------------------------------------------------------------------- strengths
 
@@ -254,88 +250,6 @@ def test_a_single_loss_per_try_shows_no_spread() -> None:
     alone = choose(table([[3.0]]), "1se", ordered=True)
     assert alone is not None
     assert alone.index == 0
-
-
-# ------------------------------------------------------------------------------------ engines
-
-
-@dataclass(frozen=True)
-class Shared:
-    base: torch.Tensor
-    twist: Callable[[float], float]
-
-
-def compute(shared: Shared, job: dict[str, int]) -> list[float]:
-    """Depends on its job alone: seeds its own generator."""
-    generator = torch.Generator().manual_seed(job["seed"])
-    noise = torch.randn(3, generator=generator)
-    return [shared.twist(v) for v in (shared.base * noise).tolist()]
-
-
-def by_seed(results: Any) -> dict[int, Any]:
-    return {job["seed"]: value for job, value in results}
-
-
-JOBS = [{"seed": seed} for seed in range(5)]  # dictionaries: jobs need not be hashable
-
-
-def test_results_do_not_depend_on_workers_or_order() -> None:
-    offset = 1.0
-    shared = Shared(torch.arange(3.0), lambda v: 2 * v + offset)  # a lambda inside the data
-    alone = by_seed(work(compute, shared, JOBS, workers=1, threads=1))
-    assert sorted(alone) == list(range(5))
-    assert alone[3] == compute(shared, {"seed": 3})
-    assert by_seed(work(compute, shared, JOBS[::-1], workers=1, threads=1)) == alone
-
-    def tell(shared: Shared, job: dict[str, int]) -> tuple[list[float], int, int]:
-        return compute(shared, job), os.getpid(), torch.get_num_threads()
-
-    both = by_seed(work(tell, shared, JOBS, workers=2, threads=1))
-    assert {seed: value for seed, (value, _, _) in both.items()} == alone
-    assert os.getpid() not in {pid for _, pid, _ in both.values()}
-    assert {threads for _, _, threads in both.values()} == {1}
-
-
-def fails(kind: str, job: int) -> int:
-    if job != 1:
-        return job
-    if kind == "plan":
-        raise PlanError("wrong", got=job, expected="another", remedy="Try again.")
-    raise KeyError(job)
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_exception_comes_through_with_its_type(workers: int) -> None:
-    with pytest.raises(PlanError, match=r"wrong: got 1; expected another. Try again.") as caught:
-        list(work(fails, "plan", [0, 1, 2], workers=workers, threads=1))
-    assert caught.value.remedy == "Try again."
-
-
-def test_a_plain_exception_comes_through_too() -> None:
-    with pytest.raises(KeyError, match="1"):
-        list(work(fails, "key", [0, 1, 2], workers=1, threads=1))
-
-
-def test_a_worker_that_dies() -> None:
-    with pytest.raises(RunError, match=r"worker process died.*--jobs 1"):
-        list(work(lambda shared, job: os._exit(3), None, [1, 2], workers=2, threads=1))
-
-
-def test_this_process_gets_its_threads_back() -> None:
-    before = torch.get_num_threads()
-    running = work(
-        lambda s, j: torch.get_num_threads(), None, [1, 2], workers=1, threads=before + 1
-    )
-    assert next(running) == (1, before + 1)
-    running.close()
-    assert torch.get_num_threads() == before
-    with pytest.raises(ZeroDivisionError):
-        list(work(lambda s, j: 1 // j, None, [0], workers=1, threads=before + 1))
-    assert torch.get_num_threads() == before
-
-
-def test_no_jobs() -> None:
-    assert list(work(compute, None, [], workers=2, threads=1)) == []
 
 
 def test_the_grid_begins_lower_for_many_examples() -> None:

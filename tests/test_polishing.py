@@ -17,7 +17,9 @@ import shrinkage as sh
 from shrinkage.data import Examples, load, split
 from shrinkage.errors import FitError
 from shrinkage.fitting import Training, fit
-from shrinkage.polishing import Round
+from shrinkage.objectives import Objective
+from shrinkage.polishing import Round, newton
+from shrinkage.polishing.layout import joined
 
 
 def table(name: str) -> tuple[Tensor, Tensor]:
@@ -224,6 +226,26 @@ def test_a_network_with_kinks_comes_to_rest_on_them() -> None:
     assert after.gap > 0.1  # the plain gap does not see it
     assert after.notes == ()
     assert after.objective < 0.6 * before.objective
+
+
+def test_curvature_is_learnt_from_gradients_of_one_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newton, "_SLOW", 1.0)  # every step goes by gradients around a point
+    net, x, y = digits_net(smooth=False)
+    plan = sh.Plan(net, sh.L1(1e-3))
+    trained(net, plan, x, y)
+    objective = Objective(net, plan, (x, y), None)
+    work = newton._Newton(objective, samples=5)
+
+    def now() -> tuple[Tensor, Tensor]:
+        return joined(objective.point).clone(), joined(objective.gradient()[1])
+
+    with objective.evaluating():
+        seen = [now()]
+        work.run(1e-6, 3, lambda _: seen.append(now()))
+    assert len(seen) == 4
+    for (w, g), (later, bent), (s, change) in zip(seen, seen[1:], work.pairs, strict=False):
+        assert torch.equal(s, later - w)
+        assert torch.allclose(change, (bent - g).float(), atol=1e-9)
 
 
 @pytest.mark.parametrize("smooth", [True, False], ids=["smooth", "kinks"])

@@ -383,6 +383,15 @@ def test_certificates_are_shown_as_they_were_stored(tmp_path: Path) -> None:
     assert "KKT gap: how far from stationary" in text
 
 
+def test_figures_are_never_cut_for_long_names(tmp_path: Path) -> None:
+    view = certified(tmp_path)
+    view.config["columns"][-1]["label"] = "a column of my own with a long name " * 3
+    view.config["model"]["name"] = "somewhere/deep/net.py:make_the_network" * 2
+    text = table_text(view, 110)
+    assert "…" not in text
+    assert all(head in text for head in ("KKT gap", "gap in loss", "inputs used"))
+
+
 def test_a_run_of_before_certificates_is_shown_without(tmp_path: Path) -> None:
     view = made(tmp_path)
     assert "<table" not in section(view, "stationary")

@@ -17,6 +17,7 @@ ROOMS = (
     "plans",
     "proximal",
     "measures",
+    "blocks",
     "objectives",
     "gaps",
     "certificates",
@@ -28,6 +29,7 @@ ROOMS = (
     "reports",
     "paths",
     "contrasts",
+    "explorer",
     "cli",
 )
 

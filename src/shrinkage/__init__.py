@@ -11,6 +11,7 @@ from shrinkage.certificates import Certificate, certify
 from shrinkage.compaction import Compact, compact, load_compact
 from shrinkage.contrasts import Contrast, contrast
 from shrinkage.errors import ShrinkageError, ShrinkageWarning
+from shrinkage.explorer import explore
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import Measures, measure
 from shrinkage.paths import PathPoint, RegularizationPath, path
@@ -58,6 +59,7 @@ __all__ = [
     "certify",
     "compact",
     "contrast",
+    "explore",
     "from_glmnet",
     "from_sklearn",
     "from_weight_decay",

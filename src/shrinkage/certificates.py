@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from shrinkage.blocks import Vector
 from shrinkage.errors import FitError
 from shrinkage.gaps import most, nearest, radius, residuals
 from shrinkage.measures import Loss
-from shrinkage.objectives import Objective, Vector
+from shrinkage.objectives import Objective
 from shrinkage.plans import Plan
 
 MOST_SAMPLES = 50

@@ -166,6 +166,13 @@ def contrast_command(
     norms: Annotated[
         bool, typer.Option("--norms", help="Penalise normalisation layers too.")
     ] = False,
+    polish: Annotated[
+        int,
+        typer.Option(
+            help="Rounds of polish, at most, after training under an exact penalty: nearer to "
+            "stationary, and several times the time. 100 go far."
+        ),
+    ] = 0,
     run: _Run = None,
     jobs: _Jobs = None,
 ) -> None:
@@ -200,6 +207,7 @@ def contrast_command(
             choose=cast("Rule", choose),
             biases=biases,
             norms=norms,
+            polish=polish,
             jobs=jobs,
             command=_command(sys.argv[1:]),
         )
@@ -320,6 +328,14 @@ def path_command(
     ] = False,
     run: _Run = None,
     jobs: _Jobs = None,
+    engine: Annotated[
+        str,
+        typer.Option(metavar="auto|process|ray", help="Who works through seeds or folds."),
+    ] = "auto",
+    address: Annotated[
+        str | None,
+        typer.Option(help="A Ray cluster: auto or HOST:PORT. Needs the extra ray."),
+    ] = None,
 ) -> None:
     """Fit the network at every strength, from dense to empty, and choose one with a reason.
 
@@ -360,10 +376,86 @@ def path_command(
             biases=biases,
             norms=norms,
             jobs=jobs,
+            engine=engine,
+            address=address,
             command=_command(sys.argv[1:]),
         )
     typer.echo(f"{result}\n\nChosen: {result.chosen}\n")
     typer.echo(f"Report: {result.report.resolve()}\nRun folder: {result.folder}")
+
+
+@app.command("explore")
+def explore_command(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="digits, breast_cancer, wine, diabetes, FILE.npz, FILE.csv, FILE.parquet, "
+            "a folder of images (one folder per class), or openml:NAME."
+        ),
+    ] = "digits",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="linear, mlp, cnn, lenet-300-100, lenet-5, or FILE.py:FACTORY. "
+            "[default: cnn for images, mlp for tables]"
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The column to predict, for CSV and Parquet.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Resize the images of a folder to this many pixels.")
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(
+            help="One to four of none,l1_term,l1,l2,elastic_net,group_l1,dropout; "
+            "the page can change them."
+        ),
+    ] = "none,l1_term,l1,l2",
+    optimizer: Annotated[str | None, typer.Option(help="sgd or adam. [default: sgd]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate. [default: by optimizer]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples per step.")] = None,
+    train_size: Annotated[
+        int | None, typer.Option(help="Train on this many examples only.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, batches and label noise.")] = None,
+    biases: Annotated[bool, typer.Option("--biases", help="Penalise biases too.")] = False,
+    settings: Annotated[
+        str | None, typer.Option(help="A link copied from the page: its settings come back.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(help="Any that is free unless given.", show_default=False)
+    ] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address and open nothing.")
+    ] = False,
+) -> None:
+    """Turn λ while one to four networks train side by side, on a page of this machine.
+
+    Watch weights reach exact zero and come back, click one to learn why, or take the guided tour
+    through the lesson. The address holds a token; Ctrl-C ends the page. Needs the extra:
+    pip install 'shrinkage\\[explore]'
+    """
+    from shrinkage.data import load
+    from shrinkage.explorer import explore
+
+    explore(
+        model,
+        load(data, target=target, image_size=image_size),
+        columns=_listed(columns),
+        optimizer=optimizer,
+        lr=lr,
+        batch_size=batch_size,
+        train_size=train_size,
+        seed=seed,
+        biases=biases or None,
+        settings=settings,
+        port=port,
+        browser=not no_browser,
+        source=_command_data(data, target, image_size),
+        say=_tell,
+    )
 
 
 def main() -> None:
@@ -412,6 +504,18 @@ def _show(result: "Contrast") -> None:
     console.print(f"\nReport: {result.report.resolve()}\nRun folder: {result.folder}")
 
 
+def _tell(text: str) -> None:
+    typer.echo(text)
+
+
+def _command_data(data: str, target: str | None, image_size: int | None) -> str:
+    """Data and what is needed to read them, as they are typed."""
+    words = [data]
+    words += [] if target is None else ["--target", target]
+    words += [] if image_size is None else ["--image-size", str(image_size)]
+    return shlex.join(words)
+
+
 def _demo_command(options: Mapping[str, Any]) -> str:
     """The demo with these options as a contrast: what to type for a variation of it."""
     words = " ".join(
@@ -429,8 +533,9 @@ def _written(value: Any) -> str:
 
 def _command(arguments: list[str]) -> str:
     """The command line without run folder and workers: what decides the figures."""
-    words = [word for word in arguments if not word.startswith(("--run=", "--jobs="))]
-    for option in ("--run", "--jobs"):
+    elsewhere = ("--run", "--jobs", "--engine", "--address")
+    words = [w for w in arguments if not w.startswith(tuple(f"{o}=" for o in elsewhere))]
+    for option in elsewhere:
         while option in words:
             at = words.index(option)
             del words[at : at + 2]

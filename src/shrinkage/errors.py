@@ -57,6 +57,10 @@ class CompactionError(ShrinkageError):
     """A network that cannot be compacted, or a compact one that is not equal to it."""
 
 
+class ExploreError(ShrinkageError):
+    """A setting of the live page without meaning, or a page that cannot be served."""
+
+
 class ShrinkageWarning(UserWarning):
     """Something that will run and will not do what its author thinks."""
 

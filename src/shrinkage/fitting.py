@@ -188,7 +188,7 @@ def fit(
     for length, keep in _stages(epochs, treatment.keep, plan.n_penalised):
         masks = {} if keep is None else _magnitude_masks(plan, keep)
         budget = Budget(
-            epochs=length,
+            epochs=length if length % 1 else int(length),  # users write range(budget.epochs)
             seed=seed,
             train=parts["train"],
             lr_factor=treatment.lr_factor,

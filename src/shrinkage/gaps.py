@@ -1,13 +1,14 @@
 """How far a gradient is from what the penalty allows; on kinks, the nearest gradient around."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from shrinkage.objectives import Block, Objective, Vector
+from shrinkage.blocks import Block, Vector
+from shrinkage.objectives import Objective
 
 RADIUS = 1e-3
 """Of the root mean square of the nonzero weights: how far around the point gradients are taken."""
@@ -39,14 +40,18 @@ def most(values: Tensor) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
-    """A convex combination of gradients around a point, and its gap."""
+    """Of the convex combinations of gradients around a point the shortest, and the least gap.
+
+    ``gradient`` is least in the root mean square of the gaps of all weights and groups: along it
+    the loss falls whichever side of a kink is met. ``gap`` is the smallest largest one.
+    """
 
     gradient: Vector
     gap: float
 
 
 def nearest(objective: Objective, gradient: Vector, samples: int, seed: int = 0) -> Nearest:
-    """The combination of ``samples`` gradients within :func:`radius` whose gap is smallest.
+    """The combinations of ``samples`` gradients within :func:`radius` that are nearest to rest.
 
     ``gradient``, at the point itself, is the first of them. Every weight moves by at most the
     radius, but for the zeros that a kink of the penalty holds. Source: Goldstein, Optimization of
@@ -78,8 +83,8 @@ def nearest(objective: Objective, gradient: Vector, samples: int, seed: int = 0)
         found = [(b.distance(w.double(), g) / slope).flatten().cpu() for b, w, g, slope in parts]
         return torch.cat(found)
 
-    mix = _least_maximum(gaps, samples)
-    return Nearest(mean(mix), float(gaps(mix).max()))
+    itself, *mixes = torch.eye(samples, dtype=torch.float64)[0], *_mixes(gaps, samples)
+    return Nearest(mean(mixes[0]), min(most(gaps(mix)) for mix in (itself, *mixes)))
 
 
 def radius(point: Vector) -> float:
@@ -95,29 +100,23 @@ def _shaken(w: Tensor, radius: float, generator: torch.Generator) -> Tensor:
     return w + (radius * noise).to(w)
 
 
-def _least_maximum(gaps: Callable[[Tensor], Tensor], samples: int) -> Tensor:
-    """argmin max gaps(mix) over the simplex, nearly: p-norms with growing p, projected descent.
+def _mixes(gaps: Callable[[Tensor], Tensor], samples: int) -> Iterator[Tensor]:
+    """argmin ‖gaps(mix)‖_p over the simplex, for p = 2, 8, 32, each from the last.
 
-    The gaps are convex in the mix, and the first vertex is the gradient at the point itself.
+    The last is nearly that of the maximum. The gaps are convex in the mix.
     """
-    best = torch.zeros(samples, dtype=torch.float64)
-    best[0] = 1.0
-    least = float(gaps(best).max())
-    mix, step = torch.full_like(best, 1 / samples), 1.0
+    mix, step = torch.full((samples,), 1 / samples, dtype=torch.float64), 1.0
     for p in (2.0, 8.0, 32.0):
         for _ in range(_ROUNDS):
             mix = mix.detach().requires_grad_()
             with torch.enable_grad():
-                found = gaps(mix)
-                if float(found.detach().max()) < least:
-                    best, least = mix.detach(), float(found.detach().max())
-                value = torch.linalg.vector_norm(found, ord=p)
+                value = torch.linalg.vector_norm(gaps(mix), ord=p)
                 (slope,) = torch.autograd.grad(value, mix)
             moved, step = _descend(gaps, p, mix.detach(), float(value.detach()), slope, step)
             if moved is None:
                 break
             mix = moved
-    return mix.detach() if float(gaps(mix.detach()).max()) < least else best
+        yield mix.detach()
 
 
 def _descend(

@@ -177,17 +177,20 @@ def zeros_agree_with_the_twin(case: Case, penalty: Penalty, s: Sample) -> None:
 
 
 def distance_agrees_with_the_twin(case: Case, penalty: Penalty, s: Sample) -> None:
-    got = penalty.distance(s.w, s.grad)
-    assert got.dtype == s.w.dtype
-    if case.separable:
-        assert got.shape == s.w.shape
-    elif s.w.ndim:
-        assert got.shape == (*s.w.shape[:-1], 1)
-    want = case.distance(penalty, s.w, s.grad)
-    scale = case.distance(penalty, s.w, 0 * s.grad) + size_of(case.blocks(s.grad))
-    assert bool(((got.reshape(-1).double() - want).abs() <= 16 * s.eps * scale).all()), (
-        f"distance: {got} instead of {want}"
-    )
+    """At the weights, and with half of them zero, so that living groups have zeros in them."""
+    some = torch.rand(s.w.shape, generator=s.generator()) < 0.5
+    for w in (s.w, torch.where(some, 0.0, s.w)):
+        got = penalty.distance(w, s.grad)
+        assert got.dtype == w.dtype
+        if case.separable:
+            assert got.shape == w.shape
+        elif w.ndim:
+            assert got.shape == (*w.shape[:-1], 1)
+        want = case.distance(penalty, w, s.grad)
+        scale = case.distance(penalty, w, 0 * s.grad) + size_of(case.blocks(s.grad))
+        assert bool(((got.reshape(-1).double() - want).abs() <= 16 * s.eps * scale).all()), (
+            f"distance: {got} instead of {want}"
+        )
 
 
 # ---- the prox is the minimiser

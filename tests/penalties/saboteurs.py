@@ -232,7 +232,7 @@ class GroupBeforeSingle(SparseGroupL1):
         return L1(self.l1).prox(GroupL1(self.group).prox(w, step), step)
 
 
-@caught_by(laws.prox_is_stationary)
+@caught_by(laws.distance_agrees_with_the_twin, laws.prox_is_stationary)
 class SharpInsideAGroup(SparseGroupL1):
     """Takes sign(0) = 0 for the subdifferential at single zeros."""
 

@@ -2,15 +2,14 @@
 
 from dataclasses import asdict
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from shrinkage.certificates import certify
+from shrinkage.contrasts import kinks
 from shrinkage.contrasts.settings import Job, Setting
+from shrinkage.errors import FitError, ShrinkageError
+from shrinkage.measures import Loss
 from shrinkage.studies import Point
-
-SAMPLES = 20
-KINKS_UP_TO = 20_000_000
-"""Parameters × training examples up to which the first seed's kink-aware gap is measured too."""
 
 
 def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point:
@@ -25,14 +24,12 @@ def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
     model.load_state_dict(weights)
     examples = setting.split(job.seed).train
     counts = column.penalty is not None
-    small = sum(p.numel() for p in model.parameters()) * len(examples) <= KINKS_UP_TO
-    samples = SAMPLES if counts and small and job.seed == 0 else 0
+    samples = kinks.kink_samples(model, examples) if counts and job.seed == 0 else 0
     point: Point = {"kind": "certificate", "key": job.key}
     try:
-        found = certify(model, plan, examples, setting.loss, samples=samples)
-    except Exception as error:
-        # A user's loss may raise anything on the double precision it has not been trained with.
-        return {**point, "failed": str(error) or type(error).__name__}
+        found = certify(model, plan, examples, _guarded(setting.loss), samples=samples)
+    except ShrinkageError as error:
+        return {**point, "failed": str(error)}
     trained = counts or (column.knob != "dropout" and column.prunes_like is None)
     return {
         **point,
@@ -45,6 +42,25 @@ def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
         "residual": found.residual if trained else None,
         "per_parameter": {name: asdict(part) for name, part in found.per_parameter.items()},
         "examples": len(examples),
-        "kinks_up_to": KINKS_UP_TO,
+        "kinks_up_to": kinks.KINKS_UP_TO,
         "notes": list(found.notes),
     }
+
+
+def _guarded(loss: Loss | None) -> Loss | None:
+    """A loss of one's own may raise anything on double precision, with which it was not trained."""
+    if loss is None or isinstance(loss, nn.modules.loss._Loss):
+        return loss
+
+    def guarded(prediction: Tensor, y: Tensor) -> Tensor:
+        try:
+            return loss(prediction, y)
+        except Exception as error:
+            raise FitError(
+                "the loss cannot be certified",
+                got=f"{type(error).__name__}: {error}",
+                expected="a loss that takes predictions in double precision, too",
+                remedy="Let it follow prediction.dtype.",
+            ) from error
+
+    return guarded

@@ -33,5 +33,6 @@ def configuration(
         "choose": rule,
         "biases": setting.biases,
         "norms": setting.norms,
+        "polish": setting.polish,
         "plan": describe_plan(plan),
     }

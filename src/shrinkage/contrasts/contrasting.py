@@ -18,12 +18,12 @@ from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import FitError, did_you_mean
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.models import Factory, default_model, resolve
-from shrinkage.paths import checked_grid, strengths, weakest_for
+from shrinkage.paths import Staff, checked_grid, strengths, weakest_for
 from shrinkage.paths.choice import Rule
 from shrinkage.progress import Progress, shown
 from shrinkage.reports import summary, table_text
 from shrinkage.runs import Run, RunView, default_folder, has_points
-from shrinkage.studies import Cut, refuse_idle, train_function, workers
+from shrinkage.studies import Cut, refuse_idle, train_function
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +93,7 @@ def contrast(
     choose: Rule = "1se",
     biases: bool = False,
     norms: bool = False,
+    polish: int = 0,
     jobs: int | None = None,
     command: str | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -107,7 +108,8 @@ def contrast(
     Every column gets ``tries`` values of its knob (``grid``: the strengths), ``seeds`` seeds and
     the same epochs (``budget`` says how many where they are not given). Validation log-loss
     chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
-    then the test set is opened once. ``run`` is the
+    then the test set is opened once. ``polish``: rounds of :func:`shrinkage.polish`, at most, after
+    the training of every network with an exact penalty, on its training data. ``run`` is the
     folder that holds everything (by default a name of its own under ``runs/``); the same call
     continues what was interrupted. ``command``: the command line that stands behind the call,
     for the report's suggestions. ``progress`` takes :class:`Progress`; bars by default.
@@ -118,7 +120,7 @@ def contrast(
     """
     _check_rule(choose)
     refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
-    n_workers = workers(jobs)
+    staff = Staff(jobs)
     source = from_user(data)
     factory = resolve(default_model(source.is_image) if make_model is None else make_model)
     cut = Cut(train_size, validation, share_for_test(source, test))
@@ -138,6 +140,7 @@ def contrast(
         loss=loss,
         biases=biases,
         norms=norms,
+        polish=polish,
     )
     config = configuration(
         setting,
@@ -152,7 +155,7 @@ def contrast(
     with Run(where, config) as folder:
         folder.decide(command=command)
         with shown(progress) as show:
-            Stages(setting, folder, choose, n_workers, show).run()
+            Stages(setting, folder, choose, staff, show).run()
         return Contrast(folder.view(), setting)
 
 

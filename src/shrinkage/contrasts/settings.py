@@ -6,6 +6,7 @@ from functools import cached_property
 from torch import nn
 
 from shrinkage.contrasts.columns import Column
+from shrinkage.errors import FitError
 from shrinkage.fitting import NotApplicableError, Treatment
 from shrinkage.models import set_dropout, takes_dropout
 from shrinkage.plans import Plan, Rules
@@ -20,6 +21,17 @@ class Setting(Study):
     strengths: tuple[float, ...]
     biases: bool = False
     norms: bool = False
+    polish: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.polish, int) or self.polish < 0:
+            raise FitError(
+                "polish is out of range",
+                got=self.polish,
+                expected="a number of rounds, 0 for none",
+                remedy="100 rounds go far; each costs about as much as an epoch or two.",
+            )
 
     @cached_property
     def by_name(self) -> dict[str, Column]:

@@ -15,7 +15,7 @@ from shrinkage.contrasts.tracing import trace, trace_steps
 from shrinkage.contrasts.working import run_job
 from shrinkage.errors import FitError
 from shrinkage.measures import evaluate
-from shrinkage.paths import Workers, choose
+from shrinkage.paths import Staff, Workers, choose
 from shrinkage.paths.choice import Rule
 from shrinkage.progress import Progress
 from shrinkage.reports import report_page
@@ -34,11 +34,11 @@ class Stages:
         setting: Setting,
         run: Run,
         rule: Rule,
-        workers: int,
+        staff: Staff,
         progress: Callable[[Progress], None],
     ) -> None:
         self.setting, self.run_, self.rule, self.progress = setting, run, rule, progress
-        self.workers = workers
+        self.staff = staff
         # Threads change the last bits of a sum: one each, so that any number of workers agrees.
         self.threads = run.decisions.get("threads", 1)
         self.reported = 0.0
@@ -49,18 +49,19 @@ class Stages:
             before = torch.get_num_threads()
             torch.set_num_threads(self.threads)
             try:
-                with Workers(self.setting, self.workers, self.threads) as staff:
-                    self.stages(staff)
+                engine = self.staff.engine_for(self.setting, threads=self.threads)
+                with Workers(engine) as workers:
+                    self.stages(workers)
             finally:
                 torch.set_num_threads(before)
         self.report()
 
-    def stages(self, staff: Workers) -> None:
+    def stages(self, workers: Workers) -> None:
         """What :meth:`run` does, with the workers that do it."""
         self.run_.decide(threads=self.threads)
-        self.fit(staff, "fits", _jobs(self.setting))
+        self.fit(workers, "fits", _jobs(self.setting))
         choices = self.choices()
-        self.fit(staff, "pruning", list(self.pruning_jobs(choices)))
+        self.fit(workers, "pruning", list(self.pruning_jobs(choices)))
         choices = self.choices()
         self.run_.decide(choices=choices)
         if not choices:
@@ -68,16 +69,16 @@ class Stages:
             raise self.nothing_usable()
         self.certify(choices)
         self.open_test()
-        self.trace(staff, choices)
+        self.trace(workers, choices)
         self.run_.decide(finished=True)
 
-    def fit(self, staff: Workers, stage: str, jobs: Sequence[Job]) -> None:
+    def fit(self, workers: Workers, stage: str, jobs: Sequence[Job]) -> None:
         """Work through the jobs that are not in the run folder yet."""
         known = self.run_.view().of_kind("fit")
         left = [job for job in jobs if job.key not in known]
         done = len(jobs) - len(left)
         self.progress(Progress(stage, done, len(jobs)))
-        results = staff.work(run_job, left)
+        results = workers.work(run_job, left)
         with closing(results):
             for number, (job, (point, weights)) in enumerate(results, start=done + 1):
                 if weights:
@@ -169,7 +170,7 @@ class Stages:
             self.progress(Progress("test", number, len(fits)))
         self.report()
 
-    def trace(self, staff: Workers, choices: Point) -> None:
+    def trace(self, workers: Workers, choices: Point) -> None:
         """Look inside the chosen networks of the first seed."""
         view = self.run_.view()
         fits = view.of_kind("fit")
@@ -179,7 +180,7 @@ class Stages:
             jobs.append(Job(name, choice["index"], choice["knob"], 0, fit["keep"]))
         left = [job for job in jobs if job.key not in view.of_kind("trace")]
         self.progress(Progress("closer look", len(jobs) - len(left), len(jobs)))
-        results = staff.work(trace, left)
+        results = workers.work(trace, left)
         with closing(results):
             for number, (_, point) in enumerate(results, start=len(jobs) - len(left) + 1):
                 self.run_.append(point)

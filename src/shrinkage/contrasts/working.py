@@ -5,9 +5,11 @@ from dataclasses import asdict
 from torch import Tensor, nn
 
 from shrinkage.contrasts.columns import Column
+from shrinkage.contrasts.kinks import kink_samples
 from shrinkage.contrasts.settings import Job, Setting
-from shrinkage.fitting import DivergedError, Epoch, NotApplicableError, fit
+from shrinkage.fitting import DivergedError, Epoch, NotApplicableError, fit, look
 from shrinkage.plans import Plan
+from shrinkage.polishing import polish
 from shrinkage.studies import Point, history, outcome
 
 Outcome = tuple[Point, dict[str, Tensor]]
@@ -34,7 +36,10 @@ def run_job(setting: Setting, job: Job) -> Outcome:
 def train(
     setting: Setting, job: Job, column: Column, *, with_test: bool = False
 ) -> tuple[nn.Module, Plan, list[Epoch]]:
-    """Build and train the network of a job; its way, looked at on the parts of its split."""
+    """Build and train the network of a job; its way, looked at on the parts of its split.
+
+    Where the setting says so, a network with an exact penalty is polished: one look more.
+    """
     model, plan = setting.network(column, job.knob, job.seed)
     split = setting.split(job.seed)
     parts = {"train": split.train, "validation": split.validation}
@@ -52,4 +57,8 @@ def train(
             loss=setting.loss,
         )
     )
+    if setting.polish and column.penalty is not None and column.form == "exact":
+        samples = kink_samples(model, split.train)
+        polish(model, plan, split.train, setting.loss, rounds=setting.polish, samples=samples)
+        epochs.append(look(model, plan, parts, setting.loss, setting.epochs + 1))
     return model, plan, epochs

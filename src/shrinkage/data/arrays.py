@@ -113,9 +113,10 @@ def _read(path: Path) -> tuple[dict[str, Array], list[str]]:
                 return {key: file[key] for key in file.files if key in _KEYS}, file.files
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         pickled = "Object arrays" in str(error)
+        alien = "pickled (object) data" in str(error)  # what np.load takes unknown files for
         raise DataError(
             f"{path.name} holds an object array" if pickled else f"{path.name} cannot be read",
-            got=f"{type(error).__name__}: {error}",
+            got="a file that is no archive" if alien else f"{type(error).__name__}: {error}",
             expected="an .npz file of number or string arrays",
             remedy="Save with np.savez(file, x_train=…, y_train=…), with a dtype of its own each.",
         ) from error

@@ -117,8 +117,11 @@ def from_user(data: object, *, target: str | None = None) -> Data:
 def examples(data: object) -> Examples:
     """The rows of a Dataset, a DataLoader or a pair (X, y), as they are: labels keep their numbers.
 
-    Raises :class:`DataError` as :func:`from_user` does, and for what cannot be made tensors.
+    Examples come back as they are. Raises :class:`DataError` as :func:`from_user` does, and for
+    what cannot be made tensors.
     """
+    if isinstance(data, Examples):
+        return data
     if isinstance(data, DataLoader):
         data = plain_dataset(data)
     x, y = _stacked(data) if isinstance(data, Dataset) else _pair_of(data)

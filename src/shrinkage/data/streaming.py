@@ -47,7 +47,8 @@ class Stream:
                     expected="an input and a target in each batch",
                     remedy="Wrap its dataset in one that returns (x, y).",
                 )
-            yield batch[0], batch[1]
+            x, y = batch
+            yield x, y if y.is_floating_point() else y.long()
 
     def sample(self, size: int, seed: int = 0) -> "Stream":
         """At most ``size`` of the examples, drawn without replacement; the same for a seed."""
@@ -71,7 +72,9 @@ def stream(data: object) -> Stream:
     if isinstance(data, DataLoader):
         found = _of_loader(data)
     else:
-        rows = data if isinstance(data, Examples) else examples(data)
+        if isinstance(data, Dataset):
+            _check_fixed(data)
+        rows = examples(data)
         found = Stream(len(rows), rows)
     if not found.n:
         raise DataError(
@@ -100,14 +103,18 @@ def _of_loader(loader: DataLoader[Any]) -> Stream:
             expected="every example once",
             remedy="Pass the dataset itself, or a loader with drop_last=False.",
         )
-    if _changes(dataset, n):
+    _check_fixed(dataset)
+    return Stream(n, _in_order(loader, dataset))
+
+
+def _check_fixed(dataset: Dataset[Any]) -> None:
+    if _changes(dataset):
         raise DataError(
             "the dataset gives another example every time it is read",
             got=f"two readings of one row of {type(dataset).__name__} that differ",
             expected="fixed examples, without random augmentation",
             remedy="Pass the dataset without its random transforms.",
         )
-    return Stream(n, _in_order(loader, dataset))
 
 
 def _in_order(loader: DataLoader[Any], dataset: Dataset[Any]) -> DataLoader[Any]:
@@ -120,9 +127,9 @@ def _in_order(loader: DataLoader[Any], dataset: Dataset[Any]) -> DataLoader[Any]
     )
 
 
-def _changes(dataset: Dataset[Any], n: int) -> bool:
+def _changes(dataset: Dataset[Any]) -> bool:
     """Whether a few rows differ when they are read again, under another random state."""
-    for index in range(min(n, _READ_TWICE)):
+    for index in range(min(len(dataset), _READ_TWICE)):  # type: ignore[arg-type]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(2 * index)
             first = dataset[index]

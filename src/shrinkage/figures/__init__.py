@@ -2,14 +2,27 @@
 
 from shrinkage.figures.bars import bars, column_bars, row_bars
 from shrinkage.figures.curves import curves
+from shrinkage.figures.fans import fan, upright
 from shrinkage.figures.images import pixels
 from shrinkage.figures.lines import Line, differences, lines
+from shrinkage.figures.pairs import side_by_side
 from shrinkage.figures.scatter import Dots, dots
-from shrinkage.figures.style import LOSS, PENALTY, ZERO, colour, in_script, legend, to_json
+from shrinkage.figures.style import (
+    LOSS,
+    PENALTY,
+    QUIET,
+    ZERO,
+    colour,
+    in_script,
+    legend,
+    palette,
+    to_json,
+)
 
 __all__ = [
     "LOSS",
     "PENALTY",
+    "QUIET",
     "ZERO",
     "Dots",
     "Line",
@@ -19,10 +32,14 @@ __all__ = [
     "curves",
     "differences",
     "dots",
+    "fan",
     "in_script",
     "legend",
     "lines",
+    "palette",
     "pixels",
     "row_bars",
+    "side_by_side",
     "to_json",
+    "upright",
 ]

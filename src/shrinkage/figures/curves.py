@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from shrinkage.figures.style import figure, lean
+from shrinkage.figures.style import faint, figure, lean
 
 
 def curves(
@@ -35,13 +35,8 @@ def curves(
             mode="lines",
             line={"color": colour, "width": 2},
             fill="tonexty",
-            fillcolor=_faint(colour),
+            fillcolor=faint(colour),
         ),
     ]
     made = figure(traces, "epoch", "loss", hovermode="x unified")
     return made.update_layout(yaxis={"range": [0, top]} if top else {"rangemode": "tozero"})
-
-
-def _faint(colour: str) -> str:
-    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.15)"

@@ -6,13 +6,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from shrinkage.figures.style import QUIET, figure, lean, log_axis
+from shrinkage.figures.style import QUIET, faint, figure, lean, log_axis
 
 
 @dataclass(frozen=True)
 class Line:
-    """One column's means along the strengths; ``error``: half-widths; ``chosen``: an index.
+    """One column's means along the strengths; ``chosen``: an index.
 
+    ``error``: half-widths, drawn as bars; ``band``: half-widths, drawn as a band.
     ``level``: a column without λ, drawn across the figure at its first ``y``.
     """
 
@@ -24,6 +25,7 @@ class Line:
     chosen: int | None = None
     dash: str = "solid"
     level: bool = False
+    band: Sequence[float | None] | None = None
 
 
 def lines(
@@ -38,16 +40,17 @@ def lines(
     """A line per column with a ring on the chosen try; levels where there is no λ."""
     inner = [point for line in series if not line.level for point in line.x if point > 0]
     span = (min(inner), max(inner)) if inner else (1e-4, 1e-1)
-    traces: list[Any] = []
+    traces: list[Any] = [band for line in series for band in _band(line, log_y=log_y)]
     for line in series:
         traces += _level(line, span) if line.level else _line(line)
     layout = {
         "xaxis": log_axis(inner) if log_x else {"type": "linear"},
-        "yaxis": {
-            "type": "log" if log_y else "linear",
-            "exponentformat": "power" if log_y else "none",
+        "yaxis": log_axis([value for line in series for value in line.y])
+        if log_y
+        else {
+            "exponentformat": "none",
             "tickformat": ".0%" if percent else "",
-            "rangemode": "normal" if log_y else "tozero",
+            "rangemode": "tozero",
         },
     }
     return figure(traces, x, y).update_layout(**layout)
@@ -76,6 +79,30 @@ def _known(line: Line) -> list[tuple[float, float | None]]:
     errors = line.error or [None] * len(line.y)
     pairs = zip(line.y, errors, strict=True)
     return [(value, error) for value, error in pairs if value is not None]
+
+
+def _band(line: Line, *, log_y: bool) -> list[Any]:
+    """The area of mean ± half-width; on a logarithmic axis it ends at a tenth of the mean."""
+    if line.band is None or not any(line.band):
+        return []
+    rows = [
+        (x, y - half if y - half > 0 or not log_y else y / 10, y + half)
+        for x, y, half in zip(line.x, line.y, line.band, strict=True)
+        if y is not None and half is not None
+    ]
+    return [
+        go.Scatter(
+            x=lean([x for x, _, _ in rows] + [x for x, _, _ in reversed(rows)]),
+            y=lean([low for _, low, _ in rows] + [high for _, _, high in reversed(rows)]),
+            mode="lines",
+            line={"width": 0},
+            fill="toself",
+            fillcolor=faint(line.colour),
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=line.label,
+        )
+    ]
 
 
 def _line(line: Line) -> list[Any]:

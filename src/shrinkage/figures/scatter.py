@@ -11,7 +11,10 @@ from shrinkage.figures.style import QUIET, figure, lean, log_axis
 
 @dataclass(frozen=True)
 class Dots:
-    """A cloud of points; ``text``: one per dot, shown on hovering; ``joined``: with a line."""
+    """A cloud of points; ``text``: one per dot, shown on hovering.
+
+    ``joined``: with a line; ``error``: half-widths of bars.
+    """
 
     label: str
     colour: str
@@ -21,6 +24,7 @@ class Dots:
     joined: bool = False
     chosen: int | None = None
     open_: bool = False
+    error: Sequence[float | None] | None = None
 
 
 def dots(
@@ -76,6 +80,9 @@ def _cloud(cloud: Dots, *, single: bool) -> Any:
         mode="lines+markers" if cloud.joined else "markers",
         line={"color": cloud.colour, "width": 1.5},
         marker=marker,
+        error_y=None
+        if cloud.error is None or not any(cloud.error)
+        else {"type": "data", "array": lean(cloud.error), "thickness": 1, "width": 0},
         hovertemplate=("%{text}<br>" if cloud.text else "") + "%{x:.3g}, %{y:.3g}",
         showlegend=True if single else None,
     )

@@ -25,6 +25,9 @@ COLOURS = MappingProxyType(
     }
 )
 _OTHERS = ("#c2489b", "#5b6ee1", "#b5543c", "#4b8b7c", "#94702e", "#8d6cab")
+_APART = ("#2f6fde", "#15925a", "#c2489b", "#b07a10", "#8456d8", "#0891a8", "#b5543c", "#7d8a1c",
+          "#5d646d", "#4b8b7c")  # fmt: skip
+"""Neighbours are easy to tell apart."""
 ZERO = "#e5383b"
 LOSS = "#64748b"
 PENALTY = "#ea7317"
@@ -41,6 +44,21 @@ def colour(name: str, names: Sequence[str] = ()) -> str:
         return COLOURS[name]
     strangers = [n for n in names if n not in COLOURS]
     return _OTHERS[(strangers.index(name) if name in strangers else 0) % len(_OTHERS)]
+
+
+def palette(count: int) -> list[str]:
+    """``count`` colours for things that have none of their own; they repeat after ten.
+
+    >>> palette(2)
+    ['#2f6fde', '#15925a']
+    """
+    return [_APART[k % len(_APART)] for k in range(count)]
+
+
+def faint(colour: str) -> str:
+    """A colour as the tint of an area."""
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.15)"
 
 
 def lean(values: Iterable[float | None]) -> list[float | None]:
@@ -76,11 +94,10 @@ def figure(traces: Sequence[Any], x: str, y: str, **layout: Any) -> go.Figure:
 
 
 def log_axis(values: Iterable[float | None]) -> dict[str, Any]:
-    """A logarithmic axis, a label per decade where there are enough of them."""
+    """A logarithmic axis: a label per decade, or at 1, 2 and 5 where decades are few."""
     known = [v for v in values if v is not None and v > 0]
     decades = log10(max(known) / min(known)) if known else 0.0
-    wide = {"dtick": 1} if decades > 1.2 else {}
-    return {"type": "log", "exponentformat": "power", **wide}
+    return {"type": "log", "exponentformat": "power", "dtick": 1 if decades > 2 else "D2"}
 
 
 def legend(made: go.Figure) -> list[tuple[str, str, str]]:

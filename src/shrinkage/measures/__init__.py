@@ -1,6 +1,6 @@
 """Reads a network and changes nothing: weights, loss and score, activity, what is used."""
 
-from shrinkage.measures.activations import LayerActivity, activity
+from shrinkage.measures.activations import LayerActivity, activity, channels
 from shrinkage.measures.evaluation import Evaluation, evaluate
 from shrinkage.measures.losses import Loss, default_loss, weight_of
 from shrinkage.measures.reachability import Reach, reach
@@ -17,6 +17,7 @@ __all__ = [
     "Reach",
     "Weights",
     "activity",
+    "channels",
     "default_loss",
     "evaluate",
     "gini",

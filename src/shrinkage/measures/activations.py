@@ -1,5 +1,6 @@
 """How strongly each layer answers, and how much of it its strongest unit carries."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -39,6 +40,18 @@ def activity(model: nn.Module, examples: Examples, plan: Plan) -> tuple[LayerAct
     Layers that are never called as modules are left out. The network stays as it is.
     Raises :class:`DataError` for no examples.
     """
+    return tuple(
+        LayerActivity(
+            name,
+            float(means.mean()) if means.numel() else 0.0,
+            float(means.max() / total) if (total := float(means.sum())) else 0.0,
+        )
+        for name, means in channels(model, examples, plan).items()
+    )
+
+
+def channels(model: nn.Module, examples: Examples, plan: Plan) -> Mapping[str, Tensor]:
+    """Mean |output| of every channel, per layer and under the conditions of :func:`activity`."""
     if not len(examples):
         raise DataError(
             "no examples to measure activity on",
@@ -58,7 +71,11 @@ def activity(model: nn.Module, examples: Examples, plan: Plan) -> tuple[LayerAct
     finally:
         for handle in handles:
             handle.remove()
-    return tuple(meter.result(name) for name, meter in meters.items() if meter.sums is not None)
+    return {
+        name: meter.sums / max(1, meter.count)
+        for name, meter in meters.items()
+        if meter.sums is not None
+    }
 
 
 def owner_of(name: str) -> str:
@@ -88,13 +105,7 @@ class _Meter:
         rows = output.detach().movedim(axis, 0).reshape(output.shape[axis], -1).double().abs()
         sums = rows.sum(dim=1)
         self.sums = sums if self.sums is None else self.sums + sums
-        self.count += rows.numel()
-
-    def result(self, name: str) -> LayerActivity:
-        assert self.sums is not None  # noqa: S101  (narrowing)
-        total = float(self.sums.sum())
-        strongest = float(self.sums.max()) / total if total else 0.0
-        return LayerActivity(name, total / self.count if self.count else 0.0, strongest)
+        self.count += rows.shape[1]
 
 
 def _layers(model: nn.Module, plan: Plan) -> dict[str, nn.Module]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from shrinkage.data import Examples
 from shrinkage.errors import DataError, ModelError
-from shrinkage.measures.losses import Loss, aligned, default_loss, mean_loss, weight_of
+from shrinkage.measures.losses import Loss, aligned, as_module, default_loss, mean_loss, weight_of
 from shrinkage.measures.untouched import Home, brought, home, untouched
 
 BATCH = 1024
@@ -69,11 +69,11 @@ def evaluate_forward(
             remedy="Check how the data was cut into parts.",
         )
     criterion = default_loss(examples.y) if loss is None else loss
-    ignored = getattr(criterion, "ignore_index", None)
+    ignored = getattr(as_module(criterion), "ignore_index", None)
     whole, parts, errors = _Mean(), [_Mean() for _ in range(_n_chunks(len(examples)))], []
     for start, stop, pieces in _batches(len(examples)):
         x, y = brought(examples.x[start:stop], at), brought(examples.y[start:stop], at)
-        prediction = _checked(forward(x), len(x))
+        prediction = checked_output(forward(x), len(x))
         value, weight = mean_loss(criterion, prediction, y), weight_of(criterion, y)
         whole.add(value, weight)
         for chunk, a, b in pieces:
@@ -136,7 +136,8 @@ def _cut(start: int, stop: int, parts: int) -> list[tuple[int, int]]:
     return [(start + n * i // parts, start + n * (i + 1) // parts) for i in range(parts)]
 
 
-def _checked(prediction: object, n: int) -> Tensor:
+def checked_output(prediction: object, n: int) -> Tensor:
+    """``prediction``; :class:`ModelError` unless it is a tensor with ``n`` rows."""
     if not isinstance(prediction, Tensor) or prediction.ndim == 0 or len(prediction) != n:
         is_tensor = isinstance(prediction, Tensor)
         raise ModelError(

@@ -52,14 +52,27 @@ def weight_of(loss: Loss, y: Tensor) -> float:
     """What a batch with targets ``y`` weighs in the mean over all batches.
 
     The number of examples; for ``nn.CrossEntropyLoss`` and ``nn.NLLLoss`` on labels the sum of
-    their class weights over the labels that are not ``ignore_index``.
+    their class weights over the labels that are not ``ignore_index``. Their functions, without
+    arguments, ignore −100 as these do.
     """
+    loss = as_module(loss)
     if not isinstance(loss, nn.CrossEntropyLoss | nn.NLLLoss) or y.is_floating_point():
         return float(len(y))
     labels = y[y != loss.ignore_index]
     if loss.weight is None:
         return float(len(labels))
     return float(loss.weight.double()[labels].sum())
+
+
+def as_module(loss: Loss) -> Loss:
+    """PyTorch's functions of labels as the modules that know what they ignore."""
+    return next((module for function, module in _MODULES if loss is function), loss)
+
+
+_MODULES: tuple[tuple[Loss, Loss], ...] = (
+    (nn.functional.cross_entropy, nn.CrossEntropyLoss()),
+    (nn.functional.nll_loss, nn.NLLLoss()),
+)
 
 
 def mean_loss(loss: Loss, prediction: Tensor, y: Tensor) -> float:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from shrinkage.data import Examples
+from shrinkage.data import examples
 from shrinkage.errors import PlanError, ShrinkageError
 from shrinkage.measures.evaluation import Evaluation, evaluate_forward
 from shrinkage.measures.losses import Loss
@@ -16,14 +16,15 @@ def without_largest(
     model: nn.Module,
     plan: Plan,
     share: float,
-    examples: Examples,
+    data: object,
     loss: Loss | None = None,
 ) -> Evaluation:
     """The evaluation of ``model`` with its largest penalised weights set to 0.
 
     ``share`` (0…1) of the *nonzero* penalised weights is cut: the largest by |w| over all layers
     together, the nearest whole number of them, at least one where ``share`` > 0. The network
-    itself stays as it is. Otherwise as :func:`evaluate`. Raises :class:`ShrinkageError` for a
+    itself stays as it is. ``data``: Examples, a pair (X, y), a Dataset or a loader. Otherwise as
+    :func:`evaluate`. Raises :class:`ShrinkageError` for a
     share outside 0…1 and :class:`PlanError` for a plan of another network.
     """
     if not 0 <= share <= 1:
@@ -37,12 +38,12 @@ def without_largest(
     with untouched(model), torch.no_grad():
         cut = _cut(model, plan, share)
         return evaluate_forward(
-            lambda x: functional_call(model, cut, (x,)), home(model), examples, loss
+            lambda x: functional_call(model, cut, (x,)), home(model), examples(data), loss
         )
 
 
 def check_same(model: nn.Module, plan: Plan) -> None:
-    """Raise :class:`PlanError` unless ``plan`` is of ``model`` (or of what it wraps)."""
+    """Raise :class:`PlanError` unless ``plan`` is of ``model``, or of what it wraps."""
     if not isinstance(plan, Plan):
         raise PlanError(
             "this is no plan",
@@ -59,6 +60,7 @@ def check_same(model: nn.Module, plan: Plan) -> None:
             expected="a plan made for the network that is measured",
             remedy="Make the plan again: Plan(model, plan.rules).",
         )
+    plan.check_placed()
 
 
 def _cut(model: nn.Module, plan: Plan, share: float) -> dict[str, Tensor]:

@@ -174,12 +174,8 @@ def _examples(data: Parts | None) -> dict[str, Examples]:
         case Split():
             return {"train": data.train, "validation": data.validation, "test": data.test}
         case Mapping() if data:
-            return {name: _part(part) for name, part in data.items()}
-    return {"data": _part(data)}
-
-
-def _part(data: object) -> Examples:
-    return data if isinstance(data, Examples) else examples(data)
+            return {name: examples(part) for name, part in data.items()}
+    return {"data": examples(data)}
 
 
 def _dead(alive: Tensor | None) -> str:

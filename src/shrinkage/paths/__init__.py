@@ -1,7 +1,7 @@
 """The whole path of strengths: warm-started chains, the choice, and the engines behind them."""
 
 from shrinkage.paths.choice import Choice, choose
-from shrinkage.paths.engines import Workers, work
+from shrinkage.paths.engines import Staff, Workers
 from shrinkage.paths.pathing import path
 from shrinkage.paths.result import PathPoint, RegularizationPath
 from shrinkage.paths.strengths import checked_grid, strengths, weakest_for
@@ -10,11 +10,11 @@ __all__ = [
     "Choice",
     "PathPoint",
     "RegularizationPath",
+    "Staff",
     "Workers",
     "checked_grid",
     "choose",
     "path",
     "strengths",
     "weakest_for",
-    "work",
 ]

@@ -15,6 +15,7 @@ from shrinkage.paths.points import empty
 from shrinkage.paths.setting import Setting, Weights
 from shrinkage.paths.smooth import minimise_on_support
 from shrinkage.penalties import Penalty
+from shrinkage.plans import Plan
 from shrinkage.studies import quiet_plan
 
 _FACTOR = 4.0
@@ -57,8 +58,7 @@ def convex_ends(setting: Setting, seed: int) -> tuple[float, float]:
     """The ends of a convex path: a thousandth of the smallest scale that empties, and that scale.
 
     At w = 0, with unpenalised parameters fitted, all is stationary from the scale
-    max over blocks of ‖∇loss‖ / slope on. Raises :class:`FitError` for rules that no scale
-    empties.
+    max over blocks of ‖∇loss‖ / slope on. Raises :class:`FitError` where that is not a number.
     """
     model, plan = setting.network(seed, 1.0)
     model.double()
@@ -103,9 +103,7 @@ def _sweep(setting: Setting, seed: int, dense: Weights) -> Iterator[tuple[float,
     """(scale, share of the weights left) from weak to strong."""
     model, plan = setting.network(seed, 1.0)
     model.load_state_dict(dict(dense))
-    slopes = [penalty.slope for _, penalty, _ in plan.blocks() if penalty.slope]
-    if not slopes:
-        raise _never_empty(setting)
+    slopes = [penalty.slope for _, penalty, _ in plan.blocks()]
     split = setting.split(seed)
     epochs = min(1.0, _STEPS * 32 / len(split.train))
     scale, last = _FIRST / min(slopes), _LAST / min(slopes)
@@ -123,6 +121,14 @@ def _sweep(setting: Setting, seed: int, dense: Weights) -> Iterator[tuple[float,
         )
         yield scale, list(way)[-1].nonzeros / plan.n_penalised
         scale *= _FACTOR
+
+
+def check_ends(setting: Setting, plan: Plan) -> None:
+    """Raise :class:`FitError` where ends are to be found and no scale empties the network."""
+    grid = setting.grid
+    found = grid.weakest is None or grid.strongest is None
+    if found and not all(penalty.slope for _, penalty, _ in plan.blocks()):
+        raise _never_empty(setting)
 
 
 def _never_empty(setting: Setting) -> FitError:

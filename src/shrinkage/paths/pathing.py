@@ -15,6 +15,7 @@ from shrinkage.fitting import Loss, Train, Training
 from shrinkage.models import Factory, default_model, resolve
 from shrinkage.paths.configuration import configuration
 from shrinkage.paths.ends import is_affine
+from shrinkage.paths.engines import Staff
 from shrinkage.paths.rehearsal import rehearse, rehearse_training
 from shrinkage.paths.result import RegularizationPath
 from shrinkage.paths.selection import Wanted
@@ -25,8 +26,9 @@ from shrinkage.penalties import Penalty
 from shrinkage.plans import Rules
 from shrinkage.plans.rules import Key
 from shrinkage.progress import Progress, shown
+from shrinkage.reports.paths import path_page
 from shrinkage.runs import Run, default_folder, has_points
-from shrinkage.studies import Cut, refuse_idle, train_function, workers
+from shrinkage.studies import Cut, refuse_idle, train_function
 
 _SEEN, _MOST_EPOCHS = 300_000, 50
 """Examples that pass by in a dense fit, and epochs at most."""
@@ -65,6 +67,8 @@ def path(
     biases: bool = False,
     norms: bool = False,
     jobs: int | None = None,
+    engine: str = "auto",
+    address: str | None = None,
     command: str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> RegularizationPath:
@@ -89,6 +93,10 @@ def path(
     (``"1se"``, ``"best"``) or ``within`` choose on validation data; then the test set is opened.
     ``run`` is the folder that holds everything; the same call goes on where it stopped.
 
+    ``engine``: chains are worked through by ``jobs`` processes (``"process"``), or on a Ray cluster
+    (``"ray"``; ``address``: ``"auto"``, ``"host:port"`` or ``"ray://host:port"``, without it one on
+    this machine); ``"auto"`` takes Ray where there is an address. All give the same results.
+
     Returns a :class:`RegularizationPath`. Raises the package's errors for bad input before
     anything is written. Source: Friedman, Hastie & Tibshirani, Regularization Paths for
     Generalized Linear Models (2010), for warm starts and the grid; Meinshausen (2007), refit.
@@ -97,13 +105,13 @@ def path(
     training_options = {"optimizer": optimizer, "lr": lr, "batch_size": batch_size}
     refuse_idle(train, training_options)
     _check_numbers(refit=refit, rounds=rounds, point_epochs=point_epochs, refine=refine)
-    n_workers = workers(jobs)
+    staff = Staff(jobs, engine, address)
     source = from_user(data)
     factory = resolve(default_model(source.is_image) if make_model is None else make_model)
     cut = Cut(train_size, validation, share_for_test(source, test), folds)
     n_train = len(split(source, 0, **asdict(cut)).train)
-    dense = epochs or min(_MOST_EPOCHS, max(2, round(_SEEN / n_train)))
-    batch = batch_size or (32 if n_train <= 5000 else 128)
+    dense = min(_MOST_EPOCHS, max(2, round(_SEEN / n_train))) if epochs is None else epochs
+    batch = (32 if n_train <= 5000 else 128) if batch_size is None else batch_size
     training = Training(dense, batch, optimizer or "sgd", lr, loss)
     setting = Setting(
         data=source,
@@ -135,12 +143,12 @@ def path(
     with Run(where, config) as folder:
         folder.decide(command=command)
         with shown(progress) as show:
-            Stages(setting, folder, wanted, n_workers, show, _write_report).run()
+            Stages(setting, folder, wanted, staff, show, _write_report).run()
         return RegularizationPath(folder.view(), setting)
 
 
 def _write_report(run: Run) -> None:
-    pass
+    run.write("report.html", path_page(run.view()))
 
 
 def _rules(

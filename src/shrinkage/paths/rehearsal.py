@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from shrinkage.fitting import DivergedError
 from shrinkage.models import check_state
+from shrinkage.paths.ends import check_ends
 from shrinkage.paths.points import fit_point
 from shrinkage.paths.setting import Job, Setting
 from shrinkage.plans import Plan
@@ -16,7 +17,9 @@ def rehearse(setting: Setting) -> Plan:
         setting.split(seed)
     model = setting.build(0)
     check_state(model)
-    return Plan(model, setting.rules)
+    plan = Plan(model, setting.rules)
+    check_ends(setting, plan)
+    return plan
 
 
 def rehearse_training(setting: Setting) -> None:

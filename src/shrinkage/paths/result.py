@@ -1,18 +1,17 @@
 """A finished path: its points, choices among them, and the networks behind them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import polars as pl
 from torch import nn
 
 from shrinkage.errors import FitError
-from shrinkage.paths.selection import Selected, Table, Wanted, select
+from shrinkage.paths.selection import Selected, Wanted, select
 from shrinkage.paths.setting import Setting, key, refit_key
 from shrinkage.plans import Plan
+from shrinkage.reports.paths import path_figure, path_rows, path_table
 from shrinkage.runs import RunView
 from shrinkage.studies import quiet_plan
 
@@ -147,46 +146,11 @@ class RegularizationPath:
         train_loss, validation_loss, validation_score, validation_sd, test_loss, test_score,
         test_sd, score_name.
         """
-        return pl.DataFrame(list(_rows(self.view)), infer_schema_length=None)
+        return pl.DataFrame(list(path_rows(self.view)), infer_schema_length=None)
+
+    def figure(self) -> Any:
+        """A plotly figure: held-out score against λ and nonzero weights, the choice ringed."""
+        return path_figure(self.view)
 
     def __str__(self) -> str:
-        return str(self.frame())
-
-
-def _rows(view: RunView) -> Iterator[dict[str, Any]]:
-    table, tests = Table(view), view.of_kind("test")
-    for scale in table.scales:
-        fits = table.rows[scale]
-        for family in ("fit", "refit"):
-            if family == "refit" and not all("refit" in fit for fit in fits):
-                continue
-            parts = [fit if family == "fit" else fit["refit"] for fit in fits]
-            names = [fit["key"] if family == "fit" else refit_key(fit["key"]) for fit in fits]
-            tested = [tests[name] for name in names if name in tests]
-            used = [fit["features"] for fit in fits]
-            yield {
-                "scale": scale,
-                "fit": family,
-                "nonzeros": table.nonzeros(scale),
-                "density": fmean(f["weights"]["nonzeros"] / f["weights"]["size"] for f in fits),
-                "features": None if None in used else fmean(map(len, used)),
-                "penalty": fmean(fit["penalty"] for fit in fits),
-                "train_loss": _mean(part["train"]["loss"] for part in parts),
-                "validation_loss": _mean(part["validation"]["loss"] for part in parts),
-                "validation_score": _mean(part["validation"]["score"] for part in parts),
-                "validation_sd": _sd(part["validation"]["score"] for part in parts),
-                "test_loss": _mean(test["loss"] for test in tested),
-                "test_score": _mean(test["score"] for test in tested),
-                "test_sd": _sd(test["score"] for test in tested),
-                "score_name": fits[0]["score_name"],
-            }
-
-
-def _mean(values: Iterator[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
-
-
-def _sd(values: Iterator[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return stdev(known) if len(known) > 1 else None
+        return path_table(self.view)

@@ -9,8 +9,8 @@ import numpy as np
 
 from shrinkage.errors import FitError, did_you_mean
 from shrinkage.paths.choice import Rule, choose
-from shrinkage.paths.setting import key
 from shrinkage.runs import RunView
+from shrinkage.studies import complete, is_usable
 
 Family = Literal["fit", "refit"]
 Point = dict[str, Any]
@@ -72,11 +72,7 @@ class Table:
     """The points of a path by scale, over seeds; scales at which a seed failed are left out."""
 
     def __init__(self, view: RunView) -> None:
-        fits = view.of_kind("fit")
-        seeds = range(view.config["seeds"])
-        scales = sorted({fit["scale"] for fit in fits.values()})
-        rows = {scale: [fits.get(key(seed, scale), {}) for seed in seeds] for scale in scales}
-        self.rows = {s: row for s, row in rows.items() if all(map(_usable, row))}
+        self.rows = complete(view)
         self.score_name = next((row[0]["score_name"] for row in self.rows.values()), "score")
 
     @property
@@ -183,14 +179,8 @@ def _by_rule(points: Mapping[float, list[Point]], family: Family, rule: str) -> 
     return Selected(scales[chosen.index], family, why)
 
 
-def _usable(fit: Point) -> bool:
-    return "validation" in fit and fit["validation"]["loss"] is not None
-
-
 def _is_of(row: Sequence[Point], family: Family) -> bool:
-    return family == "fit" or all(
-        "refit" in fit and fit["refit"]["validation"]["loss"] is not None for fit in row
-    )
+    return family == "fit" or all("refit" in fit and is_usable(fit["refit"]) for fit in row)
 
 
 def _refit(fit: Point) -> Point:

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from shrinkage.paths.strengths import Grid
 from shrinkage.plans import Plan, Rules
-from shrinkage.studies import Study, quiet_plan
+from shrinkage.studies import Study, key, quiet_plan, refit_key
+
+__all__ = ["Job", "Setting", "Solver", "Weights", "key", "refit_key"]
 
 Solver = Literal["train", "polish"]
 Weights = Mapping[str, Tensor]
@@ -58,13 +60,3 @@ class Job:
     def key(self) -> str:
         """The name of the fit in the run folder."""
         return key(self.seed, self.scale)
-
-
-def key(seed: int, scale: float) -> str:
-    """The name of a fit: seed and scale."""
-    return f"{seed}/{scale:.10g}"
-
-
-def refit_key(name: str) -> str:
-    """The name of a fit's refit on its support."""
-    return f"{name}/refit"

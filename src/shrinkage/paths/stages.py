@@ -13,7 +13,7 @@ import torch
 from shrinkage.errors import FitError
 from shrinkage.measures import evaluate
 from shrinkage.paths.ends import convex_ends, swept_ends
-from shrinkage.paths.engines import Workers
+from shrinkage.paths.engines import Staff, Workers
 from shrinkage.paths.points import Outcome, fit_point
 from shrinkage.paths.pruning import Chains, Pruning, prune_point
 from shrinkage.paths.selection import Table, Wanted, select
@@ -35,12 +35,12 @@ class Stages:
         setting: Setting,
         run: Run,
         wanted: Wanted,
-        workers: int,
+        staff: Staff,
         progress: Callable[[Progress], None],
         write_report: Callable[[Run], None],
     ) -> None:
         self.setting, self.run_, self.wanted = setting, run, wanted
-        self.workers, self.progress = workers, progress
+        self.staff, self.progress = staff, progress
         self.write_report = write_report
         # Threads change the last bits of a sum: one each, so that any number of workers agrees.
         self.threads = run.decisions.get("threads", 1)
@@ -52,26 +52,29 @@ class Stages:
             before = torch.get_num_threads()
             torch.set_num_threads(self.threads)
             try:
-                with Workers(self.setting, self.workers, self.threads) as staff:
-                    self.stages(staff)
+                engine = self.staff.engine_for(
+                    self.setting, threads=self.threads, chains=self.setting.seeds
+                )
+                with Workers(engine) as workers:
+                    self.stages(workers)
             finally:
                 torch.set_num_threads(before)
         self.write_report(self.run_)
 
-    def stages(self, staff: Workers) -> None:
+    def stages(self, workers: Workers) -> None:
         """What :meth:`run` does, with the workers that do it."""
         self.run_.decide(threads=self.threads)
         if self.setting.ascending:
-            self.fit(staff, "dense networks", dict.fromkeys(self.seeds, (0.0,)))
+            self.fit(workers, "dense networks", dict.fromkeys(self.seeds, (0.0,)))
+            self.refuse_failed()
         scales = self.decided("scales", self.find_scales)
-        self.fit(staff, "path", dict.fromkeys(self.seeds, scales))
+        self.fit(workers, "path", dict.fromkeys(self.seeds, scales))
         bends = self.decided("bends", self.find_bends)
         for first, between in bends:
-            self.fit(staff, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
+            self.fit(workers, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
         if self.setting.magnitude:
-            self.prune(staff)
-        selected = select(self.run_.view(), self.wanted)
-        self.run_.decide(choice=asdict(selected))
+            self.prune(workers)
+        self.decided("choice", lambda: asdict(select(self.run_.view(), self.wanted)))
         self.open_test()
         self.run_.decide(finished=True)
 
@@ -103,15 +106,18 @@ class Stages:
                 *(convex_ends(self.setting, s) for s in self.seeds), strict=True
             )
             return max(weakest), max(strongest)
-        first = self.run_.view().of_kind("fit")[key(0, 0.0)]
-        if "failed" in first:
-            raise FitError(
-                "the dense network cannot be trained",
-                got=first["failed"],
-                expected="a network that learns without a penalty",
-                remedy="Lower the learning rate (--lr).",
-            )
-        return swept_ends(self.setting, 0, self.run_.view().weights(first["key"]))
+        return swept_ends(self.setting, 0, self.run_.view().weights(key(0, 0.0)))
+
+    def refuse_failed(self) -> None:
+        """A chain whose dense network diverged has nothing to start from."""
+        for fit in self.run_.view().of_kind("fit").values():
+            if "failed" in fit and not fit["scale"]:
+                raise FitError(
+                    "the dense network cannot be trained",
+                    got=fit["failed"],
+                    expected="a network that learns without a penalty, in every seed",
+                    remedy="Lower the learning rate (--lr).",
+                )
 
     def find_bends(self) -> list[tuple[float, float]]:
         """(left neighbour, new scale) where the score falls most between neighbours."""
@@ -134,7 +140,7 @@ class Stages:
 
     def fit(
         self,
-        staff: Workers,
+        workers: Workers,
         stage: str,
         chains: dict[int, Sequence[float]],
         start: float | None = None,
@@ -152,7 +158,7 @@ class Stages:
                 return None
             return Job(job.seed, left[0], weights[job.key])
 
-        self.record(staff.work(fit_point, jobs, then), stage, done, total)
+        self.record(workers.work(fit_point, jobs, then), stage, done, total)
 
     def record(
         self,
@@ -174,10 +180,10 @@ class Stages:
                     self.write_report(self.run_)
                     self.reported = monotonic()
 
-    def prune(self, staff: Workers) -> None:
+    def prune(self, workers: Workers) -> None:
         """Magnitude pruning to the nonzeros of every point, chained like the path itself."""
         chains = Chains(self.setting, self.run_.view())
-        results = staff.work(prune_point, chains.first(), chains.then)
+        results = workers.work(prune_point, chains.first(), chains.then)
         self.record(results, "magnitude", chains.done, chains.total)
 
     def first(self, seed: int, scales: Sequence[float], start: float | None) -> Job | None:

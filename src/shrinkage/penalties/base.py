@@ -160,7 +160,7 @@ def checked_step(w: Tensor, step: Step) -> Step:
                 remedy="Give one step per weight, in the layout of the weights.",
             )
         return step.to(w.dtype) if step.ndim or not w.ndim else float(step)
-    if not isinstance(step, Real) or not 0 <= step <= float_info.max:
+    if not isinstance(step, float | Real) or not 0 <= step <= float_info.max:
         raise PenaltyError(
             "step is out of range",
             got=repr(step),

@@ -96,6 +96,13 @@ def _parameters(model: nn.Module) -> Iterator[_Found]:
                 expected="a network whose layers know their sizes",
                 remedy="Run one batch through the network before making the plan.",
             )
+        if parameter.is_complex():
+            raise PlanError(
+                f"parameter {path!r} is complex",
+                got=str(parameter.dtype).removeprefix("torch."),
+                expected="real weights: the penalties are functions of real numbers",
+                remedy="Store it as torch.view_as_real does, pairs in a last dimension.",
+            )
         owner_path, _, local = path.rpartition(".")
         steps = owner_path.split(".") if owner_path else []
         chain = [".".join(steps[:k]) for k in range(len(steps) + 1)]

@@ -130,6 +130,17 @@ class Plan:
         values = (term.value([p.double() for p in term.parameters]) for term in self.terms())
         return float(sum(values))
 
+    def check_placed(self) -> None:
+        """Raise :class:`PlanError` while a parameter is on the meta device, without numbers."""
+        for entry in self.entries:
+            if self.parameter(entry).is_meta:
+                raise PlanError(
+                    "the network has no weights yet",
+                    got=f"{entry.name!r} on the meta device",
+                    expected="parameters that hold numbers",
+                    remedy="Call to_empty(device=...) and load or initialise the weights.",
+                )
+
     def scaled(self, factor: float) -> "Plan":
         """A plan for the same network with every strength multiplied by ``factor`` ≥ 0."""
         with warnings.catch_warnings():
@@ -153,6 +164,10 @@ class Plan:
         """Undo :meth:`claim`, unless another owner has claimed the plan since."""
         if self._owner is not None and self._owner() is owner:
             self._owner = None
+
+    def __getstate__(self) -> dict[str, object]:
+        """A copy is a plan for the copied network, and nobody has attached it."""
+        return {**self.__dict__, "_owner": None, "applied": None}
 
     def _is_attached(self) -> bool:
         """Whether a living handle applies this plan; one that is dropped lingers in a cycle."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shrinkage.objectives import Block, Vector
+from shrinkage.blocks import Block, Vector
 
 
 class Layout:
@@ -68,7 +68,10 @@ class Layout:
         """∇P(w) and v ↦ ∇²P(w)·v on the support; elsewhere anything."""
         leaf = w.detach().requires_grad_()
         with torch.enable_grad():
-            (slope,) = torch.autograd.grad(self._sum(leaf), leaf, create_graph=True)
+            value = self._sum(leaf)
+            if not value.requires_grad:  # no penalty at all
+                return torch.zeros_like(w), torch.zeros_like
+            (slope,) = torch.autograd.grad(value, leaf, create_graph=True)
         if not slope.requires_grad:
             return slope, torch.zeros_like
 

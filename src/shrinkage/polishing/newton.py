@@ -1,16 +1,18 @@
 """Drives a network to a stationary point of loss + penalty on the full data: proximal Newton."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from shrinkage.blocks import Vector
 from shrinkage.certificates import Certificate, certificate, check_samples
 from shrinkage.errors import FitError
-from shrinkage.gaps import largest_gap, nearest
+from shrinkage.gaps import Nearest, largest_gap, nearest
 from shrinkage.measures import Loss
-from shrinkage.objectives import Objective, Vector
+from shrinkage.objectives import Objective
 from shrinkage.plans import Plan
 from shrinkage.polishing.curvature import Pair, Scale, corrected, measured
 from shrinkage.polishing.layout import Layout, dot, joined
@@ -20,8 +22,8 @@ _PAIRS = 8
 """Steps whose change of the gradient is remembered; two vectors each, and two more at work."""
 _REST = 4
 """Rounds for which an indefinite Hessian is not asked for again."""
-_LOOK_AROUND = 10
-"""Rounds between looks at the gradients around the point, where kinks count."""
+_SLOW = 1e-4
+"""Of the objective: where a round gains less, kinks are in the way, if there are any."""
 _ARMIJO, _SHORTEST = 1e-4, 1e-2
 
 
@@ -61,8 +63,8 @@ def polish(
 
     Networks with ReLU or max-pooling come to rest on kinks, where the plain gap does not vanish:
     with ``samples`` (as in :func:`certify`; 50 are best) the polish looks at the gradients around
-    every tenth round and where it is stuck, goes on along the nearest of their combinations, and
-    is done where the kink-aware gap is ``tol``.
+    in every other round as soon as it becomes slow, goes on along the shortest of their
+    combinations, and is done where the kink-aware gap is ``tol``.
 
     Returns the :class:`Certificate` of the end; its last note says why the polish stopped where
     ``tol`` was not reached. ``progress`` is called after every round. Raises as :func:`certify`,
@@ -77,7 +79,9 @@ def polish(
     objective = Objective(model, plan, data, loss)
     with objective.evaluating():
         reason = _Newton(objective, samples).run(tol, rounds, progress or _ignore)
-        return certificate(objective, samples=samples, notes=(reason,) if reason else ())
+        found = certificate(objective, samples=samples)
+    gap = found.gap if found.kink_gap is None else found.kink_gap
+    return found if gap <= tol else replace(found, notes=(*found.notes, reason))
 
 
 def _check(tol: float, rounds: int) -> None:
@@ -104,8 +108,28 @@ class _Point:
 
     w: Tensor
     cost: float
-    gradient: Tensor
+    gradient: Vector
     gap: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Aim:
+    """The gradient that a step goes by, and its gap: the point's own, or the nearest around it.
+
+    ``look`` finds it at any point, so that two points are compared by the same measure.
+    """
+
+    point: _Point
+    look: Callable[[_Point], Nearest]
+
+    @cached_property
+    def seen(self) -> Nearest:
+        """What ``look`` finds at the point."""
+        return self.look(self.point)
+
+
+def _plain(point: _Point) -> Nearest:
+    return Nearest(point.gradient, point.gap)
 
 
 class _Newton:
@@ -122,52 +146,54 @@ class _Newton:
         self.rest = 0
         self.seed = torch.Generator().manual_seed(0)
 
-    def run(self, tol: float, rounds: int, progress: Callable[[Round], None]) -> str | None:
-        """Rounds until the gap is at most ``tol``; otherwise the reason why not."""
-        point = self._here()
+    def run(self, tol: float, rounds: int, progress: Callable[[Round], None]) -> str:
+        """Rounds until the gap is at most ``tol`` or no step is left; says why they ended."""
+        point, slow = self._here(), False
         for number in range(1, rounds + 1):
-            if self.samples and number % _LOOK_AROUND == 0:
-                point = self._around(point)
-            if point.gap <= tol:
-                return None
-            step = self._step(point)
-            if not step and self.samples:
-                point = self._around(point)
-                if point.gap <= tol:
-                    return None
-                step = self._step(point)
-            if not step:
+            for look in self._looks(around=slow and number % 2 == 0):
+                aim = _Aim(point, look)
+                if aim.seen.gap <= tol:
+                    return "Polish reached tol."
+                step = self._step(aim)
+                if step:
+                    break
+            else:
                 return (
-                    "Polish stopped where no step lowers the objective further. What "
-                    "is left are kinks of ReLU or max-pooling (samples= measures them) or the "
-                    f"rounding of {point.w.dtype}.".replace("torch.", "")
+                    "Polish stopped where no step lowers the objective further. What is left are "
+                    "kinks of ReLU or max-pooling (samples= measures them) or the rounding of "
+                    f"{point.w.dtype}.".replace("torch.", "")
                 )
             before, point = point, self._here()
             self._learn(before, point)
+            slow = before.cost - point.cost < _SLOW * point.cost
             progress(Round(number, point.cost, before.gap, step))
-        if point.gap <= tol:
-            return None
         return (
             f"Polish stopped after {rounds} rounds, before tol was reached. The objective was "
             "still falling: raise rounds=, or train longer first."
         )
 
+    def _looks(self, *, around: bool) -> Iterator[Callable[[_Point], Nearest]]:
+        """How to look at a point, and how next if that leads nowhere."""
+        if not (around and self.samples):
+            yield _plain
+        if self.samples:
+            yield self._around
+
     def _here(self) -> _Point:
         mean, gradient = self.objective.gradient()
         gap = largest_gap(self.objective.blocks, self.objective.point, gradient)
         w = joined(self.objective.point).clone()
-        return _Point(w, mean + self.layout.value(w), joined(gradient), gap)
+        return _Point(w, mean + self.layout.value(w), gradient, gap)
 
-    def _around(self, point: _Point) -> _Point:
-        """The point with the gradient, of those around it, that is nearest to stationary."""
-        found = nearest(self.objective, self.layout.split(point.gradient), self.samples)
-        return replace(point, gradient=joined(found.gradient), gap=found.gap)
+    def _around(self, point: _Point) -> Nearest:
+        """Of the gradients around the network's point, the combination nearest to stationary."""
+        return nearest(self.objective, point.gradient, self.samples)
 
     def _learn(self, before: _Point, after: _Point) -> None:
-        pair = (after.w - before.w, (after.gradient - before.gradient).to(after.w))
-        self.pairs = [*self.pairs, pair][-_PAIRS:]
+        change = joined(after.gradient) - joined(before.gradient)
+        self.pairs = [*self.pairs, (after.w - before.w, change.to(after.w))][-_PAIRS:]
 
-    def _step(self, point: _Point) -> float:
+    def _step(self, aim: _Aim) -> float:
         """Move to a better point; the step's length, 0 where there is none.
 
         The Hessian first; where it is not convex on the support, or leads nowhere, the
@@ -175,22 +201,23 @@ class _Newton:
         """
         self.rest = max(0, self.rest - 1)
         if not self.rest:
-            step = self._try(point, self.sampled.hessian(), tries=2, only_convex=True)
+            step = self._try(aim, self.sampled.hessian(), tries=2, only_convex=True)
             if step:
                 return step
             self.rest = _REST
-        return self._try(point, self.sampled.curvature(), tries=6, only_convex=False)
+        return self._try(aim, self.sampled.curvature(), tries=6, only_convex=False)
 
     def _try(
         self,
-        point: _Point,
+        aim: _Aim,
         curvature: Callable[[Vector], Vector],
         *,
         tries: int,
         only_convex: bool,
     ) -> float:
         """Move along this curvature's model, damped more with each try."""
-        gradient = self.layout.tangent(point.w, point.gradient).to(point.w)
+        point = aim.point
+        gradient = self.layout.tangent(point.w, joined(aim.seen.gradient)).to(point.w)
         split = self.layout.split
         product = corrected(lambda v: joined(curvature(split(v))), self.pairs)
         product = self.layout.confined(product, point.w)
@@ -200,19 +227,20 @@ class _Newton:
             target, convex = model.minimum()
             if only_convex and not convex:
                 return 0.0
-            step = self._search(point, gradient, target)
+            step = self._search(aim, gradient, target)
             if step:
                 self.damping = max(self.damping * (0.25 if step == 1 else 4.0), 1e-9)
                 return step
             self.damping = max(self.damping * 32, 1e-6)
         return 0.0
 
-    def _search(self, point: _Point, gradient: Tensor, target: Tensor) -> float:
+    def _search(self, aim: _Aim, gradient: Tensor, target: Tensor) -> float:
         """The first of the steps 1, ½, ¼ … toward ``target`` that lowers the cost enough.
 
         Where what is to be gained drowns in the rounding of the cost, the gap must fall instead.
         Source: Hager & Zhang, A New Conjugate Gradient Method with Guaranteed Descent (2005), §4.
         """
+        point = aim.point
         move = target - point.w
         penalties = self.layout.value(target) - self.layout.value(point.w)
         expected = dot(gradient, move) + penalties
@@ -224,7 +252,8 @@ class _Newton:
             rise = self.objective.loss() + self.layout.value(w) - point.cost
             if rise < 0 and rise <= _ARMIJO * step * expected:
                 return step
-            if -expected <= rounding and rise <= rounding and self._here().gap < point.gap:
+            drowned = -expected <= rounding and rise <= rounding
+            if drowned and aim.look(self._here()).gap < aim.seen.gap:
                 return step
             step /= 2
         self.objective.move(self.layout.split(point.w))

@@ -4,7 +4,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 import torch
 from torch import Tensor
@@ -41,7 +41,9 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     ``averaged`` keeps one number per penalised weight, and two more under optimizers with a step
     per weight (Adam and its kin), whose step it reads anew every ten steps once it has settled;
     ``prox`` keeps nothing. A write from outside (``load_state_dict``, a restored checkpoint) is
-    noticed by comparing up to 1024 weights of each parameter, and averaging starts anew from it.
+    noticed by comparing up to 1024 weights of each parameter, evenly spread, and averaging starts
+    anew from it; a write to single rows of a parameter with more than 1024 of them may be missed.
+    A copied or unpickled optimizer has no hooks (PyTorch leaves them out): attach to it anew.
 
     Raises :class:`AttachError` for an unknown optimizer or method and for a plan with parameters
     that this optimizer does not update; :class:`PlanError` for a plan that is attached already,
@@ -70,6 +72,7 @@ class Handle:
 
     def __init__(self, optimizer: Optimizer, plan: Plan, method: MethodName) -> None:
         check_optimizer(optimizer)
+        plan.check_placed()
         self._metric = None if method == "subgradient" else metric_of(optimizer)
         self.plan, self.optimizer, self.method = plan, optimizer, method
         self._scale = 1.0
@@ -99,6 +102,15 @@ class Handle:
         self._hooks = (
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
+        )
+
+    def __reduce__(self) -> NoReturn:
+        """A copy of a handle would act on nothing."""
+        raise AttachError(
+            "a handle cannot be copied or pickled",
+            got="copy or pickle of a handle",
+            expected="its state_dict() in the checkpoint",
+            remedy="Attach a plan to the other optimizer, then load_state_dict().",
         )
 
     def __repr__(self) -> str:
@@ -216,9 +228,11 @@ class Handle:
                 for p in term.parameters
             ]
             reading = readings[0] if term.group is None else stacked(term, readings)
-            tensor = term.read()
-            for method in self._methods[term.entry.name]:
+            tensor, methods = term.read(), self._methods[term.entry.name]
+            for method in methods:
                 method.after(tensor, reading, self._scale)
+            for method in methods[:-1]:
+                method.rewritten(tensor)
             term.write(tensor)
 
 
@@ -235,15 +249,15 @@ def _acting(
 def _methods(name: MethodName, entry: Entry, penalty: Penalty) -> Iterator[Method]:
     """How a penalty acts on one parameter; nothing where it has no strength.
 
-    Averaging is for kinks: a smooth part acts step by step, before them, because averaged it
-    would be felt less and less.
+    Averaging is for kinks: a smooth part acts step by step, because averaged it would be felt less
+    and less; and after them, as in the prox of their sum: before, it would magnify their share.
     """
     if penalty == penalty.scaled(0):
         return
     match name:
         case "auto" | "averaged":
             parts = [part for part in penalty.parts if part != part.scaled(0)]
-            for part in sorted(parts, key=lambda part: part.slope > 0):
+            for part in sorted(parts, key=lambda part: part.slope == 0):
                 yield (Averaged if part.slope > 0 else Prox)(entry, part)
         case "prox":
             yield Prox(entry, penalty)

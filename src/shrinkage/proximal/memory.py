@@ -22,8 +22,7 @@ def some(parameter: Tensor) -> Tensor:
 
     A view where the parameter is contiguous.
     """
-    flat = parameter.detach().reshape(-1)
-    return flat[:: -(-len(flat) // _SOME) or 1]
+    return parameter.detach().reshape(-1)[:: -(-parameter.numel() // _SOME) or 1]
 
 
 @dataclass

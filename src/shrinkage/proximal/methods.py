@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf, sqrt
 
@@ -40,7 +39,7 @@ class Method(ABC):
         """Take back what :meth:`state` gave, for a parameter on ``device``."""
 
 
-_TILE = 65_536
+_TILE = 131_072
 
 
 def _tiles(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -69,15 +68,24 @@ def _within_reach(target: Tensor, start: Tensor, reach: float, size: int) -> Ten
     return torch.lerp(start, target, (reach / longest).clamp_(max=1))
 
 
-@contextmanager
-def _in_dtype(part: Tensor, residual: Tensor) -> Iterator[Tensor]:
-    """``part`` itself, or a copy in the residual's dtype that is written back at the end.
+def _widened(part: Tensor, residual: Tensor, held: Tensor | None) -> Tensor:
+    """``part`` itself, or a copy in the residual's dtype; see :func:`_narrowed`.
 
-    What rounding takes is not lost: the residual has it.
+    Groups that are alive (``held`` is not 0) get back what rounding took, since only those that
+    are zero may have a residual.
     """
+    if part.dtype == residual.dtype:
+        return part
     w = part.to(residual.dtype)
-    yield w
-    if w.dtype != part.dtype:
+    if held is not None:
+        w.add_(residual * (held != 0))
+        residual.mul_(held == 0)
+    return w
+
+
+def _narrowed(w: Tensor, part: Tensor, residual: Tensor) -> None:
+    """Write ``w`` back into ``part``; what rounding takes is not lost, the residual has it."""
+    if w is not part:
         part.copy_(w)
         residual.add_(w.sub_(part))
 
@@ -155,20 +163,23 @@ class Averaged(Method):
     def _accumulate(self, memory: Memory, rows: Tensor, start: float, reach: float) -> None:
         size, since, held = self.entry.grouping.group_size, memory.elapsed - start, []
         sums_all = self.penalty.by is None and self.penalty.averaged == self.penalty
+        known = () if memory.held is None else (memory.held,)
         tensors = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
-        for part, residual, *steps in _tiles(rows, memory.residual, *tensors):
-            total, step = steps or (memory.total, memory.step)
-            with _in_dtype(part, residual) as w:
-                old = w.clone() if reach < inf else w
-                last = 0.0 if sums_all else since * step
-                ratios = self.penalty.accumulate(w, residual, memory.sum(total, step), last)
-                if reach < inf:
-                    w.copy_(_within_reach(w, old, reach, size))
-                    ratios = self._slowed(ratios, w, last, reach)
-                held.append(ratios)
+        for part, residual, *more in _tiles(rows, memory.residual, *known, *tensors):
+            living = more.pop(0) if known else None
+            total, step = more or (memory.total, memory.step)
+            w = _widened(part, residual, living)
+            old = w.clone() if reach < inf else w
+            last = 0.0 if sums_all else since * step
+            ratios = self.penalty.accumulate(w, residual, memory.sum(total, step), last)
+            if reach < inf:
+                w.copy_(_within_reach(w, old, reach, size))
+                ratios = self._slowed(ratios, w, last, reach)
+            held.append(ratios)
+            _narrowed(w, part, residual)
             residual.nan_to_num_(nan=0.0)
-        known = [ratios for ratios in held if ratios is not None]
-        memory.held = torch.cat(known) if known else None
+        found = [ratios for ratios in held if ratios is not None]
+        memory.held = torch.cat(found) if found else None
 
     def _slowed(
         self, held: Tensor | None, w: Tensor, step: float | Tensor, reach: float
@@ -186,8 +197,9 @@ class Averaged(Method):
         tensors = (memory.step,) if isinstance(memory.step, Tensor) else ()
         for part, residual, ratios, *steps in _tiles(rows, memory.residual, held, *tensors):
             (step,) = steps or (memory.step,)
-            with _in_dtype(part, residual) as w:
-                self.penalty.hold(w, residual, ratios, since * step)
+            w = _widened(part, residual, ratios)
+            self.penalty.hold(w, residual, ratios, since * step)
+            _narrowed(w, part, residual)
             residual.nan_to_num_(nan=0.0)
 
     def _advance(self, memory: Memory, reading: Reading) -> float:

@@ -94,7 +94,7 @@ def knob_text(row: Point) -> str:
 
 def _table(first: str, *heads: str) -> Table:
     result = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    result.add_column(first, no_wrap=True)
+    result.add_column(first, overflow="fold")  # names give way to figures, which are never cut
     for head in heads:
         result.add_column(head, justify="left" if head == "chosen" else "right", no_wrap=True)
     return result

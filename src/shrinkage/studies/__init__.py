@@ -1,5 +1,6 @@
-"""What all fits of a run have in common, and what one fit came to in plain numbers."""
+"""What all fits of a run have in common, what one fit came to in plain numbers, and chains."""
 
+from shrinkage.studies.chains import by_scale, complete, is_usable, key, refit_key
 from shrinkage.studies.outcome import Point, history, outcome
 from shrinkage.studies.study import (
     Cut,
@@ -15,10 +16,15 @@ __all__ = [
     "Cut",
     "Point",
     "Study",
+    "by_scale",
+    "complete",
     "describe_plan",
     "history",
+    "is_usable",
+    "key",
     "outcome",
     "quiet_plan",
+    "refit_key",
     "refuse_idle",
     "train_function",
     "workers",

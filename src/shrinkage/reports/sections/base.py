@@ -81,10 +81,19 @@ def along(facts: Facts, read: Reader, names: Iterable[str], *, base: bool = True
     return [line for line in series if line.x]
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]], *, numbers: bool = True) -> str:
-    """An HTML table that scrolls inside its box; cells are text and are escaped."""
+def table(
+    head: Iterable[str],
+    rows: Iterable[Iterable[str]],
+    *,
+    numbers: bool = True,
+    marked: int | None = None,
+) -> str:
+    """An HTML table that scrolls inside its box; cells are text and are escaped.
+
+    ``marked``: the row that was chosen.
+    """
     top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(_row(list(row)) for row in rows)
+    body = "".join(_row(list(row), marked=k == marked) for k, row in enumerate(rows))
     kind = "numbers" if numbers else "words"
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table class="{kind}">'
@@ -92,10 +101,11 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], *, numbers: bool =
     )
 
 
-def _row(cells: list[str]) -> str:
+def _row(cells: list[str], *, marked: bool) -> str:
     first, *others = cells
     rest = "".join(f"<td>{escape(cell)}</td>" for cell in others)
-    return f'<tr><th scope="row">{escape(first)}</th>{rest}</tr>'
+    kind = ' class="chosen"' if marked else ""
+    return f'<tr{kind}><th scope="row">{escape(first)}</th>{rest}</tr>'
 
 
 def number(figure: Point | None) -> str:
@@ -107,3 +117,19 @@ def number(figure: Point | None) -> str:
         return num(mean)
     rounding = 1e-12 * abs(mean)  # equal values may differ by it
     return f"{num(mean)} ± {num(sd if sd > rounding else 0.0, 2)}"
+
+
+def plan_table(config: Point) -> str:
+    """Which parameters are penalised, and why."""
+    rows = [
+        [
+            entry["name"],
+            " × ".join(str(n) for n in entry["shape"]) or "1",
+            entry["role"],
+            "yes" if entry["penalised"] else "no",
+            entry["reason"],
+        ]
+        for entry in config.get("plan") or []
+    ]
+    head = ("parameter", "shape", "role", "penalised", "why")
+    return table(head, rows, numbers=False) if rows else ""

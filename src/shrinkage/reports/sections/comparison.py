@@ -4,25 +4,15 @@ from collections.abc import Sequence
 
 from shrinkage.figures import column_bars
 from shrinkage.reports.facts import Difference, Facts, Point
-from shrinkage.reports.sections.base import Plot, Section, number, paint, table
+from shrinkage.reports.sections.base import Plot, Section, number, paint, plan_table, table
 from shrinkage.reports.table import knob_text
 from shrinkage.reports.wording import percent, signed
 
 
 def coverage(facts: Facts) -> Section:
     """Which parameters are penalised, and why."""
-    rows = [
-        [
-            entry["name"],
-            " × ".join(str(n) for n in entry["shape"]) or "1",
-            entry["role"],
-            "yes" if entry["penalised"] else "no",
-            entry["reason"],
-        ]
-        for entry in facts.config.get("plan") or []
-    ]
-    html = table(("parameter", "shape", "role", "penalised", "why"), rows, numbers=False)
-    return Section("coverage", "What is penalised", ("coverage",), [], html if rows else "")
+    html = plan_table(facts.config)
+    return Section("coverage", "What is penalised", ("coverage",), [], html)
 
 
 def comparison(facts: Facts) -> Section:

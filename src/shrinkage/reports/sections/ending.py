@@ -1,6 +1,7 @@
 """How the run was made, and what to try next: commands that can be pasted."""
 
 import json
+from collections.abc import Mapping
 from html import escape
 from math import ceil
 
@@ -8,25 +9,26 @@ from shrinkage.reports.facts import Facts, Point
 from shrinkage.reports.sections.base import Section
 from shrinkage.reports.summary import edges
 from shrinkage.reports.wording import listed, num, percent, strength
+from shrinkage.runs import RunView
 
 
 def making(facts: Facts) -> Section:
     """From run.json, nothing else."""
     config = facts.config
-    data, cut, training = config["data"], config["cut"], config["training"]
+    data, training = config["data"], config["training"]
     total = data["examples"]
     kinds = len(data["classes"])
     rows = {
         "data": f"{data['name']}: {total:,} examples, {data['task']}"
         + (f" in {kinds} classes" if kinds else ""),
-        "cut": _cut(facts, cut),
-        "network": f"{config['model']['name']}, input {' × '.join(map(str, _shape(config)))}",
-        "training": _training(training, config["epochs"]),
+        "cut": cutting(config, facts.tests),
+        "network": f"{config['model']['name']}, input {' × '.join(map(str, shape_of(config)))}",
+        "training": training_words(training, config["epochs"]),
         "seeds": f"{facts.seeds}, from 0; a seed draws the cut, the first weights and the order",
         "tries": "; ".join(_knobs(column) for column in facts.columns.values()),
         "choice": _choice(config["choose"]),
         "failed fits": _failures(facts),
-        "versions": _versions(facts),
+        "versions": versions(facts.view),
     }
     items = "".join(
         f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in rows.items() if text
@@ -34,25 +36,30 @@ def making(facts: Facts) -> Section:
     return Section("making", "How this was made", (), [], f"<dl>{items}</dl>")
 
 
-def _shape(config: Point) -> list[int]:
+def shape_of(config: Point) -> list[int]:
+    """The shape of one input."""
     return list(config["spec"]["input_shape"])
 
 
-def train_examples(facts: Facts) -> int:
+def train_examples(config: Point) -> int:
     """The number of training examples; without a share for testing the data brought that part."""
-    cut, total = facts.config["cut"], facts.config["data"]["examples"]
+    cut, total = config["cut"], config["data"]["examples"]
     if cut["train_size"] is not None:
         return int(cut["train_size"])
     rest = total if cut["test"] is None else total - ceil(cut["test"] * total)
-    return int(rest - ceil(cut["validation"] * rest))
+    folds = cut.get("folds")
+    return int(rest - (ceil(rest / folds) if folds else ceil(cut["validation"] * rest)))
 
 
-def _cut(facts: Facts, cut: Point) -> str:
-    n = train_examples(facts)
-    tested = next((test["n"] for test in facts.tests.values()), None)
+def cutting(config: Point, tests: Mapping[str, Point]) -> str:
+    """How the data are cut."""
+    cut, n = config["cut"], train_examples(config)
+    tested = next((test["n"] for test in tests.values()), None)
     parts = [
         f"{n:,} examples for training",
-        f"{percent(cut['validation'])} of what is not test data for choosing",
+        f"one of {cut['folds']} folds for choosing, another one for each chain"
+        if cut.get("folds")
+        else f"{percent(cut['validation'])} of what is not test data for choosing",
         f"{tested:,} examples for testing, the same for all seeds"
         if tested is not None
         else "a test part that stays closed until the choice is made",
@@ -60,7 +67,8 @@ def _cut(facts: Facts, cut: Point) -> str:
     return listed(parts)
 
 
-def _training(training: Point, epochs: int) -> str:
+def training_words(training: Point, epochs: int) -> str:
+    """Optimizer, epochs, batches, learning rate."""
     if "optimizer" not in training:
         return f"your own function, {epochs} epochs"
     rate = training.get("lr")
@@ -90,9 +98,10 @@ def _failures(facts: Facts) -> str:
     )
 
 
-def _versions(facts: Facts) -> str:
+def versions(view: RunView) -> str:
+    """Of the program and what it stands on, as the run began."""
     try:
-        header = json.loads((facts.view.folder / "run.json").read_text(encoding="utf-8"))
+        header = json.loads((view.folder / "run.json").read_text(encoding="utf-8"))
         found = dict(header["versions"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
@@ -109,7 +118,7 @@ def next_steps(facts: Facts) -> Section:
     ideas += _edges(facts)
     if any(e["role"] == "bias" and not e["penalised"] for e in facts.config["plan"]):
         ideas.append(("Penalise biases too:", "biases", ""))
-    if len(_shape(facts.config)) == 3 and facts.config["model"]["name"] == "cnn":
+    if len(shape_of(facts.config)) == 3 and facts.config["model"]["name"] == "cnn":
         ideas.append(("A dense first layer, to see which pixels L1 selects:", "model", "mlp"))
     epochs = str(4 * facts.config["epochs"])
     ideas.append(("Longer training, nearer to rest:", "epochs", epochs))

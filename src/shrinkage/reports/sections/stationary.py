@@ -59,6 +59,12 @@ def _notes(facts: Facts) -> list[str]:
     known = [c for name in facts.names if (c := facts.certificate(name)) is not None]
     penalised = [c for c in known if c.get("gap") is not None]
     notes = [_MEANING] if penalised else []
+    rounds = facts.view.config.get("polish")
+    if rounds:
+        notes.append(
+            "After training, the networks with an exact penalty were polished on their training "
+            f"data: at most {rounds} rounds each. Training histories end with that."
+        )
     kinks = next((c for c in penalised if c["kink_gap"] is not None), None)
     if kinks is not None:
         notes.append(

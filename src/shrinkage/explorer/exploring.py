@@ -1,0 +1,133 @@
+"""explore: the live page, from data and a network to an address that is served until Ctrl-C."""
+
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from shrinkage.contrasts.settings import Setting
+from shrinkage.data import from_user
+from shrinkage.data.splitting import share_for_test
+from shrinkage.errors import ExploreError
+from shrinkage.explorer.controls import FIRST, OFFERED, first_controls
+from shrinkage.explorer.session import Session
+from shrinkage.fitting import Loss, Training
+from shrinkage.models import Factory, check_state, default_model, resolve
+from shrinkage.plans import Plan
+from shrinkage.runs import describe
+from shrinkage.studies import Cut
+
+if TYPE_CHECKING:
+    from shrinkage.explorer.server import Live
+
+_SMALL = 5000
+
+
+def explore(
+    make_model: str | Factory | None = None,
+    data: Any = "digits",
+    *,
+    columns: Sequence[str] = FIRST,
+    loss: Loss | None = None,
+    optimizer: str | None = None,
+    lr: float | None = None,
+    batch_size: int | None = None,
+    train_size: int | None = None,
+    seed: int | None = None,
+    biases: bool | None = None,
+    validation: float = 0.2,
+    settings: str | None = None,
+    port: int = 0,
+    browser: bool = True,
+    runs: str | Path = "runs",
+    source: str | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve a page on which λ is turned while one to four networks train side by side.
+
+    ``make_model``, ``data`` and ``loss`` as in :func:`shrinkage.contrast`; ``columns``: none,
+    l1_term, l1, l2, elastic_net, group_l1, dropout. ``settings``: a link from the page, or its
+    query, which restores what it was copied from. The page is for this machine only and its
+    address holds a token; ``port`` 0 takes a free one. What is saved goes below ``runs``;
+    ``source`` names the data as they are typed in a command. ``say`` takes lines for the terminal.
+    Returns after Ctrl-C. Needs the extra ``explore``.
+
+    Raises the package's errors for bad input, before a page is served, and :class:`ExploreError`
+    for a port in use or where the extra is missing.
+    """
+    live = prepare(
+        session_of(
+            make_model, data, columns=columns, loss=loss, validation=validation, settings=settings,
+            optimizer=optimizer, lr=lr, batch_size=batch_size, train_size=train_size, seed=seed,
+            biases=biases, source=source,
+        ),
+        port=port, runs=Path(runs), say=say,
+    )  # fmt: skip
+    say(f"Explore at {live.address} (this machine only; Ctrl-C ends it)")
+    if browser:
+        webbrowser.open(live.address)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # small tensors on many threads wait for each other, and for the page
+    try:
+        live.run()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        torch.set_num_threads(before)
+    say("Stopped.")
+
+
+def prepare(session: Session, *, port: int, runs: Path, say: Callable[[str], None]) -> "Live":
+    """The server of a session, not yet running."""
+    try:
+        from shrinkage.explorer.server import Live
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "shrinkage":
+            raise
+        raise ExploreError(
+            "the live page needs its extra",
+            got=f"no module named {error.name!r}",
+            expected="starlette, uvicorn and websockets",
+            remedy="pip install 'shrinkage[explore]'",
+        ) from error
+    return Live(session, port=port, runs=runs, say=say)
+
+
+def session_of(
+    make_model: str | Factory | None,
+    data: Any,
+    *,
+    columns: Sequence[str] = FIRST,
+    loss: Loss | None = None,
+    validation: float = 0.2,
+    settings: str | None = None,
+    source: str | None = None,
+    **given: Any,
+) -> Session:
+    """The session behind :func:`explore`; controls that are None keep their defaults."""
+    examples = from_user(data)
+    model = default_model(examples.is_image) if make_model is None else make_model
+    setting = Setting(
+        data=examples,
+        factory=resolve(model),
+        train=Training(),
+        seeds=1,
+        epochs=1,
+        cut=Cut(validation=validation, test=share_for_test(examples, None)),
+        loss=loss,
+        columns=tuple(OFFERED.values()),
+        strengths=(1.0,),
+    )
+    network = setting.build(0)
+    check_state(network)
+    Plan(network, OFFERED["l1"].penalty_at(1.0))  # warns of what a penalty cannot do here
+    n_train = len(setting.split(0).train)
+    known = {name: value for name, value in given.items() if value is not None}
+    usual = 32 if n_train <= _SMALL else 128
+    controls = first_controls(n_train, usual, tuple(columns), **known)
+    if settings is not None:
+        controls = controls.restored(settings)
+    typed = source or (data if isinstance(data, str) else examples.name)
+    return Session(setting, controls, model=describe(model), source=typed)

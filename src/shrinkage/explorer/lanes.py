@@ -1,0 +1,156 @@
+"""One network in training: what it is made of, and how its dial, optimizer and plan are changed."""
+
+from copy import deepcopy
+from math import isfinite
+
+import torch
+from torch import Tensor, nn
+
+from shrinkage.contrasts.columns import Column
+from shrinkage.contrasts.settings import Setting
+from shrinkage.errors import ShrinkageError
+from shrinkage.explorer.controls import Choice, Controls
+from shrinkage.fitting import OPTIMIZERS
+from shrinkage.measures import Loss
+from shrinkage.models import set_dropout
+from shrinkage.penalties import Penalty
+from shrinkage.plans import Plan, Rules
+from shrinkage.proximal import Handle, attach
+from shrinkage.studies import quiet_plan
+
+
+class Lane:
+    """A network of one column, its optimizer and its penalty at strength 1, which λ scales.
+
+    ``note`` is empty while it trains; one line where it has stopped for good: it diverged, or
+    its own code failed. Other lanes are not touched by that.
+    """
+
+    def __init__(self, setting: Setting, choice: Choice, controls: Controls) -> None:
+        self.column: Column = choice.column
+        self.knob = choice.knob
+        self.note = ""
+        self.steps = 0
+        start = choice.knob if self.column.knob == "dropout" else 1.0
+        self.model, self.plan = setting.network(self.column, start, controls.seed)
+        self._optimizer_name, self._biases = controls.optimizer, controls.biases
+        self.optimizer = self._made(controls)
+        self.handle = self._attached()
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        return self.column.name
+
+    @property
+    def strength(self) -> float:
+        """λ; 0 where the column has no penalty."""
+        return self.knob if self.column.knob == "strength" else 0.0
+
+    @property
+    def is_term(self) -> bool:
+        """Whether the penalty is the textbook's term in the loss."""
+        return self.column.form == "term"
+
+    @property
+    def penalty(self) -> Penalty:
+        """The penalty at λ."""
+        return self.column.penalty_at(1.0).scaled(self.strength)
+
+    def turn(self, knob: float) -> None:
+        """Set the dial: λ, or the probability p of dropout."""
+        self.knob = knob
+        if self.column.knob == "dropout":
+            set_dropout(self.model, knob)
+        if self.handle is not None:
+            self.handle.scale = self.strength
+
+    def tune(self, controls: Controls) -> None:
+        """Follow the learning rate, the optimizer, and whether biases are penalised.
+
+        A new optimizer starts without momentum, and averaging starts anew from the weights.
+        """
+        if controls.biases != self._biases:
+            self._biases = controls.biases
+            self._detach()
+            rules = Rules(self.plan.rules.rules, biases=controls.biases)
+            self.plan = quiet_plan(self.model, rules)
+            self.handle = self._attached()
+        if controls.optimizer != self._optimizer_name:
+            self._optimizer_name = controls.optimizer
+            self._detach()
+            self.optimizer = self._made(controls)
+            self.handle = self._attached()
+        for group in self.optimizer.param_groups:
+            group["lr"] = controls.lr
+
+    def step(self, x: Tensor, y: Tensor, loss: Loss, luck: int) -> None:
+        """One optimizer step; ``luck`` seeds what the network draws, the same in every lane."""
+        if self.note:
+            return
+        torch.manual_seed(luck)
+        self.model.train()
+        self.optimizer.zero_grad()
+        try:
+            value = loss(self.model(x), y)
+            cost = value
+            if self.is_term and self.strength:
+                cost = value + self.strength * self.plan.penalty()
+            if not isfinite(float(cost.detach())):
+                self.note = (
+                    f"Diverged at step {self.steps + 1:,}: the loss is not finite. "
+                    "Lower the learning rate, then reset."
+                )
+                return
+            cost.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+        except ShrinkageError as error:
+            self.note = f"Stopped at step {self.steps + 1:,}: {error}"
+        except Exception as error:  # the user's network may raise anything in training mode
+            self.note = f"Stopped at step {self.steps + 1:,}: {type(error).__name__}: {error}"
+        else:
+            self.steps += 1
+
+    def _made(self, controls: Controls) -> torch.optim.Optimizer:
+        return OPTIMIZERS[controls.optimizer](list(self.model.parameters()), controls.lr)
+
+    def _attached(self) -> Handle | None:
+        if self.column.penalty is None or self.is_term:
+            return None
+        handle = attach(self.optimizer, self.plan)
+        handle.scale = self.strength
+        return handle
+
+    def _detach(self) -> None:
+        if self.handle is not None:
+            self.handle.remove()
+
+
+class Probe:
+    """What the penalty alone takes from each weight in one plain SGD step, on a copy in float64."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._model: nn.Module = deepcopy(lane.model).double()
+        self._plan: Plan = quiet_plan(self._model, lane.plan.rules)
+        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=1.0)
+        self._handle = attach(
+            self._optimizer, self._plan, method="subgradient" if lane.is_term else "prox"
+        )
+
+    def take(self, lane: Lane, lr: float) -> tuple[Tensor, Tensor]:
+        """(w, Δw/lr) of the penalised weights: a real step from where the lane's network stands.
+
+        The gradient of the loss is 0 in it, so that all that moves a weight is the penalty.
+        Weights that are zero before or after are left out: they have arrived.
+        """
+        self._handle.scale = lane.strength
+        self._optimizer.param_groups[0]["lr"] = lr
+        with torch.no_grad():
+            for mine, theirs in zip(self._model.parameters(), lane.model.parameters(), strict=True):
+                mine.copy_(theirs)
+                mine.grad = torch.zeros_like(mine)
+        before = torch.cat([p.detach().flatten() for _, _, p in self._plan.blocks()])
+        self._optimizer.step()
+        after = torch.cat([p.detach().flatten() for _, _, p in self._plan.blocks()])
+        kept = (before != 0) & (after != 0)
+        return before[kept], (after - before)[kept] / lr

@@ -1,0 +1,224 @@
+"""Pure functions from a network to the numbers on screen; nothing here changes it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shrinkage.data import Examples
+from shrinkage.explorer.lanes import Lane, Probe
+from shrinkage.explorer.scene import BINS, Layer, Scene
+from shrinkage.figures.style import lean
+from shrinkage.measures import Loss, channels, evaluate, gini
+from shrinkage.reports.first_layer import Picture, packed
+
+Json = dict[str, Any]
+_DOTS = 150
+_ACTIVE_ON = 200
+_WIDEST = 1e6
+_ARRIVED = 1e-4  # of the largest weight: below, a step rounds more than it moves
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one network stands: what curves and tour read. Sizes are those of penalised weights.
+
+    ``held``: the part kept aside (validation; the test set stays closed). ``penalty``: λ·P.
+    ``steady``: least and largest of |Δw| / (lr·λ) over the weights, in a step that the penalty
+    takes alone; ``fading``: of |Δw| / (lr·2λ|w|). None without a penalty at work.
+    """
+
+    name: str
+    step: int
+    knob: float
+    train: float
+    train_score: float
+    held: float
+    held_score: float
+    score_name: str
+    penalty: float
+    zeros: int
+    size: int
+    n_parameters: int
+    l1: float
+    l2: float
+    max_abs: float
+    top10: float
+    gini: float
+    activity: float
+    strongest: float
+    steady: tuple[float, float] | None
+    fading: tuple[float, float] | None
+
+    @property
+    def gap(self) -> float:
+        """Held-out loss − training loss."""
+        return self.held - self.train
+
+    @property
+    def share(self) -> float:
+        """The penalty's part of the cost."""
+        cost = self.train + self.penalty
+        return self.penalty / cost if cost else 0.0
+
+
+def glance(lane: Lane, scene: Scene, first: Picture | None, scale: float, edge: float) -> Json:
+    """What changes with every step and costs little: sizes, histogram, first layer, connections.
+
+    ``scale``: the largest |value| of the first layer's pictures, ``edge``: where the histogram
+    ends (weights beyond it are counted in its outermost bins); shared by all networks.
+    """
+    blocks = {entry.path: p.detach() for entry, _, p in lane.plan.blocks()}
+    flat = torch.cat([p.reshape(-1) for p in blocks.values()]).float()
+    alive = flat[flat != 0]
+    return {
+        "name": lane.name,
+        "note": lane.note,
+        "knob": lane.knob,
+        "penalty": penalty_of(lane),
+        "zeros": flat.numel() - alive.numel(),
+        "size": flat.numel(),
+        "bins": _bins(alive, edge),
+        "first": None if first is None else packed(np.nan_to_num(first.values), scale),
+        "pixels": _pixels(lane, scene),
+        "layers": [_connections(layer, blocks[layer.path]) for layer in scene.layers],
+    }
+
+
+def widened(lanes: Sequence[Lane], edge: float) -> float:
+    """The next edge (1, 2, 5 times a power of ten) beyond which at most 1 in 1000 weights lie.
+
+    Never below ``edge``, so that the axis does not jump to and fro.
+    """
+    flats = [torch.cat([p.detach().flatten() for _, _, p in lane.plan.blocks()]) for lane in lanes]
+    for flat in flats:
+        most = max(1, flat.numel() // 1000)
+        while edge < _WIDEST and int((flat.abs() > edge).sum()) > most:
+            edge = float(f"{edge * (2.5 if f'{edge:e}'[0] == '2' else 2):.1g}")
+    return edge
+
+
+def picture(lane: Lane, scene: Scene) -> Picture | None:
+    """The first layer as a picture, where it can be one."""
+    if scene.first is None:
+        return None
+    weight = lane.model.get_parameter(scene.first.path).detach().float().cpu().numpy()
+    return scene.first.picture({scene.first.path: weight})
+
+
+def penalty_of(lane: Lane) -> float:
+    """λ·P of a network as it stands."""
+    return lane.strength * lane.plan.value() if lane.strength else 0.0
+
+
+def stand(
+    lane: Lane,
+    probe: Probe | None,
+    lr: float,
+    parts: tuple[Examples, Examples],
+    loss: Loss | None,
+) -> tuple[Standing, Json]:
+    """How a network stands, and what is drawn of it beyond :func:`glance`."""
+    train, held = (evaluate(lane.model, part, loss) for part in parts)
+    sizes = torch.cat([p.detach().flatten() for _, _, p in lane.plan.blocks()]).double().abs()
+    l1 = float(sizes.sum())
+    some = Examples(parts[1].x[:_ACTIVE_ON], parts[1].y[:_ACTIVE_ON])
+    active = channels(lane.model, some, lane.plan)
+    w, delta = _steps(lane, probe, lr)
+    standing = Standing(
+        name=lane.name,
+        step=lane.steps,
+        knob=lane.knob,
+        train=train.loss,
+        train_score=train.score,
+        held=held.loss,
+        held_score=held.score,
+        score_name=train.score_name,
+        penalty=penalty_of(lane),
+        zeros=int((sizes == 0).sum()),
+        size=sizes.numel(),
+        n_parameters=sum(p.numel() for p in lane.model.parameters()),
+        l1=l1,
+        l2=float(torch.linalg.vector_norm(sizes)),
+        max_abs=float(sizes.max()),
+        top10=float(sizes.topk(max(1, sizes.numel() // 10)).values.sum()) / l1 if l1 else 0.0,
+        gini=gini(sizes),
+        activity=float(np.mean([float(a.mean()) for a in active.values()])) if active else 0.0,
+        strongest=_strongest(active.values()),
+        steady=_range(delta.abs() / lane.strength) if lane.strength else None,
+        fading=_range(delta.abs() / (2 * lane.strength * w.abs())) if lane.strength else None,
+    )
+    dots = _spread(w)
+    drawn: Json = {
+        "active": {name: lean(_shares(a).tolist()) for name, a in active.items()},
+        "dots": [lean(w[dots].tolist()), lean(delta[dots].tolist())],
+    }
+    return standing, drawn
+
+
+def _shares(means: Tensor) -> Tensor:
+    """Each channel's part of its layer's activity; all 0 in a silent layer."""
+    return means / means.sum().clamp(min=torch.finfo(means.dtype).tiny)
+
+
+def _strongest(layers: Iterable[Tensor]) -> float:
+    """The mean over layers of the share that the strongest channel carries."""
+    shares = [float(_shares(means).max()) for means in layers]
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def _steps(lane: Lane, probe: Probe | None, lr: float) -> tuple[Tensor, Tensor]:
+    if probe is None or not lane.strength:
+        return torch.zeros(0), torch.zeros(0)
+    w, delta = probe.take(lane, lr)
+    clear = w.abs() > _ARRIVED * float(w.abs().max()) if w.numel() else w.bool()
+    return w[clear], delta[clear]
+
+
+def _range(values: Tensor) -> tuple[float, float] | None:
+    return (float(values.min()), float(values.max())) if values.numel() else None
+
+
+def _bins(alive: Tensor, edge: float) -> list[int]:
+    finite = alive[alive.isfinite()].clamp(-edge, edge)
+    return [int(n) for n in torch.histc(finite, BINS, -edge, edge)]
+
+
+def _pixels(lane: Lane, scene: Scene) -> str | None:
+    """Σ|w| of every input pixel or column of a dense first layer; exactly 0 is not used."""
+    if scene.first is None or scene.first.kind == "kernels":
+        return None
+    weight = lane.model.get_parameter(scene.first.path).detach()
+    total = np.nan_to_num(weight.abs().sum(dim=0).float().cpu().numpy())
+    return packed(total, float(total.max(initial=0)))
+
+
+def _connections(layer: Layer, weight: Tensor) -> Json:
+    groups = weight.reshape(-1)[layer.pairs]
+    strongest = groups.gather(1, groups.abs().argmax(dim=1, keepdim=True)).flatten()
+    cells = strongest.float().nan_to_num(nan=0.0).cpu().numpy()
+    units = (layer.units.view(weight) != 0).any(dim=1)
+    return {
+        "alive": int((layer.kernels.view(weight) != 0).any(dim=-1).sum())
+        if layer.kernels.group_size > 1
+        else int(weight.count_nonzero()),
+        "cells": packed(cells, float(np.abs(cells).max(initial=0))),
+        "units": "".join("1" if alive else "0" for alive in units.tolist()),
+    }
+
+
+def _spread(w: Tensor) -> Tensor:
+    """Positions of values at even ranks by size, the extremes among them."""
+    order = w.argsort()
+    if len(order) <= _DOTS:
+        return order
+    return order[torch.linspace(0, len(order) - 1, _DOTS).round().long()]
+
+
+def largest(pictures: Sequence[Picture | None]) -> float:
+    """The scale that pictures share."""
+    known = [float(np.nanmax(np.abs(p.values), initial=0)) for p in pictures if p is not None]
+    return max((k for k in known if np.isfinite(k)), default=0.0) or 1.0

@@ -1,0 +1,427 @@
+"""Networks side by side from one start on the same batches, under controls that may change."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from math import prod
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from shrinkage.contrasts.settings import Setting
+from shrinkage.data import Examples
+from shrinkage.errors import ExploreError, ShrinkageError
+from shrinkage.explorer.commands import Select
+from shrinkage.explorer.controls import OFFERED, OPTIMIZERS, Choice, Controls
+from shrinkage.explorer.lanes import Lane, Probe
+from shrinkage.explorer.looks import Standing, glance, largest, picture, stand, widened
+from shrinkage.explorer.past import Curves, Past
+from shrinkage.explorer.rows import Batches, Pool
+from shrinkage.explorer.scene import scene_of
+from shrinkage.explorer.stories import Target, tell
+from shrinkage.explorer.tour import TOUR, View, for_data
+from shrinkage.explorer.worth import worth
+from shrinkage.figures.style import colour, lean
+from shrinkage.measures import default_loss, evaluate
+
+Json = dict[str, Any]
+_NARROW = 0.01
+_LEAST_ROWS, _MOST_ROWS = 100, 500
+_EVALUATION = 0.012
+"""Seconds that one evaluation may take: it decides on how many rows the curves are measured."""
+
+
+class Session:
+    """Networks, their batches, what has been, and what is told of it; one thread at a time.
+
+    Raises the package's errors for a network or data that do not work, before any training.
+    """
+
+    controls: Controls
+    lanes: list[Lane]
+    pool: Pool
+    held: Examples
+    rows: Examples
+    batches: Batches
+    curves: Curves
+    past: Past
+    probes: dict[str, Probe]
+
+    def __init__(
+        self, setting: Setting, controls: Controls, *, model: str = "", source: str = ""
+    ) -> None:
+        self.setting, self.model, self.source = setting, model, source
+        self.edge, self.step = _NARROW, 0
+        self.target: Target | None = None
+        self.series: dict[str, list[tuple[int, float]]] = {}
+        self.guide = -1
+        self._begin(controls)
+        lane = self.lanes[0]
+        self.scene = scene_of(lane.plan, setting.data)
+        self._rows = self._affordable_rows(lane)
+
+    @property
+    def n_train(self) -> int:
+        """How many training examples there are."""
+        return len(self.pool)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every network has stopped for good."""
+        return all(lane.note for lane in self.lanes)
+
+    def advance(self) -> None:
+        """One step of every network, on the same batch with the same luck."""
+        x, y = self.batches.next(self.rows, self.controls.batch_size)
+        self.step += 1
+        luck = self.controls.seed * 1_000_003 + self.step
+        for lane in self.lanes:
+            lane.step(x, y, self._loss, luck)
+
+    def change(self, changes: Json) -> None:
+        """Set controls; other columns, or another seed, begin anew.
+
+        Raises :class:`ExploreError` for values without meaning, and then changes nothing.
+        """
+        self._take_over(self.controls.changed(changes))
+
+    def restore(self, link: str) -> None:
+        """Set what a link says; a training set that is larger than ours becomes all of it."""
+        new = self.controls.restored(link)
+        self._take_over(replace(new, train_size=min(new.train_size, self.n_train)))
+
+    def _take_over(self, new: Controls) -> None:
+        self._check_train_size(new)
+        names = [choice.name for choice in new.columns]
+        if names != [choice.name for choice in self.controls.columns] or (
+            new.seed != self.controls.seed
+        ):
+            self._begin(new)
+            return
+        self.controls = new
+        self.rows = self.pool.take(new.train_size, new.label_noise)
+        rebuilt = False
+        for lane, choice in zip(self.lanes, new.columns, strict=True):
+            before = lane.plan
+            lane.tune(new)
+            lane.turn(choice.knob)
+            rebuilt = rebuilt or lane.plan is not before
+        if rebuilt:
+            self.probes = _probes(self.lanes)
+
+    def reset(self, seed: int | None) -> None:
+        """Back to the initial weights, of another seed if given; nothing changes if that fails."""
+        self._begin(self.controls if seed is None else self.controls.changed({"seed": seed}))
+
+    def select(self, command: Select) -> None:
+        """Follow a weight or a unit; :class:`ExploreError` where there is none such."""
+        self.target = self._target(command) if command.kind else None
+        self.series = (
+            {}
+            if self.target is None
+            else {lane.name: self.past.series(self.target, lane.name) for lane in self.lanes}
+        )
+
+    def lead(self, step: int) -> None:
+        """Go to a step of the tour and set its controls; −1 ends it."""
+        if not -1 <= step < len(TOUR):
+            raise ExploreError(
+                "the tour has no such step",
+                got=step,
+                expected=f"0 to {len(TOUR) - 1}, or −1 to end it",
+                remedy="Reload the page.",
+            )
+        if step >= 0:
+            claim = TOUR[step]
+            self.change(for_data(claim, self.n_train))
+            if claim.anew:
+                self.reset(None)
+        self.guide, self._guided_at = step, self.step
+
+    def hello(self) -> Json:
+        """What a page must know once."""
+        first = self.scene.first
+        pictures = [picture(lane, self.scene) for lane in self.lanes]
+        return {
+            "kind": "hello",
+            "title": f"{self.setting.data.name}, {self.model}",
+            "columns": [
+                {"name": c.name, "label": c.label, "knob": c.knob, "colour": colour(c.name),
+                 "penalty": _symbol(c.name)}
+                for c in OFFERED.values()
+            ],
+            "optimizers": list(OPTIMIZERS),
+            "trained_on": self.n_train,
+            "held_on": len(self.held),
+            "measured_on": self._rows,
+            "classes": len(self.setting.data.classes),
+            "layers": [
+                {"name": layer.name, "path": layer.path, "inputs": layer.n_inputs,
+                 "units": layer.units.n_groups, "connections": layer.kernels.n_groups,
+                 "kernels": layer.kernels.group_size > 1, "ends": layer.ends,
+                 "pick": layer.pairs[:, 0].tolist()}
+                for layer in self.scene.layers
+            ],
+            "first": None
+            if first is None
+            else {**first.describe([p for p in pictures if p is not None]), "path": first.path,
+                  "image": list(first.image), "names_all": list(first.columns)},
+            "tour": [{"title": c.title, "look": c.look, "focus": c.focus} for c in TOUR],
+        }  # fmt: skip
+
+    def state(self, playing: bool) -> Json:
+        """Controls and clock."""
+        plain = asdict(self.controls)
+        return {
+            "kind": "state",
+            "controls": {**plain, "columns": [asdict(c) for c in self.controls.columns]},
+            "query": self.controls.query,
+            "playing": playing,
+            "guide": self.guide,
+            "telling": self.target is not None,
+        }
+
+    def glance(self) -> Json:
+        """The cheap part of what is on screen."""
+        pictures = [picture(lane, self.scene) for lane in self.lanes]
+        scale = largest(pictures)
+        self.edge = widened(self.lanes, self.edge if self.step else _NARROW)
+        if self.target is not None:
+            self._follow(self.target)
+        return {
+            "kind": "glance",
+            "step": self.step,
+            "epoch": self.batches.epoch,
+            "edge": self.edge,
+            "lanes": [
+                glance(lane, self.scene, first, scale, self.edge)
+                for lane, first in zip(self.lanes, pictures, strict=True)
+            ],
+            "series": {
+                name: [[step for step, _ in points], lean([value for _, value in points])]
+                for name, points in self.series.items()
+            },
+        }
+
+    def looking(self) -> Iterator[Json | None]:
+        """The costly part, piece by piece: losses, scores, activity, steps, story, tour.
+
+        Yields None after each piece, so that commands need not wait, and at last the message;
+        the networks must stand still meanwhile. Adds to the curves.
+        """
+        parts = self.seen_rows()
+        for lane in self.lanes:
+            if not lane.note or lane.name not in self.curves.points:
+                probe = self.probes.get(lane.name)
+                standing, shown = stand(lane, probe, self.controls.lr, parts, self.setting.loss)
+                self.curves.add(standing)
+                self._drawn[lane.name] = shown
+                yield None
+        self.past.note(self.step, self.lanes)
+        told: Json = {}
+        if self.target is not None:
+            for lane in self.lanes:
+                if not lane.note:
+                    told[lane.name] = self._told(lane, self.target, parts[0])
+                    yield None
+        yield {
+            "kind": "look",
+            "step": self.step,
+            "lanes": {
+                lane.name: {
+                    **_latest(self.curves.points[lane.name][-1]),
+                    **self._drawn[lane.name],
+                    "curve": _curve(self.curves.points[lane.name]),
+                }
+                for lane in self.lanes
+            },
+            "story": self._story(told, len(parts[0])),
+            "check": self._check(parts[0]),
+        }
+
+    def look(self) -> Json:
+        """The message of :meth:`looking` at once."""
+        return next(message for message in self.looking() if message is not None)
+
+    def seen_rows(self) -> tuple[Examples, Examples]:
+        """The training and held-out rows that curves and stories are measured on."""
+        return _first_rows(self.rows, self._rows), _spread_rows(self.held, self._rows)
+
+    def _begin(self, controls: Controls) -> None:
+        """Build everything for these controls; nothing is taken over before all of it works."""
+        setting = replace(self.setting, biases=controls.biases)
+        split = setting.split(controls.seed)
+        n_classes = len(setting.data.classes)
+        pool = Pool.of(split.train, n_classes, controls.seed)
+        controls = replace(controls, train_size=min(controls.train_size, len(pool)))
+        lanes = [_lane(setting, choice, controls) for choice in controls.columns]
+        self.pool, self.held, self.controls, self.lanes = pool, split.validation, controls, lanes
+        self._check_train_size(controls)
+        self._loss = setting.loss or default_loss(pool.rows.y)
+        self.rows = pool.take(controls.train_size, controls.label_noise)
+        self.batches, self.step, self._guided_at = Batches(controls.seed), 0, 0
+        self.probes = _probes(lanes)
+        self.curves, self.past = Curves(), Past()
+        self.past.note(0, lanes)
+        self._drawn: dict[str, Json] = {}
+        self.series = {lane.name: [] for lane in lanes} if self.target is not None else {}
+
+    def _check_train_size(self, controls: Controls) -> None:
+        least = max(2, len(self.setting.data.classes))
+        if not least <= controls.train_size <= self.n_train:
+            raise ExploreError(
+                "training examples are out of range",
+                got=controls.train_size,
+                expected=f"{least} to {self.n_train}",
+                remedy="Nothing was changed.",
+            )
+
+    def _affordable_rows(self, lane: Lane) -> int:
+        rows = _first_rows(self.pool.rows, _LEAST_ROWS)
+        took = []
+        for _ in range(4):  # the quickest: other programs only ever add to it
+            start = perf_counter()
+            evaluate(lane.model, rows, self.setting.loss)
+            took.append(perf_counter() - start)
+        return max(_LEAST_ROWS, min(_MOST_ROWS, int(_EVALUATION * len(rows) / min(took))))
+
+    def _target(self, command: Select) -> Target:
+        if command.kind == "size":
+            return self._of_size(command)
+        layer = self.scene.layer(command.parameter)
+        if layer is None:
+            raise _no_target(command)
+        count = layer.units.n_groups if command.kind == "unit" else prod(layer.units.shape)
+        if command.kind not in ("unit", "weight") or not 0 <= command.index < count:
+            raise _no_target(command)
+        units = layer.units if command.kind == "unit" else None
+        return Target(layer.path, layer.name, command.index, units)
+
+    def _of_size(self, command: Select) -> Target:
+        """The middle one, by place, of a column's weights in a bin of the histogram."""
+        lane = next((lane for lane in self.lanes if lane.name == command.column), None)
+        found = []
+        for entry, _, p in lane.plan.blocks() if lane is not None else ():
+            flat = p.detach().flatten()
+            inside = (flat >= command.low) & (flat <= command.high)
+            at = (inside if command.low == command.high == 0 else inside & (flat != 0)).nonzero()
+            found += [(entry, int(place)) for place in at.flatten()]
+        if not found:
+            raise _no_target(command)
+        entry, place = found[len(found) // 2]
+        return Target(entry.path, entry.name, place)
+
+    def _follow(self, target: Target) -> None:
+        for lane in self.lanes:
+            points = self.series.setdefault(lane.name, [])
+            now = (self.step, target.size(lane.model.get_parameter(target.path).detach()))
+            if points and points[-1][0] == self.step:
+                points.pop()
+            points.append(now)
+            if len(points) > 300:
+                del points[1:-1:2]
+
+    def _told(self, lane: Lane, target: Target, train: Examples) -> Json:
+        return asdict(tell(lane, target, train, self.setting.loss, self.controls.lr))
+
+    def _story(self, told: Json, n: int) -> Json | None:
+        target = self.target
+        if target is None:
+            return None
+        layer = self.scene.layer(target.path)
+        return {
+            "parameter": target.path,
+            "name": target.name,
+            "index": target.index,
+            "unit": target.is_unit,
+            "where": _where(target, None if layer is None else tuple(layer.units.shape)),
+            "told": told,
+            "n": n,
+            "of": len(self.rows),
+        }
+
+    def _check(self, train: Examples) -> Json | None:
+        if self.guide < 0:
+            return None
+        claim, begun, found = TOUR[self.guide], self._guided_at, None
+        lane = next((lane for lane in self.lanes if lane.name == "l1"), None)
+        if claim.deep and lane is not None and not lane.note:
+            found = worth(lane, train, self.setting.loss)
+        points = {
+            lane.name: [p for p in self.curves.points[lane.name] if p.step >= begun]
+            for lane in self.lanes
+        }
+        check = claim.check(View(points, self.controls, found, begun))
+        return {"step": self.guide, **asdict(check)}
+
+
+def _lane(setting: Setting, choice: Choice, controls: Controls) -> Lane:
+    """A lane; what the column needs and the network lacks is told as this column's own error."""
+    try:
+        return Lane(setting, choice, controls)
+    except ShrinkageError as error:
+        if choice.column.knob != "dropout":
+            raise
+        raise ExploreError(
+            f"the column {choice.column.label!r} cannot be shown",
+            got=error.got,
+            expected=error.expected,
+            remedy=error.remedy,
+        ) from None
+
+
+def _probes(lanes: list[Lane]) -> dict[str, Probe]:
+    return {lane.name: Probe(lane) for lane in lanes if lane.column.penalty is not None}
+
+
+def _first_rows(rows: Examples, most: int) -> Examples:
+    return Examples(rows.x[:most], rows.y[:most])
+
+
+def _spread_rows(rows: Examples, most: int) -> Examples:
+    n = min(most, len(rows))
+    at = torch.arange(n) * len(rows) // n
+    return Examples(rows.x[at], rows.y[at])
+
+
+def _curve(points: list[Standing]) -> Json:
+    return {
+        "step": [p.step for p in points],
+        "train": lean([p.train for p in points]),
+        "held": lean([p.held for p in points]),
+        "l1": lean([p.l1 for p in points]),
+        "zeros": lean([p.zeros / p.size for p in points]),
+        "knob": [p.knob for p in points],
+    }
+
+
+def _latest(point: Standing) -> Json:
+    names = ("train", "train_score", "held", "held_score", "score_name", "penalty", "l1", "l2",
+             "max_abs", "top10", "n_parameters", "step")  # fmt: skip
+    return {name: getattr(point, name) for name in names}
+
+
+def _symbol(name: str) -> str:
+    return {"l1_term": "Σ|w|", "l1": "Σ|w|", "l2": "Σw²", "elastic_net": "Σ(|w|+w²)/2",
+            "group_l1": "Σ√m‖w_g‖"}.get(name, "")  # fmt: skip
+
+
+def _where(target: Target, shape: tuple[int, ...] | None) -> str:
+    """``conv1.weight, filter 3`` or ``out.weight[2, 40]``."""
+    if target.is_unit:
+        kind = "filter" if shape is not None and len(shape) > 2 else "neuron"
+        return f"{target.name}, {kind} {target.index + 1}"
+    at, left = [], target.index
+    for size in reversed(shape or ()):
+        left, here = divmod(left, size)
+        at.append(str(here))
+    return f"{target.name}[{', '.join(reversed(at)) or target.index}]"
+
+
+def _no_target(command: Select) -> ExploreError:
+    return ExploreError(
+        "there is nothing to tell about here",
+        got=f"{command.kind} {command.parameter or command.column} {command.index}",
+        expected="a weight, a filter or a neuron of a penalised layer",
+        remedy="Click another one.",
+    )

@@ -1,0 +1,208 @@
+"""The thread that trains: obeys commands between steps and shows what it has, at a bounded cost."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from shrinkage.errors import ShrinkageError
+from shrinkage.explorer.commands import (
+    Advance,
+    Change,
+    Command,
+    Guide,
+    Pause,
+    Play,
+    Reset,
+    Restore,
+    Save,
+    Select,
+)
+from shrinkage.explorer.session import Session
+from shrinkage.runs import finite
+
+Json = dict[str, Any]
+Publish = Callable[[Json], None]
+_GLANCES = 1 / 8
+_LOOKS = 1 / 3
+_ALONE = 5.0
+"""Seconds without a page after which training pauses."""
+
+
+class Pace:
+    """When something that costs time may happen again.
+
+    At least ``interval`` seconds after its last beginning, and so rarely that it takes at most the
+    ``share`` of the time. Its own seconds are those of the processor: a busy machine slows
+    training and looking alike.
+    """
+
+    def __init__(self, interval: float, share: float) -> None:
+        self.interval, self.share = interval, share
+        self.next = 0.0
+
+    def due(self, now: float) -> bool:
+        """Whether it may happen now."""
+        return now >= self.next
+
+    def took(self, seconds: float, now: float) -> None:
+        """It has just ended, after so many seconds of its own."""
+        self.next = now + max(self.interval - seconds, seconds * (1 / self.share - 1))
+
+
+class Worker(threading.Thread):
+    """Owns a session: nothing else may touch it once the thread runs.
+
+    ``publish`` takes messages (plain, strict JSON values) and must be safe to call from here;
+    ``save`` writes what is on screen and says where.
+    """
+
+    def __init__(
+        self, session: Session, publish: Publish, save: Callable[[Session, str], Json]
+    ) -> None:
+        super().__init__(name="explore", daemon=True)
+        self.session, self.playing = session, False
+        self._publish, self._save = publish, save
+        self._commands: SimpleQueue[Command] = SimpleQueue()
+        self._ending = threading.Event()
+        self._watchers, self._left = 0, time.monotonic()
+        self._glances, self._looks = Pace(_GLANCES, 0.08), Pace(_LOOKS, 0.09)
+        self._fresh_glance = self._fresh_look = False
+        self._looking: Iterator[Json | None] | None = None
+        self._spent = 0.0
+        self._until_epoch = False
+
+    def send(self, command: Command) -> None:
+        """Hand over a command, from any thread."""
+        self._commands.put(command)
+
+    def watched_by(self, pages: int) -> None:
+        """How many pages are open, from any thread; without one, training pauses after a while."""
+        self._watchers, self._left = pages, time.monotonic()
+
+    def end(self) -> None:
+        """Stop between two steps, and wait for it."""
+        self._ending.set()
+        self.send(Pause())
+        self.join(timeout=30)
+
+    def run(self) -> None:
+        """Obey, show, train, until told to end."""
+        self._publish_state()
+        while not self._ending.is_set():
+            try:
+                self._turn()
+            except ShrinkageError as error:
+                self._complain(str(error))
+            except Exception as error:  # a user's network may raise anything, anywhere
+                self._looking = None
+                self._fresh_look = True
+                self._halt(f"{type(error).__name__}: {error}")
+
+    def _turn(self) -> None:
+        """One round: all commands that wait, at most one piece of showing, one step."""
+        while True:
+            try:
+                self._obey(self._commands.get_nowait())
+            except Empty:
+                break
+        now = time.monotonic()
+        if not self._fresh_glance and self._glances.due(now):
+            self._show_glance()
+        if self._looking is not None or (not self._fresh_look and self._looks.due(now)):
+            self._show_look()
+        elif self.playing:
+            self._train(now)
+        elif self._fresh_glance and self._fresh_look:
+            self._obey(self._commands.get())
+        else:
+            time.sleep(0.002)
+
+    def _obey(self, command: Command) -> None:
+        session, until_epoch = self.session, False
+        match command:
+            case Play():
+                self.playing = not session.is_over
+                if session.is_over:
+                    self._complain("Every network has stopped: reset to begin anew.")
+            case Pause():
+                self.playing = False
+            case Advance(epoch):
+                self.playing = until_epoch = epoch and not session.is_over
+                if not epoch:
+                    session.advance()
+            case Save(picture):
+                self._publish({"kind": "saved", **self._save(session, picture)})
+            case _:
+                self._set(command)
+        self._until_epoch = until_epoch
+        self._stale()
+        self._glances.next = 0.0
+        self._looking = None
+        self._publish_state()
+
+    def _set(self, command: Command) -> None:
+        session = self.session
+        match command:
+            case Reset(seed):
+                session.reset(seed)
+            case Change(changes):
+                session.change(dict(changes))
+            case Restore(link):
+                session.restore(link)
+            case Select():
+                session.select(command)
+            case Guide(step):
+                session.lead(step)
+                self.playing = self.playing or step >= 0
+
+    def _train(self, now: float) -> None:
+        if not self._watchers and now - self._left > _ALONE:
+            self._halt(f"No page is open: training paused at step {self.session.step:,}.")
+            return
+        self.session.advance()
+        self._stale()
+        over = self.session.is_over
+        if over or (self._until_epoch and self.session.batches.begins):
+            self._until_epoch = self.playing = False
+            self._publish_state()
+
+    def _stale(self) -> None:
+        self._fresh_glance = self._fresh_look = False
+
+    def _show_glance(self) -> None:
+        start = time.thread_time()
+        self._fresh_glance = True
+        self._publish(self.session.glance())
+        self._glances.took(time.thread_time() - start, time.monotonic())
+
+    def _show_look(self) -> None:
+        """One more piece of a look; the pace counts them together."""
+        start = time.thread_time()
+        if self._looking is None:
+            self._looking, self._spent = self.session.looking(), 0.0
+        message = next(self._looking)
+        self._spent += time.thread_time() - start
+        if message is not None:
+            self._publish(message)
+            self._looking, self._fresh_look = None, True
+            self._looks.took(self._spent, time.monotonic())
+
+    def _halt(self, why: str) -> None:
+        self.playing = False
+        self._complain(why)
+        self._publish_state()
+
+    def _complain(self, text: str) -> None:
+        self._publish({"kind": "said", "text": " ".join(text.split())})
+        self._publish_state()
+
+    def _publish_state(self) -> None:
+        self._publish(self.session.state(self.playing))
+
+
+def as_text(message: Json) -> str:
+    """Strict JSON: what is not finite becomes null."""
+    return json.dumps(finite(message), ensure_ascii=False, allow_nan=False, separators=(",", ":"))

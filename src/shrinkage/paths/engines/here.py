@@ -1,0 +1,43 @@
+"""The engine in this process: one job after the other."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+
+_Ticket = partial[Any]
+
+
+class Here:
+    """Computes jobs in this process, each when its result is asked for, on ``threads``."""
+
+    def __init__(self, shared: object, threads: int) -> None:
+        self.shared, self.threads = shared, threads
+
+    def submit(self, function: Callable[[Any, Any], Any], job: object) -> _Ticket:
+        """The job, yet to be computed."""
+        return partial(function, self.shared, job)
+
+    def wait(self, tickets: Collection[_Ticket]) -> Collection[_Ticket]:
+        """The job that has waited longest."""
+        return [next(iter(tickets))]
+
+    def result(self, ticket: _Ticket) -> Any:
+        """Compute it now."""
+        with _computing_on(self.threads):
+            return ticket()
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+@contextmanager
+def _computing_on(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,165 @@
+"""The table to copy, how the path was made, and what to type next."""
+
+from html import escape
+
+from shrinkage.reports.paths.track import Part, Track, mean
+from shrinkage.reports.paths.wording import count, family_label, lam, penalties, spread
+from shrinkage.reports.sections.base import Section, plan_table, table
+from shrinkage.reports.sections.ending import cutting, shape_of, training_words, versions
+from shrinkage.reports.wording import listed, num, percent
+
+_NEIGHBOURS = 3
+"""A narrower path reaches from so many points before the chosen one to as many after it."""
+_WITHIN = 0.005
+
+
+def rows_to_copy(track: Track) -> Section:
+    """Every point of the path; the button copies it with tabs between the cells."""
+    parts: list[Part] = ["train", "validation"]
+    parts += ["test"] if track.held_out == "test" else []
+    head = ["λ", "weights left", "share left", "inputs used", "train loss"]
+    head += [f"{part} {track.score}, {family_label(family)}"
+             for part in parts[1:] for family in track.families]  # fmt: skip
+    rows = [_row(track, scale, parts) for scale in track.rows]
+    chosen = track.chosen
+    marked = list(track.rows).index(chosen.scale) if chosen is not None and chosen.final else None
+    seeds = f"mean ± standard deviation over {track.seeds} seeds" if track.seeds > 1 else "one seed"
+    button = '<button type="button" class="copy" data-copy="rows">copy the table</button>'
+    note = f'<p class="note">{button} {escape(seeds[0].upper() + seeds[1:])}.</p>'
+    html = table(head, rows, marked=marked) + note if rows else ""
+    return Section("table", "All points", (), [], html)
+
+
+def _row(track: Track, scale: float, parts: list[Part]) -> list[str]:
+    left, used = track.nonzeros(scale) or 0.0, track.features(scale)
+    cells = [
+        lam(scale),
+        f"{left:,.0f}",
+        percent(left / track.size),
+        count(used),
+        num(mean(track.results(scale, "fit", "train", "loss"))),
+    ]
+    for part in parts[1:]:
+        for family in track.families:
+            values = track.results(scale, family, part, "score")
+            cells.append(spread(track, values) if values and (scale or family == "fit") else "—")
+    return cells
+
+
+def coverage(track: Track) -> Section:
+    """Which parameters the path penalises, and why."""
+    return Section("coverage", "What is penalised", (), [], plan_table(track.config))
+
+
+def making(track: Track) -> Section:
+    """From run.json, nothing else."""
+    config = track.config
+    data = config["data"]
+    kinds = len(data["classes"])
+    rows = {
+        "data": f"{data['name']}: {data['examples']:,} examples, {data['task']}"
+        + (f" in {kinds} classes" if kinds else ""),
+        "cut": cutting(config, track.tests),
+        "network": f"{config['model']['name']}, input {' × '.join(map(str, shape_of(config)))}",
+        "penalty": f"λ × {penalties(track)}",
+        "strengths": _strengths(track),
+        "a point": _solver(track),
+        "refit": _refit(track),
+        "chains": _chains(track),
+        "failed fits": _failures(track),
+        "versions": versions(track.view),
+    }
+    items = "".join(
+        f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in rows.items() if text
+    )
+    return Section("making", "How this was made", (), [], f"<dl>{items}</dl>")
+
+
+def _strengths(track: Track) -> str:
+    scales, grid = track.decisions.get("scales"), track.config["grid"]
+    if not scales:
+        return f"{grid['points']} points, their ends not found yet"
+    found = "given" if grid["weakest"] is not None and grid["strongest"] is not None else "found"
+    text = f"{len(scales)} from {lam(min(scales))} to {lam(max(scales))}, ends {found}"
+    bends = track.decisions.get("bends")
+    return text + (f", {len(bends)} more where the score falls steeply" if bends else "")
+
+
+def _solver(track: Track) -> str:
+    config = track.config
+    if config["solver"] == "polish":
+        return "solved by proximal Newton steps from the sparser point before it"
+    words = training_words(config["training"], config["epochs"])
+    most = config["most_rounds"]
+    return (
+        f"dense network: {words}; each point goes on from the one before for "
+        f"{num(config['point_epochs'])} epochs, {f'up to {most} times' if most > 1 else 'once'}"
+    )
+
+
+def _refit(track: Track) -> str:
+    factor = track.config["refit"]
+    if factor is None:
+        return ""
+    under = f"{num(factor)} times the penalty" if factor else "no penalty"
+    return f"the weights left of each point, once more under {under}"
+
+
+def _chains(track: Track) -> str:
+    folds = track.config["cut"].get("folds")
+    return f"{track.seeds} {'folds' if folds else 'seeds' if track.seeds > 1 else 'seed'}"
+
+
+def _failures(track: Track) -> str:
+    failed = list(track.failed)
+    return (
+        f"{len(failed)}: {listed([*failed[:6], *(['…'] if failed[6:] else [])])}" if failed else ""
+    )
+
+
+def next_steps(track: Track) -> Section:
+    """Commands, or calls where the run was made in Python, that follow from this path."""
+    ideas = []
+    if (ends := _narrower(track)) is not None:
+        ideas.append(("A narrower, finer path around the choice:", _call(
+            track, f"--from {lam(ends[0])} --to {lam(ends[1])}",
+            f"sh.path(…, weakest={lam(ends[0])}, strongest={lam(ends[1])})")))  # fmt: skip
+    if track.config["choose"]["within"] is None:
+        tolerance = (
+            f"{100 * _WITHIN:g} points of " if track.score == "accuracy" else f"{_WITHIN} of "
+        )
+        ideas.append((f"The fewest weights within {tolerance}the best {track.score}:", _call(
+            track, f"--within {_WITHIN}", f"path.choose(within={_WITHIN})")))  # fmt: skip
+    if track.seeds < 3:
+        ideas.append(("More seeds, so that the choice has a standard error:",
+                      _call(track, "--seeds 5", "sh.path(…, seeds=5)")))  # fmt: skip
+    if track.stage == "finished":
+        ideas.append(
+            ("Cut the dead units out of the chosen network:", f"shrinkage compact {_folder(track)}")
+        )
+    items = "".join(
+        f'<li>{escape(why)}<pre tabindex="0"><code>{escape(what)}</code></pre></li>'
+        for why, what in ideas
+    )
+    html = f'<ul class="next">{items}</ul>' if items else ""
+    return Section("next", "What to type next", (), [], html)
+
+
+def _folder(track: Track) -> str:
+    text = str(track.view.folder)
+    return f"'{text}'" if " " in text else text
+
+
+def _narrower(track: Track) -> tuple[float, float] | None:
+    """A few points to both sides of the choice; None where that is the whole path."""
+    chosen, scales = track.chosen, track.scales
+    if chosen is None or not chosen.final or len(scales) <= 2 * _NEIGHBOURS + 1:
+        return None
+    at = scales.index(chosen.scale) if chosen.scale in scales else 0
+    return scales[max(0, at - _NEIGHBOURS)], scales[min(len(scales) - 1, at + _NEIGHBOURS)]
+
+
+def _call(track: Track, options: str, call: str) -> str:
+    """The command of this run with options more (the last ones count), or the call."""
+    command = track.decisions.get("command")
+    return call if command is None else f"{command} {options}"

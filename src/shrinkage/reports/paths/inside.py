@@ -1,0 +1,167 @@
+"""Sections about the networks along the path: survivors per layer, zeros, features, exchange."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shrinkage.figures import LOSS, PENALTY, ZERO, Dots, Line, dots, fan, lines, palette, upright
+from shrinkage.reports.first_layer import FirstLayer
+from shrinkage.reports.paths.screen import Weights, biggest_layers, layer_of, stored
+from shrinkage.reports.paths.track import Point, Track, mean, share_left
+from shrinkage.reports.paths.wording import lam, penalty_sum
+from shrinkage.reports.sections.base import Plot, Section
+
+_NAMED = 8
+"""Features with a colour of their own; the others stay grey."""
+
+
+def survivors(track: Track) -> Section:
+    """Weights left per parameter, and the share of exact zeros, along λ."""
+    names = biggest_layers(track)
+    more = _parameters(track) - len(names)
+    note = f", the {len(names)} largest of {len(names) + more}" if more > 0 else ""
+    plots = []
+    if names and track.scales:
+        counts = [
+            Line(name, paint, track.scales, [_left(track, s, name) for s in track.scales])
+            for name, paint in zip(names, palette(len(names)), strict=True)
+        ]
+        made = lines(counts, y="weights left", log_y=True)
+        plots.append(Plot(f"Weights left per parameter against λ{note}", _marked(track, made)))
+        zeros = Line(
+            "exact zeros",
+            ZERO,
+            track.scales,
+            [1 - (track.mean(s, share_left) or 0.0) for s in track.scales],
+        )
+        made = lines([zeros], y="exact zeros", percent=True)
+        plots.append(Plot("Share of exact zeros among the penalised weights", _marked(track, made)))
+    return Section("survivors", "What survives", (), plots, pairs=True)
+
+
+def _parameters(track: Track) -> int:
+    layers: list[Point] = next((row[0]["layers"] for row in track.rows.values()), [])
+    return sum(1 for layer in layers if layer["size"])
+
+
+def _left(track: Track, scale: float, name: str) -> float | None:
+    """Weights left of one parameter; None where nothing is, which a logarithm cannot show."""
+
+    def count(fit: Point) -> float | None:
+        layer = layer_of(fit, name)
+        return None if layer is None else layer["nonzeros"]
+
+    return track.mean(scale, count) or None
+
+
+def _marked(track: Track, made: Any) -> Any:
+    return upright(made, track.chosen.scale if track.chosen and track.chosen.final else None)
+
+
+def features(track: Track) -> Section:
+    """Weights of a table's columns along λ, and the number of inputs in use."""
+    plots = []
+    layer = FirstLayer.of(track.config)
+    if layer is not None and layer.kind == "columns" and track.scales:
+        plots += _feature_paths(track, layer)
+    counts = [(s, count) for s in track.scales if (count := track.features(s)) is not None]
+    if counts:
+        line = Line("inputs in use", palette(1)[0], [s for s, _ in counts], [n for _, n in counts])
+        of = track.config["spec"]["n_inputs"]
+        made = lines([line], y="inputs in use")
+        caption = f"Inputs on a path to an output, of {of:,}{_over(track)}"
+        plots.append(Plot(caption, _marked(track, made)))
+    return Section("features", "Features", (), plots, pairs=True)
+
+
+def _over(track: Track) -> str:
+    return f", mean over {track.seeds} seeds" if track.seeds > 1 else ""
+
+
+def _feature_paths(track: Track, layer: FirstLayer) -> list[Plot]:
+    """The weights of each input column; those that stay longest have names and colours."""
+    found = {}
+    words, read = _reading(track, layer)
+    for scale in track.scales:
+        tensors = stored(track.view, track.rows[scale][0]["key"])
+        if tensors is not None and layer.path in tensors:
+            found[scale] = read(tensors)
+    if not found:
+        return []
+    table = np.stack(list(found.values()))
+    stays = [(table[:, k] != 0).nonzero()[0].max(initial=-1) for k in range(table.shape[1])]
+    reach = np.abs(table).max(axis=0)
+    order = sorted(range(table.shape[1]), key=lambda k: (-stays[k], -reach[k]))
+    rows = {layer.columns[k]: table[:, k].tolist() for k in order}
+    named = min(_NAMED, len(rows))
+    some = f"; named: the {named} of {len(rows)} that stay longest" if len(rows) > named else ""
+    caption = f"{words} against λ, first seed{some}"
+    return [
+        Plot(
+            caption,
+            _marked(track, fan(list(found), rows, y=words.split(" ")[0].lower(), named=named)),
+        )
+    ]
+
+
+def _reading(track: Track, layer: FirstLayer) -> tuple[str, Any]:
+    """What is drawn per column: the coefficient where there is one, else Σ|w|."""
+    single = sum(1 for entry in track.config["plan"] if len(entry["shape"]) > 1) == 1
+    classes = track.config["data"]["classes"]
+
+    def coefficient(tensors: Weights) -> NDArray[Any]:
+        row: NDArray[Any] = tensors[layer.path][0]
+        return row
+
+    def log_odds(tensors: Weights) -> NDArray[Any]:
+        weight = tensors[layer.path]
+        difference: NDArray[Any] = weight[1] - weight[0]
+        return difference
+
+    def total(tensors: Weights) -> NDArray[Any]:
+        sums: NDArray[Any] = np.abs(tensors[layer.path]).sum(axis=0)
+        return sums
+
+    if single and layer.shape[0] == 1:
+        return "Coefficient", coefficient
+    if single and layer.shape[0] == 2 and len(classes) == 2:
+        return f"Coefficient of the log-odds of {classes[1]}", log_odds
+    return "Σ|w| per input column", total
+
+
+def exchange(track: Track) -> Section:
+    """Training loss against what the penalty sums up, and both parts of the cost along λ."""
+    symbol, plots = penalty_sum(track), []
+    found = [
+        (s, mean(track.results(s, "fit", "train", "loss")), track.mean(s, lambda f: f["penalty"]))
+        for s in track.scales
+    ]
+    rows = [(s, loss, p) for s, loss, p in found if loss is not None and p is not None]
+    if rows:
+        scales = [s for s, _, _ in rows]
+        chosen = track.chosen
+        at = chosen is not None and chosen.final and chosen.scale in scales
+        cloud = Dots(
+            "points of the path",
+            palette(1)[0],
+            [p / s for s, _, p in rows],
+            [loss for _, loss, _ in rows],
+            [f"λ = {lam(s)}" for s in scales],
+            joined=True,
+            chosen=scales.index(chosen.scale) if at and chosen is not None else None,
+        )
+        plots.append(
+            Plot(
+                f"Pareto curve: training loss against {symbol}; λ grows to the left",
+                dots([cloud], x=symbol, y="training loss"),
+            )
+        )
+        parts = [
+            Line("loss", LOSS, scales, [loss for _, loss, _ in rows]),
+            Line("penalty", PENALTY, scales, [p for _, _, p in rows]),
+        ]
+        plots.append(
+            Plot("The two parts of the cost", _marked(track, lines(parts, y="part of the cost")))
+        )
+    return Section("exchange", "λ is an exchange rate", ("compromise", "ends"), plots, pairs=True)

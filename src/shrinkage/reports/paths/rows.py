@@ -1,0 +1,60 @@
+"""A path as rows of numbers: one per scale and fit."""
+
+from collections.abc import Iterable, Iterator
+from statistics import fmean, stdev
+from typing import Any
+
+from shrinkage.runs import RunView
+from shrinkage.studies import complete, is_usable, refit_key
+
+Point = dict[str, Any]
+
+
+def path_rows(view: RunView) -> Iterator[Point]:
+    """One row per scale and fit (penalised, refit): means over seeds, and sd of the scores.
+
+    Scales at which a seed failed or is missing are left out. ``nonzeros`` and ``density`` (their
+    share) are of the penalised weights, ``features`` the inputs on a path to an output (None where
+    the wiring is not known), ``penalty`` is that of the fit. Test figures are None before the test
+    set is opened.
+    """
+    tests = view.of_kind("test")
+    for scale, fits in complete(view).items():
+        yield _row(scale, "fit", fits, fits, tests)
+        refits = [fit["refit"] for fit in fits if "refit" in fit and is_usable(fit["refit"])]
+        if len(refits) == len(fits):
+            yield _row(scale, "refit", fits, refits, tests)
+
+
+def _row(
+    scale: float, family: str, fits: list[Point], parts: list[Point], tests: dict[str, Point]
+) -> Point:
+    names = [fit["key"] if family == "fit" else refit_key(fit["key"]) for fit in fits]
+    tested = [tests[name] for name in names if name in tests]
+    used = [fit["features"] for fit in fits]
+    return {
+        "scale": scale,
+        "fit": family,
+        "nonzeros": fmean(fit["weights"]["nonzeros"] for fit in fits),
+        "density": fmean(fit["weights"]["nonzeros"] / fit["weights"]["size"] for fit in fits),
+        "features": None if None in used else fmean(map(len, used)),
+        "penalty": fmean(fit["penalty"] for fit in fits),
+        "train_loss": _mean(part["train"]["loss"] for part in parts),
+        "validation_loss": _mean(part["validation"]["loss"] for part in parts),
+        "validation_score": _mean(part["validation"]["score"] for part in parts),
+        "validation_sd": _sd(part["validation"]["score"] for part in parts),
+        "test_loss": _mean(test["loss"] for test in tested),
+        "test_score": _mean(test["score"] for test in tested),
+        "test_sd": _sd(test["score"] for test in tested),
+        "score_name": fits[0]["score_name"],
+    }
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _sd(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return stdev(known) if len(known) > 1 else None

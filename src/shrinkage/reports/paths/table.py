@@ -1,0 +1,92 @@
+"""The table that a path ends with in the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from shrinkage.reports.paths.rows import Point, path_rows
+from shrinkage.reports.paths.track import Track
+from shrinkage.reports.paths.wording import count
+from shrinkage.reports.wording import num, percent, score
+from shrinkage.runs import RunView
+
+MOST = 12
+_WIDTH = 200
+"""Wider than the table ever is: nothing is cut or wrapped."""
+
+
+def path_table(view: RunView, most: int = MOST) -> str:
+    """At most ``most`` points, evenly chosen, both ends and the chosen one among them."""
+    track, rows = Track(view), {(row["scale"], row["fit"]): row for row in path_rows(view)}
+    scales = list(dict.fromkeys(scale for scale, _ in rows))
+    chosen = track.chosen.scale if track.chosen is not None and track.chosen.final else None
+    shown = evenly(len(scales), most, scales.index(chosen) if chosen in scales else None)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("")
+    for head in _heads(track):
+        table.add_column(head, justify="right", no_wrap=True, vertical="bottom")
+    for index in shown:
+        scale = scales[index]
+        mark = "▸" if scale == chosen else ""
+        table.add_row(mark, *_cells(track, scale, rows))
+    data, model = view.config["data"]["name"], view.config["model"]["name"]
+    some = f"{len(shown)} of {len(scales)}" if len(shown) < len(scales) else f"{len(scales)}"
+    seeds = f"mean ± sd over {track.seeds} seeds" if track.seeds > 1 else "one seed"
+    text = f"{data}, {model}: {some} points, {seeds}\n\n{_plain(table)}"
+    return text + ("\n\n▸ chosen" if chosen is not None else "")
+
+
+def evenly(count: int, most: int, keep: int | None) -> list[int]:
+    """At most ``most`` of ``count`` indices, evenly spaced, with both ends and ``keep``.
+
+    >>> evenly(5, 12, 2), evenly(31, 4, 11)
+    ([0, 1, 2, 3, 4], [0, 11, 20, 30])
+    """
+    if count <= most:
+        return list(range(count))
+    even = [round(k * (count - 1) / (most - 1)) for k in range(most)]
+    if keep is not None and keep not in even:
+        inner = min(even[1:-1] or even[:1], key=lambda index: abs(index - keep))
+        even[even.index(inner)] = keep
+    return sorted(even)
+
+
+def _heads(track: Track) -> list[str]:
+    heads = ["λ", "weights\nleft", "share", *(["inputs\nused"] if _has_features(track) else [])]
+    parts = ("validation", "test") if track.held_out == "test" else ("validation",)
+    heads += [f"{part}\n{family}" for part in parts for family in track.families]
+    return heads
+
+
+def _cells(track: Track, scale: float, rows: dict[tuple[float, str], Point]) -> list[str]:
+    first = rows[scale, "fit"]
+    cells = [
+        f"{scale:.3g}",
+        f"{first['nonzeros']:,.0f}",
+        percent(first["density"]),
+        *([count(first["features"])] if _has_features(track) else []),
+    ]
+    for part in ("validation", "test") if track.held_out == "test" else ("validation",):
+        for family in track.families:
+            row = rows.get((scale, family))
+            cells.append(_score(row, part) if row is not None else "")
+    return cells
+
+
+def _has_features(track: Track) -> bool:
+    return any(track.features(scale) is not None for scale in track.rows)
+
+
+def _score(row: Point, part: str) -> str:
+    mean, sd = row[f"{part}_score"], row[f"{part}_sd"]
+    if mean is None or sd is None:
+        return score(row["score_name"], mean)
+    if row["score_name"] == "accuracy":
+        return f"{100 * mean:.1f} ± {100 * sd:.1f} %"
+    return f"{num(mean)} ± {num(sd, 2)}"
+
+
+def _plain(table: Table) -> str:
+    console = Console(width=_WIDTH, force_terminal=False, force_jupyter=False, color_system=None)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())

@@ -1,0 +1,112 @@
+"""The path in words: its penalty, its choice."""
+
+from shrinkage.reports.paths.track import Chosen, Part, Point, Track, mean, sd
+from shrinkage.reports.wording import num, percent, score
+
+FAMILIES = {"fit": "penalised fit", "refit": "refit"}
+
+
+def lam(scale: float) -> str:
+    """A scale as λ, in three digits.
+
+    >>> lam(0.000721), lam(0.3847777)
+    ('0.000721', '0.385')
+    """
+    return f"{scale:.3g}"
+
+
+def penalty_sum(track: Track) -> str:
+    """What λ multiplies: a sum where one penalty of strength 1 acts everywhere, else P(w)."""
+    penalties = {rule["penalty"] for rule in track.config["rules"]} - {None}
+    known = {"L1(strength=1.0)": "Σ|w|", "L2(strength=1.0)": "Σw²"}
+    return known.get(penalties.pop(), "P(w)") if len(penalties) == 1 else "P(w)"
+
+
+def penalties(track: Track) -> str:
+    """The rules of the path, as they were given."""
+    rules = [rule for rule in track.config["rules"] if rule["penalty"] is not None]
+    if len(rules) == 1 and rules[0]["key"] == "'*'":
+        return str(rules[0]["penalty"])
+    return "; ".join(f"{rule['key']}: {rule['penalty']}" for rule in rules) or "no penalty"
+
+
+def family_label(family: str) -> str:
+    """``"penalised fit"``, ``"refit"``, or a family's own name."""
+    return FAMILIES.get(family, family)
+
+
+def spread(track: Track, values: dict[int, float]) -> str:
+    """A score's mean ± standard deviation over seeds."""
+    middle, width = mean(values), sd(values)
+    if middle is None or width is None:
+        return score(track.score, middle)
+    if track.score == "accuracy":
+        return f"{100 * middle:.1f} ± {100 * width:.1f} %"
+    return f"{num(middle)} ± {num(width, 2)}"
+
+
+def count(value: float | None) -> str:
+    """A mean of counts, with a decimal where it is not whole.
+
+    >>> count(8.666), count(7.0), count(None)
+    ('8.7', '7', '—')
+    """
+    if value is None:
+        return "—"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def choice_sentence(track: Track) -> str:
+    """The choice: scale, weights left, scores, and why."""
+    chosen = track.chosen
+    if chosen is None:
+        return "No network has been fit yet."
+    opening = "Chosen" if chosen.final else "Nothing is chosen yet; so far"
+    kind = {"fit": "the penalised fit", "refit": "refit on its support"}
+    network = kind.get(chosen.family, f"the {chosen.family} network")
+    if not chosen.scale:
+        network = "the dense network"
+    why = f": {chosen.why}"
+    return (
+        f"{opening}: λ = {lam(chosen.scale)}, {network}, with {_size(track, chosen)}, "
+        f"{_scores(track, chosen)}{why}."
+    )
+
+
+def dense_sentence(track: Track) -> str:
+    """The dense network beside it; nothing where the path began at the sparse end."""
+    chosen = track.chosen
+    if not track.dense or chosen is None or not chosen.scale:
+        return ""
+    return (
+        f"The dense network, λ = 0, with all {track.size:,} weights: "
+        f"{_scores(track, Chosen(0.0, 'fit', '', final=False))}."
+    )
+
+
+def _size(track: Track, chosen: Chosen) -> str:
+    left = track.nonzeros(chosen.scale, chosen.family) or 0.0
+    used = track.features(chosen.scale, chosen.family)
+    spec = track.config["spec"]
+    text = (
+        f"{left:,.0f} of {track.size:,} weights left "
+        f"({percent(1 - left / track.size if track.size else 0.0)} exact zeros)"
+    )
+    if used is not None and used < spec["n_inputs"]:
+        text += f" and {count(used)} of {spec['n_inputs']:,} inputs in use"
+    return text
+
+
+def _scores(track: Track, chosen: Chosen) -> str:
+    parts: list[Part] = ["validation", "test"]
+    told = [
+        f"{spread(track, values)} on {part}"
+        for part in parts
+        if (values := track.results(chosen.scale, chosen.family, part, "score"))
+    ]
+    return f"{track.score} {' and '.join(told)} data" if told else f"no {track.score} yet"
+
+
+def at(fit: Point) -> str:
+    """A fit's λ, for hovering."""
+    return f"λ = {lam(fit['scale'])}"

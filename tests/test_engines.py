@@ -1,0 +1,247 @@
+"""Engines: the same results in this process, over the cores and on Ray; deaths and errors."""
+
+import importlib.util
+import os
+import signal
+import socket
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import shrinkage as sh
+from shrinkage.errors import FitError, PlanError, RunError
+from shrinkage.paths import Staff, Workers
+
+HAS_RAY = importlib.util.find_spec("ray") is not None
+needs_ray = pytest.mark.skipif(not HAS_RAY, reason="needs the extra ray")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """One small cluster for all tests; an engine without an address takes what it finds."""
+    ray = pytest.importorskip("ray")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(params=["here", "process", pytest.param("ray", marks=needs_ray)])
+def staff(request: pytest.FixtureRequest) -> Staff:
+    if request.param == "ray":
+        request.getfixturevalue("cluster")
+        return Staff(2, "ray")
+    return {"here": Staff(1), "process": Staff(2, "process")}[request.param]
+
+
+def work(
+    function: Callable[..., Any], shared: Any, jobs: Sequence[Any], staff: Staff, threads: int = 1
+) -> Generator[tuple[Any, Any], None, None]:
+    with Workers(staff.engine_for(shared, threads=threads)) as workers:
+        yield from workers.work(function, jobs)
+
+
+@dataclass(frozen=True)
+class Shared:
+    base: torch.Tensor
+    twist: Callable[[float], float]
+
+
+def compute(shared: Shared, job: dict[str, int]) -> list[float]:
+    """Depends on its job alone: seeds its own generator."""
+    generator = torch.Generator().manual_seed(job["seed"])
+    noise = torch.randn(3, generator=generator)
+    return [shared.twist(v) for v in (shared.base * noise).tolist()]
+
+
+def by_seed(results: Any) -> dict[int, Any]:
+    return {job["seed"]: value for job, value in results}
+
+
+JOBS = [{"seed": seed} for seed in range(5)]  # dictionaries: jobs need not be hashable
+
+
+def test_results_do_not_depend_on_the_engine_or_order(staff: Staff) -> None:
+    offset = 1.0
+    shared = Shared(torch.arange(3.0), lambda v: 2 * v + offset)  # a lambda inside the data
+    expected = {job["seed"]: compute(shared, job) for job in JOBS}
+
+    def tell(shared: Shared, job: dict[str, int]) -> tuple[list[float], int, int]:
+        return compute(shared, job), os.getpid(), torch.get_num_threads()
+
+    def step(shared: Shared, job: tuple[str, int]) -> int:
+        return int(shared.twist(job[1]))
+
+    def then(job: tuple[str, int], result: int) -> tuple[str, int] | None:
+        return (job[0], result) if result < 40 else None
+
+    with Workers(staff.engine_for(shared, threads=1)) as workers:
+        for jobs in (JOBS, JOBS[::-1]):
+            told = by_seed(workers.work(tell, jobs))
+            assert {seed: value for seed, (value, _, _) in told.items()} == expected
+            assert {threads for _, _, threads in told.values()} == {1}
+            assert {pid == os.getpid() for _, pid, _ in told.values()} == {staff == Staff(1)}
+        assert list(workers.work(tell, [])) == []
+        chains = list(workers.work(step, [("a", 1), ("b", 7)], then))  # each from its own result
+    assert [result for (name, _), result in chains if name == "a"] == [3, 7, 15, 31, 63]
+    assert [result for (name, _), result in chains if name == "b"] == [15, 31, 63]
+
+
+def fails(_shared: object, kind: str) -> None:
+    if kind == "plan":
+        raise PlanError("wrong", got=kind, expected="another", remedy="Try again.")
+    raise KeyError(kind)
+
+
+def test_an_exception_comes_through_with_its_type(staff: Staff) -> None:
+    with Workers(staff.engine_for(None, threads=1)) as workers:
+        with pytest.raises(PlanError, match=r"wrong: got plan; expected another.") as caught:
+            list(workers.work(fails, ["plan"]))
+        with pytest.raises(KeyError, match="key"):
+            list(workers.work(fails, ["key"]))
+    assert caught.value.remedy == "Try again."
+
+
+def test_a_worker_process_that_dies() -> None:
+    with pytest.raises(RunError, match=r"worker process died.*--jobs 1"):
+        list(work(lambda shared, job: os._exit(3), None, [1, 2], Staff(2)))
+
+
+def test_this_process_gets_its_threads_back() -> None:
+    before = torch.get_num_threads()
+    running = work(lambda s, j: torch.get_num_threads(), None, [1, 2], Staff(1), before + 1)
+    assert next(running) == (1, before + 1)
+    running.close()
+    assert torch.get_num_threads() == before
+    with pytest.raises(ZeroDivisionError):
+        list(work(lambda s, j: 1 // j, None, [0], Staff(1), before + 1))
+    assert torch.get_num_threads() == before
+
+
+# ---------------------------------------------------------------------------------------- ray
+
+
+def killed_once(folder: Path, job: int) -> int:
+    """The first worker that takes job 1 is killed in the middle of it."""
+    mark = folder / "killed"
+    if job == 1 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 10 * job
+
+
+@needs_ray
+def test_a_killed_worker_is_survived(cluster: None, tmp_path: Path) -> None:
+    results = dict(work(killed_once, tmp_path, [0, 1, 2], Staff(2, "ray")))
+    assert (tmp_path / "killed").exists()
+    assert results == {0: 0, 1: 10, 2: 20}
+    assert importlib.import_module("ray").is_initialized()  # a cluster that was found is left
+
+
+@needs_ray
+def test_a_job_that_kills_every_worker(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shrinkage.paths.engines.cluster._RETRIES", 1)
+
+    def deadly(folder: Path, job: int) -> None:
+        (folder / str(os.getpid())).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(RunError, match=r"a job on the Ray cluster was lost.*fits are kept"):
+        list(work(deadly, tmp_path, [1], Staff(2, "ray")))
+    assert len(list(tmp_path.iterdir())) == 2  # and once more
+
+
+def silent_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@needs_ray
+@pytest.mark.parametrize("prefix", ["", "ray://"])
+def test_a_cluster_that_cannot_be_reached(prefix: str, tmp_path: Path) -> None:
+    address = f"{prefix}127.0.0.1:{silent_port()}"
+    with pytest.raises(RunError, match=rf"cluster cannot be reached: got {address}: .*refused"):
+        path(tmp_path / "run", address=address)
+    assert not (tmp_path / "run").exists()  # nothing was begun
+
+
+@needs_ray
+def test_an_address_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"cannot be reached: got nonsense: Invalid address"):
+        list(work(compute, None, JOBS, Staff(address="nonsense")))
+
+
+# ------------------------------------------------------------------------------------- choice
+
+
+def test_the_engine_that_is_chosen() -> None:
+    def kind(staff: Staff, **options: Any) -> str:
+        return type(staff.engine_for(None, threads=1, **options)).__name__
+
+    assert kind(Staff(1)) == "Here"
+    assert kind(Staff(4), chains=1) == "Here"
+    assert kind(Staff(4), chains=3) == "Processes"
+    assert kind(Staff(1, "process")) == "Processes"
+    if HAS_RAY:
+        assert kind(Staff(1, "ray")) == "Cluster"
+        assert kind(Staff(address="auto")) == "Cluster"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "rey"}, r"engine is unknown: got 'rey'; .*Did you mean 'ray'\?"),
+        ({"engine": "process", "address": "auto"}, r"address has no meaning here"),
+        ({"jobs": 2, "address": "auto"}, r"jobs has no meaning here"),
+        ({"jobs": 0}, r"jobs is out of range"),
+    ],
+)
+def test_choices_without_meaning(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(FitError, match=message):
+        path(tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_ray_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shrinkage.paths.engines.staff.has_ray", lambda: False)
+    with pytest.raises(FitError, match=r"needs Ray: .*pip install 'shrinkage\[ray\]'"):
+        Staff(engine="ray")
+    assert Staff().engine == "auto"
+
+
+# -------------------------------------------------------------------------------------- paths
+
+
+def path(run: Path, **options: Any) -> sh.RegularizationPath:
+    size = {"points": 5, "refine": 1, "seeds": 2, "epochs": 2, "point_epochs": 0.5, "rounds": 1}
+    return sh.path("mlp", "digits", sh.L1(1.0), run=run, train_size=100, **size, **options)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    return content(path(tmp_path_factory.mktemp("runs") / "here", jobs=1))
+
+
+def content(result: sh.RegularizationPath) -> tuple[Any, ...]:
+    """Points, decisions and weights, byte for byte; the order of the points is free."""
+    lines = (result.folder / "points.jsonl").read_text().splitlines()
+    weights = {p.name: p.read_bytes() for p in (result.folder / "weights").iterdir()}
+    return sorted(lines), result.view.decisions, weights
+
+
+def test_a_path_is_the_same_over_processes(expected: tuple[Any, ...], tmp_path: Path) -> None:
+    assert content(path(tmp_path, jobs=2)) == expected
+    assert len(expected[0]) > 20
+
+
+@needs_ray
+def test_a_path_is_the_same_on_ray(
+    cluster: None, expected: tuple[Any, ...], tmp_path: Path
+) -> None:
+    assert content(path(tmp_path, engine="ray")) == expected
