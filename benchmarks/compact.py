@@ -222,10 +222,11 @@ def resnet(args: argparse.Namespace) -> None:
             epoch(pruned, x, y, 3e-3)
         for _ in range(raised):
             epoch(dense, x, y, 3e-3)
+        refit = max(1, args.rest - raised)
         nets = dict(zip(found, (dense, model, pruned), strict=True))
         for net in nets.values():
-            for k in range(args.refit):
-                epoch(net, x, y, 3e-3 * (1 - k / args.refit))
+            for k in range(refit):
+                epoch(net, x, y, 3e-3 * (1 - k / refit))
         times = interleaved([lambda m=m: m(batch) for m in nets.values()], 2.0)
         print(f"seed {seed}: {raised} epochs under the penalty, up to {scale / args.growth:.3g}")
         for (name, net), ms in zip(nets.items(), times, strict=True):
@@ -258,10 +259,10 @@ def main() -> None:
     two = commands.add_parser("resnet")
     two.add_argument("--seeds", type=int, default=3)
     two.add_argument("--dense", type=int, default=8)
-    two.add_argument("--first", type=float, default=4e-4)
+    two.add_argument("--first", type=float, default=1e-2)
     two.add_argument("--growth", type=float, default=1.5)
     two.add_argument("--times", type=float, default=6.0)
-    two.add_argument("--refit", type=int, default=12)
+    two.add_argument("--rest", type=int, default=26, help="epochs after the dense ones")
     two.set_defaults(run=resnet)
     args = parser.parse_args()
     args.run(args)
