@@ -23,6 +23,7 @@ from shrinkage.data import Spec, load, split
 from shrinkage.models import lenet_5
 
 BATCH = 128
+LR = 3e-3
 LAYERS = ("conv1", "conv2", "fc1")
 PUBLISHED = {
     "dense 20-50-800-500": (20, 50, 800, 500),
@@ -52,19 +53,20 @@ def error(model: nn.Module, x: Tensor, y: Tensor) -> float:
     return 100 * wrong / len(y)
 
 
-def epoch(model: nn.Module, x: Tensor, y: Tensor, lr: float, rules: sh.Rules | None = None) -> None:
-    """One epoch of Adam under a plan, exact; then the network is in eval mode."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    if rules is not None:
-        handle = sh.attach(optimizer, sh.Plan(model, rules, example_inputs=x[:2]))
+def epoch(
+    model: nn.Module, x: Tensor, y: Tensor, optimizer: torch.optim.Optimizer, batch: int = BATCH
+) -> None:
+    """One epoch; then the network is in eval mode."""
     model.train()
-    for rows in torch.randperm(len(x)).split(BATCH):
+    for rows in torch.randperm(len(x)).split(batch):
         optimizer.zero_grad()
         cross_entropy(model(x[rows]), y[rows]).backward()
         optimizer.step()
     model.eval()
-    if rules is not None:
-        handle.remove()
+
+
+def adam(model: nn.Module, lr: float) -> torch.optim.Optimizer:
+    return torch.optim.Adam(model.parameters(), lr=lr)
 
 
 def widths(model: nn.Module) -> str:
@@ -110,7 +112,7 @@ def lenet(args: argparse.Namespace) -> None:
         )
 
     for _ in range(args.dense):
-        epoch(model, x, y, 1e-3)
+        epoch(model, x, y, adam(model, 1e-3))
         tell("dense")
     rules = sh.Rules(
         {name: sh.GroupL1(s) for name, s in zip(LAYERS, args.strengths, strict=True)}
@@ -118,12 +120,15 @@ def lenet(args: argparse.Namespace) -> None:
     )
     scale = args.first
     while macs(model, (example,)) > whole / args.times:
-        epoch(model, x, y, 1e-3, rules.scaled(scale))
+        optimizer = adam(model, 1e-3)
+        handle = sh.attach(optimizer, sh.Plan(model, rules.scaled(scale)))
+        epoch(model, x, y, optimizer)
+        handle.remove()
         model = sh.compact(model, example, batch_sizes=()).model
         tell(f"scale {scale:.3f}")
         scale *= args.growth
     for k in range(args.refit):
-        epoch(model, x, y, 2e-3 * (1 - k / args.refit))
+        epoch(model, x, y, adam(model, 2e-3 * (1 - k / args.refit)))
         tell("refit")
     final = sh.compact(model, example, batch_sizes=())
     print(final.report)
@@ -198,42 +203,58 @@ def keep_for(model: nn.Module, most: float, x: Tensor) -> float:
 RULES = sh.Rules({"8": None, "*": sh.GroupL1(1.0, coupled=True)})
 
 
+SMALL_BATCH = 32
+
+
+def raised(
+    model: nn.Module, x: Tensor, y: Tensor, most: float, first: float, growth: float
+) -> list[float]:
+    """Train under coupled group L1, stronger each epoch, until the rest has at most so many MACs.
+
+    Returns the scales; the dead units are still there.
+    """
+    optimizer = adam(model, LR)
+    handle = sh.attach(optimizer, sh.Plan(model, RULES, example_inputs=x[:2]))
+    scales = []
+    while not scales or macs(sh.compact(model, x[:2], batch_sizes=()).model, (x[:2],)) > most:
+        scales.append(first * growth ** len(scales))
+        handle.scale = scales[-1]
+        epoch(model, x, y, optimizer, SMALL_BATCH)
+    handle.remove()
+    return scales
+
+
 def resnet(args: argparse.Namespace) -> None:
-    """The coupled group path and filter-norm pruning: same epochs, same MACs, three seeds."""
+    """The coupled group path and filter-norm pruning: same epochs, same MACs."""
     x, y, x_test, y_test = digits()
     example, batch = x[:8], x_test[:BATCH]
     found: dict[str, list[float]] = {"dense": [], "coupled group L1": [], "filter norm": []}
     for seed in range(args.seeds):
         torch.manual_seed(seed)
         dense = small_resnet()
-        whole = macs(dense.eval(), (example,))
+        whole, optimizer = macs(dense.eval(), (example,)), adam(dense, LR)
         for _ in range(args.dense):
-            epoch(dense, x, y, 3e-3)
-        model, scale, raised = copy.deepcopy(dense), args.first, 0
-        while macs(model, (example,)) > whole / args.times:
-            epoch(model, x, y, 3e-3, RULES.scaled(scale))
-            model = sh.compact(model, example, batch_sizes=()).model
-            scale, raised = scale * args.growth, raised + 1
-        reached = macs(model, (example,))
-        pruned = copy.deepcopy(dense)
-        for k in range(raised):  # evenly down to the MACs that ours has, or just above
-            aim = whole * (reached / whole) ** ((k + 1) / raised)
+            epoch(dense, x, y, optimizer, SMALL_BATCH)
+        model, pruned = copy.deepcopy(dense), copy.deepcopy(dense)
+        scales = raised(model, x, y, whole / args.times, args.first, args.growth)
+        model = sh.compact(model, example, batch_sizes=()).model
+        part = macs(model, (example,)) / whole
+        for k in range(len(scales)):  # evenly down to the MACs that ours has, or just above
+            aim = whole * part ** ((k + 1) / len(scales))
             pruned = by_norm(pruned, min(1.0, keep_for(pruned, aim, example) + 0.01), example)
-            epoch(pruned, x, y, 3e-3)
-        for _ in range(raised):
-            epoch(dense, x, y, 3e-3)
-        refit = max(1, args.rest - raised)
-        nets = dict(zip(found, (dense, model, pruned), strict=True))
+            epoch(pruned, x, y, adam(pruned, LR), SMALL_BATCH)
+            epoch(dense, x, y, optimizer, SMALL_BATCH)
+        nets, rest = dict(zip(found, (dense, model, pruned), strict=True)), args.refit
         for net in nets.values():
-            for k in range(refit):
-                epoch(net, x, y, 3e-3 * (1 - k / refit))
+            for k in range(rest):
+                epoch(net, x, y, adam(net, LR * (1 - k / rest)), SMALL_BATCH)
         times = interleaved([lambda m=m: m(batch) for m in nets.values()], 2.0)
-        print(f"seed {seed}: {raised} epochs under the penalty, up to {scale / args.growth:.3g}")
+        print(f"seed {seed}: {len(scales)} epochs under the penalty, up to {scales[-1]:.3g}")
         for (name, net), ms in zip(nets.items(), times, strict=True):
             found[name].append(error(net, x_test, y_test))
             print(
                 f"  {name:18} {macs(net, (example,)):>10,} MACs  {ms:6.2f} ms at batch {BATCH}  "
-                f"error {found[name][-1]:.2f} %",
+                f"error {found[name][-1]:.2f} %  {widths(net)}",
                 flush=True,
             )
     for name, errors in found.items():
@@ -259,10 +280,10 @@ def main() -> None:
     two = commands.add_parser("resnet")
     two.add_argument("--seeds", type=int, default=3)
     two.add_argument("--dense", type=int, default=8)
-    two.add_argument("--first", type=float, default=1e-2)
-    two.add_argument("--growth", type=float, default=1.5)
+    two.add_argument("--first", type=float, default=2e-3)
+    two.add_argument("--growth", type=float, default=1.25)
     two.add_argument("--times", type=float, default=6.0)
-    two.add_argument("--rest", type=int, default=26, help="epochs after the dense ones")
+    two.add_argument("--refit", type=int, default=12)
     two.set_defaults(run=resnet)
     args = parser.parse_args()
     args.run(args)

@@ -211,6 +211,23 @@ def test_a_compact_run_predicts_the_same(run: Path, tmp_path: Path) -> None:
     assert outcome.compact.report.bytes[1] < outcome.compact.report.bytes[0]
 
 
+def test_a_path_of_coupled_groups_is_compacted(tmp_path: Path) -> None:
+    folder = tmp_path / "path"
+    path = sh.path(
+        "mlp", "digits", sh.GroupL1(1.0, coupled=True), run=folder, points=3, seeds=1, epochs=6,
+        point_epochs=2, refine=0, weakest=1e-3, strongest=2e-2, within=0.2, jobs=1,
+        progress=lambda _: None,
+    )  # fmt: skip
+    outcome = compact_run(folder, out=tmp_path / "small")
+    assert outcome.same == outcome.n_test
+    assert outcome.compact.report.parameters[1] < outcome.compact.report.parameters[0]
+    x = torch.randn(3, 1, 8, 8)
+    loaded = sh.load_compact(lambda: path.setting.build(0), tmp_path / "small")
+    torch.testing.assert_close(loaded(x), path.chosen.model(x), rtol=1e-4, atol=1e-5)
+    with pytest.raises(RunError, match="the run has no such network: got seed 2"):
+        compact_run(folder, seed=2)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

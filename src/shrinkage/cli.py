@@ -260,7 +260,9 @@ def path_command(
     ],
     penalty: Annotated[
         str,
-        typer.Option(help="l1, group, sparse_group, elastic_net, log_sum, mcp, or l2."),
+        typer.Option(
+            help="l1, group, coupled_group, sparse_group, elastic_net, log_sum, mcp, or l2."
+        ),
     ] = "l1",
     model: Annotated[
         str | None,

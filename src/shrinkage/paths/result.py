@@ -85,7 +85,7 @@ class PathPoint:
         name = key(seed, self.scale)
         stored = refit_key(name) if self.family == "refit" and self.scale else name
         model.load_state_dict(self.path.view.weights(stored))
-        return model.eval(), quiet_plan(model, setting.rules.scaled(self.scale))
+        return model.eval(), quiet_plan(model, setting.rules.scaled(self.scale), setting.example)
 
     def __str__(self) -> str:
         row = self.row
