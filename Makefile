@@ -25,6 +25,7 @@ bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/step_cost.py
 	$(BIN)/python benchmarks/truth.py
 	$(BIN)/python benchmarks/convex.py
+	$(BIN)/python benchmarks/explore.py
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

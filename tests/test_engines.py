@@ -223,11 +223,6 @@ def path(run: Path, **options: Any) -> sh.RegularizationPath:
     return sh.path("mlp", "digits", sh.L1(1.0), run=run, train_size=100, **size, **options)
 
 
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
-    return content(path(tmp_path_factory.mktemp("runs") / "here", jobs=1))
-
-
 def content(result: sh.RegularizationPath) -> tuple[Any, ...]:
     """Points, decisions and weights, byte for byte; the order of the points is free."""
     lines = (result.folder / "points.jsonl").read_text().splitlines()
@@ -235,13 +230,9 @@ def content(result: sh.RegularizationPath) -> tuple[Any, ...]:
     return sorted(lines), result.view.decisions, weights
 
 
-def test_a_path_is_the_same_over_processes(expected: tuple[Any, ...], tmp_path: Path) -> None:
-    assert content(path(tmp_path, jobs=2)) == expected
-    assert len(expected[0]) > 20
-
-
 @needs_ray
-def test_a_path_is_the_same_on_ray(
-    cluster: None, expected: tuple[Any, ...], tmp_path: Path
-) -> None:
-    assert content(path(tmp_path, engine="ray")) == expected
+def test_a_path_is_the_same_on_ray(cluster: None, tmp_path: Path) -> None:
+    """Over processes: tests/test_path_interrupts.py."""
+    here = content(path(tmp_path / "here", jobs=1))
+    assert content(path(tmp_path / "ray", engine="ray")) == here
+    assert len(here[0]) > 20

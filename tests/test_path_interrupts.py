@@ -36,7 +36,7 @@ from shrinkage.progress import Progress
 from shrinkage.runs import Run
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")
-OPTIONS = "--points 8 --seeds 2 --epochs 20 --point-epochs 2 --rounds 1 --train-size 100"
+OPTIONS = "--points 6 --seeds 2 --epochs 20 --point-epochs 2 --rounds 1 --train-size 100"
 
 
 def command(run: Path, *more: object) -> list[str]:
@@ -45,7 +45,7 @@ def command(run: Path, *more: object) -> list[str]:
 
 def path(run: Path, **more: Any) -> sh.RegularizationPath:
     """The same as ``command``, in this process."""
-    size = {"points": 8, "seeds": 2, "epochs": 20, "point_epochs": 2.0, "rounds": 1}
+    size = {"points": 6, "seeds": 2, "epochs": 20, "point_epochs": 2.0, "rounds": 1}
     options = {**size, "train_size": 100, "jobs": 1, **more}
     return sh.path("mlp", "digits", sh.L1(1.0), run=run, **options)
 

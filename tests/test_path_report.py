@@ -451,7 +451,7 @@ def test_the_slider_goes_along_the_path_and_back_to_the_choice(linear: Path, vis
 def test_the_button_copies_the_table(linear: Path, visit: Any) -> None:
     seen = visit(linear / "report.html")
     seen.page.click(".copy")
-    seen.page.wait_for_function("document.querySelector('.copy').textContent === 'copied'")
+    seen.page.wait_for_selector(".copy[data-copied=true]")
     text = seen.page.evaluate("navigator.clipboard.readText()")
     assert text == data_of(path_page(read(linear)), "rows-data")
 

@@ -58,14 +58,16 @@ def _compromise(track: Track, rows: list[Row]) -> Claim:
         f"{bought} of {len(steps)} steps to a larger λ lower {symbol}, or leave it, at a training "
         f"loss that is no lower"
     )
-    rates = [(b[1] - a[1]) / (a[2] - b[2]) for a, b in steps if a[2] > b[2]]
-    if len(rates) > 1:
-        sentence += (
-            f"; a unit of {symbol} costs {num(rates[0], 2)} of loss between the two weakest λ "
-            f"({lam(rows[0][0])} and {lam(rows[1][0])}) and {num(rates[-1], 2)} at the last step "
-            "that lowers it"
-        )
+    paid = [(a, b) for a, b in steps if b[2] < a[2] and b[1] > a[1]]
+    if len(paid) > 1:
+        sentence += f"; a unit of {symbol} costs {_rate(*paid[0])} and {_rate(*paid[-1])}"
     return Claim(verdict, _from_capital(sentence))
+
+
+def _rate(a: Row, b: Row) -> str:
+    """The exchange rate of one step."""
+    rate = (b[1] - a[1]) / (a[2] - b[2])
+    return f"{num(rate, 2)} of loss from λ = {lam(a[0])} to {lam(b[0])}"
 
 
 def _ends(track: Track, rows: list[Row]) -> Claim:

@@ -41,7 +41,7 @@ def _along(track: Track, family: str, measure: str) -> Plot | None:
     log_y = measure == "loss" and min(held) > 0 and max(held) > _WIDE * min(held)
     made = lines(series, y=name, log_y=log_y, percent=name == "accuracy")
     bands = (
-        f"; band: ± one sd over {track.seeds} seeds"
+        f"; band: ± one sd over {track.chains}"
         if any(v for line in series for v in line.band or ())
         else ""
     )
@@ -85,7 +85,7 @@ def _chosen_scale(track: Track) -> float | None:
 
 def against(track: Track) -> Section:
     """Held-out score and loss against the weights left, magnitude pruning beside them."""
-    bars = f"; bars: ± one sd over {track.seeds} seeds" if track.seeds > 1 else ""
+    bars = f"; bars: ± one sd over {track.chains}" if track.seeds > 1 else ""
     part = track.held_out.capitalize()
     words = {"score": bars, "loss": ""}
     plots = [

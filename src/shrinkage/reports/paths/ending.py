@@ -23,7 +23,7 @@ def rows_to_copy(track: Track) -> Section:
     rows = [_row(track, scale, parts) for scale in track.rows]
     chosen = track.chosen
     marked = list(track.rows).index(chosen.scale) if chosen is not None and chosen.final else None
-    seeds = f"mean ± standard deviation over {track.seeds} seeds" if track.seeds > 1 else "one seed"
+    seeds = f"mean ± standard deviation over {track.chains}" if track.seeds > 1 else "one seed"
     button = '<button type="button" class="copy" data-copy="rows">copy the table</button>'
     note = f'<p class="note">{button} {escape(seeds[0].upper() + seeds[1:])}.</p>'
     html = table(head, rows, marked=marked) + note if rows else ""
@@ -65,7 +65,7 @@ def making(track: Track) -> Section:
         "strengths": _strengths(track),
         "a point": _solver(track),
         "refit": _refit(track),
-        "chains": _chains(track),
+        "chains": track.chains,
         "failed fits": _failures(track),
         "versions": versions(track.view),
     }
@@ -91,9 +91,10 @@ def _solver(track: Track) -> str:
         return "solved by proximal Newton steps from the sparser point before it"
     words = training_words(config["training"], config["epochs"])
     most = config["most_rounds"]
+    unit = "epoch" if config["point_epochs"] == 1 else "epochs"
     return (
         f"dense network: {words}; each point goes on from the one before for "
-        f"{num(config['point_epochs'])} epochs, {f'up to {most} times' if most > 1 else 'once'}"
+        f"{num(config['point_epochs'])} {unit}, {f'up to {most} times' if most > 1 else 'once'}"
     )
 
 
@@ -103,11 +104,6 @@ def _refit(track: Track) -> str:
         return ""
     under = f"{num(factor)} times the penalty" if factor else "no penalty"
     return f"the weights left of each point, once more under {under}"
-
-
-def _chains(track: Track) -> str:
-    folds = track.config["cut"].get("folds")
-    return f"{track.seeds} {'folds' if folds else 'seeds' if track.seeds > 1 else 'seed'}"
 
 
 def _failures(track: Track) -> str:
@@ -131,8 +127,9 @@ def next_steps(track: Track) -> Section:
         ideas.append((f"The fewest weights within {tolerance}the best {track.score}:", _call(
             track, f"--within {_WITHIN}", f"path.choose(within={_WITHIN})")))  # fmt: skip
     if track.seeds < 3:
-        ideas.append(("More seeds, so that the choice has a standard error:",
-                      _call(track, "--seeds 5", "sh.path(…, seeds=5)")))  # fmt: skip
+        unit = "folds" if track.config["cut"].get("folds") else "seeds"
+        ideas.append((f"More {unit}, so that the choice is surer:",
+                      _call(track, f"--{unit} 5", f"sh.path(…, {unit}=5)")))  # fmt: skip
     if track.stage == "finished":
         ideas.append(
             ("Cut the dead units out of the chosen network:", f"shrinkage compact {_folder(track)}")

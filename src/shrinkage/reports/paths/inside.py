@@ -76,7 +76,7 @@ def features(track: Track) -> Section:
 
 
 def _over(track: Track) -> str:
-    return f", mean over {track.seeds} seeds" if track.seeds > 1 else ""
+    return f", mean over {track.chains}" if track.seeds > 1 else ""
 
 
 def _feature_paths(track: Track, layer: FirstLayer) -> list[Plot]:

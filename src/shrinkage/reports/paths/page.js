@@ -106,6 +106,7 @@
 
   function copied(button, done) {
     const before = button.textContent;
+    button.dataset.copied = String(done);
     button.textContent = done ? "copied" : "select the table and copy it by hand";
     setTimeout(() => { button.textContent = before; }, 1500);
   }

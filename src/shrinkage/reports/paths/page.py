@@ -51,7 +51,7 @@ def path_page(view: RunView) -> str:
         last=max(0, len(screen["points"]) - 1),
         start=screen["start"],
         layer_title=escape(screen["layer"]["title"]) if screen["layer"] else "",
-        seeds=f", mean over {track.seeds} seeds" if track.seeds > 1 else "",
+        seeds=f", mean over {track.chains}" if track.seeds > 1 else "",
         own="the choice" if track.stage != "fitting" else "the lowest so far",
         style=text("page.css") + text("paths/page.css"),
         screen=in_script(screen),
@@ -62,13 +62,9 @@ def path_page(view: RunView) -> str:
 
 
 def _subtitle(track: Track) -> str:
-    n, folds = train_examples(track.config), track.config["cut"].get("folds")
-    unit = "folds" if folds else "seeds" if track.seeds > 1 else "seed"
-    points = len(track.rows)
-    return (
-        f"{n:,} training examples · {points} {'point' if points == 1 else 'points'} · "
-        f"{track.seeds} {unit}"
-    )
+    n, points = train_examples(track.config), len(track.rows)
+    unit = "point" if points == 1 else "points"
+    return f"{n:,} training examples · {points} {unit} · {track.chains}"
 
 
 def _status(track: Track) -> str:

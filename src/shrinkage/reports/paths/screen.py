@@ -154,7 +154,7 @@ def _rest(track: Track, scale: float) -> str:
         return "trained from random weights"
     settled, rounds = sum(bool(fit["settled"]) for fit in row), max(fit["rounds"] for fit in row)
     unit = "round" if rounds == 1 else "rounds"
-    seeds = f" in {settled} of {len(row)} seeds" if len(row) > 1 else ""
+    seeds = f" in {settled} of {track.chains}" if len(row) > 1 else ""
     told = "settled" if settled else "not settled"
     return f"{told}{seeds if settled else ''} after {rounds} {unit} of training"
 

@@ -30,7 +30,7 @@ def path_table(view: RunView, most: int = MOST) -> str:
         table.add_row(mark, *_cells(track, scale, rows))
     data, model = view.config["data"]["name"], view.config["model"]["name"]
     some = f"{len(shown)} of {len(scales)}" if len(shown) < len(scales) else f"{len(scales)}"
-    seeds = f"mean ± sd over {track.seeds} seeds" if track.seeds > 1 else "one seed"
+    seeds = f"mean ± sd over {track.chains}" if track.seeds > 1 else "one seed"
     text = f"{data}, {model}: {some} points, {seeds}\n\n{_plain(table)}"
     return text + ("\n\n▸ chosen" if chosen is not None else "")
 

@@ -47,6 +47,12 @@ class Track:
         return "testing" if self.decisions.get("choice") else "fitting"
 
     @property
+    def chains(self) -> str:
+        """How many chains, and of what: ``"3 seeds"``, ``"5 folds"``."""
+        unit = "fold" if self.config["cut"].get("folds") else "seed"
+        return f"{self.seeds} {unit}{'s' if self.seeds > 1 else ''}"
+
+    @property
     def planned(self) -> int:
         """The fits of the whole path at most; chains may end early."""
         dense = 1 if self.config["solver"] == "train" else 0
