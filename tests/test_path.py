@@ -134,28 +134,6 @@ def test_going_on_changes_nothing_and_fits_nothing(small: RegularizationPath) ->
     assert again.chosen.scale == small.chosen.scale
 
 
-def test_workers_and_interruptions_change_no_bit(small: RegularizationPath, tmp_path: Path) -> None:
-    class StopError(Exception):
-        pass
-
-    def stop(event: Progress) -> None:
-        if event.stage == "path" and event.done == 5:
-            raise StopError
-
-    with pytest.raises(StopError):
-        run(tmp_path, jobs=2, progress=stop)
-    other = run(tmp_path, jobs=2)
-    assert other.view.decisions["scales"] == small.view.decisions["scales"]
-    ours, theirs = fits(small), fits(other)
-    assert ours == {name: theirs[name] for name in ours}
-    assert len(ours) == len(theirs)
-    for name in ours:
-        for tensor, same in zip(
-            small.view.weights(name).values(), other.view.weights(name).values(), strict=True
-        ):
-            assert torch.equal(tensor, same)
-
-
 @pytest.mark.parametrize("penalty", [sh.LogSum(1.0, epsilon=0.1), sh.GroupL1(1.0, by="filter")])
 def test_other_penalties(penalty: sh.Penalty, tmp_path: Path) -> None:
     path = run(tmp_path, penalty, jobs=1, seeds=1)

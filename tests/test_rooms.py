@@ -25,6 +25,7 @@ ROOMS = (
     "fitting",
     "studies",
     "compaction",
+    "features",
     "figures",
     "reports",
     "paths",

@@ -12,6 +12,7 @@ from shrinkage.compaction import Compact, compact, load_compact
 from shrinkage.contrasts import Contrast, contrast
 from shrinkage.errors import ShrinkageError, ShrinkageWarning
 from shrinkage.explorer import explore
+from shrinkage.features import Stability, StableSet, feature_rules
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import Measures, measure
 from shrinkage.paths import PathPoint, RegularizationPath, path
@@ -54,12 +55,15 @@ __all__ = [
     "ShrinkageError",
     "ShrinkageWarning",
     "SparseGroupL1",
+    "Stability",
+    "StableSet",
     "Training",
     "attach",
     "certify",
     "compact",
     "contrast",
     "explore",
+    "feature_rules",
     "from_glmnet",
     "from_sklearn",
     "from_weight_decay",

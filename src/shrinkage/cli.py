@@ -18,6 +18,7 @@ from shrinkage.errors import ShrinkageError, ShrinkageWarning
 if TYPE_CHECKING:
     from shrinkage.contrasts import Contrast
     from shrinkage.contrasts.budgets import BudgetName
+    from shrinkage.paths import RegularizationPath
     from shrinkage.paths.choice import Rule
 
 _DEMO_SEEDS = 5
@@ -33,6 +34,8 @@ _DEMO: Mapping[str, Any] = MappingProxyType(
     }
 )
 """Settled on validation data of other seeds; see ARCHITECTURE.md, Decisions."""
+_MOST_FEATURES = 20
+"""Rows of the table of features."""
 _FILE_WIDTH = 140
 """Columns of text where the output goes to a file: no ellipses in it."""
 
@@ -261,7 +264,8 @@ def path_command(
     penalty: Annotated[
         str,
         typer.Option(
-            help="l1, group, coupled_group, sparse_group, elastic_net, log_sum, mcp, or l2."
+            help="l1, features (whole inputs), group, coupled_group, sparse_group, elastic_net, "
+            "log_sum, mcp or l2."
         ),
     ] = "l1",
     model: Annotated[
@@ -285,9 +289,17 @@ def path_command(
         float | None, typer.Option("--to", help="The strongest λ. [default: found on the data]")
     ] = None,
     choose: Annotated[
-        str,
-        typer.Option(metavar="1se|best", help="1se: sparsest within one standard error; or best."),
-    ] = "1se",
+        str | None,
+        typer.Option(
+            metavar="1se|best|stable",
+            help="1se: sparsest within one standard error; best; or the stable features. "
+            "[default: 1se, with --stability stable]",
+        ),
+    ] = None,
+    stability: Annotated[
+        int | None,
+        typer.Option(help="Half samples (e.g. 50) that tell which features are stable."),
+    ] = None,
     within: Annotated[
         float | None,
         typer.Option(help="Instead: fewest weights whose score is within this of the best."),
@@ -348,19 +360,20 @@ def path_command(
     """
     from shrinkage.data import load
     from shrinkage.paths import path
-    from shrinkage.paths.named import named
+    from shrinkage.paths.named import FEATURES
 
     with _stoppable():
         result = path(
             model,
             load(data, target=target, image_size=image_size),
-            named(penalty),
+            penalty,
             run=run,
             points=points,
             weakest=weakest,
             strongest=strongest,
             choose=choose,
             within=within,
+            stability=stability,
             refit=0.0 if refit else None,
             magnitude=magnitude,
             seeds=seeds,
@@ -383,6 +396,8 @@ def path_command(
             command=_command(sys.argv[1:]),
         )
     typer.echo(f"{result}\n\nChosen: {result.chosen}\n")
+    if stability is not None or penalty == FEATURES:
+        _show_features(result)
     typer.echo(f"Report: {result.report.resolve()}\nRun folder: {result.folder}")
 
 
@@ -516,6 +531,18 @@ def _command_data(data: str, target: str | None, image_size: int | None) -> str:
     words += [] if target is None else ["--target", target]
     words += [] if image_size is None else ["--image-size", str(image_size)]
     return shlex.join(words)
+
+
+def _show_features(result: "RegularizationPath") -> None:
+    """The table of features, the surest on top, and what the stable ones rest on."""
+    import polars as pl
+
+    table = result.features()
+    with pl.Config(tbl_rows=_MOST_FEATURES, tbl_hide_dataframe_shape=True):
+        typer.echo(f"{table.head(_MOST_FEATURES)}")
+    if len(table) > _MOST_FEATURES:
+        typer.echo(f"and {len(table) - _MOST_FEATURES} more features")
+    typer.echo("" if result.stable is None else f"\n{result.stable}\n")
 
 
 def _demo_command(options: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from shrinkage.errors import RunError, did_you_mean
 from shrinkage.runs import RunView
+from shrinkage.studies import key, refit_key
 
 _PREFERRED = ("group_l1", "l1")
 
@@ -58,10 +59,10 @@ def _of_contrast(view: RunView, column: str | None, seed: int) -> Chosen:
             + "Finish the run with the command it was begun with, or name a --column.",
         )
     choice = choices[column]
-    key = f"{column}/{choice['index']}/{seed}"
+    stored = f"{column}/{choice['index']}/{seed}"
     labels = {entry["name"]: entry["label"] for entry in view.config["columns"]}
     label = f"{labels[column]}, {choice['knob']:g}, seed {seed}"
-    return Chosen(label, column, seed, view.weights(key))
+    return Chosen(label, column, seed, view.weights(stored))
 
 
 def _of_path(view: RunView, column: str | None, seed: int) -> Chosen:
@@ -75,9 +76,8 @@ def _of_path(view: RunView, column: str | None, seed: int) -> Chosen:
             remedy="Finish the run with the command it was begun with.",
         )
     scale, family = choice["scale"], choice["family"]
-    fits = view.of_kind("fit").values()
-    key = next(p["key"] for p in fits if p["seed"] == seed and p["scale"] == scale)
-    stored = f"{key}/refit" if family == "refit" and scale else key
+    name = key(seed, scale)
+    stored = refit_key(name) if family == "refit" and scale else name
     return Chosen(f"scale {scale:.3g}, {family}, seed {seed}", "path", seed, view.weights(stored))
 
 

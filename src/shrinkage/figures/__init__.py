@@ -3,6 +3,7 @@
 from shrinkage.figures.bars import bars, column_bars, row_bars
 from shrinkage.figures.curves import curves
 from shrinkage.figures.fans import fan, upright
+from shrinkage.figures.features import frequency_paths, leaving_order
 from shrinkage.figures.images import pixels
 from shrinkage.figures.lines import Line, differences, lines
 from shrinkage.figures.pairs import side_by_side
@@ -33,7 +34,9 @@ __all__ = [
     "differences",
     "dots",
     "fan",
+    "frequency_paths",
     "in_script",
+    "leaving_order",
     "legend",
     "lines",
     "palette",

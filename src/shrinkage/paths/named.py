@@ -1,9 +1,12 @@
-"""Penalties by name, at scale 1, for the command line."""
+"""Penalties by name, at scale 1."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from shrinkage.data import Spec
 from shrinkage.errors import FitError, did_you_mean
+from shrinkage.features import feature_rules
+from shrinkage.models import Factory, build
 from shrinkage.penalties import (
     L1,
     L2,
@@ -14,6 +17,10 @@ from shrinkage.penalties import (
     Penalty,
     SparseGroupL1,
 )
+from shrinkage.plans import Rules
+
+FEATURES = "features"
+"""Whole inputs, and L1 behind the first layer: depends on the network."""
 
 PENALTIES: Mapping[str, Penalty] = MappingProxyType(
     {
@@ -29,13 +36,16 @@ PENALTIES: Mapping[str, Penalty] = MappingProxyType(
 )
 
 
-def named(penalty: str) -> Penalty:
-    """The penalty of this name; :class:`FitError` for an unknown one."""
+def named(penalty: str, factory: Factory, spec: Spec) -> Rules:
+    """The rules of this name for the networks of a factory; :class:`FitError` if unknown."""
+    if penalty == FEATURES:
+        return feature_rules(build(factory, spec), spec.input_shape)
     if penalty not in PENALTIES:
+        names = (*PENALTIES, FEATURES)
         raise FitError(
             "penalty is unknown",
             got=repr(penalty),
-            expected=", ".join(PENALTIES),
-            remedy=did_you_mean(penalty, PENALTIES) + "In Python, pass an instance or rules.",
+            expected=", ".join(names),
+            remedy=did_you_mean(penalty, names) + "In Python, pass an instance or rules.",
         )
-    return PENALTIES[penalty]
+    return Rules(PENALTIES[penalty])

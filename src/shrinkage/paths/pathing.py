@@ -11,11 +11,13 @@ from torch import nn
 from shrinkage.data import from_user, split
 from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import FitError
+from shrinkage.features import Stability
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.models import Factory, default_model, resolve
 from shrinkage.paths.configuration import configuration
 from shrinkage.paths.ends import is_affine
 from shrinkage.paths.engines import Staff
+from shrinkage.paths.named import named
 from shrinkage.paths.rehearsal import rehearse, rehearse_training
 from shrinkage.paths.result import RegularizationPath
 from shrinkage.paths.selection import Wanted
@@ -40,15 +42,16 @@ _CONVEX_LOSSES = (type(None), nn.CrossEntropyLoss, nn.MSELoss, nn.BCEWithLogitsL
 def path(
     make_model: str | Factory | None,
     data: Any,
-    penalty: Penalty | Mapping[Key, Penalty | None] | Rules,
+    penalty: str | Penalty | Mapping[Key, Penalty | None] | Rules,
     *,
     run: str | Path | None = None,
     points: int = 30,
     weakest: float | None = None,
     strongest: float | None = None,
     refine: int = 4,
-    choose: str = "1se",
+    choose: str | None = None,
     within: float | None = None,
+    stability: int | Stability | None = None,
     refit: float | None = 0.0,
     magnitude: bool = True,
     seeds: int | None = None,
@@ -76,9 +79,10 @@ def path(
 
     minimise mean loss + scale·Σ P(w) for ``points`` scales, log-spaced from ``weakest`` (leaves
     everything) to ``strongest`` (empties the network); ends that are not given are found on the
-    data. ``penalty``: an instance such as ``L1(1.0)``, whose strength the scale multiplies, or
-    rules. ``make_model``, ``data``, ``train`` (``train(model, plan, budget)``) and the cut of the
-    data are as in :func:`shrinkage.contrast`.
+    data. ``penalty``: an instance such as ``L1(1.0)``, whose strength the scale multiplies, rules,
+    or a name: ``"features"`` drops whole inputs (:func:`shrinkage.feature_rules`).
+    ``make_model``, ``data``, ``train`` (``train(model, plan, budget)``) and the cut of the data
+    are as in :func:`shrinkage.contrast`.
 
     A dense network is trained for ``epochs``. From there the path goes to sparser ones: every
     point trains for ``point_epochs`` (may be a part of one), up to ``rounds`` times until objective
@@ -89,9 +93,14 @@ def path(
     the penalty (0: none, the relaxed lasso); None leaves that out. ``magnitude``: beside a trained
     path, gradual magnitude pruning to the same numbers of weights in the same epochs.
 
+    ``stability``: that many half samples of the first seed's training rows walk the same scales;
+    the features that most of them use are stable (:class:`shrinkage.Stability`), and a network of
+    these alone is fit and chosen, unless ``choose`` says otherwise.
+
     ``seeds`` (3), or ``folds`` of a cross-validation, are chains of their own. ``choose``
-    (``"1se"``, ``"best"``) or ``within`` choose on validation data; then the test set is opened.
-    ``run`` is the folder that holds everything; the same call goes on where it stopped.
+    (``"1se"``, ``"best"``, ``"stable"``) or ``within`` choose on validation data; then the test
+    set is opened. ``run`` is the folder that holds everything; the same call goes on where it
+    stopped.
 
     ``engine``: chains are worked through by ``jobs`` processes (``"process"``), or on a Ray cluster
     (``"ray"``; ``address``: ``"auto"``, ``"host:port"`` or ``"ray://host:port"``, without it one on
@@ -101,13 +110,15 @@ def path(
     anything is written. Source: Friedman, Hastie & Tibshirani, Regularization Paths for
     Generalized Linear Models (2010), for warm starts and the grid; Meinshausen (2007), refit.
     """
-    wanted = Wanted(rule=None if within is not None else choose, within=within)
+    halves = Stability(stability) if isinstance(stability, int) else stability
+    wanted = _wanted(choose, within, halves)
     training_options = {"optimizer": optimizer, "lr": lr, "batch_size": batch_size}
     refuse_idle(train, training_options)
     _check_numbers(refit=refit, rounds=rounds, point_epochs=point_epochs, refine=refine)
     staff = Staff(jobs, engine, address)
     source = from_user(data)
     factory = resolve(default_model(source.is_image) if make_model is None else make_model)
+    given = named(penalty, factory, source.spec) if isinstance(penalty, str) else penalty
     cut = Cut(train_size, validation, share_for_test(source, test), folds)
     n_train = len(split(source, 0, **asdict(cut)).train)
     dense = min(_MOST_EPOCHS, max(2, round(_SEEN / n_train))) if epochs is None else epochs
@@ -121,7 +132,7 @@ def path(
         epochs=dense,
         cut=cut,
         loss=loss,
-        rules=_rules(penalty, biases, norms),
+        rules=_rules(given, biases, norms),
         grid=Grid(points, weakest, strongest),
         refine=refine,
         point_epochs=_point_epochs(point_epochs, dense, train),
@@ -129,6 +140,7 @@ def path(
         refit=refit,
         solver="train",
         magnitude=magnitude,
+        stability=halves,
     )
     asked = {**training_options, "train": train, "epochs": epochs, "point_epochs": point_epochs}
     if all(value is None for value in asked.values()):
@@ -149,6 +161,21 @@ def path(
 
 def _write_report(run: Run) -> None:
     run.write("report.html", path_page(run.view()))
+
+
+def _wanted(choose: str | None, within: float | None, halves: Stability | None) -> Wanted:
+    """What the run chooses: the stable features where half samples are walked, else by 1se."""
+    if within is not None:
+        return Wanted(within=within) if choose is None else Wanted(choose, within)
+    wanted = Wanted(choose or ("1se" if halves is None else "stable"))
+    if wanted.rule == "stable" and halves is None:
+        raise FitError(
+            "stable features are not known",
+            got='choose="stable" without half samples',
+            expected="a number of half samples",
+            remedy="Pass stability=50 (--stability 50).",
+        )
+    return wanted
 
 
 def _rules(

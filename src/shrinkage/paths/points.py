@@ -59,9 +59,9 @@ def fit_point(setting: Setting, job: Job) -> Outcome:
         weights = {job.key: copied(model)}
         point |= outcome(model, plan, found.epochs[-1], setting.data.spec)
         point |= {"rounds": found.rounds, "settled": found.settled, "gap": found.gap}
-        point |= {"history": history(found.epochs), "features": _features(setting, model)}
+        point |= {"history": history(found.epochs), "features": used_inputs(setting, model)}
         if setting.refit is not None and job.scale:
-            again, last = _refit(setting, job, model, parts)
+            again, _, last = refit_on_support(setting, job, model, parts)
             weights[refit_key(job.key)] = copied(again)
             point["refit"] = evaluated(last)
     except DivergedError as error:
@@ -132,10 +132,10 @@ def empty(plan: Plan) -> None:
         parameter.zero_()
 
 
-def _refit(
+def refit_on_support(
     setting: Setting, job: Job, model: nn.Module, parts: dict[str, Examples]
-) -> tuple[nn.Module, Epoch]:
-    """The network trained once more on its support, under ``refit`` times the penalty.
+) -> tuple[nn.Module, Plan, Epoch]:
+    """The network trained once more on its support, under ``refit`` times the penalty; its plan.
 
     Source: Meinshausen, Relaxed Lasso (2007).
     """
@@ -145,7 +145,7 @@ def _refit(
     if setting.solver == "polish":
         minimise_on_support(again.double(), plan, parts["train"], setting.loss)
         last = look(again, plan, parts, setting.loss, 0)
-        return again.float(), last
+        return again.float(), plan, last
     with zeros_held(plan):
         way = fit(
             again,
@@ -158,10 +158,10 @@ def _refit(
             loss=setting.loss,
             looks=1,
         )
-        return again, list(way)[-1]
+        return again, plan, list(way)[-1]
 
 
-def _features(setting: Setting, model: nn.Module) -> list[int] | None:
+def used_inputs(setting: Setting, model: nn.Module) -> list[int] | None:
     """The inputs that are on a path to an output; None where the wiring is not known."""
     paths = reach(model, setting.data.spec.input_shape)
     return None if paths is None else paths.inputs.flatten().nonzero().flatten().tolist()
@@ -178,6 +178,11 @@ def evaluated(last: Epoch) -> Point:
             "chunks": validation.chunks,
         },
     }
+
+
+def ends(setting: Setting, fit: Point) -> bool:
+    """Does a chain end here? After a failed fit, and an empty network, which stays so."""
+    return "failed" in fit or (setting.ascending and not fit["weights"]["nonzeros"])
 
 
 def copied(model: nn.Module) -> dict[str, Tensor]:

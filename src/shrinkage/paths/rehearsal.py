@@ -8,6 +8,7 @@ from shrinkage.models import check_state
 from shrinkage.paths.ends import check_ends
 from shrinkage.paths.points import fit_point
 from shrinkage.paths.setting import Job, Setting
+from shrinkage.paths.stable import check_selects_inputs
 from shrinkage.plans import Plan
 
 
@@ -19,6 +20,8 @@ def rehearse(setting: Setting) -> Plan:
     check_state(model)
     plan = Plan(model, setting.rules, example_inputs=setting.example)
     check_ends(setting, plan)
+    if setting.stability is not None:
+        check_selects_inputs(plan, setting.data.spec.input_shape)
     return plan
 
 

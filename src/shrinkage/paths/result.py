@@ -8,19 +8,28 @@ import polars as pl
 from torch import nn
 
 from shrinkage.errors import FitError
+from shrinkage.features import Features, StableSet, frequencies, input_weights, leaving
 from shrinkage.paths.selection import Selected, Wanted, select
 from shrinkage.paths.setting import Setting, key, refit_key
+from shrinkage.paths.stable import stable_key
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
 from shrinkage.runs import RunView
 from shrinkage.studies import quiet_plan
+
+_KINDS = {
+    "fit": "penalised fit",
+    "refit": "refit on its support",
+    "stable": "stable features, refit",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class PathPoint:
     """A chosen point: its scale, its figures over seeds, and the networks.
 
-    ``family``: ``"fit"`` (penalised) or ``"refit"`` (the same support, fit once more); ``why``: the
+    ``family``: ``"fit"`` (penalised), ``"refit"`` (the same support, fit once more) or
+    ``"stable"`` (the stable features alone); ``why``: the
     reason of the choice. ``score`` and ``test_score`` are means over seeds, ``nonzeros`` counts
     penalised weights, ``features`` are the inputs used in the first seed.
     """
@@ -53,7 +62,11 @@ class PathPoint:
     @property
     def features(self) -> list[str] | None:
         """Names of the inputs that the first seed's network uses; None where not known."""
-        fit = self.path.view.of_kind("fit")[key(0, self.scale)]
+        fit = (
+            self.path.view.of_kind("stable")[stable_key(0)]
+            if self.family == "stable"
+            else self.path.view.of_kind("fit")[key(0, self.scale)]
+        )
         names = self.path.view.config["data"]["columns"]
         used = fit["features"]
         return None if used is None else [names[i] if names else str(i) for i in used]
@@ -82,14 +95,19 @@ class PathPoint:
                 remedy="Each seed, or fold, has a network of its own.",
             )
         model = setting.build(seed)
-        name = key(seed, self.scale)
-        stored = refit_key(name) if self.family == "refit" and self.scale else name
-        model.load_state_dict(self.path.view.weights(stored))
+        model.load_state_dict(self.path.view.weights(self._stored(seed)))
         return model.eval(), quiet_plan(model, setting.rules.scaled(self.scale), setting.example)
+
+    def _stored(self, seed: int) -> str:
+        """The name under which a seed's weights are stored."""
+        if self.family == "stable":
+            return stable_key(seed)
+        name = key(seed, self.scale)
+        return refit_key(name) if self.family == "refit" and self.scale else name
 
     def __str__(self) -> str:
         row = self.row
-        kind = "refit on its support" if self.family == "refit" else "penalised fit"
+        kind = _KINDS[self.family]
         return (
             f"scale {self.scale:.3g} ({kind}): {row['nonzeros']:,.0f} nonzero weights, "
             f"{row['score_name']} {row['validation_score']:.4f} on validation data"
@@ -120,6 +138,12 @@ class RegularizationPath:
         """The point that the run chose."""
         return PathPoint(self, Selected(**self.view.decisions["choice"]))
 
+    @property
+    def stable(self) -> StableSet | None:
+        """The stable features, and what they rest on; None without stability selection."""
+        found = self.view.decisions.get("stable")
+        return None if found is None else StableSet(**{**found, "names": tuple(found["names"])})
+
     def choose(
         self,
         rule: str | None = None,
@@ -131,9 +155,10 @@ class RegularizationPath:
     ) -> PathPoint:
         """Choose a point on validation data, for instance ``choose("best")``.
 
-        ``rule``: ``"1se"`` (default) or ``"best"``; or one of ``within`` (the fewest nonzeros whose
-        score is within this of the best), ``nonzeros`` or ``features`` (the best with at most so
-        many), ``scale``. The penalised fit or its refit, whichever has the lower validation loss.
+        ``rule``: ``"1se"`` (default), ``"best"`` or ``"stable"``; or one of ``within`` (the fewest
+        nonzeros whose score is within this of the best), ``nonzeros`` or ``features`` (the best
+        with at most so many), ``scale``. The penalised fit or its refit, whichever has the lower
+        validation loss.
         Raises :class:`FitError` for two wishes at once, and where no point fits.
         """
         wanted = Wanted(rule, within, nonzeros, features, scale)
@@ -151,6 +176,44 @@ class RegularizationPath:
     def figure(self) -> Any:
         """A plotly figure: held-out score against λ and nonzero weights, the choice ringed."""
         return path_figure(self.view)
+
+    def features(self) -> pl.DataFrame:
+        """One row per feature, the surest first.
+
+        Columns: ``feature``; ``leaves``, the last scale at which it is used (null: never);
+        ``size``, the norm of the first layers' weights that leave it, in the chosen network of the
+        first seed; ``weight``, that weight where it is a single one, as in a linear model. With
+        stability selection also ``frequency``, the share of half samples that use it from the
+        weakest counted scale on, and ``stable``. Columns of a table that were one-hot encoded are
+        one feature. Raises :class:`FitError` where the wiring of the network is not known.
+        """
+        order = leaving(self.view)
+        if not order:
+            raise FitError(
+                "which inputs the network uses is not known",
+                got="a forward pass that could not be followed",
+                expected="layers and functions of torch",
+                remedy="Use nn.Linear and its like on the inputs.",
+            )
+        weights = input_weights(self.chosen.model, Features.of(self.view), self.setting.data.spec)
+        found, stable = frequencies(self.view), self.view.decisions.get("stable")
+        rows: list[dict[str, Any]] = [
+            {"feature": one.name, "leaves": one.scale, **weights.get(one.name, {})} for one in order
+        ]
+        if found is not None and stable is not None:
+            share = found.at(stable["scale"])
+            rows = [
+                row
+                | {"frequency": share[row["feature"]], "stable": row["feature"] in stable["names"]}
+                for row in rows
+            ]
+        table = pl.DataFrame(rows, infer_schema_length=None)
+        return table.sort(
+            [c for c in ("frequency", "leaves", "size") if c in table.columns],
+            descending=True,
+            nulls_last=True,
+            maintain_order=True,
+        )
 
     def __str__(self) -> str:
         return path_table(self.view)

@@ -12,15 +12,18 @@ from shrinkage.paths.choice import Rule, choose
 from shrinkage.runs import RunView
 from shrinkage.studies import complete, is_usable
 
-Family = Literal["fit", "refit"]
+Family = Literal["fit", "refit", "stable"]
 Point = dict[str, Any]
+_ALONG: tuple[Family, ...] = ("fit", "refit")
+_RULES = (*get_args(Rule), "stable")
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What is asked of a choice; exactly one of these, ``rule`` where nothing is given.
 
-    ``rule``: ``"1se"`` or ``"best"`` (:func:`shrinkage.paths.choose`). ``within``: the fewest
+    ``rule``: ``"1se"`` or ``"best"`` (:func:`shrinkage.paths.choose`), or ``"stable"``, the
+    features that stability selection found. ``within``: the fewest
     nonzeros whose score is within this of the best (0.005: half a point of accuracy).
     ``nonzeros``, ``features``: the best validation loss among points with at most so many, on
     average over seeds. ``scale``: the point at this scale.
@@ -41,12 +44,12 @@ class Wanted:
                 expected="one of rule, within, nonzeros, features, scale",
                 remedy='choose("1se") is the default.',
             )
-        if self.rule is not None and self.rule not in get_args(Rule):
+        if self.rule is not None and self.rule not in _RULES:
             raise FitError(
                 "choose is unknown",
                 got=repr(self.rule),
-                expected=" or ".join(get_args(Rule)),
-                remedy=did_you_mean(str(self.rule), get_args(Rule)) + "1se is the default.",
+                expected=" or ".join(_RULES),
+                remedy=did_you_mean(str(self.rule), _RULES) + "1se is the default.",
             )
         for name in ("within", "nonzeros", "features", "scale"):
             value = getattr(self, name)
@@ -61,7 +64,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Selected:
-    """A chosen point: its scale, whether the fit or its refit, and why, in one sentence."""
+    """A chosen point: its scale, fit or refit (or the stable features), and why, in a sentence."""
 
     scale: float
     family: Family
@@ -112,12 +115,14 @@ def select(view: RunView, wanted: Wanted) -> Selected:
 
     Raises :class:`FitError` where no point fits what is wanted.
     """
+    if wanted.rule == "stable":
+        return _stable(view)
     table = Table(view)
     if not table.rows:
         raise _nothing("no point with a finite validation loss in every seed", "a lower --lr")
     found = [
         selected
-        for family in get_args(Family)
+        for family in _ALONG
         if table.has(family) and (selected := _within(table, family, wanted)) is not None
     ]
     if not found:
@@ -126,6 +131,26 @@ def select(view: RunView, wanted: Wanted) -> Selected:
             "a larger number, or a path that goes on to sparser networks (--to)",
         )
     return min(found, key=lambda s: _loss(table.of(s.family)[s.scale]))
+
+
+def _stable(view: RunView) -> Selected:
+    """The networks of the stable features."""
+    found = view.decisions.get("stable")
+    if found is None:
+        raise FitError(
+            "stable features are not known",
+            got="a path without half samples",
+            expected="a path with stability=, for instance 50",
+            remedy="Run it again with stability=50 (--stability 50), in another folder.",
+        )
+    failed = [fit["failed"] for fit in view.of_kind("stable").values() if "failed" in fit]
+    if failed:
+        raise _nothing(f"a network of the stable features that failed: {failed[0]}", "a lower --lr")
+    return Selected(
+        found["scale"],
+        "stable",
+        f"the {len(found['names'])} features that {found['threshold']:.0%} of half samples use",
+    )
 
 
 def _within(table: Table, family: Family, wanted: Wanted) -> Selected | None:

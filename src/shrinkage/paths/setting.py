@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from shrinkage.features import Stability
 from shrinkage.paths.strengths import Grid
 from shrinkage.plans import Plan, Rules
 from shrinkage.studies import Study, key, quiet_plan, refit_key
@@ -26,6 +27,7 @@ class Setting(Study):
     the found support is fit once more; None: not at all. ``magnitude``: magnitude pruning to the
     same numbers of weights beside it. ``solver``: ``"polish"`` solves every
     point by proximal Newton, from the sparse end on; ``"train"`` trains from the dense end on.
+    ``stability``: half samples with chains of their own, whose features are counted.
     """
 
     rules: Rules
@@ -36,11 +38,17 @@ class Setting(Study):
     refit: float | None
     solver: Solver
     magnitude: bool
+    stability: Stability | None = None
 
     @property
     def ascending(self) -> bool:
         """Whether a chain goes from small scales to large ones."""
         return self.solver == "train"
+
+    @property
+    def chains(self) -> int:
+        """The most chains that can be worked on at once."""
+        return max(self.seeds, 0 if self.stability is None else self.stability.subsamples)
 
     def network(self, seed: int, scale: float) -> tuple[nn.Module, Plan]:
         """A new network of this seed with the rules at ``scale``."""

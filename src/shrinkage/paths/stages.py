@@ -14,10 +14,11 @@ from shrinkage.errors import FitError
 from shrinkage.measures import evaluate
 from shrinkage.paths.ends import convex_ends, swept_ends
 from shrinkage.paths.engines import Staff, Workers
-from shrinkage.paths.points import Outcome, fit_point
+from shrinkage.paths.points import Outcome, ends, fit_point
 from shrinkage.paths.pruning import Chains, Pruning, prune_point
 from shrinkage.paths.selection import Table, Wanted, select
 from shrinkage.paths.setting import Job, Setting, key, refit_key
+from shrinkage.paths.stabilising import select_stable
 from shrinkage.progress import Progress
 from shrinkage.runs import Run
 
@@ -53,7 +54,7 @@ class Stages:
             torch.set_num_threads(self.threads)
             try:
                 engine = self.staff.engine_for(
-                    self.setting, threads=self.threads, chains=self.setting.seeds
+                    self.setting, threads=self.threads, chains=self.setting.chains
                 )
                 with Workers(engine) as workers:
                     self.stages(workers)
@@ -72,6 +73,7 @@ class Stages:
         bends = self.decided("bends", self.find_bends)
         for first, between in bends:
             self.fit(workers, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
+        select_stable(self.setting, self.run_, workers, self.progress, scales)
         if self.setting.magnitude:
             self.prune(workers)
         self.decided("choice", lambda: asdict(select(self.run_.view(), self.wanted)))
@@ -154,7 +156,7 @@ class Stages:
         def then(job: Job, result: Outcome) -> Job | None:
             left = list(chains[job.seed])[list(chains[job.seed]).index(job.scale) + 1 :]
             point, weights = result
-            if not left or self.ends(point):
+            if not left or ends(self.setting, point):
                 return None
             return Job(job.seed, left[0], weights[job.key])
 
@@ -198,24 +200,18 @@ class Stages:
                     return Job(seed, scale)
                 known = fits.get(key(seed, before))  # missing where the chain has ended before it
                 return None if known is None else Job(seed, scale, view.weights(known["key"]))
-            if self.ends(fit):
+            if ends(self.setting, fit):
                 return None
             before = scale
         return None
-
-    def ends(self, fit: dict[str, Any]) -> bool:
-        """Does a chain end here? After a failed fit, and an empty network, which stays so."""
-        return "failed" in fit or (self.setting.ascending and not fit["weights"]["nonzeros"])
 
     def open_test(self) -> None:
         """Evaluate every network on the test part, once, after the choice."""
         view = self.run_.view()
         known = view.of_kind("test")
-        fits = [
-            point
-            for point in (*view.of_kind("fit").values(), *view.of_kind("magnitude").values())
-            if "failed" not in point
-        ]
+        kinds = ("fit", "magnitude", "stable")
+        points = [point for kind in kinds for point in view.of_kind(kind).values()]
+        fits = [point for point in points if "failed" not in point]
         for number, fit in enumerate(fits, start=1):
             names = [fit["key"], *([refit_key(fit["key"])] if "refit" in fit else [])]
             for name in names:

@@ -11,7 +11,7 @@ Point = dict[str, Any]
 
 
 def path_rows(view: RunView) -> Iterator[Point]:
-    """One row per scale and fit (penalised, refit): means over seeds, and sd of the scores.
+    """One row per scale and fit (penalised, refit; last the stable features): means, sd over seeds.
 
     Scales at which a seed failed or is missing are left out. ``nonzeros`` and ``density`` (their
     share) are of the penalised weights, ``features`` the inputs on a path to an output (None where
@@ -20,17 +20,26 @@ def path_rows(view: RunView) -> Iterator[Point]:
     """
     tests = view.of_kind("test")
     for scale, fits in complete(view).items():
-        yield _row(scale, "fit", fits, fits, tests)
+        names = [fit["key"] for fit in fits]
+        yield _row(scale, "fit", fits, fits, [tests.get(name) for name in names])
         refits = [fit["refit"] for fit in fits if "refit" in fit and is_usable(fit["refit"])]
         if len(refits) == len(fits):
-            yield _row(scale, "refit", fits, refits, tests)
+            tested = [tests.get(refit_key(name)) for name in names]
+            yield _row(scale, "refit", fits, refits, tested)
+    stable = [fit for fit in view.of_kind("stable").values() if is_usable(fit)]
+    if len(stable) == view.config["seeds"]:
+        tested = [tests.get(fit["key"]) for fit in stable]
+        yield _row(view.decisions["stable"]["scale"], "stable", stable, stable, tested)
 
 
 def _row(
-    scale: float, family: str, fits: list[Point], parts: list[Point], tests: dict[str, Point]
+    scale: float,
+    family: str,
+    fits: list[Point],
+    parts: list[Point],
+    tests: list[Point | None],
 ) -> Point:
-    names = [fit["key"] if family == "fit" else refit_key(fit["key"]) for fit in fits]
-    tested = [tests[name] for name in names if name in tests]
+    tested = [test for test in tests if test is not None]
     used = [fit["features"] for fit in fits]
     return {
         "scale": scale,

@@ -3,7 +3,7 @@
 from shrinkage.reports.paths.track import Chosen, Part, Point, Track, mean, sd
 from shrinkage.reports.wording import num, percent, score
 
-FAMILIES = {"fit": "penalised fit", "refit": "refit"}
+FAMILIES = {"fit": "penalised fit", "refit": "refit", "stable": "stable features, refit"}
 
 
 def lam(scale: float) -> str:

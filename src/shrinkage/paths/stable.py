@@ -1,0 +1,83 @@
+"""The networks of the stable features: a network of the path without its other inputs, refit."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from shrinkage.errors import FitError
+from shrinkage.features import first_layers
+from shrinkage.fitting import DivergedError
+from shrinkage.measures import reach
+from shrinkage.paths.points import Outcome, copied, refit_on_support, used_inputs
+from shrinkage.paths.setting import Job, Setting, Weights
+from shrinkage.plans import Plan
+from shrinkage.studies import Point, outcome
+
+
+@dataclass(frozen=True, eq=False)
+class StableJob:
+    """A network of the path, at ``scale`` with weights ``start``, and the inputs it may keep."""
+
+    seed: int
+    scale: float
+    start: Weights
+    inputs: tuple[int, ...]
+
+    @property
+    def key(self) -> str:
+        """The name of the fit in the run folder."""
+        return stable_key(self.seed)
+
+
+def stable_key(seed: int) -> str:
+    """The name of a seed's fit of the stable features."""
+    return f"{seed}/stable"
+
+
+def fit_stable(setting: Setting, job: StableJob) -> Outcome:
+    """Set the first layers' weights of all other inputs to zero, and refit what is left."""
+    point: Point = {"kind": "stable", "key": job.key, "seed": job.seed, "scale": job.scale}
+    model, _ = setting.network(job.seed, job.scale)
+    model.load_state_dict(dict(job.start))
+    keep_inputs(model, setting.data.spec.input_shape, job.inputs)
+    split = setting.split(job.seed)
+    parts = {"train": split.train, "validation": split.validation}
+    try:
+        again, plan, last = refit_on_support(setting, Job(job.seed, job.scale), model, parts)
+    except DivergedError as error:
+        return {**point, "failed": str(error)}, {}
+    point |= outcome(again, plan, last, setting.data.spec)
+    return {**point, "features": used_inputs(setting, again)}, {job.key: copied(again)}
+
+
+@torch.no_grad()
+def keep_inputs(model: nn.Module, input_shape: tuple[int, ...], inputs: tuple[int, ...]) -> None:
+    """Set the weights of all inputs but these to zero, in the layers that the inputs enter."""
+    for name in first_layers(model, input_shape):
+        weight = model.get_parameter(f"{name}.weight".strip("."))
+        others = torch.ones(weight.shape[1], dtype=torch.bool, device=weight.device)
+        others[list(inputs)] = False
+        weight[:, others] = 0.0
+
+
+def check_selects_inputs(plan: Plan, input_shape: tuple[int, ...]) -> None:
+    """Raise :class:`FitError` unless the plan can drop inputs of a dense first layer."""
+    first = [f"{name}.weight".strip(".") for name in first_layers(plan.model, input_shape)]
+    kinked = [entry.path for entry, penalty, _ in plan.blocks() if penalty.slope]
+    missing = [name for name in first if name not in kinked]
+    if missing:
+        got = f"no penalty with a kink on {missing[0]}"
+    elif not first:
+        got = "no dense first layer"
+    elif reach(plan.model, input_shape) is None:
+        got = "a forward pass whose wiring is not known"
+    else:
+        got = None
+    if got is not None:
+        raise FitError(
+            "stability selection needs a penalty that drops inputs",
+            got=got,
+            expected="a network whose first layer is dense, penalised by L1 or GroupL1",
+            remedy='Pass "features" for the penalty (--penalty features).',
+        )

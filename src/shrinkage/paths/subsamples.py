@@ -1,0 +1,73 @@
+"""Half samples of the training rows, each with a chain of its own; only its features are kept."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import torch
+
+from shrinkage.data import Examples, Split
+from shrinkage.paths.points import ends, fit_point
+from shrinkage.paths.setting import Job, Setting, Weights
+from shrinkage.studies import Point
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The chain of one half sample over ``scales``, in the order of the chain."""
+
+    number: int
+    scales: tuple[float, ...]
+
+    @property
+    def key(self) -> str:
+        """The name of the walk in the run folder."""
+        return f"subsample/{self.number}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HalfSample(Setting):
+    """A setting whose training part is one half of the first seed's.
+
+    The numbers 2k and 2k + 1 are the two halves of one random order: a complementary pair.
+    """
+
+    number: int
+
+    @classmethod
+    def of(cls, setting: Setting, number: int) -> Self:
+        """Half sample ``number`` of a setting; without refits."""
+        shared = {field.name: getattr(setting, field.name) for field in fields(Setting)}
+        return replace(cls(**shared, number=number), refit=None)
+
+    def split(self, seed: int) -> Split:  # noqa: ARG002  (a network's seed draws no rows)
+        """The first seed's cut, with half of its training rows."""
+        whole = super().split(0)
+        train = whole.train
+        order = torch.randperm(
+            len(train), generator=torch.Generator().manual_seed(self.number // 2)
+        )
+        half = len(train) // 2
+        rows = (order[:half] if self.number % 2 == 0 else order[half : 2 * half]).sort().values
+        return replace(whole, train=Examples(train.x[rows], train.y[rows]))
+
+
+def walk(setting: Setting, job: Walk) -> Point:
+    """Walk a half sample's chain; the inputs that are used at each scale.
+
+    A chain that ends early uses nothing from there on; one that diverges says so.
+    """
+    half = HalfSample.of(setting, job.number)
+    point: Point = {"kind": "subsample", "key": job.key, "scales": list(job.scales)}
+    start: Weights | None = None
+    inputs: list[list[int]] = []
+    for scale in (0.0, *job.scales) if half.ascending else job.scales:
+        fit = Job(job.number, scale, start)
+        found, weights = fit_point(half, fit)
+        if "failed" in found:
+            return {**point, "failed": found["failed"]}
+        if scale:
+            inputs.append(found["features"])
+        if ends(half, found):
+            break
+        start = weights[fit.key]
+    return {**point, "inputs": inputs + [[]] * (len(job.scales) - len(inputs))}
