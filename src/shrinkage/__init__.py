@@ -8,6 +8,7 @@
 """
 
 from shrinkage.certificates import Certificate, certify
+from shrinkage.compaction import Compact, compact, load_compact
 from shrinkage.contrasts import Contrast, contrast
 from shrinkage.errors import ShrinkageError, ShrinkageWarning
 from shrinkage.explorer import explore
@@ -38,6 +39,7 @@ __all__ = [
     "MCP",
     "Budget",
     "Certificate",
+    "Compact",
     "Contrast",
     "ElasticNet",
     "GroupL1",
@@ -58,12 +60,14 @@ __all__ = [
     "Training",
     "attach",
     "certify",
+    "compact",
     "contrast",
     "explore",
     "feature_rules",
     "from_glmnet",
     "from_sklearn",
     "from_weight_decay",
+    "load_compact",
     "measure",
     "path",
     "polish",

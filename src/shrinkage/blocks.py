@@ -1,13 +1,15 @@
 """One trained parameter and its penalty: value, prox, distance, and what is alive in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from shrinkage.errors import PlanError
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry, Plan
+from shrinkage.plans.coupled import Coupled
 from shrinkage.plans.grouping import Grouping
 
 Vector = list[Tensor]
@@ -16,11 +18,28 @@ Vector = list[Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """A trainable parameter with its penalty, or None where it has none (or strength 0)."""
+    """A trainable parameter with its penalty, or None where it has none (or strength 0).
+
+    The rows of coupled groups are a block, too: a tensor made of several ``parameters``.
+    """
 
     entry: Entry
-    parameter: nn.Parameter
+    parameters: tuple[nn.Parameter, ...]
     penalty: Penalty | None
+    group: Coupled | None = None
+
+    @property
+    def parameter(self) -> Tensor:
+        """The parameter itself, or the coupled rows as they stand."""
+        return self.gathered(self.parameters)
+
+    def gathered(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The block of tensors in the parameters' shapes."""
+        return tensors[0] if self.group is None else self.group.gather(tensors)
+
+    def scattered(self, value: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The tensors with the block's values in their places; differentiable."""
+        return [value] if self.group is None else self.group.scatter(value, tensors)
 
     @property
     def slope(self) -> float:
@@ -111,9 +130,32 @@ class Block:
 
 
 def blocks(plan: Plan) -> Iterator[Block]:
-    """The parameters of ``plan`` that are trained."""
+    """The parameters of ``plan`` that are trained, and its coupled groups."""
     for entry in plan.entries:
         parameter = plan.parameter(entry)
-        if parameter.requires_grad:
-            acts = entry.penalty is not None and entry.penalty != entry.penalty.scaled(0)
-            yield Block(entry, parameter, entry.penalty if acts else None)
+        if parameter.requires_grad and not entry.coupled:
+            yield Block(entry, (parameter,), _acting(entry.penalty))
+    for group in plan.coupled:
+        parameters = tuple(plan.parameter(part.entry) for part in group.parts)
+        yield Block(group.entry, parameters, _acting(group.entry.penalty), group)
+    _check_whole(plan)
+
+
+def _acting(penalty: Penalty | None) -> Penalty | None:
+    return None if penalty is None or penalty == penalty.scaled(0) else penalty
+
+
+def _check_whole(plan: Plan) -> None:
+    """Refuse coupled groups that leave a part of a parameter without a block."""
+    rows: dict[str, int] = {}
+    for part in (part for group in plan.coupled for part in group.parts):
+        at = rows.setdefault(part.entry.name, part.entry.shape[part.dim])
+        rows[part.entry.name] = at - part.rows.numel()
+    left = [name for name, count in rows.items() if count]
+    if left:
+        raise PlanError(
+            "coupled groups cover a parameter in part",
+            got=f"{rows[left[0]]} rows of {left[0]!r} in no group",
+            expected="units of one parameter that all vanish with something",
+            remedy="Certify a plan without coupled=True.",
+        )

@@ -53,6 +53,10 @@ class FitError(ShrinkageError):
     """A training setting without meaning, or a fit that broke down."""
 
 
+class CompactionError(ShrinkageError):
+    """A network that cannot be compacted, or a compact one that is not equal to it."""
+
+
 class ExploreError(ShrinkageError):
     """A setting of the live page without meaning, or a page that cannot be served."""
 

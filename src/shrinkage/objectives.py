@@ -1,6 +1,6 @@
 """loss + penalty over all data: value, gradient, curvature; streamed, summed in float64."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -76,7 +76,9 @@ class Objective:
     def move(self, point: Vector) -> None:
         """Write ``point`` into the network."""
         for block, value in zip(self.blocks, point, strict=True):
-            block.parameter.copy_(value)
+            new = block.scattered(value, block.parameters)
+            for parameter, part in zip(block.parameters, new, strict=True):
+                parameter.copy_(part)
 
     def penalty(self) -> float:
         """Σ P(θ) in float64."""
@@ -95,7 +97,7 @@ class Objective:
 
     def gradient(self) -> tuple[float, Vector]:
         """The mean loss and its gradient, both summed in float64."""
-        parameters = [block.parameter for block in self.blocks]
+        parameters = list({id(p): p for b in self.blocks for p in b.parameters}.values())
         sums = [torch.zeros_like(p, dtype=torch.float64) for p in parameters]
         total = weight = 0.0
         with torch.enable_grad():
@@ -107,7 +109,10 @@ class Objective:
                     into.add_(part, alpha=share)
                 total += share * float(value.detach())
                 weight += share
-        return total / weight, [into / weight for into in sums]
+        means = {id(p): into / weight for p, into in zip(parameters, sums, strict=True)}
+        return total / weight, [
+            b.gathered([means[id(p)] for p in b.parameters]) for b in self.blocks
+        ]
 
     def curvature(self) -> Callable[[Vector], Vector]:
         """v ↦ Jᵀ·∂²loss·J·v, the mean over the stream: the Gauss–Newton matrix at this point.
@@ -118,10 +123,10 @@ class Objective:
         serves. Source: Schraudolph, Fast Curvature Matrix-Vector Products (2002); J·v is the
         derivative of u ↦ Jᵀ·u.
         """
-        point = self._copied_point()
         with torch.enable_grad():
+            leaves, point = self._copied_point()
             parts = [
-                _linearised(functional_call(self.model, point, (x,)), y, self.criterion, point)
+                _linearised(functional_call(self.model, point, (x,)), y, self.criterion, leaves)
                 for x, y in self._weighed()
             ]
         whole = sum(part.weight for part in parts)
@@ -141,10 +146,9 @@ class Objective:
         The gradient's graph is kept as long as the product is. Source: Pearlmutter, Fast Exact
         Multiplication by the Hessian (1994), by differentiating twice.
         """
-        point = self._copied_point()
-        leaves = list(point.values())
-        total, weight = [torch.zeros_like(leaf) for leaf in leaves], 0.0
         with torch.enable_grad():
+            leaves, point = self._copied_point()
+            total, weight = [torch.zeros_like(leaf) for leaf in leaves], 0.0
             for x, y in self._weighed():
                 share = weight_of(self.criterion, y)
                 value = self.criterion(functional_call(self.model, point, (x,)), y)
@@ -166,12 +170,17 @@ class Objective:
 
         return product
 
-    def _copied_point(self) -> dict[str, Tensor]:
+    def _copied_point(self) -> tuple[Vector, dict[str, Tensor]]:
+        """A copy of the point, one leaf per block, and the network's parameters made of it."""
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
-        return {
-            names[id(b.parameter)]: b.parameter.detach().clone().requires_grad_()
-            for b in self.blocks
-        }
+        leaves: Vector = []
+        state: dict[str, Tensor] = {}
+        for block in self.blocks:
+            leaves.append(block.parameter.detach().clone().requires_grad_())
+            keys = [names[id(p)] for p in block.parameters]
+            known = [state.get(k, p.detach()) for k, p in zip(keys, block.parameters, strict=True)]
+            state |= zip(keys, block.scattered(leaves[-1], known), strict=True)
+        return leaves, state
 
     def targets(self) -> Tensor:
         """All targets, on the network's device."""
@@ -230,10 +239,7 @@ def _derivative(outputs: Sequence[Tensor], of: Tensor, v: Sequence[Tensor]) -> T
     return torch.autograd.grad(some, of, parts, retain_graph=True, materialize_grads=True)[0]
 
 
-def _linearised(
-    prediction: Tensor, y: Tensor, criterion: Loss, point: Mapping[str, Tensor]
-) -> _Linearised:
-    parameters = list(point.values())
+def _linearised(prediction: Tensor, y: Tensor, criterion: Loss, parameters: Vector) -> _Linearised:
     dual = torch.zeros_like(prediction, requires_grad=True)
     pulled = torch.autograd.grad(
         prediction, parameters, dual, create_graph=True, materialize_grads=True

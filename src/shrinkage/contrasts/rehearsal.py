@@ -25,7 +25,7 @@ def rehearse(setting: Setting) -> Plan:
         check_state(model)
         if plan is None or (column.penalty is not None and not warned):
             warned = column.penalty is not None
-            plan = Plan(model, made.rules)  # this one warns
+            plan = Plan(model, made.rules, example_inputs=setting.example)  # this one warns
     if plan is None:
         raise FitError(
             "no column applies to this network",

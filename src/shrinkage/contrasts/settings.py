@@ -47,7 +47,7 @@ class Setting(Study):
         if column.knob == "dropout":
             self._drop(model, knob)
         rules = Rules(column.penalty_at(knob), biases=self.biases, norms=self.norms)
-        return model, quiet_plan(model, rules)
+        return model, quiet_plan(model, rules, self.example)
 
     def _drop(self, model: nn.Module, p: float) -> None:
         if not set_dropout(model, p) and not takes_dropout(self.factory):

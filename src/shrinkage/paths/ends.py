@@ -110,7 +110,7 @@ def _sweep(setting: Setting, seed: int, dense: Weights) -> Iterator[tuple[float,
     while scale <= last:
         way = fit(
             model,
-            quiet_plan(model, setting.rules.scaled(scale)),
+            quiet_plan(model, setting.rules.scaled(scale), setting.example),
             setting.train,
             {"train": split.train},
             epochs=epochs,

@@ -26,6 +26,7 @@ PENALTIES: Mapping[str, Penalty] = MappingProxyType(
     {
         "l1": L1(1.0),
         "group": GroupL1(1.0, by="filter"),
+        "coupled_group": GroupL1(1.0, coupled=True),
         "sparse_group": SparseGroupL1(l1=0.5, group=0.5, by="filter"),
         "elastic_net": ElasticNet(l1=0.5, l2=0.5),
         "log_sum": LogSum(1.0, epsilon=0.1),

@@ -140,7 +140,8 @@ def refit_on_support(
     Source: Meinshausen, Relaxed Lasso (2007).
     """
     again = deepcopy(model)
-    plan = quiet_plan(again, setting.rules.scaled(job.scale * (setting.refit or 0.0)))
+    rules = setting.rules.scaled(job.scale * (setting.refit or 0.0))
+    plan = quiet_plan(again, rules, setting.example)
     if setting.solver == "polish":
         minimise_on_support(again.double(), plan, parts["train"], setting.loss)
         last = look(again, plan, parts, setting.loss, 0)

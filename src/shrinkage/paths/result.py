@@ -96,7 +96,7 @@ class PathPoint:
             )
         model = setting.build(seed)
         model.load_state_dict(self.path.view.weights(self._stored(seed)))
-        return model.eval(), quiet_plan(model, setting.rules.scaled(self.scale))
+        return model.eval(), quiet_plan(model, setting.rules.scaled(self.scale), setting.example)
 
     def _stored(self, seed: int) -> str:
         """The name under which a seed's weights are stored."""

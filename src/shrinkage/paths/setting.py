@@ -53,7 +53,7 @@ class Setting(Study):
     def network(self, seed: int, scale: float) -> tuple[nn.Module, Plan]:
         """A new network of this seed with the rules at ``scale``."""
         model = self.build(seed)
-        return model, quiet_plan(model, self.rules.scaled(scale))
+        return model, quiet_plan(model, self.rules.scaled(scale), self.example)
 
 
 @dataclass(frozen=True, eq=False)

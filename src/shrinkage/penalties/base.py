@@ -87,6 +87,11 @@ class Penalty(ABC):
         return self
 
     @property
+    def coupled(self) -> bool:
+        """Whether a plan's groups span all parameters that must vanish together."""
+        return False
+
+    @property
     def averaged(self) -> "Penalty":
         """What dual averaging sums up; the rest of P acts in :meth:`accumulate` step by step."""
         return self

@@ -1,6 +1,6 @@
 """The group lasso."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Literal, Self
 
@@ -32,7 +32,11 @@ class GroupL1(Penalty):
     Whole groups become exactly zero together: filters, neurons, inputs. ``by`` says how a plan
     cuts a parameter: ``"filter"`` (an output unit: filter or neuron), ``"input"`` (an input
     channel, column or embedding row), ``"kernel"`` (one input–output pair of a convolution).
-    Raises :class:`PenaltyError` for a negative, infinite or NaN strength or an unknown ``by``.
+    ``coupled``: a group spans everything in the network that must vanish with a filter (other
+    layers of a residual stream, biases, norm scales and shifts), so that a zero group can be cut
+    out; the plan then needs ``example_inputs``.
+    Raises :class:`PenaltyError` for a negative, infinite or NaN strength, an unknown ``by``, and
+    for coupled groups that are no filters.
     Source: Yuan & Lin, Model Selection and Estimation with Grouped Variables (2006).
 
     >>> import torch
@@ -42,10 +46,18 @@ class GroupL1(Penalty):
 
     strength: float
     by: By = "filter"
+    coupled: bool = field(default=False, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         check_strength("GroupL1 strength", self.strength)
         check_by("GroupL1", self.by)
+        if self.coupled and self.by != "filter":
+            raise PenaltyError(
+                "only filters can be coupled",
+                got=f"coupled=True with by={self.by!r}",
+                expected='by="filter"',
+                remedy="A weight has one filter, and belongs to as many inputs as read it.",
+            )
 
     def value(self, w: Tensor) -> Tensor:
         """s·√m·Σ_g ‖w_g‖₂ over the last dimension (of length m), a scalar tensor."""
@@ -137,7 +149,7 @@ class GroupL1(Penalty):
 
     def scaled(self, factor: float) -> Self:
         """GroupL1(factor·s) with the same groups."""
-        return type(self)(self.strength * check_factor(factor), self.by)
+        return replace(self, strength=self.strength * check_factor(factor))
 
     def _block_norm(self, grad: Tensor) -> Tensor:
         return safe_norm(grouped(grad)) / sqrt(_size(grad))

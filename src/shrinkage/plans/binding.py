@@ -30,7 +30,8 @@ class Entry:
 
     ``invariance``: the network does not depend on the size of the parameter's rows, as far as it
     is known. ``sphere``: these rows, where the penalty tells their directions apart, so that its
-    cost has stationary points among rows of the same norms; None elsewhere.
+    cost has stationary points among rows of the same norms; None elsewhere. ``coupled``: the
+    penalty acts on groups that span other parameters too; ``grouping`` is then the parameter's own.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Entry:
     reason: str
     invariance: Invariance | None = None
     sphere: Grouping | None = None
+    coupled: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from shrinkage.errors import PlanError, ShrinkageWarning
 from shrinkage.penalties import Penalty
 from shrinkage.plans.binding import Entry, bind
+from shrinkage.plans.coupled import Coupled, Term, couple, terms_of
 from shrinkage.plans.normalisation import followed_by_norm
 from shrinkage.plans.rules import Key, Rules
 
@@ -35,6 +36,13 @@ class Plan:
     minimum. :func:`certify` and :func:`polish` take the norms as they stand, either way. A norm
     layer that stays in eval mode while the network trains undoes nothing: leave ``rescale`` off.
 
+    ``GroupL1(…, coupled=True)`` needs ``example_inputs``, a batch of what the network takes: it is
+    run once, on a copy, to see what must vanish together. Biases, norm scales and shifts in such a
+    group are penalised with it. A zero group can be cut out (:func:`compact`) where what follows
+    maps 0 to 0 or takes up a constant. Units that the network cannot do without, such as its
+    outputs, keep the groups of their own weight. ``rescale`` leaves coupled groups alone: they
+    hold the scales that a norm would undo.
+
     Raises :class:`PlanError` for a rule that matches nothing and a plan that penalises nothing;
     warns (:class:`ShrinkageWarning`) of shadowed rules, of weights before a normalisation layer
     that may shrink, and of penalties that act on their size alone (L2, whole filters).
@@ -48,6 +56,7 @@ class Plan:
         biases: bool = False,
         norms: bool = False,
         rescale: bool = False,
+        example_inputs: object = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise PlanError(
@@ -64,7 +73,10 @@ class Plan:
             rescale=given.rescale or rescale,
         )
         self.model = model
-        self.entries: tuple[Entry, ...] = bind(model, self.rules)
+        self.entries: tuple[Entry, ...]
+        self.coupled: tuple[Coupled, ...]
+        self.entries, self.coupled = couple(model, bind(model, self.rules), example_inputs)
+        self._example_inputs = example_inputs
         self.applied: str | None = None
         """How the plan was last put to work: "term" in a loss, or the method of attach()."""
         self._owner: weakref.ref[object] | None = None
@@ -91,6 +103,10 @@ class Plan:
             if entry.penalty is not None:
                 yield entry, entry.penalty, self.parameter(entry)
 
+    def terms(self) -> Iterator[Term]:
+        """The summands of the penalty: of each parameter, and of coupled groups over several."""
+        return terms_of(self.blocks(), self.coupled, self.parameter)
+
     def penalty(self) -> Tensor:
         """Σ P(w) over the penalised parameters: the term that the textbook adds to the loss.
 
@@ -111,12 +127,8 @@ class Plan:
     @torch.no_grad()
     def value(self) -> float:
         """Σ P(w) as a number, summed in float64; may be read at any time."""
-        return float(
-            sum(
-                penalty.value(entry.grouping.view(parameter.double()))
-                for entry, penalty, parameter in self.blocks()
-            )
-        )
+        values = (term.value([p.double() for p in term.parameters]) for term in self.terms())
+        return float(sum(values))
 
     def check_placed(self) -> None:
         """Raise :class:`PlanError` while a parameter is on the meta device, without numbers."""
@@ -133,7 +145,8 @@ class Plan:
         """A plan for the same network with every strength multiplied by ``factor`` ≥ 0."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ShrinkageWarning)  # they were shown for this plan
-            return Plan(self.model, self.rules.scaled(factor))
+            scaled = self.rules.scaled(factor)
+            return Plan(self.model, scaled, example_inputs=self._example_inputs)
 
     def claim(self, owner: object, how: str) -> None:
         """Note that ``owner`` applies this plan from now on; released by :meth:`release`."""
@@ -163,10 +176,7 @@ class Plan:
         return self._owner is not None and self._owner() is not None
 
     def _sum(self) -> Tensor:
-        terms = [
-            penalty.value(entry.grouping.view(parameter))
-            for entry, penalty, parameter in self.blocks()
-        ]
+        terms = [term.value(term.parameters) for term in self.terms()]
         return torch.stack([term.to(terms[0].device) for term in terms]).sum()
 
     def _warn_of_norms(self) -> None:
@@ -174,7 +184,9 @@ class Plan:
         acting = [
             (entry, entry.path.rpartition(".")[0])
             for entry in self.penalised
-            if len(entry.shape) > 1 and entry.penalty != entry.penalty.scaled(0)  # type: ignore[union-attr]
+            if len(entry.shape) > 1
+            and not entry.coupled
+            and entry.penalty != entry.penalty.scaled(0)  # type: ignore[union-attr]
         ]
         guessed = followed_by_norm(self.model) if acting else {}
         unknown = [(e.name, guessed[at]) for e, at in acting if not e.invariance and at in guessed]
@@ -212,7 +224,8 @@ class Plan:
         with console.capture() as capture:
             console.print(self._table())
         total = sum(prod(entry.shape) for entry in self.entries)
-        return capture.get() + f"{self.n_penalised:,} of {total:,} parameters penalised"
+        groups = "".join(f"coupled {k + 1}: {group}\n" for k, group in enumerate(self.coupled))
+        return capture.get() + groups + f"{self.n_penalised:,} of {total:,} parameters penalised"
 
     def __repr__(self) -> str:
         return f"<Plan: {self.n_penalised:,} weights in {len(self.penalised)} parameters>"
@@ -223,6 +236,9 @@ class Plan:
             table.add_column(column, overflow="fold")
         for entry in self.entries:
             groups = f"{entry.grouping.n_groups:,} × {entry.grouping.group_size}"
+            if entry.coupled:
+                at = [k + 1 for k, g in enumerate(self.coupled) if entry.path in g.paths]
+                groups = "coupled " + ", ".join(map(str, at))
             table.add_row(
                 entry.name,
                 "×".join(map(str, entry.shape)) or "scalar",

@@ -14,10 +14,12 @@ from shrinkage.errors import AttachError, PlanError, ShrinkageWarning, did_you_m
 from shrinkage.penalties import Penalty
 from shrinkage.penalties.base import check_factor
 from shrinkage.plans import Entry, Plan
+from shrinkage.plans.coupled import Term
 from shrinkage.proximal.memory import SAVED_KEYS, Saved
 from shrinkage.proximal.methods import Averaged, Method, Prox, Subgradient
 from shrinkage.proximal.metrics import Group, Reading, check_optimizer, metric_of, was_skipped
 from shrinkage.proximal.spheres import Sphere
+from shrinkage.proximal.stacking import stacked
 
 MethodName = Literal["auto", "prox", "averaged", "subgradient"]
 
@@ -75,12 +77,12 @@ class Handle:
         self.plan, self.optimizer, self.method = plan, optimizer, method
         self._scale = 1.0
         self._methods = {
-            entry.name: _acting(method, entry, penalty, rescale=plan.rules.rescale)
-            for entry, penalty, _ in plan.blocks()
+            term.entry.name: _acting(method, term.entry, term.penalty, rescale=plan.rules.rescale)
+            for term in plan.terms()
         }
-        self._blocks = tuple(plan.blocks())  # looked up anew before each step
+        self._terms = tuple(plan.terms())  # looked up anew before each step
         groups = _groups(optimizer)
-        missing = [e.name for e, _, p in self._blocks if id(p) not in groups]
+        missing = [e.name for e, _, p in plan.blocks() if id(p) not in groups]
         if missing:
             raise AttachError(
                 "the optimizer does not update every penalised parameter",
@@ -95,7 +97,7 @@ class Handle:
                 expected="an optimizer that minimises loss + penalty",
                 remedy="Minimise the negative loss, or use the exact form (method='auto').",
             )
-        _warn_of_weight_decay(optimizer, {id(p) for _, _, p in self._blocks})
+        _warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
         _claim(self)
         self._hooks = (
             optimizer.register_step_pre_hook(self._before),
@@ -157,12 +159,12 @@ class Handle:
                 remedy="Attach the same plan with the same method before loading.",
             )
         scale = check_factor(state["scale"])
-        for entry, _penalty, _parameter in self.plan.blocks():
-            _check_saved(entry, blocks[entry.name])
+        for term in self.plan.terms():
+            _check_saved(term.entry, blocks[term.entry.name])
         self._scale = scale
-        for entry, _penalty, parameter in self.plan.blocks():
-            for method in self._methods[entry.name]:
-                method.load(blocks[entry.name], parameter.device)
+        for term in self.plan.terms():
+            for method in self._methods[term.entry.name]:
+                method.load(blocks[term.entry.name], term.parameters[0].device)
 
     def remove(self) -> None:
         """Stop acting; the weights stay as they are and the plan is free again."""
@@ -190,30 +192,48 @@ class Handle:
     @torch.no_grad()
     def _prepare(self, optimizer: Optimizer) -> None:
         loss_scale: Tensor | float = getattr(optimizer, "grad_scale", None) or 1.0
-        self._blocks = tuple(self.plan.blocks())
-        for entry, _penalty, parameter in self._blocks:
-            for method in self._methods[entry.name]:
-                method.before(parameter, self._scale, loss_scale)
+        self._terms = tuple(self.plan.terms())
+        for term in self._terms:
+            if self.method == "subgradient" and term.group is not None:
+                self._add_slope(term, loss_scale)
+                continue
+            tensor = term.read()
+            for method in self._methods[term.entry.name]:
+                method.before(tensor, self._scale, loss_scale)
+
+    def _add_slope(self, term: Term, loss_scale: Tensor | float) -> None:
+        """The textbook's form for coupled groups: the slope reaches every parameter's gradient."""
+        gradients = [p.grad for p in term.parameters if p.grad is not None]
+        if len(gradients) == len(term.parameters):
+            stack = term.read()
+            stack.grad = term.gathered(gradients)
+            for method in self._methods[term.entry.name]:
+                method.before(stack, self._scale, loss_scale)
+            term.write(stack.grad, gradients)
 
     @torch.no_grad()
     def _after(self, optimizer: Optimizer, *_: object) -> None:
         if was_skipped(optimizer):
             return
         groups = _groups(optimizer)
-        for entry, _penalty, parameter in self._blocks:
-            if parameter.grad is None:
+        for term in self._terms:
+            if any(parameter.grad is None for parameter in term.parameters):
                 continue
-            if id(parameter) not in groups:
-                raise _lost(entry)
+            if any(id(parameter) not in groups for parameter in term.parameters):
+                raise _lost(term.entry)
             if self._metric is None:
                 continue  # the textbook's form has acted before the step
-            state = optimizer.state.get(parameter, {})
-            reading = Reading(self._metric, groups[id(parameter)], state, parameter)
-            methods = self._methods[entry.name]
+            readings = [
+                Reading(self._metric, groups[id(p)], optimizer.state.get(p, {}), p)
+                for p in term.parameters
+            ]
+            reading = readings[0] if term.group is None else stacked(term, readings)
+            tensor, methods = term.read(), self._methods[term.entry.name]
             for method in methods:
-                method.after(parameter, reading, self._scale)
+                method.after(tensor, reading, self._scale)
             for method in methods[:-1]:
-                method.rewritten(parameter)
+                method.rewritten(tensor)
+            term.write(tensor)
 
 
 def _acting(

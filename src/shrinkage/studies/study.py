@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from shrinkage.data import Data, Split, split
 from shrinkage.errors import FitError, ShrinkageWarning
@@ -63,6 +63,11 @@ class Study:
         check_output(model, self.data.spec, self.data.task)
         return model
 
+    @property
+    def example(self) -> Tensor:
+        """Two inputs, for plans with coupled groups."""
+        return self.data.x[:2]
+
     def describe(self, model: object, training: Training | None) -> dict[str, Any]:
         """The study as plain JSON values; ``training``: ours, or None for the user's own."""
         data = self.data
@@ -92,11 +97,14 @@ class Study:
         }
 
 
-def quiet_plan(model: nn.Module, rules: Rules) -> Plan:
-    """A plan without its warnings, which were shown once before."""
+def quiet_plan(model: nn.Module, rules: Rules, example: Tensor | None = None) -> Plan:
+    """A plan without its warnings, which were shown once before.
+
+    ``example``: inputs for coupled groups.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShrinkageWarning)
-        return Plan(model, rules)
+        return Plan(model, rules, example_inputs=example)
 
 
 def describe_plan(plan: Plan) -> list[dict[str, Any]]:

@@ -1,0 +1,103 @@
+"""Which point of a run is to be compacted, and what its network and data were."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from torch import Tensor
+
+from shrinkage.errors import RunError, did_you_mean
+from shrinkage.runs import RunView
+from shrinkage.studies import key, refit_key
+
+_PREFERRED = ("group_l1", "l1")
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A fitted network of a run: its weights, what it is called, and which split it saw."""
+
+    label: str
+    column: str
+    seed: int
+    weights: Mapping[str, Tensor]
+
+
+Reader = Callable[[RunView, str | None, int], Chosen]
+
+
+def chosen(view: RunView, column: str | None = None, seed: int = 0) -> Chosen:
+    """The network that a run has chosen; of a contrast that of ``column`` (group L1 or L1).
+
+    Raises :class:`RunError` for a run that is not finished, of a kind without a reader, and for
+    columns and seeds that it does not have.
+    """
+    kind = str(view.config.get("command"))
+    if kind not in READERS:
+        raise RunError(
+            "no network can be taken from this run",
+            got=f"a run of {kind!r}",
+            expected=f"a run of {' or '.join(READERS)}",
+            remedy="In Python: sh.compact(model, example_inputs).",
+        )
+    return READERS[kind](view, column, seed)
+
+
+def _of_contrast(view: RunView, column: str | None, seed: int) -> Chosen:
+    choices: dict[str, Any] = view.decisions.get("choices") or {}
+    if column is None:
+        column = next((name for name in _PREFERRED if name in choices), None)
+    if column not in choices or seed not in range(view.config["seeds"]):
+        raise RunError(
+            "the run has no such network",
+            got=f"column {column!r}, seed {seed}",
+            expected=f"one of {', '.join(choices) or '(no column has been chosen yet)'}; seeds "
+            f"below {view.config['seeds']}",
+            remedy=did_you_mean(str(column), choices)
+            + "Finish the run with the command it was begun with, or name a --column.",
+        )
+    choice = choices[column]
+    stored = f"{column}/{choice['index']}/{seed}"
+    labels = {entry["name"]: entry["label"] for entry in view.config["columns"]}
+    label = f"{labels[column]}, {choice['knob']:g}, seed {seed}"
+    return Chosen(label, column, seed, view.weights(stored))
+
+
+def _of_path(view: RunView, column: str | None, seed: int) -> Chosen:
+    choice: dict[str, Any] | None = view.decisions.get("choice")
+    if column is not None or choice is None or seed not in range(view.config["seeds"]):
+        raise RunError(
+            "the run has no such network",
+            got=f"seed {seed}" + ("" if column is None else f", column {column!r}"),
+            expected="a path that has chosen a point; no column; seeds below "
+            f"{view.config['seeds']}",
+            remedy="Finish the run with the command it was begun with.",
+        )
+    scale, family = choice["scale"], choice["family"]
+    name = key(seed, scale)
+    stored = refit_key(name) if family == "refit" and scale else name
+    return Chosen(f"scale {scale:.3g}, {family}, seed {seed}", "path", seed, view.weights(stored))
+
+
+READERS: Mapping[str, Reader] = MappingProxyType({"contrast": _of_contrast, "path": _of_path})
+"""How each kind of run says which network it has chosen."""
+
+
+def words(view: RunView) -> dict[str, str]:
+    """Data, model and options as they stood in the command line behind a run; by name.
+
+    >>> from pathlib import Path
+    >>> words(RunView(Path(), {}, {"command": "shrinkage contrast a.csv --target y"}, ()))
+    {'data': 'a.csv', 'target': 'y'}
+    """
+    known = shlex.split(view.decisions.get("command") or "")[2:]
+    found: dict[str, str] = {}
+    for at, word in enumerate(known):
+        name, _, value = word.removeprefix("--").partition("=")
+        if word.startswith("--"):
+            found[name] = value or (known[at + 1] if at + 1 < len(known) else "")
+        elif at == 0:
+            found["data"] = word
+    return found

@@ -1,0 +1,205 @@
+"""compact: a smaller network with the same function, or the same network and the reasons why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from shrinkage.compaction.copying import copied
+from shrinkage.compaction.deciding import Decision, decide, selected
+from shrinkage.compaction.folding import bias_of, fold, shifts
+from shrinkage.compaction.proof import Proof, prove, random_like
+from shrinkage.coupling import Record, Units, UnknownStructureError, trace
+from shrinkage.coupling.cutting import Cuts, cut
+from shrinkage.coupling.shadows import replaced, tensors
+from shrinkage.coupling.tracing import Inputs
+from shrinkage.errors import CompactionError
+from shrinkage.measures.untouched import home
+
+
+@dataclass(frozen=True, eq=False)
+class Compacted:
+    """A network before and after: what was cut, what stays and why, and the proofs."""
+
+    before: nn.Module
+    after: nn.Module
+    cuts: Cuts
+    kept_inputs: Tensor | None
+    notes: tuple[str, ...]
+    proofs: Mapping[str, Proof]
+
+
+def compacted(
+    model: nn.Module, inputs: Inputs, *, ignored: Sequence[str] = (), drop_inputs: bool = False
+) -> Compacted:
+    """Cut what can be cut out of a copy of ``model``, and prove it.
+
+    The analysis runs in float64 on the CPU; the result is a copy of the network as it is.
+    """
+    check(model, inputs)
+    exact = copied(model).cpu().double()
+    doubled = tuple(replaced(value, _doubled) for value in inputs)
+    _check_runs(exact, doubled)
+    labels = None
+    units = Units()
+    if drop_inputs:
+        labels = units.fresh(doubled[0][0].numel()).reshape(doubled[0].shape[1:])
+    try:
+        record, _ = trace(exact, doubled, units=units, labels=labels)
+        record = _confirmed(exact, doubled, labels, record)
+    except UnknownStructureError as error:
+        whole = copied(model)
+        notes = (f"kept whole: {error}",)
+        return Compacted(model, whole, Cuts({}, {}), None, notes, {})
+    for layer in record.layers:
+        name = next((n for n in ignored if _is_ignored(layer.where, layer.weight, n)), None)
+        if name is not None:
+            units.pin(torch.cat([layer.inputs, layer.outputs]), f"ignored ({name})")
+    decision = decide(exact, doubled, labels, record, units)
+    moved = shifts(exact, record, decision.removed)
+    cuts = replace(
+        decision.cuts,
+        new_biases=tuple(bias_of(w) for w, (layer, _) in moved.items() if layer.bias is None),
+    )
+    small = copied(exact)
+    cut(small, cuts)
+    fold(small, moved)
+
+    def select(batch: Inputs) -> Inputs:
+        return selected(batch, labels, decision.removed)[0]
+
+    batches = [doubled, *(random_like(doubled, seed) for seed in (1, 2))]
+    proofs = {"float64": prove(exact, small, batches, select, cuts, record, decision.removed)}
+    after = copied(model)
+    cut(after, cuts)
+    _take_biases(after, small, moved)
+    own = [inputs, *(random_like(inputs, seed) for seed in (1, 2))]
+    kind = str(home(model)[1]).removeprefix("torch.")
+    if kind != "float64":
+        before = copied(model)
+        proofs[kind] = prove(before, after, own, select, cuts, record, decision.removed)
+    after.train(False)
+    kept = None
+    if labels is not None and bool(decision.removed[labels.long()].any()):
+        kept = (~decision.removed[labels.flatten().long()]).nonzero().flatten()
+    return Compacted(model, after, cuts, kept, _notes(exact, record, decision), proofs)
+
+
+def check(model: nn.Module, inputs: Inputs) -> None:
+    """Raise :class:`CompactionError` for what is no network in eval mode with finite weights."""
+    if not isinstance(model, nn.Module):
+        raise CompactionError(
+            "nothing to compact",
+            got=type(model).__name__,
+            expected="a torch.nn.Module",
+            remedy="Pass the trained network itself.",
+        )
+    training = [name or "the network" for name, m in model.named_modules() if m.training]
+    if training:
+        raise CompactionError(
+            "the network is in training mode",
+            got=f"{training[0]} in training mode",
+            expected="a network in eval mode, whose normalisation and dropout are fixed",
+            remedy="Call model.eval() first.",
+        )
+    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    broken = [k for k, t in state.items() if t.is_floating_point() and not bool(t.isfinite().all())]
+    if broken:
+        raise CompactionError(
+            "the network has weights that are not finite",
+            got=f"NaN or infinity in {broken[0]!r}",
+            expected="finite numbers",
+            remedy="Train again: the fit has diverged.",
+        )
+    device, dtype = home(model)
+    for tensor in tensors(inputs):
+        if tensor.device != device or (tensor.is_floating_point() and tensor.dtype != dtype):
+            raise CompactionError(
+                "the example inputs do not fit the network",
+                got=f"{tensor.dtype} on {tensor.device}",
+                expected=f"{dtype} (or integers) on {device}",
+                remedy="Move them: example_inputs.to(device, dtype).",
+            )
+    if not list(tensors(inputs)):
+        raise CompactionError(
+            "there are no example inputs",
+            got=", ".join(type(value).__name__ for value in inputs) or "nothing",
+            expected="a tensor, or a tuple of what the network takes",
+            remedy="Pass one batch of real inputs.",
+        )
+
+
+def _check_runs(model: nn.Module, inputs: Inputs) -> None:
+    try:
+        with torch.no_grad():
+            model(*inputs)
+    except Exception as error:
+        shapes = ", ".join(str(tuple(t.shape)) for t in tensors(inputs))
+        raise CompactionError(
+            "the network does not take the example inputs",
+            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} "
+            f"for inputs of shape {shapes}",
+            expected="one batch that the network takes, in float64 too",
+            remedy="Pass inputs as the network sees them in use, with the batch dimension.",
+        ) from error
+
+
+def _confirmed(model: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record) -> Record:
+    """The record with only those constants that other inputs leave as they are."""
+    units = Units()
+    if labels is not None:
+        labels = units.fresh(labels.numel()).reshape(labels.shape)
+    again, _ = trace(model, random_like(inputs, 3), units=units, labels=labels)
+    if [op.name for op in again.ops] != [op.name for op in record.ops]:
+        raise UnknownStructureError("another way through the network for other inputs")
+    layers = []
+    for one, two in zip(record.layers, again.layers, strict=True):
+        gap = (one.constants - two.constants).abs()
+        same = gap <= 1e-12 * one.constants.abs().clamp(min=1e-3)
+        layers.append(replace(one, constants=torch.where(same, one.constants, torch.nan)))
+    return replace(record, layers=layers)
+
+
+def _take_biases(after: nn.Module, small: nn.Module, moved: Mapping[str, Any]) -> None:
+    with torch.no_grad():
+        for weight, (layer, _) in moved.items():
+            name = layer.bias or bias_of(weight)
+            after.get_parameter(name).copy_(small.get_parameter(name))
+
+
+def _is_ignored(where: str, weight: str, pattern: str) -> bool:
+    names = [where, weight]
+    parts = where.split(".")
+    names += [".".join(parts[:k]) for k in range(1, len(parts))]
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
+def _doubled(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu()
+    return tensor.double() if tensor.is_floating_point() else tensor
+
+
+def _notes(model: nn.Module, record: Record, decision: Decision) -> tuple[str, ...]:
+    """Per layer, the zero units that stay, and why."""
+    lines: dict[str, None] = {}
+    for layer in record.layers:
+        weight = model.get_parameter(layer.weight)
+        if layer.groups > 1 or layer.transposed:
+            continue
+        zero = weight.flatten(1).abs().amax(1) == 0
+        stays = zero & ~decision.removed[layer.outputs.long()]
+        found = decision.classes[layer.outputs.long()][stays].tolist()
+        for why in dict.fromkeys(decision.reasons.get(c, "pinned") for c in found):
+            n = sum(decision.reasons.get(c, "pinned") == why for c in found)
+            lines[f"{layer.where or layer.weight}: {n} zero unit{'s' * (n > 1)} kept: {why}"] = None
+    read = {layer.weight for layer in record.layers}
+    for name, module in model.named_modules():
+        for local in ("weight", "in_proj_weight", "weight_ih_l0", "weight_orig"):
+            full = f"{name}.{local}".strip(".")
+            tensor = getattr(module, local, None)
+            if isinstance(tensor, Tensor) and tensor.ndim > 1 and full not in read:
+                lines[f"{name or 'the network'}: kept as it is, its weight is not followed"] = None
+    return tuple(lines)

@@ -1,0 +1,98 @@
+"""How large and how fast: multiply–accumulates, and latency by interleaved runs."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from shrinkage.compaction.copying import copied
+from shrinkage.coupling.shadows import replaced, tensors
+from shrinkage.coupling.tracing import Inputs
+
+_SECONDS = 0.4
+_ROUNDS = range(5, 200)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Medians in milliseconds of interleaved runs of both networks at one batch size."""
+
+    device: str
+    batch: int
+    before: float
+    after: float
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster the compact network is."""
+        return self.before / self.after if self.after else 1.0
+
+
+def macs(model: nn.Module, inputs: Inputs) -> int:
+    """Multiply–accumulates of one example: convolutions, matrix products and attention."""
+    counter = FlopCounterMode(display=False)
+    with torch.enable_grad(), counter:  # without gradients attention takes a path nobody counts
+        model(*inputs)
+    return int(counter.get_total_flops()) // (2 * rows(inputs))
+
+
+def rows(inputs: Inputs) -> int:
+    """The number of examples in a batch."""
+    return next((len(t) for t in tensors(inputs) if t.ndim), 1)
+
+
+def batch_of(inputs: Inputs, size: int) -> Inputs:
+    """The examples again and again, ``size`` of them."""
+
+    def repeated(t: Tensor) -> Tensor:
+        return t.repeat(-(-size // len(t)), *[1] * (t.ndim - 1))[:size] if t.ndim else t
+
+    return tuple(replaced(value, repeated) for value in inputs)
+
+
+def latencies(
+    before: nn.Module, after: nn.Module, first: Inputs, second: Inputs, sizes: Sequence[int]
+) -> tuple[Latency, ...]:
+    """Both networks on the CPU, and on the GPU where there is one, at each batch size."""
+    found = []
+    for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:
+        pair = [copied(model).to(device).eval() for model in (before, after)]
+        for size in sizes:
+            batches = [
+                tuple(replaced(v, lambda t: t.to(device)) for v in batch_of(inputs, size))  # noqa: B023
+                for inputs in (first, second)
+            ]
+            times = interleaved(
+                [partial(model, *batch) for model, batch in zip(pair, batches, strict=True)]
+            )
+            found.append(Latency(device, size, *times))
+    return tuple(found)
+
+
+def interleaved(calls: Sequence[Callable[[], object]], seconds: float = _SECONDS) -> list[float]:
+    """The median milliseconds of each call, one after the other in every round."""
+    taken: list[list[float]] = [[] for _ in calls]
+    with torch.no_grad():
+        for call in calls:  # a first run allocates
+            call()
+        end = time.perf_counter() + seconds * len(calls)
+        for k in range(_ROUNDS.stop):
+            for call, into in zip(calls, taken, strict=True):
+                _settle()
+                start = time.perf_counter()
+                call()
+                _settle()
+                into.append(1e3 * (time.perf_counter() - start))
+            if k + 1 >= _ROUNDS.start and time.perf_counter() > end:
+                break
+    return [median(times) for times in taken]
+
+
+def _settle() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

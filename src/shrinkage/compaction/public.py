@@ -1,0 +1,155 @@
+"""sh.compact: cut, prove, measure; and what comes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from shrinkage.compaction.compacting import Compacted, compacted
+from shrinkage.compaction.copying import copied
+from shrinkage.compaction.exporting import export_onnx, export_program
+from shrinkage.compaction.measuring import Latency, latencies, macs
+from shrinkage.compaction.proof import check_equal
+from shrinkage.compaction.reporting import LayerChange, Report
+from shrinkage.compaction.saving import encoded, save_compact
+from shrinkage.compaction.sparse import Choice, sparsified
+from shrinkage.coupling.cutting import Cuts
+from shrinkage.coupling.tracing import Inputs
+from shrinkage.errors import CompactionError
+from shrinkage.measures.untouched import home
+
+
+@dataclass(frozen=True, eq=False)
+class Compact:
+    """A compact network; made by :func:`compact`.
+
+    ``model``: a network of the same class, smaller, in eval mode. ``report``: what changed;
+    ``print(report)`` is a table. ``inputs``: with ``drop_inputs=True`` the places of the inputs
+    that are left, in the flattened example; the model then takes ``x.flatten(1)[:, inputs]``.
+    """
+
+    model: nn.Module
+    report: Report
+    inputs: Tensor | None
+    _example: Inputs = field(repr=False)
+    _cuts: Cuts = field(repr=False)
+
+    def save(self, folder: str | Path, **about: Any) -> Path:
+        """Write ``weights.safetensors`` and ``compact.json``; see :func:`load_compact`.
+
+        ``about``: more values for the JSON, such as where the network came from.
+        """
+        shapes = [list(t.shape[1:]) for t in self._example if isinstance(t, Tensor)]
+        more = {
+            "dtype": str(home(self.model)[1]).removeprefix("torch."),
+            "input_shapes": shapes,
+            "inputs": None if self.inputs is None else self.inputs.tolist(),
+        }
+        return save_compact(folder, self.model, self._cuts, {**more, **about})
+
+    def export(self, path: str | Path) -> Path:
+        """Write a program for ``torch.export.load`` (``.pt2``)."""
+        return export_program(self.model, self._example, path)
+
+    def onnx(self, path: str | Path) -> Path:
+        """Write an ONNX file, checked with onnxruntime; needs ``shrinkage[onnx]``."""
+        return export_onnx(self.model, self._example, path)
+
+
+def compact(
+    model: nn.Module,
+    example_inputs: Tensor | tuple[Any, ...],
+    *,
+    ignored: Sequence[str] = (),
+    drop_inputs: bool = False,
+    sparse: int | None = None,
+    batch_sizes: Sequence[int] = (1, 128),
+) -> Compact:
+    """A smaller network with the same function: units that are dead, or that nobody reads, go.
+
+    A unit (filter, neuron) goes with everything that must vanish with it: rows, columns, biases,
+    norm scales and statistics, along residual branches, concatenations and groups. A dead unit
+    that still puts out a constant is folded into the biases of what reads it, where that is
+    exact: linear layers, convolutions without zero padding, a constant 0. Else it stays, and the
+    report says why; so does whatever is not understood (attention, layer norms, custom autograd
+    functions, parametrizations, tied weights), and a network whose way depends on its input stays
+    whole. Outputs and gradients are then compared on the example inputs and on random ones in
+    float64 (1e-9, relative), outputs also in the network's own dtype (float32: 1e-5).
+
+    ``example_inputs``: one batch of real inputs, or a tuple of what the network takes.
+    ``ignored``: name patterns of layers to leave alone. ``drop_inputs``: leave out inputs (pixels,
+    columns) that nobody reads, see :class:`Compact`. ``sparse``: a batch size at which linear
+    layers with zeros left are measured as CSR, and replaced where that is faster. ``batch_sizes``:
+    where to measure latency; none: ``()``.
+
+    The network itself is never touched. Raises :class:`CompactionError` for a network in training
+    mode or with NaN, inputs that it does not take, and where a proof fails.
+    """
+    inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
+    if drop_inputs and not (isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
+        raise CompactionError(
+            "inputs cannot be dropped",
+            got=type(inputs[0]).__name__,
+            expected="a batch of examples as the first input",
+            remedy="Leave drop_inputs out.",
+        )
+    found = compacted(model, inputs, ignored=ignored, drop_inputs=drop_inputs)
+    small_inputs = inputs
+    if found.kept_inputs is not None:
+        kept = found.kept_inputs.to(inputs[0].device)
+        small_inputs = (inputs[0].flatten(1)[:, kept], *inputs[1:])
+    after, choices = found.after, tuple[Choice, ...]()
+    if sparse is not None:
+        after = copied(after)
+        choices = sparsified(after, small_inputs, sparse)
+        check_equal(found.after, after, small_inputs)
+    report = _report(found, after, inputs, small_inputs, choices, batch_sizes)
+    return Compact(after, report, found.kept_inputs, small_inputs, found.cuts)
+
+
+def _report(
+    found: Compacted,
+    after: nn.Module,
+    inputs: Inputs,
+    small_inputs: Inputs,
+    choices: tuple[Choice, ...],
+    batch_sizes: Sequence[int],
+) -> Report:
+    before, notes = copied(found.before), found.notes
+    times: tuple[Latency, ...] = ()
+    try:
+        times = latencies(before, after, inputs, small_inputs, batch_sizes)
+    except Exception as error:  # a network may be made for one batch size only
+        notes = (*notes, f"latency was not measured: {type(error).__name__}: {error}")
+    state = dict(found.after.named_parameters())
+    return Report(
+        parameters=(_count(before), _count(found.after)),
+        nonzeros=(_nonzeros(before), _nonzeros(found.after)),
+        macs=(macs(before, inputs), macs(found.after, small_inputs)),
+        bytes=(_dense_bytes(before), len(encoded(after)[0])),
+        layers=tuple(
+            LayerChange(name.removesuffix(".weight"), tuple(old.shape), tuple(state[name].shape))
+            for name, old in before.named_parameters()
+            if old.ndim > 1
+        ),
+        latencies=times,
+        sparse=choices,
+        proofs=found.proofs,
+        notes=notes,
+    )
+
+
+def _count(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def _nonzeros(model: nn.Module) -> int:
+    return sum(int(p.count_nonzero()) for p in model.parameters())
+
+
+def _dense_bytes(model: nn.Module) -> int:
+    state = {k: t.detach().cpu().clone().contiguous() for k, t in model.state_dict().items()}
+    return len(save(state))

@@ -1,0 +1,150 @@
+"""From a run folder to files: compact the chosen network, prove, measure, export, compare."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from shrinkage.compaction.chosen import Chosen, chosen, words
+from shrinkage.compaction.exporting import onnx_outputs
+from shrinkage.compaction.public import Compact, compact
+from shrinkage.data import Data, Examples, load, split
+from shrinkage.errors import CompactionError, DataError
+from shrinkage.measures import evaluate
+from shrinkage.models import build, resolve
+from shrinkage.runs import RunView, read
+
+_EXAMPLES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What :func:`compact_run` made: the files, the network, and how it does on the test set.
+
+    ``scores``: accuracy (or R²) before and after; ``same`` and ``same_onnx``: how many of the
+    ``n_test`` test examples get the same prediction as before; None without the ONNX packages.
+    """
+
+    folder: Path
+    chosen: Chosen
+    compact: Compact
+    score_name: str
+    scores: tuple[float, float]
+    same: int
+    same_onnx: int | None
+    n_test: int
+
+    def __str__(self) -> str:
+        before, after = self.scores
+        onnx = (
+            "no ONNX file: pip install 'shrinkage[onnx]'"
+            if self.same_onnx is None
+            else f"ONNX {self.same_onnx:,}"
+        )
+        return (
+            f"{self.chosen.label}\n\n{self.compact.report}\n\n"
+            f"test {self.score_name} {before:.4f} → {after:.4f}; the same prediction for "
+            f"{self.same:,} of {self.n_test:,} test examples, {onnx}\n"
+            f"Files: {self.folder}"
+        )
+
+
+def compact_run(
+    folder: str | Path,
+    *,
+    column: str | None = None,
+    seed: int = 0,
+    model: str | None = None,
+    data: str | None = None,
+    target: str | None = None,
+    batch: int = 128,
+    out: str | Path | None = None,
+) -> Outcome:
+    """Compact the network that a run has chosen, and write it into ``RUN/compact-COLUMN-SEED``.
+
+    Weights (safetensors) and ``compact.json``, ``model.pt2`` and ``model.onnx``. ``model`` and
+    ``data`` are taken from the run's command line where they are not given. Linear layers are
+    measured as CSR at ``batch``. Raises :class:`RunError` for a folder without a run,
+    :class:`CompactionError` and the errors of data and models.
+    """
+    view = read(folder)
+    point = chosen(view, column, seed)
+    source = _data(view, data, target)
+    spec = source.spec
+    network = build(
+        resolve(model or words(view).get("model") or view.config["model"]["name"]), spec
+    )
+    _load(network, point)
+    test = split(source, seed, **view.config["cut"]).test
+    small = compact(network, test.x[:_EXAMPLES], sparse=batch, batch_sizes=(1, batch))
+    where = Path(out) if out is not None else view.folder / f"compact-{point.column}-{seed}"
+    small.save(where, model=view.config["model"]["name"], run=view.folder.name, network=point.label)
+    small.export(where / "model.pt2")
+    predictions = None
+    if find_spec("onnx") and find_spec("onnxruntime") and find_spec("onnxscript"):
+        predictions = onnx_outputs(small.onnx(where / "model.onnx"), test.x)
+    return _outcome(where, point, network, small, test, predictions)
+
+
+def _outcome(
+    where: Path,
+    point: Chosen,
+    network: nn.Module,
+    small: Compact,
+    test: Examples,
+    predictions: Tensor | None,
+) -> Outcome:
+    first, second = evaluate(network, test), evaluate(small.model, test)
+    with torch.no_grad():
+        old, new = network(test.x), small.model(test.x)
+    return Outcome(
+        where,
+        point,
+        small,
+        first.score_name,
+        (first.score, second.score),
+        _agreement(old, new, test),
+        None if predictions is None else _agreement(old, predictions, test),
+        len(test),
+    )
+
+
+def _agreement(a: Tensor, b: Tensor, test: Examples) -> int:
+    """How many predictions are the same: the class, or the number up to 1e-4 of the largest."""
+    if not test.y.is_floating_point():
+        return int((a.argmax(1) == b.argmax(1)).sum())
+    near = (a - b).abs() <= 1e-4 * a.abs().max()
+    return int(near.flatten(1).all(dim=1).sum())
+
+
+def _data(view: RunView, data: str | None, target: str | None) -> Data:
+    known = words(view)
+    size = known.get("image-size")
+    source = load(
+        data or known.get("data") or view.config["data"]["name"],
+        target=target or known.get("target"),
+        image_size=None if size is None else int(size),
+    )
+    if source.fingerprint != view.config["data"]["fingerprint"]:
+        raise DataError(
+            "these are not the data of the run",
+            got=f"{source.name} with other content",
+            expected=f"the data behind {view.folder}",
+            remedy="Give them with --data (and --target).",
+        )
+    return source
+
+
+def _load(network: nn.Module, point: Chosen) -> None:
+    try:
+        network.load_state_dict(dict(point.weights))
+    except RuntimeError as error:
+        raise CompactionError(
+            "the weights of the run do not fit the network",
+            got=str(error).splitlines()[-1].strip(),
+            expected="the network that the run has trained",
+            remedy="Give its factory: --model FILE.py:FACTORY.",
+        ) from error
+    network.eval()

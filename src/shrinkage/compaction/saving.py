@@ -1,0 +1,177 @@
+"""A compact network on disk: safetensors, and a JSON of what was removed. No pickles."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from shrinkage.compaction.sparse import SparseLinear
+from shrinkage.coupling.cutting import Cuts, cut
+from shrinkage.errors import CompactionError
+
+_FORMAT = 1
+_SHORT = torch.iinfo(torch.int16).max
+
+
+def encoded(model: nn.Module) -> tuple[bytes, dict[str, list[int]]]:
+    """The state in safetensors, and the shapes of the tensors whose zeros are left out.
+
+    A tensor with many zeros is stored as values, columns and row starts (CSR over its first
+    axis), with 16-bit indices where they suffice, if that is smaller.
+    """
+    stored: dict[str, Tensor] = {}
+    shapes: dict[str, list[int]] = {}
+    for name, tensor in model.state_dict().items():
+        tensor = tensor.detach().cpu().contiguous()
+        parts = _sparse(tensor) if tensor.is_floating_point() and tensor.ndim > 1 else None
+        if parts is None:
+            stored[name] = tensor.clone()
+            continue
+        shapes[name] = list(tensor.shape)
+        stored |= {f"{name}:{key}": part for key, part in parts.items()}
+    return save(stored), shapes
+
+
+def save_compact(
+    folder: str | Path, model: nn.Module, cuts: Cuts, about: Mapping[str, Any]
+) -> Path:
+    """Write ``weights.safetensors`` and ``compact.json`` into ``folder``."""
+    folder = Path(folder)
+    data, shapes = encoded(model)
+    layers = {
+        name: len(module.values)
+        for name, module in model.named_modules()
+        if isinstance(module, SparseLinear)
+    }
+    text = {
+        "format": _FORMAT,
+        "cuts": cuts.as_json(),
+        "sparse_tensors": shapes,
+        "sparse_layers": layers,
+        **about,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / "weights.safetensors", data)
+        _write(folder / "compact.json", json.dumps(text, indent=1, allow_nan=False).encode())
+    except OSError as error:
+        raise CompactionError(
+            "the folder cannot be written",
+            got=f"{folder}: {error.strerror or error}",
+            expected="a writable folder with free space",
+            remedy="Choose another folder.",
+        ) from None
+    return folder
+
+
+def load_compact(make_model: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
+    """The compact network of a folder, built from the factory of the *original* network.
+
+    ``make_model()`` makes the network as it was before; its units are cut as noted in
+    ``compact.json`` and the stored weights loaded. The result is in eval mode. Raises
+    :class:`CompactionError` for a folder without a compact network, damaged files, and a factory
+    that makes another network.
+    """
+    folder = Path(folder)
+    known = _read(folder)
+    model = make_model()
+    if not isinstance(model, nn.Module):
+        raise _other(folder, f"a {type(model).__name__} from the factory")
+    try:
+        model.to(getattr(torch, known["dtype"]))
+        cut(model, Cuts.of_json(known["cuts"]))
+        for name, count in known["sparse_layers"].items():
+            _prepare(model, name, count)
+        state = _decoded(load_file(folder / "weights.safetensors"), known["sparse_tensors"])
+        model.load_state_dict(state)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(folder, str(error)) from None
+    except (RuntimeError, AttributeError, IndexError) as error:
+        raise _other(folder, str(error).splitlines()[-1].strip()) from error
+    return model.eval()
+
+
+def _prepare(model: nn.Module, name: str, count: int) -> None:
+    """A CSR layer with room for ``count`` values in place of a linear one."""
+    path, _, local = name.rpartition(".")
+    linear = model.get_submodule(name)
+    assert isinstance(linear, nn.Linear)  # noqa: S101  (narrowing)
+    sparse = SparseLinear(linear)
+    sparse.values = torch.zeros(count, dtype=sparse.values.dtype)
+    sparse.columns = torch.zeros(count, dtype=torch.int32)
+    setattr(model.get_submodule(path), local, sparse)
+
+
+def _sparse(tensor: Tensor) -> dict[str, Tensor] | None:
+    rows = tensor.flatten(1)
+    places = rows.nonzero()
+    count, width = len(places), rows.shape[1]
+    narrow = torch.int16 if max(width, count) <= _SHORT else torch.int32
+    column_type = torch.int16 if width <= _SHORT else torch.int32
+    size = count * (tensor.element_size() + column_type.itemsize) + len(rows) * narrow.itemsize
+    if size >= tensor.numel() * tensor.element_size():
+        return None
+    return {
+        "values": rows[places[:, 0], places[:, 1]].clone(),
+        "columns": places[:, 1].to(column_type),
+        "counts": torch.bincount(places[:, 0], minlength=len(rows)).to(narrow),
+    }
+
+
+def _decoded(stored: Mapping[str, Tensor], shapes: Mapping[str, list[int]]) -> dict[str, Tensor]:
+    state = {name: tensor for name, tensor in stored.items() if ":" not in name}
+    for name, shape in shapes.items():
+        values, columns, counts = (stored[f"{name}:{k}"] for k in ("values", "columns", "counts"))
+        dense = values.new_zeros(shape[0], torch.Size(shape).numel() // shape[0])
+        rows = torch.repeat_interleave(torch.arange(shape[0]), counts.long())
+        dense[rows, columns.long()] = values
+        state[name] = dense.reshape(shape)
+    return state
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / "compact.json"
+    if not path.is_file():
+        raise CompactionError(
+            "not a compact network",
+            got=str(folder),
+            expected="a folder with a compact.json",
+            remedy="Give the folder that save() or shrinkage compact wrote.",
+        )
+    try:
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if known["format"] != _FORMAT:
+            raise ValueError(f"format {known['format']}, not {_FORMAT}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, str(error)) from None
+    return known
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    os.replace(part, path)  # noqa: PTH105  (atomic)
+
+
+def _damaged(folder: Path, why: str) -> CompactionError:
+    return CompactionError(
+        "the compact network is damaged",
+        got=f"{folder}: {why}",
+        expected="files as this program wrote them",
+        remedy="Compact and save again.",
+    )
+
+
+def _other(folder: Path, why: str) -> CompactionError:
+    return CompactionError(
+        "the factory does not make the network that was compacted",
+        got=why,
+        expected=f"the original network behind {folder}",
+        remedy="Pass the factory that the trained network was made with.",
+    )

@@ -1,0 +1,56 @@
+"""Does the network's own code still do the same with fewer units? Ask it, call by call."""
+
+from itertools import zip_longest
+
+import torch
+from torch import Tensor, nn
+
+from shrinkage.coupling.shadows import Op, Record
+from shrinkage.coupling.tracing import CallError, Inputs, UnknownStructureError, trace
+from shrinkage.coupling.units import Units
+
+
+def misfit(
+    small: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record, removed: Tensor
+) -> tuple[Op, str] | None:
+    """The first call of ``record`` that does something else in the cut network, and what.
+
+    Sizes written into a ``forward`` (``view(-1, 256)``, heads, ``chunk`` into halves that are no
+    longer equal) are found here: each call must give what it gave, less the removed units.
+    """
+    outputs = {
+        layer.weight: layer.outputs[~removed[layer.outputs.long()]] for layer in record.layers
+    }
+    units = Units(len(removed) - 1)
+    shown: Record | None = None
+    try:
+        shown, _ = trace(small, inputs, units=units, outputs=outputs, labels=labels)
+        ops, end = shown.ops, None
+    except CallError as error:
+        ops, end = error.record.ops, f"{type(error.__cause__).__name__}: {error.__cause__}"
+    except UnknownStructureError as error:
+        return record.ops[0], str(error)
+    except Exception as error:  # the network's own checks may raise anything
+        return record.ops[-1], f"{type(error).__name__}: {error}"
+    for before, after in zip_longest(record.ops, ops):
+        if after is None or before is None or before.name != after.name:
+            return before or record.ops[-1], end or "another sequence of calls"
+        if len(before.outputs) != len(after.outputs):
+            return before, "another number of pieces"
+        for old, new in zip(before.outputs, after.outputs, strict=True):
+            expected = without(old, removed)
+            if expected is None or not torch.equal(expected, new):
+                return before, "sizes that do not follow the units"
+    return None
+
+
+def without(labels: Tensor, removed: Tensor) -> Tensor | None:
+    """``labels`` without the slices that hold only removed units; None where some are left."""
+    gone = removed[labels.long()]
+    for dim in range(labels.ndim):
+        rest = tuple(d for d in range(labels.ndim) if d != dim)
+        whole = gone.all(dim=rest) if rest else gone
+        if bool(whole.any()):
+            keep = (~whole).nonzero().flatten()
+            labels, gone = labels.index_select(dim, keep), gone.index_select(dim, keep)
+    return None if bool(gone.any()) else labels

@@ -1,0 +1,250 @@
+"""Compact networks on disk: safetensors and JSON, torch.export, ONNX, and the command."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+import shrinkage as sh
+from architectures import ARCHITECTURES, example, with_dead_units
+from shrinkage.cli import app
+from shrinkage.compaction import compact_run
+from shrinkage.compaction.sparse import SparseLinear, sparsified
+from shrinkage.errors import CompactionError, RunError, ShrinkageError
+
+
+def small(name: str, **options: object) -> sh.Compact:
+    torch.manual_seed(0)
+    model = with_dead_units(ARCHITECTURES[name](), 1)
+    return sh.compact(model, example(), batch_sizes=(), **options)
+
+
+@pytest.mark.parametrize("name", ["grouped bottleneck", "depthwise separable", "U-Net", "DenseNet"])
+def test_what_is_saved_is_loaded(name: str, tmp_path: Path) -> None:
+    found = small(name)
+    loaded = sh.load_compact(ARCHITECTURES[name], found.save(tmp_path / "a"))
+    assert torch.equal(loaded(example(5)), found.model(example(5)))
+    assert not loaded.training
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
+        "compact.json", "weights.safetensors",
+    ]  # fmt: skip
+
+
+def mostly_zeros(width: int = 900) -> nn.Module:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(width, width, dtype=torch.float64), nn.Linear(width, 3).double()
+    )
+    with torch.no_grad():
+        model[0].weight.mul_(torch.rand_like(model[0].weight) < 0.01)
+    return model.eval()
+
+
+def test_zeros_take_no_room_on_disk(tmp_path: Path) -> None:
+    model = mostly_zeros()
+    x = torch.randn(2, 900, dtype=torch.float64)
+    found = sh.compact(model, x, batch_sizes=())
+    before, after = found.report.bytes
+    assert after < before / 30
+    found.save(tmp_path)
+    assert (tmp_path / "weights.safetensors").stat().st_size == after
+    loaded = sh.load_compact(mostly_zeros, tmp_path)
+    assert torch.equal(loaded(x), found.model(x))
+    assert next(loaded.parameters()).dtype == torch.float64
+
+
+def test_sparse_layers_are_chosen_by_measuring(tmp_path: Path) -> None:
+    model = mostly_zeros()
+    x = torch.randn(2, 900, dtype=torch.float64)
+    found = sh.compact(model, x, sparse=1, batch_sizes=())
+    (choice,) = found.report.sparse
+    assert (
+        choice.is_sparse == (choice.csr < choice.dense) == isinstance(found.model[0], SparseLinear)
+    )
+    assert f"{choice.density:.1%} nonzero" in str(found.report)
+    torch.testing.assert_close(found.model(x), model(x))
+
+
+def test_sparse_layers_compute_and_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine measures."""
+    times = iter([[2.0, 1.0]])
+    monkeypatch.setattr("shrinkage.compaction.sparse.interleaved", lambda *_: next(times))
+    model = mostly_zeros()
+    x = torch.randn(4, 3, 900, dtype=torch.float64, requires_grad=True)
+    found = sh.compact(model, x.detach(), sparse=4, batch_sizes=())
+    assert isinstance(found.model[0], SparseLinear)
+    torch.testing.assert_close(found.model(x), model(x))
+    (ours,) = torch.autograd.grad(found.model(x).sum(), x)
+    (theirs,) = torch.autograd.grad(model(x).sum(), x)
+    torch.testing.assert_close(ours, theirs)
+    loaded = sh.load_compact(mostly_zeros, found.save(tmp_path / "a"))
+    assert torch.equal(loaded(x), found.model(x))
+    program = torch.export.load(found.export(tmp_path / "p")).module()
+    torch.testing.assert_close(program(x.detach()), model(x))
+
+
+def test_dense_layers_are_not_tried_as_sparse() -> None:
+    model = nn.Sequential(nn.Linear(4, 5)).eval()
+    assert sparsified(model, (torch.randn(2, 4),), 8) == ()
+
+
+def test_torch_export_with_any_batch(tmp_path: Path) -> None:
+    found = small("ResNet, basic blocks")
+    program = torch.export.load(found.export(tmp_path / "net")).module()
+    for n in (1, 7):
+        torch.testing.assert_close(program(example(n)), found.model(example(n)))
+
+
+@pytest.mark.parametrize("name", ["squeeze and excite", "plain CNN"])
+def test_onnx_gives_the_same_outputs(name: str, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    found = small(name)
+    path = found.onnx(tmp_path / "net.onnx")
+    session = onnxruntime.InferenceSession(str(path))
+    for n in (1, 7):
+        (ours,) = session.run(None, {session.get_inputs()[0].name: example(n).numpy()})
+        torch.testing.assert_close(torch.from_numpy(ours), found.model(example(n)).detach())
+
+
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(CompactionError, match=r"pip install 'shrinkage\[onnx\]'"):
+        small("plain CNN").onnx(tmp_path / "net")
+
+
+class Unfollowed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.one(x) if bool(x.sum() > 0) else x[:, :2]
+
+
+def test_what_torch_export_cannot_follow_is_an_error(tmp_path: Path) -> None:
+    found = sh.compact(Unfollowed().eval(), torch.randn(2, 4), batch_sizes=())
+    with pytest.raises(CompactionError, match=r"torch\.export cannot follow.*load_compact"):
+        found.export(tmp_path / "net")
+
+
+# Loading what is not there
+
+
+def test_a_folder_without_a_compact_network(tmp_path: Path) -> None:
+    with pytest.raises(CompactionError, match="not a compact network"):
+        sh.load_compact(ARCHITECTURES["plain CNN"], tmp_path)
+
+
+@pytest.mark.parametrize("file", ["compact.json", "weights.safetensors"])
+def test_damaged_files(file: str, tmp_path: Path) -> None:
+    small("plain CNN").save(tmp_path)
+    (tmp_path / file).write_text("{")
+    with pytest.raises(CompactionError, match="damaged"):
+        sh.load_compact(ARCHITECTURES["plain CNN"], tmp_path)
+
+
+@pytest.mark.parametrize("other", ["VGG with batch norm", "U-Net"])
+def test_another_factory(other: str, tmp_path: Path) -> None:
+    small("plain CNN").save(tmp_path)
+    with pytest.raises(CompactionError, match="does not make the network that was compacted"):
+        sh.load_compact(ARCHITECTURES[other], tmp_path)
+    with pytest.raises(CompactionError, match="does not make the network that was compacted"):
+        sh.load_compact(lambda: None, tmp_path)  # type: ignore[arg-type,return-value]
+
+
+# Latency
+
+
+def test_latency_is_reported_and_slowness_said() -> None:
+    torch.manual_seed(0)
+    alive = sh.compact(ARCHITECTURES["plain CNN"]().eval(), example(), batch_sizes=(1, 4))
+    assert [(one.device, one.batch) for one in alive.report.latencies][:2] == [
+        ("cpu", 1),
+        ("cpu", 4),
+    ]
+    assert all(one.before > 0 and one.after > 0 for one in alive.report.latencies)
+    assert ("Not faster" in str(alive.report)) == (not alive.report.is_faster)
+
+
+def test_latency_falls_where_much_is_dead() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(600, 2000), nn.ReLU(), nn.Linear(2000, 3)).eval()
+    with torch.no_grad():
+        model[0].weight[100:] = 0.0
+    found = sh.compact(model, torch.randn(2, 600), batch_sizes=(64,))
+    assert found.report.macs == (1_206_000, 60_300)
+    assert found.report.latencies[0].speedup > 3
+    assert found.report.is_faster
+
+
+# From a run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "a"
+    sh.contrast(
+        "mlp", "digits", columns=["group_l1", "l1"], grid=[3e-2], seeds=1, epochs=6, jobs=1,
+        run=folder, command="shrinkage contrast digits --model mlp", progress=lambda _: None,
+    )  # fmt: skip
+    return folder
+
+
+def test_the_command_compacts_a_run(run: Path) -> None:
+    result = CliRunner().invoke(app, ["compact", str(run)])
+    assert result.exit_code == 0, result.output
+    assert "group L1, 0.03, seed 0" in result.output
+    folder = run / "compact-group_l1-0"
+    assert {p.name for p in folder.iterdir()} == {
+        "compact.json", "model.onnx", "model.pt2", "weights.safetensors",
+    }  # fmt: skip
+    assert json.loads((folder / "compact.json").read_text())["run"] == "a"
+
+
+def test_a_compact_run_predicts_the_same(run: Path, tmp_path: Path) -> None:
+    outcome = compact_run(run, column="l1", out=tmp_path)
+    assert outcome.same == outcome.same_onnx == outcome.n_test == 360
+    assert outcome.scores[0] == outcome.scores[1]
+    assert outcome.compact.report.bytes[1] < outcome.compact.report.bytes[0]
+
+
+def test_a_path_of_coupled_groups_is_compacted(tmp_path: Path) -> None:
+    folder = tmp_path / "path"
+    path = sh.path(
+        "mlp", "digits", sh.GroupL1(1.0, coupled=True), run=folder, points=3, seeds=1, epochs=6,
+        point_epochs=2, refine=0, weakest=1e-3, strongest=2e-2, within=0.2, jobs=1,
+        progress=lambda _: None,
+    )  # fmt: skip
+    outcome = compact_run(folder, out=tmp_path / "small")
+    assert outcome.same == outcome.n_test
+    assert outcome.compact.report.parameters[1] < outcome.compact.report.parameters[0]
+    x = torch.randn(3, 1, 8, 8)
+    loaded = sh.load_compact(lambda: path.setting.build(0), tmp_path / "small")
+    torch.testing.assert_close(loaded(x), path.chosen.model(x), rtol=1e-4, atol=1e-5)
+    with pytest.raises(RunError, match="the run has no such network: got seed 2"):
+        compact_run(folder, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"column": "l2"},
+            "no such network: got column 'l2', seed 0; expected one of l1, group_l1",
+        ),
+        ({"seed": 3}, "no such network: got column 'group_l1', seed 3"),
+        ({"data": "wine"}, "these are not the data of the run"),
+        ({"model": "cnn"}, "the weights of the run do not fit the network"),
+    ],
+)
+def test_what_the_run_does_not_have(run: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ShrinkageError, match=message):
+        compact_run(run, **options)  # type: ignore[arg-type]
+
+
+def test_a_folder_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not a run folder"):
+        compact_run(tmp_path)

@@ -1,0 +1,393 @@
+"""Compaction: the same function, smaller where that is exact, and never a wrong network."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrizations, prune
+
+import shrinkage as sh
+from architectures import ARCHITECTURES, example, with_dead_units
+from shrinkage.errors import CompactionError
+
+STAYS_SMALL = {"transformer encoder": 0.95, "channel shuffle": 0.95, "grouped bottleneck": 0.95}
+"""How much of the parameters may be left; 0.85 elsewhere. Attention, interleaved halves and groups
+of unequal deaths stay."""
+
+
+def size(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def compacted(model: nn.Module, x: Tensor | None = None, **options: object) -> sh.Compact:
+    return sh.compact(model, example() if x is None else x, batch_sizes=(), **options)
+
+
+def assert_equal(before: nn.Module, after: nn.Module, x: Tensor) -> None:
+    torch.testing.assert_close(after(x), before(x), rtol=1e-4, atol=1e-5)
+
+
+def only_dead(model: nn.Module, layer: str, *units: int, bias: float = 0.0) -> nn.Module:
+    """The network with some dead units in one layer, everything else alive."""
+    with torch.no_grad():
+        module = model.get_submodule(layer)
+        module.weight[list(units)] = 0.0
+        module.bias[list(units)] = bias
+    return model.eval()
+
+
+@pytest.mark.parametrize("zero_shift", [False, True], ids=["constants", "zeros"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_architectures_keep_their_outputs_and_shrink(name: str, zero_shift: bool) -> None:
+    torch.manual_seed(0)
+    model = with_dead_units(ARCHITECTURES[name](), 1, zero_shift=zero_shift)
+    found = compacted(model)
+    assert found.report.proofs["float64"].outputs < 1e-9
+    assert found.report.proofs["float64"].gradients < 1e-9
+    assert found.report.proofs["float32"].outputs < 1e-5
+    assert size(found.model) <= STAYS_SMALL.get(name, 0.85) * size(model)
+    assert found.report.macs[1] < found.report.macs[0]
+    assert_equal(model, found.model, torch.randn(5, 3, 12, 12))
+
+
+@pytest.mark.parametrize("layers", ["basic", "bottleneck"])
+def test_a_network_of_transformers(layers: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.ResNetConfig(
+        embedding_size=9, hidden_sizes=[12, 18], depths=[1, 2], layer_type=layers, num_labels=5
+    )
+    torch.manual_seed(0)
+    model = with_dead_units(transformers.ResNetForImageClassification(config), 1, zero_shift=True)
+    found = compacted(model)
+    x = torch.randn(5, 3, 12, 12)
+    torch.testing.assert_close(found.model(x).logits, model(x).logits, rtol=1e-4, atol=1e-5)
+    assert size(found.model) < 0.75 * size(model)
+
+
+def test_a_second_compaction_finds_nothing() -> None:
+    model = with_dead_units(ARCHITECTURES["VGG with batch norm"](), 3, zero_shift=True)
+    once = compacted(model)
+    assert size(compacted(once.model).model) == size(once.model)
+
+
+def test_the_network_itself_is_not_touched() -> None:
+    model = with_dead_units(ARCHITECTURES["VGG with batch norm"](), 1)
+    model.features[0].weight.requires_grad_(False)
+    before = copy.deepcopy(model)
+    found = compacted(model)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before.state_dict()[name]), name
+    assert all(not m.training for m in model.modules())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert [p.requires_grad for p in found.model.parameters()] == [
+        p.requires_grad for p in model.parameters()
+    ]
+    assert type(found.model) is type(model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_dtype_stays(dtype: torch.dtype) -> None:
+    model = with_dead_units(ARCHITECTURES["plain CNN"](), 1).to(dtype)
+    found = compacted(model, example().to(dtype))
+    assert {p.dtype for p in found.model.parameters()} == {dtype}
+    assert size(found.model) < size(model)
+
+
+# What exactly goes
+
+
+def two_layers(**options: object) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 4, 3, **options), nn.Flatten(),
+        nn.LazyLinear(5),
+    )  # fmt: skip
+
+
+def made(model: nn.Module) -> nn.Module:
+    model(example())
+    return model
+
+
+@pytest.mark.parametrize(
+    ("padding", "bias", "left"),
+    [(0, 0.7, 4), (1, 0.7, 6), (1, -0.7, 4), (1, 0.0, 4)],
+    ids=["no padding", "padding", "the activation maps it to 0", "zero"],
+)
+def test_a_constant_is_folded_where_that_is_exact(padding: int, bias: float, left: int) -> None:
+    model = only_dead(made(two_layers(padding=padding)), "0", 1, 4, bias=bias)
+    found = compacted(model)
+    assert found.model[0].out_channels == found.model[2].in_channels == left
+    assert_equal(model, found.model, example())
+    if left == 6:
+        assert "a constant into 2, which pads with zeros" in str(found.report)
+
+
+def test_a_border_that_repeats_the_image_is_no_obstacle() -> None:
+    model = only_dead(made(two_layers(padding=1, padding_mode="replicate")), "0", 1, bias=0.7)
+    assert compacted(model).model[0].out_channels == 5
+
+
+def test_a_layer_without_bias_gets_one_for_the_constant() -> None:
+    model = only_dead(made(two_layers(bias=False)), "0", 1, bias=0.7)
+    found = compacted(model)
+    assert found.model[2].bias is not None
+    assert_equal(model, found.model, example())
+
+
+def test_what_only_dead_units_read_goes_too() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 2))
+    with torch.no_grad():
+        model[4].weight[:, 3] = 0.0  # nobody reads unit 3 …
+        model[2].weight[[0, 1, 2, 4, 5], 2] = 0.0  # … which alone reads unit 2
+    found = compacted(model.eval(), torch.randn(3, 4))
+    assert [found.model[k].out_features for k in (0, 2)] == [4, 5]
+
+
+def test_a_layer_keeps_at_least_one_unit() -> None:
+    model = only_dead(made(two_layers()), "0", *range(6))
+    found = compacted(model)
+    assert found.model[0].out_channels == 1
+    assert_equal(model, found.model, example())
+
+
+def test_a_norm_scale_of_zero_makes_a_constant() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Sigmoid(), nn.Linear(6, 2)).eval()
+    with torch.no_grad():
+        model[1].weight[:2] = 0.0
+    found = compacted(model, torch.randn(3, 4))
+    assert found.model[1].num_features == 4
+    assert_equal(model, found.model, torch.randn(9, 4))
+
+
+def test_whole_groups_go() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 12, 3, groups=4), nn.ReLU(), nn.Conv2d(12, 2, 1)
+    )
+    model = only_dead(only_dead(model, "0", 2, 3), "2", 3, 4, 5)
+    found = compacted(model)
+    assert (found.model[2].groups, found.model[0].out_channels) == (3, 6)
+    assert_equal(model, found.model, example())
+
+
+def test_halves_stay_equal() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Linear(4, 10), nn.Linear(5, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            left, right = self.one(x).chunk(2, dim=-1)
+            return self.two(left * torch.relu(right))
+
+    torch.manual_seed(0)
+    model = only_dead(Gated(), "one", 0, 1, 5, 6, 8)  # 3 of one half are coupled with the other
+    found = compacted(model, torch.randn(3, 4))
+    assert found.model.one.out_features < 10
+    assert_equal(model, found.model, torch.randn(3, 4))
+
+
+def test_inputs_can_be_dropped() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.ReLU(), nn.Linear(6, 2)).eval()
+    with torch.no_grad():
+        model[1].weight[:, [0, 5, 6]] = 0.0
+    x = torch.randn(4, 3, 4)
+    found = compacted(model, x, drop_inputs=True)
+    assert found.inputs is not None
+    assert found.inputs.tolist() == [1, 2, 3, 4, 7, 8, 9, 10, 11]
+    torch.testing.assert_close(found.model(x.flatten(1)[:, found.inputs]), model(x))
+    assert compacted(model, x).inputs is None
+
+
+def test_ignored_layers_stay() -> None:
+    model = with_dead_units(ARCHITECTURES["VGG with batch norm"](), 1, zero_shift=True)
+    found = compacted(model, ignored=["features.3", "classifier*"])
+    assert found.model.features[3].weight.shape == model.features[3].weight.shape
+    assert found.model.classifier[0].weight.shape == model.classifier[0].weight.shape
+    assert found.model.features[7].weight.shape != model.features[7].weight.shape or (
+        "ignored (features.3)" in str(found.report)
+    )
+
+
+# What is not understood stays
+
+
+class Twice(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx: object, *grads: Tensor) -> Tensor:
+        return 2 * grads[0]
+
+
+class Around(nn.Module):
+    """Two linear layers with something between them."""
+
+    def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.two, self.between = nn.Linear(4, 6), nn.Linear(6, 3), between
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.two(self.between(self.one(x)))
+
+
+def assign(x: Tensor) -> Tensor:
+    y = torch.zeros_like(x)
+    y[:, :3] = x[:, 3:]
+    return y
+
+
+def write_through_a_view(x: Tensor) -> Tensor:
+    y = torch.zeros(x.shape, dtype=x.dtype) * x[:1, :1]
+    y.view(-1).add_(x.flatten())
+    return y
+
+
+STRANGE: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "control flow": (lambda x: x if bool(x.sum() > 0) else 2 * x, "kept whole: "),
+    "custom autograd": (Twice.apply, "custom autograd function"),
+    "norm over units": (lambda x: functional.layer_norm(x, (6,)), "layer_norm is not followed"),
+    "sum over units": (lambda x: x - x.sum(dim=1, keepdim=True), "sum over units"),
+    "softmax over units": (lambda x: x.softmax(dim=1), "softmax over units"),
+    "sorting": (lambda x: x.sort(dim=1).values, "sort is not followed"),
+    "fixed sizes": (lambda x: x.view(-1, 2, 3).transpose(1, 2).reshape(-1, 6), "view"),
+    "assignment": (assign, "setitem"),
+    "a view that is written": (write_through_a_view, ""),
+    "matrix products": (lambda x: x @ torch.ones(6, 6, dtype=x.dtype), "matmul is not followed"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_what_is_not_understood_stays(name: str) -> None:
+    between, why = STRANGE[name]
+    model = only_dead(Around(between), "one", 1, 4)
+    x = torch.randn(8, 4)
+    found = compacted(model, x)
+    assert found.model.one.out_features == 6
+    assert why in str(found.report)
+    assert_equal(model, found.model, x)
+    assert_equal(model, found.model, -x)
+
+
+def test_the_same_without_anything_strange_shrinks() -> None:
+    model = only_dead(Around(torch.relu), "one", 1, 4)
+    assert compacted(model, torch.randn(8, 4)).model.one.out_features == 4
+
+
+def test_tied_weights_stay() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 2))
+    model[2].weight = model[0].weight
+    model = only_dead(model, "0", 1, 4)
+    found = compacted(model, torch.randn(3, 6))
+    assert found.model[0].weight is found.model[2].weight
+    assert found.model[0].out_features == 6
+    assert "its weight is not followed" in str(found.report)
+    assert_equal(model, found.model, torch.randn(3, 6))
+
+
+def test_a_layer_that_is_used_twice_is_cut_once() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.again, self.out = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = torch.relu(self.one(x))
+            for _ in range(3):
+                x = torch.relu(self.again(x))
+            return self.out(x)
+
+    torch.manual_seed(0)
+    model = only_dead(only_dead(Recurrent(), "one", 1, 4), "again", 1, 4)
+    found = compacted(model, torch.randn(3, 4))
+    assert (found.model.again.in_features, found.model.again.out_features) == (4, 4)
+    assert_equal(model, found.model, torch.randn(3, 4))
+
+
+@pytest.mark.parametrize("how", ["weight_norm", "prune"])
+def test_computed_weights_stay(how: str) -> None:
+    torch.manual_seed(0)
+    model = Around(torch.relu)
+    if how == "prune":
+        prune.ln_structured(model.one, "weight", amount=2, n=2, dim=0)
+    else:
+        parametrizations.weight_norm(model.one)
+    x = torch.randn(3, 4)
+    found = compacted(model.eval(), x)
+    assert found.model.one.weight.shape == (6, 4)
+    assert "one" in str(found.report)
+    assert_equal(model, found.model, x)
+
+
+# Errors
+
+
+def test_training_mode_is_refused() -> None:
+    with pytest.raises(CompactionError, match=r"training mode.*model\.eval\(\)"):
+        compacted(Around(torch.relu), torch.randn(3, 4))
+
+
+def test_weights_that_are_not_finite_are_refused() -> None:
+    model = Around(torch.relu).eval()
+    with torch.no_grad():
+        model.two.weight[0, 0] = torch.nan
+    with pytest.raises(CompactionError, match=r"NaN or infinity in 'two\.weight'"):
+        compacted(model, torch.randn(3, 4))
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.randn(3, 5), r"does not take the example inputs.*\(3, 5\)"),
+        (torch.randn(3, 4).double(), r"do not fit.*float64 on cpu.*float32"),
+        (torch.randn(3, 4, device="meta"), r"do not fit.*on meta.*on cpu"),
+        ("x", "there are no example inputs"),
+    ],
+    ids=["shape", "dtype", "device", "no tensor"],
+)
+def test_wrong_example_inputs_are_refused(x: Tensor, message: str) -> None:
+    with pytest.raises(CompactionError, match=message):
+        compacted(Around(torch.relu).eval(), x)
+
+
+def test_no_network_is_refused() -> None:
+    with pytest.raises(CompactionError, match="nothing to compact"):
+        compacted("net", torch.randn(3, 4))  # type: ignore[arg-type]
+
+
+def test_a_proof_that_fails_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = only_dead(made(two_layers()), "0", 1, bias=0.7)
+    monkeypatch.setattr("shrinkage.compaction.compacting.fold", lambda *_: None)
+    with pytest.raises(CompactionError, match=r"has other outputs.*first at 2;"):
+        compacted(model)
+
+
+def test_gradients_that_differ_are_seen() -> None:
+    """The same outputs, but a parameter that takes no part in them any more."""
+    from shrinkage.compaction.proof import prove
+    from shrinkage.coupling import Record
+    from shrinkage.coupling.cutting import Cuts
+
+    class Half(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return functional.linear(x, (self.weight + self.weight.detach()) / 2, self.bias)
+
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3, dtype=torch.float64)
+    other = Half(4, 3, dtype=torch.float64)
+    other.load_state_dict(model.state_dict())
+    batch = (torch.randn(5, 4, dtype=torch.float64),)
+    nothing = torch.zeros(1, dtype=torch.bool)
+    with pytest.raises(CompactionError, match=r"has other gradients: got a relative difference"):
+        prove(model, other, [batch], lambda x: x, Cuts({}, {}), Record(), nothing)
