@@ -579,13 +579,15 @@ def test_curves_are_thinned_and_keep_both_ends() -> None:
 
 def test_a_pace_bounds_rate_and_share() -> None:
     pace = Pace(0.1, 0.2)
-    assert pace.due(0.0)
-    pace.took(0.01, 5.0)
-    assert not pace.due(5.08)
-    assert pace.due(5.091)
-    pace.took(1.0, 10.0)
-    assert not pace.due(13.9)
-    assert pace.due(14.1)
+    assert pace.due(0.0, 0.0)
+    pace.took(0.01, now=5.0, trained=1.0)
+    assert not pace.due(5.08, 2.0)
+    assert pace.due(5.091, 2.0)
+    pace.took(1.0, now=10.0, trained=3.0)
+    assert not pace.due(20.0, 6.9)
+    assert pace.due(20.0, 7.1)
+    pace.hurry()
+    assert pace.due(10.0, 3.0)
 
 
 class TestWorker:

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -34,22 +35,27 @@ _ALONE = 5.0
 class Pace:
     """When something that costs time may happen again.
 
-    At least ``interval`` seconds after its last beginning, and so rarely that it takes at most the
-    ``share`` of the time. Its own seconds are those of the processor: a busy machine slows
-    training and looking alike.
+    At least ``interval`` seconds after its last beginning, and so rarely that its part of what it
+    and training take together is at most ``share``. Both are processor seconds of this thread, so
+    that a busy machine does not turn the balance.
     """
 
     def __init__(self, interval: float, share: float) -> None:
         self.interval, self.share = interval, share
-        self.next = 0.0
+        self._next = self._owed = 0.0
 
-    def due(self, now: float) -> bool:
-        """Whether it may happen now."""
-        return now >= self.next
+    def due(self, now: float, trained: float) -> bool:
+        """Whether it may happen now, after so many seconds of training in all."""
+        return now >= self._next and trained >= self._owed
 
-    def took(self, seconds: float, now: float) -> None:
-        """It has just ended, after so many seconds of its own."""
-        self.next = now + max(self.interval - seconds, seconds * (1 / self.share - 1))
+    def took(self, cost: float, now: float, trained: float) -> None:
+        """It has just ended, and took so many seconds."""
+        self._next = now + max(0.0, self.interval - cost)
+        self._owed = trained + cost * (1 / self.share - 1)
+
+    def hurry(self) -> None:
+        """Let it be due at once."""
+        self._next = self._owed = 0.0
 
 
 class Worker(threading.Thread):
@@ -68,7 +74,8 @@ class Worker(threading.Thread):
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._ending = threading.Event()
         self._watchers, self._left = 0, time.monotonic()
-        self._glances, self._looks = Pace(_GLANCES, 0.08), Pace(_LOOKS, 0.09)
+        self._glances, self._looks = Pace(_GLANCES, 0.10), Pace(_LOOKS, 0.07)
+        self._trained = 0.0
         self._fresh_glance = self._fresh_look = False
         self._looking: Iterator[Json | None] | None = None
         self._spent = 0.0
@@ -108,10 +115,10 @@ class Worker(threading.Thread):
                 self._obey(self._commands.get_nowait())
             except Empty:
                 break
-        now = time.monotonic()
-        if not self._fresh_glance and self._glances.due(now):
+        now, trained = time.monotonic(), self._trained if self.playing else inf
+        if not self._fresh_glance and self._glances.due(now, trained):
             self._show_glance()
-        if self._looking is not None or (not self._fresh_look and self._looks.due(now)):
+        if self._looking is not None or (not self._fresh_look and self._looks.due(now, trained)):
             self._show_look()
         elif self.playing:
             self._train(now)
@@ -139,7 +146,9 @@ class Worker(threading.Thread):
                 self._set(command)
         self._until_epoch = until_epoch
         self._stale()
-        self._glances.next = 0.0
+        self._glances.hurry()
+        if isinstance(command, Select | Guide | Reset):
+            self._looks.hurry()
         self._looking = None
         self._publish_state()
 
@@ -162,7 +171,9 @@ class Worker(threading.Thread):
         if not self._watchers and now - self._left > _ALONE:
             self._halt(f"No page is open: training paused at step {self.session.step:,}.")
             return
+        start = time.thread_time()
         self.session.advance()
+        self._trained += time.thread_time() - start
         self._stale()
         over = self.session.is_over
         if over or (self._until_epoch and self.session.batches.begins):
@@ -176,7 +187,7 @@ class Worker(threading.Thread):
         start = time.thread_time()
         self._fresh_glance = True
         self._publish(self.session.glance())
-        self._glances.took(time.thread_time() - start, time.monotonic())
+        self._glances.took(time.thread_time() - start, time.monotonic(), self._trained)
 
     def _show_look(self) -> None:
         """One more piece of a look; the pace counts them together."""
@@ -188,7 +199,7 @@ class Worker(threading.Thread):
         if message is not None:
             self._publish(message)
             self._looking, self._fresh_look = None, True
-            self._looks.took(self._spent, time.monotonic())
+            self._looks.took(self._spent, time.monotonic(), self._trained)
 
     def _halt(self, why: str) -> None:
         self.playing = False
