@@ -1,8 +1,7 @@
 """LeNets on MNIST at published sparsities: the path, magnitude pruning, and the papers.
 
 Chosen on validation data, last epoch, exact zeros; weights without biases; mean ± sd over seeds.
-Magnitude pruning walks down the same numbers of weights with the same epochs, and more of them
-lead on to the next point than in ours.
+Magnitude pruning walks down the same numbers of weights, with equally many epochs.
 
     python benchmarks/path_targets.py mnist.npz lenet-300-100 --nonzeros 3000,2660 [--json FILE]
     python benchmarks/path_targets.py mnist.npz lenet-5 --nonzeros 1500

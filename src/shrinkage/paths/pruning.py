@@ -3,22 +3,29 @@
 from dataclasses import dataclass
 from zlib import crc32
 
-from shrinkage.fitting import DivergedError, Treatment, fit, prune_by_magnitude, zeros_held
+from torch import nn
+
+from shrinkage.fitting import DivergedError, Epoch, Treatment, fit, prune_by_magnitude, zeros_held
 from shrinkage.paths.points import Outcome, copied, evaluated
 from shrinkage.paths.setting import Setting, Weights, key
+from shrinkage.plans import Plan
 from shrinkage.runs import RunView
 from shrinkage.studies import Point
 
 
 @dataclass(frozen=True, eq=False)
 class Pruning:
-    """A point of magnitude pruning: as many weights and epochs as the fit of this scale."""
+    """A point of magnitude pruning: as many weights and epochs as the fit of this scale.
+
+    ``epochs`` lead on to the next point, as the fit's do; ``more`` do not, as the refit's.
+    """
 
     seed: int
     scale: float
     start: Weights
     keep: int
     epochs: float
+    more: float
 
     @property
     def key(self) -> str:
@@ -29,33 +36,39 @@ class Pruning:
 def prune_point(setting: Setting, job: Pruning) -> Outcome:
     """Prune to the largest weights, from the denser network before, and train what is left.
 
-    As many weights as the penalised fit of this scale has, and as many epochs as it and its refit
-    had; all of them lead on to the next point. Source: Zhu & Gupta, To Prune, or Not to Prune
-    (2017), gradual pruning.
+    A pruned network and the refit of the same scale have had equally many epochs all in all.
+    Source: Zhu & Gupta, To Prune, or Not to Prune (2017), gradual pruning.
     """
     point: Point = {"kind": "magnitude", "key": job.key, "seed": job.seed, "scale": job.scale}
     model, plan = setting.network(job.seed, 0.0)
     model.load_state_dict(dict(job.start))
-    split = setting.split(job.seed)
     prune_by_magnitude(plan, job.keep)
     try:
-        with zeros_held(plan):
-            way = fit(
-                model,
-                plan,
-                setting.train,
-                {"train": split.train, "validation": split.validation},
-                epochs=job.epochs,
-                seed=crc32(job.key.encode()),
-                treatment=Treatment(warm=True),
-                loss=setting.loss,
-                looks=1,
-            )
-            last = list(way)[-1]
+        last = _trained(setting, job, model, plan, job.epochs)
+        weights = {_leading_on(job.key): copied(model)}
+        if job.more:
+            last = _trained(setting, job, model, plan, job.more)
     except DivergedError as error:
         return {**point, "failed": str(error)}, {}
-    point |= {"nonzeros": last.nonzeros, "epochs": job.epochs, **evaluated(last)}
-    return point, {job.key: copied(model)}
+    point |= {"nonzeros": last.nonzeros, "epochs": job.epochs + job.more, **evaluated(last)}
+    return point, {**weights, job.key: copied(model)}
+
+
+def _trained(setting: Setting, job: Pruning, model: nn.Module, plan: Plan, epochs: float) -> Epoch:
+    split = setting.split(job.seed)
+    with zeros_held(plan):
+        way = fit(
+            model,
+            plan,
+            setting.train,
+            {"train": split.train, "validation": split.validation},
+            epochs=epochs,
+            seed=crc32(f"{job.key}/{epochs}".encode()),
+            treatment=Treatment(warm=True),
+            loss=setting.loss,
+            looks=1,
+        )
+        return list(way)[-1]
 
 
 class Chains:
@@ -90,7 +103,7 @@ class Chains:
         number = [fit["scale"] for fit in self.fits[job.seed]].index(job.scale) + 1
         if number == len(self.fits[job.seed]) or not weights:
             return None
-        return self._job(job.seed, number, weights[job.key])
+        return self._job(job.seed, number, weights[_leading_on(job.key)])
 
     def _first(self, seed: int) -> Pruning | None:
         before = key(seed, 0.0)
@@ -100,14 +113,19 @@ class Chains:
                 return self._job(seed, number, self.view.weights(before))
             if "failed" in point:
                 return None
-            before = point["key"]
+            before = _leading_on(point["key"])
         return None
 
     def _job(self, seed: int, number: int, start: Weights) -> Pruning:
         like = self.fits[seed][number]
-        rounds = like["rounds"] + (self.setting.refit is not None)
-        epochs = rounds * self.setting.point_epochs
-        return Pruning(seed, like["scale"], start, like["weights"]["nonzeros"], epochs)
+        epochs = like["rounds"] * self.setting.point_epochs
+        more = 0.0 if self.setting.refit is None else self.setting.point_epochs
+        return Pruning(seed, like["scale"], start, like["weights"]["nonzeros"], epochs, more)
+
+
+def _leading_on(name: str) -> str:
+    """The name of the weights that the next point starts from."""
+    return f"{name}/chain"
 
 
 def _name(fit: str) -> str:
