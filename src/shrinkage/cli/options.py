@@ -1,0 +1,48 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="digits, breast_cancer, wine, diabetes, FILE.npz, FILE.csv, FILE.parquet, "
+        "a folder of images (one folder per class), or openml:NAME."
+    ),
+]
+Target = Annotated[str | None, typer.Option(help="The column to predict, for CSV and Parquet.")]
+ImageSize = Annotated[
+    int | None, typer.Option(help="Resize the images of a folder to this many pixels.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="linear, mlp, cnn, lenet-300-100, lenet-5, or FILE.py:FACTORY. "
+        "[default: cnn for images, mlp for tables]"
+    ),
+]
+Train = Annotated[
+    str | None,
+    typer.Option(help="Your own training: FILE.py:FUNCTION, called as f(model, plan, budget)."),
+]
+Optimizer = Annotated[str | None, typer.Option(help="sgd, adam or adamw. [default: sgd]")]
+Rate = Annotated[float | None, typer.Option(help="Learning rate. [default: by optimizer]")]
+BatchSize = Annotated[int | None, typer.Option(help="Examples per step.")]
+TrainSize = Annotated[int | None, typer.Option(help="Train on this many examples only.")]
+Validation = Annotated[
+    float, typer.Option(help="Share of what is not test data, kept for choosing.")
+]
+Seeds = Annotated[int | None, typer.Option(help="Seeds; every column gets the same.")]
+Tries = Annotated[
+    int | None, typer.Option(help="Strengths (or learning rates, or dropout p) tried per column.")
+]
+Epochs = Annotated[int | None, typer.Option(help="Epochs of every fit.")]
+Biases = Annotated[bool, typer.Option("--biases", help="Penalise biases too.")]
+Norms = Annotated[bool, typer.Option("--norms", help="Penalise normalisation layers too.")]
+Run = Annotated[
+    Path | None,
+    typer.Option(help="Run folder. The same command on it goes on where it stopped."),
+]
+Jobs = Annotated[int | None, typer.Option(help="Worker processes. [default: one per core]")]

@@ -1,0 +1,165 @@
+"""path: every strength, and the choice of one."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shrinkage.cli.app import app
+from shrinkage.cli.options import (
+    BatchSize,
+    Biases,
+    Data,
+    ImageSize,
+    Jobs,
+    Model,
+    Norms,
+    Optimizer,
+    Rate,
+    Run,
+    Target,
+    Train,
+    TrainSize,
+    Validation,
+)
+from shrinkage.cli.words import command, stoppable
+
+if TYPE_CHECKING:
+    from shrinkage.paths import RegularizationPath
+
+_MOST_FEATURES = 20
+"""Rows of the table of features."""
+
+
+@app.command("path")
+def path_command(
+    data: Data,
+    penalty: Annotated[
+        str,
+        typer.Option(
+            help="l1, features (whole inputs), group, coupled_group, sparse_group, elastic_net, "
+            "log_sum, mcp or l2."
+        ),
+    ] = "l1",
+    model: Model = None,
+    target: Target = None,
+    image_size: ImageSize = None,
+    points: Annotated[int, typer.Option(help="Points of the path.")] = 30,
+    weakest: Annotated[
+        float | None, typer.Option("--from", help="The weakest λ. [default: found on the data]")
+    ] = None,
+    strongest: Annotated[
+        float | None, typer.Option("--to", help="The strongest λ. [default: found on the data]")
+    ] = None,
+    choose: Annotated[
+        str | None,
+        typer.Option(
+            metavar="1se|best|stable",
+            help="1se: sparsest within one standard error; best; or the stable features. "
+            "[default: 1se, with --stability stable]",
+        ),
+    ] = None,
+    stability: Annotated[
+        int | None,
+        typer.Option(help="Half samples (e.g. 50) that tell which features are stable."),
+    ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(help="Instead: fewest weights whose score is within this of the best."),
+    ] = None,
+    refit: Annotated[
+        bool, typer.Option(help="Fit each support once more without the penalty.")
+    ] = True,
+    magnitude: Annotated[
+        bool, typer.Option(help="Magnitude pruning to the same numbers of weights beside it.")
+    ] = True,
+    seeds: Annotated[int | None, typer.Option(help="Seeds. [default: 3]")] = None,
+    folds: Annotated[int | None, typer.Option(help="Folds of a cross-validation instead.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of the dense network.")] = None,
+    point_epochs: Annotated[
+        float | None, typer.Option(help="Epochs of each point; may be a part of one.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Trainings of a point until it has settled.")] = 2,
+    batch_size: BatchSize = None,
+    optimizer: Optimizer = None,
+    lr: Rate = None,
+    train: Train = None,
+    train_size: TrainSize = None,
+    validation: Validation = 0.2,
+    test: Annotated[
+        float | None,
+        typer.Option(help="Share of all data, kept for the last number. [default: 0.2]"),
+    ] = None,
+    biases: Biases = False,
+    norms: Norms = False,
+    run: Run = None,
+    jobs: Jobs = None,
+    engine: Annotated[
+        str,
+        typer.Option(metavar="auto|process|ray", help="Who works through seeds or folds."),
+    ] = "auto",
+    address: Annotated[
+        str | None,
+        typer.Option(help="A Ray cluster: auto or HOST:PORT. Needs the extra ray."),
+    ] = None,
+) -> None:
+    """Fit the network at every strength, from dense to empty, and choose one with a reason.
+
+    Each point starts from the one before, so that the whole curve costs little more than one
+    training. Linear models are solved exactly. Validation data choose; the test set is opened
+    once, after the choice. Killed or interrupted, the same command goes on.
+    Try: shrinkage path digits --penalty group
+    """
+    from shrinkage.data import load
+    from shrinkage.paths import path
+    from shrinkage.paths.named import FEATURES
+
+    with stoppable():
+        result = path(
+            model,
+            load(data, target=target, image_size=image_size),
+            penalty,
+            run=run,
+            points=points,
+            weakest=weakest,
+            strongest=strongest,
+            choose=choose,
+            within=within,
+            stability=stability,
+            refit=0.0 if refit else None,
+            magnitude=magnitude,
+            seeds=seeds,
+            folds=folds,
+            epochs=epochs,
+            point_epochs=point_epochs,
+            rounds=rounds,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            lr=lr,
+            train=train,
+            train_size=train_size,
+            validation=validation,
+            test=test,
+            biases=biases,
+            norms=norms,
+            jobs=jobs,
+            engine=engine,
+            address=address,
+            command=command(sys.argv[1:]),
+        )
+    typer.echo(f"{result}\n\nChosen: {result.chosen}\n")
+    if stability is not None or penalty == FEATURES:
+        _show_features(result)
+    typer.echo(f"Report: {result.report.resolve()}\nRun folder: {result.folder}")
+
+
+def _show_features(result: "RegularizationPath") -> None:
+    """The table of features, the surest on top, and what the stable ones rest on."""
+    import polars as pl
+
+    table = result.features()
+    with pl.Config(tbl_rows=_MOST_FEATURES, tbl_hide_dataframe_shape=True):
+        typer.echo(f"{table.head(_MOST_FEATURES)}")
+    if len(table) > _MOST_FEATURES:
+        typer.echo(f"and {len(table) - _MOST_FEATURES} more features")
+    typer.echo("" if result.stable is None else f"\n{result.stable}\n")

@@ -1,0 +1,74 @@
+"""Text in and out: what was typed, what is said."""
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Ctrl-C is one line and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("Stopped. Finished fits are kept: the same command goes on from there.")
+        raise typer.Exit(130) from None
+
+
+def say(text: str) -> None:
+    """Print to the error stream, with rich's markup."""
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text)
+
+
+def tell(text: str) -> None:
+    """Print to the standard output."""
+    typer.echo(text)
+
+
+def escaped(text: str) -> str:
+    """One line that rich takes literally."""
+    from rich.markup import escape
+
+    return escape(" ".join(text.split()))
+
+
+def command_data(data: str, target: str | None, image_size: int | None) -> str:
+    """Data and what is needed to read them, as they are typed."""
+    words = [data]
+    words += [] if target is None else ["--target", target]
+    words += [] if image_size is None else ["--image-size", str(image_size)]
+    return shlex.join(words)
+
+
+def command(arguments: list[str]) -> str:
+    """The command line without run folder and workers: what decides the figures."""
+    elsewhere = ("--run", "--jobs", "--engine", "--address")
+    words = [w for w in arguments if not w.startswith(tuple(f"{o}=" for o in elsewhere))]
+    for option in elsewhere:
+        while option in words:
+            at = words.index(option)
+            del words[at : at + 2]
+    return shlex.join(["shrinkage", *words])
+
+
+def listed(text: str) -> list[str]:
+    """The parts between commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """Numbers between commas; :class:`FitError` for anything else."""
+    from shrinkage.errors import FitError
+
+    try:
+        return [float(part) for part in listed(text)]
+    except ValueError:
+        raise FitError(
+            f"{option} is not a list of numbers",
+            got=repr(text),
+            expected="numbers with commas between them",
+            remedy="For instance 1e-4,1e-3,1e-2.",
+        ) from None
