@@ -211,7 +211,7 @@ class Stages:
         known = view.of_kind("test")
         kinds = ("fit", "magnitude", "stable")
         points = [point for kind in kinds for point in view.of_kind(kind).values()]
-        fits = [point for point in points if "failed" not in point]
+        fits = sorted((p for p in points if "failed" not in p), key=lambda point: point["seed"])
         for number, fit in enumerate(fits, start=1):
             names = [fit["key"], *([refit_key(fit["key"])] if "refit" in fit else [])]
             for name in names:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from shrinkage.fitting import Loss, Train, Training
 from shrinkage.models import Factory, build, check_output, load_object
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs import describe, fingerprint
+
+_SPLITS: "WeakKeyDictionary[Study, tuple[int, Split]]" = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,14 @@ class Study:
                 )
 
     def split(self, seed: int) -> Split:
-        """Training and validation parts of a seed; the test part is the same for all."""
-        return split(self.data, seed, **asdict(self.cut))
+        """Training and validation parts of a seed; the test part is the same for all.
+
+        The parts of the last seed are held, because cutting copies the data.
+        """
+        held = _SPLITS.get(self)
+        if held is None or held[0] != seed:
+            held = _SPLITS[self] = (seed, split(self.data, seed, **asdict(self.cut)))
+        return held[1]
 
     def build(self, seed: int, *, dropout: float | None = None) -> nn.Module:
         """A new network with this seed's random weights, checked against the data."""
