@@ -105,8 +105,8 @@ def path_command(
 ) -> None:
     """Fit the network at every strength, from dense to empty, and choose one with a reason.
 
-    Each point starts from the one before, so that the whole curve costs a fraction of
-    separate trainings. Linear models are solved exactly. Validation data choose; the test set is opened
+    Each point starts from the one before, so that the whole curve costs a fraction of separate
+    trainings. Linear models are solved exactly. Validation data choose; the test set is opened
     once, after the choice. Killed or interrupted, the same command goes on.
     Try: shrinkage path digits --penalty group
     """
