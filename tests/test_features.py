@@ -341,6 +341,29 @@ def test_additive_truth_is_found(tmp_path: Path) -> None:
     assert path.chosen.row["test_score"] > 0.4
 
 
+def test_the_stable_networks_use_all_stable_inputs_and_no_others(tmp_path: Path) -> None:
+    # Few points and a strong penalty: no linear model of the path uses all of them.
+    draw = np.random.default_rng(1)
+    x, y = (draw.standard_normal((n, k)).astype(np.float32) for n, k in ((120, 60), (120, 1)))
+    stability = sh.Stability(6, threshold=0.55, errors=1e3)
+    shared = {"points": 2, "refine": 0, "jobs": 1, "seeds": 2, "progress": quietly}
+    trained = {"epochs": 2, "point_epochs": 2.0, "rounds": 1}
+    for model, penalty, options in (
+        ("linear", sh.L1(1.0), {"weakest": 0.18, "strongest": 0.35}),
+        ("mlp", "features", {"weakest": 1e-3, "strongest": 0.03, **trained}),
+    ):
+        path = sh.path(
+            model, (x, y), penalty, run=tmp_path / model, stability=stability,
+            choose="stable", **shared, **options,
+        )  # fmt: skip
+        stable = {f"x{k}" for k in range(60)} & set(path.stable.names)
+        assert 0 < len(stable) == len(path.stable.names)
+        for fit in path.view.of_kind("stable").values():
+            assert {f"x{k}" for k in fit["features"]} == stable
+        used = [{f"x{k}" for k in f["features"]} for f in path.view.of_kind("fit").values()]
+        assert model == "mlp" or not any(stable <= mine for mine in used)
+
+
 # ------------------------------------------------------------------------------------ the run
 
 

@@ -19,7 +19,11 @@ def minimise_on_support(model: nn.Module, plan: Plan, train: Examples, loss: Los
     criterion = loss or default_loss(train.y)
     x, y = train.x.double(), train.y.double() if train.y.is_floating_point() else train.y
     optimizer = torch.optim.LBFGS(
-        model.parameters(), max_iter=_STEPS, tolerance_grad=1e-9, line_search_fn="strong_wolfe"
+        model.parameters(),
+        max_iter=_STEPS,
+        tolerance_grad=1e-9,
+        tolerance_change=1e-13,
+        line_search_fn="strong_wolfe",
     )
 
     def closure() -> Tensor:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from typing import Any
 
 from shrinkage.errors import FitError
 from shrinkage.features import Features, Stability, StableSet, frequencies
@@ -101,20 +100,14 @@ def _fit(setting: Setting, run: Run, workers: Workers, show: Show) -> None:
 
 
 def _job(view: RunView, seed: int) -> StableJob:
-    """The sparsest network of a seed that uses all stable features, else its densest."""
-    features, stable = Features.of(view), set(view.decisions["stable"]["names"])
+    """A seed's densest network, which has all its weights: a sparse one may lack a feature."""
+    features, stable = Features.of(view), view.decisions["stable"]
     fits = [fit for fit in view.of_kind("fit").values() if fit["seed"] == seed]
-    fits = sorted((fit for fit in fits if "failed" not in fit), key=lambda fit: -fit["scale"])
-    start = next((fit for fit in fits if stable <= _names(features, fit)), fits[-1])
+    start = min((fit for fit in fits if "failed" not in fit), key=lambda fit: fit["scale"])
     inputs = [
         number
         for name, mine in zip(features.names, features.inputs, strict=True)
-        if name in stable
+        if name in stable["names"]
         for number in mine
     ]
-    return StableJob(seed, start["scale"], view.weights(start["key"]), tuple(inputs))
-
-
-def _names(features: Features, fit: dict[str, Any]) -> set[str]:
-    used = features.used(fit["features"])
-    return {name for name, is_used in zip(features.names, used, strict=True) if is_used}
+    return StableJob(seed, stable["scale"], view.weights(start["key"]), tuple(inputs))

@@ -1,4 +1,4 @@
-"""The networks of the stable features: a network of the path without its other inputs, refit."""
+"""The networks of the stable features: the densest one without its other inputs, refit."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,12 @@ from shrinkage.paths.setting import Job, Setting, Weights
 from shrinkage.plans import Plan
 from shrinkage.studies import Point, outcome
 
+_TINY = 1e-6
+
 
 @dataclass(frozen=True, eq=False)
 class StableJob:
-    """A network of the path, at ``scale`` with weights ``start``, and the inputs it may keep."""
+    """The weights of a dense network, the inputs to keep, the scale that they are stable at."""
 
     seed: int
     scale: float
@@ -53,12 +55,16 @@ def fit_stable(setting: Setting, job: StableJob) -> Outcome:
 
 @torch.no_grad()
 def keep_inputs(model: nn.Module, input_shape: tuple[int, ...], inputs: tuple[int, ...]) -> None:
-    """Set the weights of all inputs but these to zero, in the layers that the inputs enter."""
+    """Set the weights of all inputs but these to zero, in the layers that the inputs enter.
+
+    Those of the kept inputs that are zero become tiny: a zero would be held at zero by the refit.
+    """
     for name in first_layers(model, input_shape):
         weight = model.get_parameter(f"{name}.weight".strip("."))
         others = torch.ones(weight.shape[1], dtype=torch.bool, device=weight.device)
         others[list(inputs)] = False
         weight[:, others] = 0.0
+        weight[(weight == 0) & ~others] = _TINY
 
 
 def check_selects_inputs(plan: Plan, input_shape: tuple[int, ...]) -> None:
