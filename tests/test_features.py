@@ -147,6 +147,13 @@ def test_one_hot_columns_are_one_feature() -> None:
     assert Features.from_columns((), 3).names == ("0", "1", "2")
 
 
+def test_comparisons_are_features_of_their_own() -> None:
+    columns = ("bmi<=25", "bmi<=30", "age>=40", "age!=50", "old>=9=no", "old>=9=yes", "size=<=9")
+    found = Features.from_columns(columns, len(columns))
+    assert found.names == ("bmi<=25", "bmi<=30", "age>=40", "age!=50", "old>=9", "size")
+    assert found.inputs == ((0,), (1,), (2,), (3,), (4, 5), (6,))
+
+
 # ------------------------------------------------------------------------------------- bounds
 
 
