@@ -279,6 +279,20 @@ def test_the_stable_network_is_the_least_squares_fit_of_its_features(
     assert torch.allclose(model.out.weight[0, used].double(), exact, atol=1e-5)
 
 
+def test_stable_features_are_validated_on_rows_that_did_not_select_them(
+    linear_path: tuple[Any, set[str]],
+) -> None:
+    path, _ = linear_path
+    fits = path.view.of_kind("stable")
+    first, second = (fits[f"{seed}/stable"] for seed in range(2))
+    assert first["validation"]["loss"] != second["validation"]["loss"]
+    row = path.chosen.row
+    assert row["validation_loss"] == first["validation"]["loss"]
+    assert row["validation_score"] == first["validation"]["score"]
+    assert row["validation_sd"] is None
+    assert row["train_loss"] == np.mean([fit["train"]["loss"] for fit in (first, second)])
+
+
 def test_the_table_of_features(linear_path: tuple[Any, set[str]]) -> None:
     path, truth = linear_path
     table = path.features()

@@ -16,7 +16,8 @@ def path_rows(view: RunView) -> Iterator[Point]:
     Scales at which a seed failed or is missing are left out. ``nonzeros`` and ``density`` (their
     share) are of the penalised weights, ``features`` the inputs on a path to an output (None where
     the wiring is not known), ``penalty`` is that of the fit. Test figures are None before the test
-    set is opened.
+    set is opened. The stable features' validation figures are the first seed's alone: they were
+    selected on its training rows, among which are other seeds' validation rows.
     """
     tests = view.of_kind("test")
     for scale, fits in complete(view).items():
@@ -29,7 +30,9 @@ def path_rows(view: RunView) -> Iterator[Point]:
     stable = [fit for fit in view.of_kind("stable").values() if is_usable(fit)]
     if len(stable) == view.config["seeds"]:
         tested = [tests.get(fit["key"]) for fit in stable]
-        yield _row(view.decisions["stable"]["scale"], "stable", stable, stable, tested)
+        first = [fit for fit in stable if fit["seed"] == 0]
+        scale = view.decisions["stable"]["scale"]
+        yield _row(scale, "stable", stable, stable, tested) | _validation(first)
 
 
 def _row(
@@ -49,13 +52,19 @@ def _row(
         "features": None if None in used else fmean(map(len, used)),
         "penalty": fmean(fit["penalty"] for fit in fits),
         "train_loss": _mean(part["train"]["loss"] for part in parts),
-        "validation_loss": _mean(part["validation"]["loss"] for part in parts),
-        "validation_score": _mean(part["validation"]["score"] for part in parts),
-        "validation_sd": _sd(part["validation"]["score"] for part in parts),
+        **_validation(parts),
         "test_loss": _mean(test["loss"] for test in tested),
         "test_score": _mean(test["score"] for test in tested),
         "test_sd": _sd(test["score"] for test in tested),
         "score_name": fits[0]["score_name"],
+    }
+
+
+def _validation(parts: list[Point]) -> Point:
+    return {
+        "validation_loss": _mean(part["validation"]["loss"] for part in parts),
+        "validation_score": _mean(part["validation"]["score"] for part in parts),
+        "validation_sd": _sd(part["validation"]["score"] for part in parts),
     }
 
 
