@@ -21,7 +21,7 @@ from shrinkage.figures import frequency_paths, leaving_order
 from shrinkage.models import cnn, linear, mlp
 from shrinkage.paths.subsamples import HalfSample, Walk, walk
 from shrinkage.progress import Progress
-from shrinkage.runs import read
+from shrinkage.runs import RunView, read
 
 TABLE = Spec(6, (6,), 2)
 
@@ -438,6 +438,41 @@ def test_a_run_that_stopped_among_half_samples_goes_on(tmp_path: Path) -> None:
     assert again.view.decisions["stable"] == whole.view.decisions["stable"]
     for name, tensor in whole.view.weights("0/stable").items():
         assert torch.equal(tensor, again.view.weights("0/stable")[name])
+
+
+def test_a_half_sample_that_failed_drops_its_pair(tmp_path: Path) -> None:
+    view = small_path(tmp_path / "run").view
+
+    def counted(*failed: int) -> Frequencies | None:
+        keys = [f"subsample/{number}" for number in failed]
+        points = [
+            {"kind": "subsample", "key": p["key"], "scales": p["scales"], "failed": "diverged"}
+            if p["key"] in keys
+            else p
+            for p in view.points
+        ]
+        return frequencies(RunView(view.folder, view.config, view.decisions, tuple(points)))
+
+    left = RunView(
+        view.folder,
+        view.config,
+        view.decisions,
+        tuple(p for p in view.points if p["key"] not in ("subsample/2", "subsample/3")),
+    )
+    whole, first = counted(), frequencies(left)
+    assert whole is not None
+    assert first is not None
+    assert (whole.subsamples, whole.dropped) == (4, 0)
+    assert (first.subsamples, first.dropped) == (2, 0)  # the second pair is not there yet
+    for failed in ((3,), (2,), (2, 3)):
+        found = counted(*failed)
+        assert found is not None
+        assert (found.subsamples, found.dropped) == (2, 1)
+        assert np.array_equal(found.share, first.share)
+        assert found.stable().dropped == 1
+        assert str(found.stable()).endswith("; pairs dropped, because one diverged: 1")
+    assert "dropped" not in str(whole.stable())
+    assert counted(0, 3) is None
 
 
 def test_a_half_sample_travels(tmp_path: Path) -> None:

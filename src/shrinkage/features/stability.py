@@ -64,7 +64,8 @@ class StableSet:
     """The stable features, and what they rest on.
 
     ``scale``: the weakest scale that counted. ``used``: features that a subsample used from there
-    on, on average. ``expected``: a bound on how many of the stable ones are false.
+    on, on average. ``expected``: a bound on how many of the stable ones are false. ``dropped``:
+    pairs of half samples of which one diverged, so that neither counted.
     """
 
     names: tuple[str, ...]
@@ -72,12 +73,14 @@ class StableSet:
     threshold: float
     used: float
     expected: float
+    dropped: int = 0
 
     def __str__(self) -> str:
         return (
             f"{len(self.names)} features used by at least {self.threshold:.0%} of the half samples "
             f"at λ ≥ {self.scale:.3g} (at most {self.expected:.2g} of them expected to be false): "
             + (", ".join(self.names) or "none")
+            + (f"; pairs dropped, because one diverged: {self.dropped}" if self.dropped else "")
         )
 
 
@@ -87,12 +90,14 @@ class Frequencies:
 
     ``share[s, k]``: the share of subsamples that use feature ``names[k]`` at ``scales[s]`` or a
     stronger one; ``used[s]``: how many features a subsample uses there on average. Weakest first.
+    ``subsamples`` are in complementary pairs; ``dropped``: pairs left out, because one diverged.
     """
 
     names: tuple[str, ...]
     scales: tuple[float, ...]
     share: NDArray[np.float64]
     subsamples: int
+    dropped: int = 0
 
     @property
     def used(self) -> NDArray[np.float64]:
@@ -126,6 +131,7 @@ class Frequencies:
             threshold,
             float(self.used[at]),
             bounds[at],
+            self.dropped,
         )
 
 
@@ -160,8 +166,21 @@ def _one_peak(threshold: float, pairs: int, chance: float) -> float:
 
 
 def frequencies(view: RunView) -> Frequencies | None:
-    """Selection frequencies of a run; None where it has no subsamples, or none yet."""
-    walks = [point for point in view.of_kind("subsample").values() if "failed" not in point]
+    """Selection frequencies of a run; None where it has no whole pair of subsamples (yet).
+
+    A pair of which one diverged is left out: what the bound needs is complementary pairs.
+    """
+    known = {
+        int(name.removeprefix("subsample/")): point
+        for name, point in view.of_kind("subsample").items()
+    }
+    pairs = [
+        (known[number], known[number + 1])
+        for number in sorted(known)
+        if number % 2 == 0 and number + 1 in known
+    ]
+    whole = [pair for pair in pairs if not any("failed" in walk for walk in pair)]
+    walks = [walk for pair in whole for walk in pair]
     if not walks:
         return None
     features = Features.of(view)
@@ -171,4 +190,10 @@ def frequencies(view: RunView) -> Frequencies | None:
         used = np.array([features.used(inputs) for inputs in walk["inputs"]])[order]
         share += np.logical_or.accumulate(used, axis=0)
     scales: Sequence[float] = np.array(walks[0]["scales"])[order].tolist()
-    return Frequencies(features.names, tuple(scales[::-1]), share[::-1] / len(walks), len(walks))
+    return Frequencies(
+        features.names,
+        tuple(scales[::-1]),
+        share[::-1] / len(walks),
+        len(walks),
+        dropped=len(pairs) - len(whole),
+    )

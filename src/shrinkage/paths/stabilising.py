@@ -75,9 +75,9 @@ def _stable(stability: Stability, view: RunView) -> StableSet:
     found = frequencies(view)
     if found is None:
         raise FitError(
-            "no half sample could be trained",
+            "no pair of half samples could be trained",
             got="training that diverged in each",
-            expected="at least one chain of finite losses",
+            expected="at least one pair of chains of finite losses",
             remedy="Lower the learning rate (--lr).",
         )
     return found.stable(stability.threshold, stability.errors)
