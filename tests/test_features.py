@@ -19,6 +19,8 @@ from shrinkage.features import Features, expected_false, first_layers, frequenci
 from shrinkage.features.stability import Frequencies
 from shrinkage.figures import frequency_paths, leaving_order
 from shrinkage.models import cnn, linear, mlp
+from shrinkage.paths.stabilising import stable_job
+from shrinkage.paths.stable import fit_stable
 from shrinkage.paths.subsamples import HalfSample, Walk, walk
 from shrinkage.progress import Progress
 from shrinkage.runs import RunView, read
@@ -473,6 +475,25 @@ def test_a_half_sample_that_failed_drops_its_pair(tmp_path: Path) -> None:
         assert str(found.stable()).endswith("; pairs dropped, because one diverged: 1")
     assert "dropped" not in str(whole.stable())
     assert counted(0, 3) is None
+
+
+def test_a_seed_without_a_network_has_no_stable_one(tmp_path: Path) -> None:
+    path = small_path(tmp_path / "run", seeds=2)
+    view = path.view
+    points = [
+        {"kind": "fit", "key": p["key"], "seed": 1, "scale": p["scale"], "failed": "diverged"}
+        if p["kind"] == "fit" and p["seed"] == 1
+        else p
+        for p in view.points
+    ]
+    failed = RunView(view.folder, view.config, view.decisions, tuple(points))
+    job = stable_job(failed, 1)
+    point, weights = fit_stable(path.setting, job)
+    assert job.start is None
+    assert point["failed"] == "no network of this seed could be trained"
+    assert (point["kind"], point["key"], weights) == ("stable", "1/stable", {})
+    point, _ = fit_stable(path.setting, stable_job(failed, 0))
+    assert point["train"] == view.of_kind("stable")["0/stable"]["train"]
 
 
 def test_a_half_sample_travels(tmp_path: Path) -> None:

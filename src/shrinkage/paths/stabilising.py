@@ -89,7 +89,7 @@ def _fit(setting: Setting, run: Run, workers: Workers, show: Show) -> None:
     seeds = [seed for seed in range(setting.seeds) if stable_key(seed) not in known]
     done = setting.seeds - len(seeds)
     show(Progress("stable", done, setting.seeds))
-    results = workers.work(fit_stable, [_job(view, seed) for seed in seeds])
+    results = workers.work(fit_stable, [stable_job(view, seed) for seed in seeds])
     with closing(results):
         for _, (point, weights) in results:
             for name, tensors in weights.items():
@@ -99,15 +99,20 @@ def _fit(setting: Setting, run: Run, workers: Workers, show: Show) -> None:
             show(Progress("stable", done, setting.seeds))
 
 
-def _job(view: RunView, seed: int) -> StableJob:
-    """A seed's densest network, which has all its weights: a sparse one may lack a feature."""
+def stable_job(view: RunView, seed: int) -> StableJob:
+    """A seed's densest network, which has all its weights: a sparse one may lack a feature.
+
+    None to start from where all of the seed's fits failed.
+    """
     features, stable = Features.of(view), view.decisions["stable"]
     fits = [fit for fit in view.of_kind("fit").values() if fit["seed"] == seed]
-    start = min((fit for fit in fits if "failed" not in fit), key=lambda fit: fit["scale"])
+    usable = [fit for fit in fits if "failed" not in fit]
+    key = min(usable, key=lambda fit: fit["scale"])["key"] if usable else None
     inputs = [
         number
         for name, mine in zip(features.names, features.inputs, strict=True)
         if name in stable["names"]
         for number in mine
     ]
-    return StableJob(seed, stable["scale"], view.weights(start["key"]), tuple(inputs))
+    start = None if key is None else view.weights(key)
+    return StableJob(seed, stable["scale"], start, tuple(inputs))

@@ -19,11 +19,11 @@ _TINY = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class StableJob:
-    """The weights of a dense network, the inputs to keep, the scale that they are stable at."""
+    """The weights of a dense network (None: all failed), the inputs to keep, and their scale."""
 
     seed: int
     scale: float
-    start: Weights
+    start: Weights | None
     inputs: tuple[int, ...]
 
     @property
@@ -40,6 +40,8 @@ def stable_key(seed: int) -> str:
 def fit_stable(setting: Setting, job: StableJob) -> Outcome:
     """Set the first layers' weights of all other inputs to zero, and refit what is left."""
     point: Point = {"kind": "stable", "key": job.key, "seed": job.seed, "scale": job.scale}
+    if job.start is None:
+        return {**point, "failed": "no network of this seed could be trained"}, {}
     model, _ = setting.network(job.seed, job.scale)
     model.load_state_dict(dict(job.start))
     keep_inputs(model, setting.data.spec.input_shape, job.inputs)
