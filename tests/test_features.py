@@ -20,7 +20,7 @@ from shrinkage.features.stability import Frequencies
 from shrinkage.figures import frequency_paths, leaving_order
 from shrinkage.models import cnn, linear, mlp
 from shrinkage.paths.stabilising import stable_job
-from shrinkage.paths.stable import fit_stable
+from shrinkage.paths.stable import check_reads_only, fit_stable, keep_inputs
 from shrinkage.paths.subsamples import HalfSample, Walk, walk
 from shrinkage.progress import Progress
 from shrinkage.runs import RunView, read
@@ -48,6 +48,17 @@ class Deep(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         z = self.norm(x.flatten(1))
         return self.out(self.body(z)) + self.way(z)
+
+
+class Skip(nn.Module):
+    """Reads its inputs twice: in a dense first layer, and beside the hidden units."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.o = nn.Linear(6, 8), nn.Linear(14, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.o(torch.cat([self.a(x).relu(), x], dim=1))
 
 
 class Mixed(nn.Module):
@@ -387,6 +398,19 @@ def test_the_stable_networks_use_all_stable_inputs_and_no_others(tmp_path: Path)
         assert model == "mlp" or not any(stable <= mine for mine in used)
 
 
+def test_a_way_past_the_first_layer_is_found() -> None:
+    for model in (Deep(), mlp(TABLE), linear(TABLE)):
+        keep_inputs(model, (6,), (1, 4))
+        check_reads_only(model, (6,), (1, 4))
+    skip = Skip()
+    keep_inputs(skip, (6,), (1, 4))
+    with pytest.raises(FitError, match="reads the inputs too, 4 of those"):
+        check_reads_only(skip, (6,), (1, 4))
+    with torch.no_grad():
+        skip.o.weight[:, 8:] = 0.0
+    check_reads_only(skip, (6,), (1, 4))
+
+
 # ------------------------------------------------------------------------------------ the run
 
 
@@ -526,6 +550,8 @@ def test_what_stability_selection_refuses(tmp_path: Path) -> None:
     for model, got in ((Unknown, "wiring"), (lambda: Mixed(lambda x: x.flip(1)), "no dense first")):
         with pytest.raises(FitError, match=f"drops inputs: got .*{got}"):
             sh.path(model, (x[:, :6], np.hstack([y, y])), sh.L1(1.0), run=run, stability=4)
+    with pytest.raises(FitError, match="another layer that reads the inputs too"):
+        sh.path(Skip, (x[:, :6], np.hstack([y, y])), "features", run=run, stability=4)
     with pytest.raises(FitError, match="stable features are not known"):
         small_path(run, stability=None, choose="stable")
     with pytest.raises(FitError, match=r"penalty is unknown: got 'feature'.*mean 'features'"):

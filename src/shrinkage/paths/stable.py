@@ -1,5 +1,6 @@
 """The networks of the stable features: the densest one without its other inputs, refit."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +46,7 @@ def fit_stable(setting: Setting, job: StableJob) -> Outcome:
     model, _ = setting.network(job.seed, job.scale)
     model.load_state_dict(dict(job.start))
     keep_inputs(model, setting.data.spec.input_shape, job.inputs)
+    check_reads_only(model, setting.data.spec.input_shape, job.inputs)
     split = setting.split(job.seed)
     parts = {"train": split.train, "validation": split.validation}
     try:
@@ -69,8 +71,25 @@ def keep_inputs(model: nn.Module, input_shape: tuple[int, ...], inputs: tuple[in
         weight[(weight == 0) & ~others] = _TINY
 
 
+def check_reads_only(
+    model: nn.Module, input_shape: tuple[int, ...], inputs: tuple[int, ...]
+) -> None:
+    """Raise :class:`FitError` where a network uses others than these inputs."""
+    paths = reach(model, input_shape)
+    if paths is None:
+        return
+    others = set(paths.inputs.flatten().nonzero().flatten().tolist()) - set(inputs)
+    if others:
+        raise FitError(
+            "a network cannot be confined to the stable features",
+            got=f"another layer that reads the inputs too, {len(others)} of those to be dropped",
+            expected="inputs that enter dense first layers alone, each by a column of its own",
+            remedy="Leave out the way past the first layer, or stability selection.",
+        )
+
+
 def check_selects_inputs(plan: Plan, input_shape: tuple[int, ...]) -> None:
-    """Raise :class:`FitError` unless the plan can drop inputs of a dense first layer."""
+    """Raise :class:`FitError` unless the plan can drop inputs, and these leave nothing behind."""
     first = [f"{name}.weight".strip(".") for name in first_layers(plan.model, input_shape)]
     kinked = [entry.path for entry, penalty, _ in plan.blocks() if penalty.slope]
     missing = [name for name in first if name not in kinked]
@@ -89,3 +108,6 @@ def check_selects_inputs(plan: Plan, input_shape: tuple[int, ...]) -> None:
             expected="a network whose first layer is dense, penalised by L1 or GroupL1",
             remedy='Pass "features" for the penalty (--penalty features).',
         )
+    bare = deepcopy(plan.model)
+    keep_inputs(bare, input_shape, ())
+    check_reads_only(bare, input_shape, ())
