@@ -12,8 +12,10 @@ import shrinkage as sh
 from architectures import ARCHITECTURES, example, with_dead_units
 from shrinkage.cli import app
 from shrinkage.compaction import compact_run
+from shrinkage.compaction.chosen import chosen
 from shrinkage.compaction.sparse import SparseLinear, sparsified
 from shrinkage.errors import CompactionError, RunError, ShrinkageError
+from shrinkage.runs import RunView
 
 
 def small(name: str, **options: object) -> sh.Compact:
@@ -226,6 +228,32 @@ def test_a_path_of_coupled_groups_is_compacted(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded(x), path.chosen.model(x), rtol=1e-4, atol=1e-5)
     with pytest.raises(RunError, match="the run has no such network: got seed 2"):
         compact_run(folder, seed=2)
+
+
+class Stored(RunView):
+    """A run whose weights are one number: 1 penalised, 2 refit, 3 stable."""
+
+    def weights(self, key: str) -> dict[str, Tensor]:
+        return {"w": torch.tensor({"1/0.5": 1, "1/0.5/refit": 2, "1/stable": 3, "1/0": 4}[key])}
+
+
+@pytest.mark.parametrize(
+    ("family", "scale", "which"),
+    [("fit", 0.5, 1), ("refit", 0.5, 2), ("stable", 0.5, 3), ("refit", 0.0, 4)],
+)
+def test_the_chosen_family_of_a_path_is_taken(family: str, scale: float, which: int) -> None:
+    view = path_that_chose(family, scale)
+    assert int(chosen(view, seed=1).weights["w"]) == which
+
+
+def test_an_unknown_family_is_refused() -> None:
+    with pytest.raises(RunError, match="unknown family: got 'nobody'"):
+        chosen(path_that_chose("nobody", 0.5), seed=1)
+
+
+def path_that_chose(family: str, scale: float) -> RunView:
+    choice = {"family": family, "scale": scale}
+    return Stored(Path(), {"command": "path", "seeds": 2}, {"choice": choice}, ())
 
 
 @pytest.mark.parametrize(
