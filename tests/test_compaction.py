@@ -126,6 +126,46 @@ def test_a_constant_is_folded_where_that_is_exact(padding: int, bias: float, lef
         assert "a constant into 2, which pads with zeros" in str(found.report)
 
 
+class OverPlaces(nn.Module):
+    """A convolution over a sequence, a function of its places, and a linear layer."""
+
+    def __init__(self, over: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.one, self.two, self.over = nn.Conv1d(2, 6, 3), nn.Linear(6, 3), over
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.over(torch.relu(self.one(x)))
+        return self.two(h if h.ndim == 2 else h.flatten(1))
+
+
+def to_multiple(h: Tensor) -> Tensor:
+    return functional.adaptive_avg_pool1d(functional.pad(h, (0, -h.shape[-1] % 5)), 1)
+
+
+@pytest.mark.parametrize(
+    ("over", "bias", "left"),
+    [
+        (lambda h: h.sum(-1), 0.7, 6),
+        (lambda h: h.amax(-1) / h.shape[-1], 0.7, 6),
+        (lambda h: h.amax(-1) * torch.ones(6) * h.shape[-1], 0.7, 6),
+        (to_multiple, 0.7, 6),
+        (lambda h: h.sum(-1), 0.0, 4),
+        (lambda h: functional.adaptive_avg_pool1d(h, 1), 0.7, 4),
+    ],
+    ids=["sum", "a mean", "scaled", "padded", "a sum of zeros", "pooled"],
+)
+def test_a_constant_of_one_size_is_not_folded(
+    over: Callable[[Tensor], Tensor], bias: float, left: int
+) -> None:
+    """The number of places is another one at other sizes."""
+    torch.manual_seed(0)
+    model = only_dead(OverPlaces(over), "one", 1, 4, bias=bias)
+    found = compacted(model, torch.randn(4, 2, 12))
+    assert found.model.one.out_channels == left
+    for length in (12, 17, 30):
+        assert_equal(model, found.model, torch.randn(4, 2, length))
+
+
 def test_a_border_that_repeats_the_image_is_no_obstacle() -> None:
     model = only_dead(made(two_layers(padding=1, padding_mode="replicate")), "0", 1, bias=0.7)
     assert compacted(model).model[0].out_channels == 5

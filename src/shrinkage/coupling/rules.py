@@ -210,7 +210,11 @@ def _layer(call: Call, context: Context) -> list[Shadow]:
         key = f"{context.where}/{name}"
         for labels in (inputs, outputs):
             context.units.balances.append(Balance(labels.reshape(groups, -1), key, whole=True))
-    args = (shadow.varies, (weight != 0).float(), None, *call.args[3:])
+    pads = transposed or not (linear or _unpadded(call))
+    varies = shadow.varies
+    if pads:  # at the border a constant meets zeros: what comes out depends on the place
+        varies = torch.maximum(varies, (x != 0).to(varies))
+    args = (varies, (weight != 0).float(), None, *call.args[3:])
     rest = {k: v for k, v in call.kwargs.items() if k not in ("input", "weight", "bias")}
     varies = (call.func(*args, **rest) > 0).float()
     shape = [1] * varies.ndim

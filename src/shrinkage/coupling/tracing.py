@@ -20,6 +20,7 @@ from shrinkage.coupling.shadows import (
     replaced,
     tensors,
 )
+from shrinkage.coupling.sizes import at_every_size
 from shrinkage.coupling.units import NONE, Units
 
 Inputs = tuple[Any, ...]
@@ -156,7 +157,7 @@ class Tracer(TorchFunctionMode):
             with suppress(OpaqueError):
                 made = rule(call, self)
                 if [s.labels.shape for s in made] == [t.shape for t in found]:
-                    return made
+                    return at_every_size(call, made)
         read = tensors(call.args, call.kwargs)
         self._note_computed([t for t in read if t not in self.shadows])
         where = self.where or "the network"
