@@ -265,12 +265,37 @@ def path_that_chose(family: str, scale: float) -> RunView:
         ),
         ({"seed": 3}, "no such network: got column 'group_l1', seed 3"),
         ({"data": "wine"}, "these are not the data of the run"),
-        ({"model": "cnn"}, "the weights of the run do not fit the network"),
+        ({"model": "cnn"}, "this is not the network of the run: got cnn with other content"),
     ],
 )
 def test_what_the_run_does_not_have(run: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(ShrinkageError, match=message):
         compact_run(run, **options)  # type: ignore[arg-type]
+
+
+NETWORK = """
+from torch import nn
+
+def make(spec):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(spec.n_inputs, 8), nn.ReLU(), nn.Linear(8, spec.n_outputs)
+    )
+"""
+
+
+def test_a_factory_that_has_changed_is_refused(tmp_path: Path) -> None:
+    """The weights would fit it, and compute something else."""
+    file, run = tmp_path / "net.py", tmp_path / "run"
+    file.write_text(NETWORK)
+    sh.contrast(
+        f"{file}:make", "wine", columns=["l1"], grid=[1e-2], seeds=1, epochs=2, jobs=1,
+        run=run, command=f"shrinkage contrast wine --model {file}:make", progress=lambda _: None,
+    )  # fmt: skip
+    assert compact_run(run, out=tmp_path / "a").same > 0
+    file.write_text(NETWORK.replace("ReLU", "Tanh"))
+    for model in (None, f"{file}:make"):
+        with pytest.raises(CompactionError, match="not the network of the run"):
+            compact_run(run, model=model, out=tmp_path / "b")
 
 
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
