@@ -178,6 +178,41 @@ def test_a_layer_without_bias_gets_one_for_the_constant() -> None:
     assert_equal(model, found.model, example())
 
 
+class OwnLinear(nn.Linear):
+    """A layer with a forward of its own, which knows no bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight)
+
+
+class Functional(nn.Module):
+    """A weight that no layer of torch owns or runs, and a ``bias`` that is a scale."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.one, self.two = how, nn.Linear(5, 8), nn.Linear(8, 4, bias=False)
+        self.own, self.weight = OwnLinear(8, 4, bias=False), nn.Parameter(torch.randn(4, 8))
+        self.bias = nn.Parameter(torch.randn(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.one(x))
+        if self.how == "subclass":
+            return self.own(h)
+        weight = self.weight if self.how == "parameter" else self.two.weight
+        return functional.linear(h, weight) * self.bias
+
+
+@pytest.mark.parametrize("how", ["subclass", "parameter", "another layer's"])
+@pytest.mark.parametrize(("bias", "left"), [(0.7, 8), (0.0, 6)], ids=["constant", "zero"])
+def test_only_torchs_own_layers_get_a_bias(how: str, bias: float, left: int) -> None:
+    torch.manual_seed(0)
+    model = only_dead(Functional(how), "one", 1, 2, bias=bias)
+    x = torch.randn(6, 5)
+    found = compacted(model, x)
+    assert found.model.one.out_features == left
+    assert_equal(model, found.model, x)
+
+
 def test_what_only_dead_units_read_goes_too() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 2))
