@@ -202,7 +202,7 @@ PATH_CASES = [
     case("wine --points 1", "grid of a path is empty", "1 points"),
     case("wine --from 1 --to 0.1", "grid of a path is empty", "0 < from < to"),
     case("wine --from -1", "grid of a path is empty", "from -1"),
-    case("wine --from nan", "grid of a path is empty", "nan"),
+    case("wine --from nan", "grid of a path is empty", "from nan"),
     case("wine --to inf", "grid of a path is empty", "inf"),
     case("wine --folds 1", "folds do not fit", "1 folds", "2 to"),
     case("wine --folds 900", "folds do not fit", "900 folds"),

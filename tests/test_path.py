@@ -231,6 +231,8 @@ def test_what_is_affine() -> None:
     assert is_affine(nn.Sequential(nn.Flatten(), nn.Linear(6, 3)), x)
     assert not is_affine(nn.Sequential(nn.Linear(6, 3), nn.Linear(3, 2)), x)
     assert not is_affine(nn.Sequential(nn.Linear(6, 3), nn.ReLU()), x)
+    assert not is_affine(nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 3)), x)
+    assert not is_affine(nn.Sequential(nn.BatchNorm1d(6, affine=False), nn.Linear(6, 3)), x)
 
 
 def epoch(loss: float, penalty: float, nonzeros: int) -> Epoch:

@@ -10,7 +10,7 @@ from shrinkage.cli.app import app
 
 @app.command("compact")
 def compact_command(
-    run: Annotated[Path, typer.Argument(help="A run folder, such as contrast writes.")],
+    run: Annotated[Path, typer.Argument(help="The run folder of a path or a contrast.")],
     column: Annotated[
         str | None, typer.Option(help="Column of a contrast. [default: group_l1, else l1]")
     ] = None,
@@ -31,7 +31,8 @@ def compact_command(
 
     Dead units are cut out with everything that must vanish with them. Outputs and gradients are
     compared before and after, latency is measured, the test set is predicted by both.
-    Try: shrinkage contrast digits --columns group_l1 --run runs/a && shrinkage compact runs/a
+    A run made in Python needs its factory again: --model FILE.py:FACTORY.
+    Try: shrinkage path digits --penalty group --run runs/a && shrinkage compact runs/a
     """
     from shrinkage.compaction import compact_run
 

@@ -103,8 +103,8 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Command]] = MappingProxyTyp
 
 def read_command(message: object) -> Command:
     """The command in a page's message; :class:`ExploreError` where there is none."""
-    if not isinstance(message, Mapping) or message.get("do") not in _READERS:
-        name = message.get("do") if isinstance(message, Mapping) else message
+    name = message.get("do") if isinstance(message, Mapping) else message
+    if not isinstance(message, Mapping) or not isinstance(name, str) or name not in _READERS:
         raise ExploreError(
             "command is unknown",
             got=repr(name)[:80],
@@ -112,10 +112,10 @@ def read_command(message: object) -> Command:
             remedy=did_you_mean(str(name), _READERS) + "Reload the page.",
         )
     try:
-        return _READERS[message["do"]](message)
+        return _READERS[name](message)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ExploreError(
-            f"the command {message['do']!r} cannot be read",
+            f"the command {name!r} cannot be read",
             got=f"{type(error).__name__}: {error}",
             expected="what the page sends",
             remedy="Reload the page.",

@@ -30,7 +30,7 @@ def bars(
     return made.update_layout(
         xaxis={"type": "category"},
         yaxis={
-            "tickformat": ".0%" if percent else "",
+            "tickformat": "~%" if percent else "",
             "type": "log" if log_y else "linear",
             "rangemode": "tozero",
         },

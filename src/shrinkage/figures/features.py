@@ -44,7 +44,7 @@ def frequency_paths(
     shapes = [dashed | shape for shape in ends]
     return figure(traces, "strength λ", "selection frequency").update_layout(
         xaxis=log_axis(scales),
-        yaxis={"tickformat": ".0%", "range": [0, 1.03]},
+        yaxis={"tickformat": "~%", "range": [0, 1.03]},
         shapes=shapes,
     )
 

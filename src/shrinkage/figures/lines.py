@@ -49,7 +49,7 @@ def lines(
         if log_y
         else {
             "exponentformat": "none",
-            "tickformat": ".0%" if percent else "",
+            "tickformat": "~%" if percent else "",
             "rangemode": "tozero",
         },
     }

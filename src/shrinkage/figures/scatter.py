@@ -60,7 +60,7 @@ def dots(
         xaxis=log_axis([v for c in clouds for v in c.x]) if log_x else {"type": "linear"},
         yaxis=log_axis([v for c in clouds for v in c.y])
         if log_y
-        else {"type": "linear", "tickformat": ".0%" if percent_y else ""},
+        else {"type": "linear", "tickformat": "~%" if percent_y else ""},
     )
 
 

@@ -35,9 +35,10 @@ def is_affine(model: nn.Module, x: torch.Tensor) -> bool:
     """Whether the prediction is an affine function of the parameters, as far as two points tell.
 
     Then a convex loss + a convex penalty has one minimum. Tested at random parameters:
-    f((a + b)/2) = (f(a) + f(b))/2, in float64 and eval mode.
+    f((a + b)/2) = (f(a) + f(b))/2, in float64. A network that is another one while it trains
+    (dropout, statistics of a batch) is not taken for affine.
     """
-    copy = deepcopy(model).double().eval()
+    copy = deepcopy(model).double().train()
     generator = torch.Generator().manual_seed(0)
     points = [
         {
@@ -49,9 +50,15 @@ def is_affine(model: nn.Module, x: torch.Tensor) -> bool:
     middle = {name: (points[0][name] + points[1][name]) / 2 for name in points[0]}
     with torch.no_grad():
         a, b, c = (functional_call(copy, point, (x.double(),)) for point in (*points, middle))
-    if not isinstance(a, torch.Tensor):
-        return False
-    return bool(torch.allclose((a + b) / 2, c, rtol=1e-9, atol=1e-9))
+        copy.eval()
+        if not isinstance(a, torch.Tensor):
+            return False
+        used = functional_call(copy, middle, (x.double(),))
+    return _close((a + b) / 2, c) and _close(c, used)
+
+
+def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return bool(torch.allclose(one, other, rtol=1e-9, atol=1e-9))
 
 
 def convex_ends(setting: Setting, seed: int) -> tuple[float, float]:

@@ -79,8 +79,23 @@ class Grid:
     strongest: float | None = None
 
     def __post_init__(self) -> None:
-        low = 1e-300 if self.weakest is None else self.weakest
-        spaced(self.points, low, 1e300 if self.strongest is None else self.strongest)
+        if not isinstance(self.points, int) or self.points < 2:
+            raise FitError(
+                "the grid of a path is empty",
+                got=f"{self.points} points",
+                expected="a whole number ≥ 2",
+                remedy="Leave it out for 30.",
+            )
+        given = {"from": self.weakest, "to": self.strongest}
+        ends = {name: end for name, end in given.items() if end is not None}
+        rising = sorted({*ends.values()}) == [*ends.values()]
+        if not rising or not all(0 < end < inf for end in ends.values()):
+            raise FitError(
+                "the grid of a path is empty",
+                got=" ".join(f"{name} {end:g}" for name, end in ends.items()),
+                expected="finite numbers with 0 < from < to",
+                remedy="Leave --from and --to out for ends found on the data.",
+            )
 
     def scales(self, find_ends: Callable[[], tuple[float, float]]) -> tuple[float, ...]:
         """The scales, weakest first; ``find_ends`` is asked for what is not given."""

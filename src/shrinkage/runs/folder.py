@@ -173,7 +173,7 @@ def read(folder: str | Path) -> RunView:
             "not a run folder",
             got=str(folder),
             expected="a folder with a run.json",
-            remedy="Give the folder that contrast printed at its end.",
+            remedy="Give the folder that path or contrast printed at its end.",
         )
     known = _read_header(header)
     try:
@@ -218,7 +218,7 @@ def _write_atomic(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
