@@ -448,6 +448,24 @@ def test_a_proof_that_fails_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> 
         compacted(model)
 
 
+class Width(nn.Sequential):
+    """A network that computes with a layer's width."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self[0](x))
+        return self[1](h) / h.shape[-1]
+
+
+def test_the_remedy_of_a_failed_proof_helps() -> None:
+    torch.manual_seed(0)
+    model = only_dead(Width(nn.Linear(5, 8), nn.Linear(8, 2)), "0", 1)
+    x = torch.randn(4, 5)
+    with pytest.raises(CompactionError, match=r"none of its layers.*whose width.*in ignored="):
+        compacted(model, x)
+    assert_equal(model, compacted(model, x, ignored=["0"]).model, x)
+    assert_equal(model, compacted(model, x, ignored=["*"]).model, x)
+
+
 def test_gradients_that_differ_are_seen() -> None:
     """The same outputs, but a parameter that takes no part in them any more."""
     from shrinkage.compaction.proof import prove
