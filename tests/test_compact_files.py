@@ -12,8 +12,10 @@ import shrinkage as sh
 from architectures import ARCHITECTURES, example, with_dead_units
 from shrinkage.cli import app
 from shrinkage.compaction import compact_run
+from shrinkage.compaction.chosen import chosen
 from shrinkage.compaction.sparse import SparseLinear, sparsified
 from shrinkage.errors import CompactionError, RunError, ShrinkageError
+from shrinkage.runs import RunView
 
 
 def small(name: str, **options: object) -> sh.Compact:
@@ -228,6 +230,32 @@ def test_a_path_of_coupled_groups_is_compacted(tmp_path: Path) -> None:
         compact_run(folder, seed=2)
 
 
+class Stored(RunView):
+    """A run whose weights are one number: 1 penalised, 2 refit, 3 stable."""
+
+    def weights(self, key: str) -> dict[str, Tensor]:
+        return {"w": torch.tensor({"1/0.5": 1, "1/0.5/refit": 2, "1/stable": 3, "1/0": 4}[key])}
+
+
+@pytest.mark.parametrize(
+    ("family", "scale", "which"),
+    [("fit", 0.5, 1), ("refit", 0.5, 2), ("stable", 0.5, 3), ("refit", 0.0, 4)],
+)
+def test_the_chosen_family_of_a_path_is_taken(family: str, scale: float, which: int) -> None:
+    view = path_that_chose(family, scale)
+    assert int(chosen(view, seed=1).weights["w"]) == which
+
+
+def test_an_unknown_family_is_refused() -> None:
+    with pytest.raises(RunError, match="unknown family: got 'nobody'"):
+        chosen(path_that_chose("nobody", 0.5), seed=1)
+
+
+def path_that_chose(family: str, scale: float) -> RunView:
+    choice = {"family": family, "scale": scale}
+    return Stored(Path(), {"command": "path", "seeds": 2}, {"choice": choice}, ())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -237,12 +265,37 @@ def test_a_path_of_coupled_groups_is_compacted(tmp_path: Path) -> None:
         ),
         ({"seed": 3}, "no such network: got column 'group_l1', seed 3"),
         ({"data": "wine"}, "these are not the data of the run"),
-        ({"model": "cnn"}, "the weights of the run do not fit the network"),
+        ({"model": "cnn"}, "this is not the network of the run: got cnn with other content"),
     ],
 )
 def test_what_the_run_does_not_have(run: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(ShrinkageError, match=message):
         compact_run(run, **options)  # type: ignore[arg-type]
+
+
+NETWORK = """
+from torch import nn
+
+def make(spec):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(spec.n_inputs, 8), nn.ReLU(), nn.Linear(8, spec.n_outputs)
+    )
+"""
+
+
+def test_a_factory_that_has_changed_is_refused(tmp_path: Path) -> None:
+    """The weights would fit it, and compute something else."""
+    file, run = tmp_path / "net.py", tmp_path / "run"
+    file.write_text(NETWORK)
+    sh.contrast(
+        f"{file}:make", "wine", columns=["l1"], grid=[1e-2], seeds=1, epochs=2, jobs=1,
+        run=run, command=f"shrinkage contrast wine --model {file}:make", progress=lambda _: None,
+    )  # fmt: skip
+    assert compact_run(run, out=tmp_path / "a").same > 0
+    file.write_text(NETWORK.replace("ReLU", "Tanh"))
+    for model in (None, f"{file}:make"):
+        with pytest.raises(CompactionError, match="not the network of the run"):
+            compact_run(run, model=model, out=tmp_path / "b")
 
 
 def test_a_folder_without_a_run(tmp_path: Path) -> None:

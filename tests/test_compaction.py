@@ -126,6 +126,46 @@ def test_a_constant_is_folded_where_that_is_exact(padding: int, bias: float, lef
         assert "a constant into 2, which pads with zeros" in str(found.report)
 
 
+class OverPlaces(nn.Module):
+    """A convolution over a sequence, a function of its places, and a linear layer."""
+
+    def __init__(self, over: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.one, self.two, self.over = nn.Conv1d(2, 6, 3), nn.Linear(6, 3), over
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.over(torch.relu(self.one(x)))
+        return self.two(h if h.ndim == 2 else h.flatten(1))
+
+
+def to_multiple(h: Tensor) -> Tensor:
+    return functional.adaptive_avg_pool1d(functional.pad(h, (0, -h.shape[-1] % 5)), 1)
+
+
+@pytest.mark.parametrize(
+    ("over", "bias", "left"),
+    [
+        (lambda h: h.sum(-1), 0.7, 6),
+        (lambda h: h.amax(-1) / h.shape[-1], 0.7, 6),
+        (lambda h: h.amax(-1) * torch.ones(6) * h.shape[-1], 0.7, 6),
+        (to_multiple, 0.7, 6),
+        (lambda h: h.sum(-1), 0.0, 4),
+        (lambda h: functional.adaptive_avg_pool1d(h, 1), 0.7, 4),
+    ],
+    ids=["sum", "a mean", "scaled", "padded", "a sum of zeros", "pooled"],
+)
+def test_a_constant_of_one_size_is_not_folded(
+    over: Callable[[Tensor], Tensor], bias: float, left: int
+) -> None:
+    """The number of places is another one at other sizes."""
+    torch.manual_seed(0)
+    model = only_dead(OverPlaces(over), "one", 1, 4, bias=bias)
+    found = compacted(model, torch.randn(4, 2, 12))
+    assert found.model.one.out_channels == left
+    for length in (12, 17, 30):
+        assert_equal(model, found.model, torch.randn(4, 2, length))
+
+
 def test_a_border_that_repeats_the_image_is_no_obstacle() -> None:
     model = only_dead(made(two_layers(padding=1, padding_mode="replicate")), "0", 1, bias=0.7)
     assert compacted(model).model[0].out_channels == 5
@@ -136,6 +176,41 @@ def test_a_layer_without_bias_gets_one_for_the_constant() -> None:
     found = compacted(model)
     assert found.model[2].bias is not None
     assert_equal(model, found.model, example())
+
+
+class OwnLinear(nn.Linear):
+    """A layer with a forward of its own, which knows no bias."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight)
+
+
+class Functional(nn.Module):
+    """A weight that no layer of torch owns or runs, and a ``bias`` that is a scale."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.one, self.two = how, nn.Linear(5, 8), nn.Linear(8, 4, bias=False)
+        self.own, self.weight = OwnLinear(8, 4, bias=False), nn.Parameter(torch.randn(4, 8))
+        self.bias = nn.Parameter(torch.randn(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.one(x))
+        if self.how == "subclass":
+            return self.own(h)
+        weight = self.weight if self.how == "parameter" else self.two.weight
+        return functional.linear(h, weight) * self.bias
+
+
+@pytest.mark.parametrize("how", ["subclass", "parameter", "another layer's"])
+@pytest.mark.parametrize(("bias", "left"), [(0.7, 8), (0.0, 6)], ids=["constant", "zero"])
+def test_only_torchs_own_layers_get_a_bias(how: str, bias: float, left: int) -> None:
+    torch.manual_seed(0)
+    model = only_dead(Functional(how), "one", 1, 2, bias=bias)
+    x = torch.randn(6, 5)
+    found = compacted(model, x)
+    assert found.model.one.out_features == left
+    assert_equal(model, found.model, x)
 
 
 def test_what_only_dead_units_read_goes_too() -> None:
@@ -371,6 +446,24 @@ def test_a_proof_that_fails_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("shrinkage.compaction.compacting.fold", lambda *_: None)
     with pytest.raises(CompactionError, match=r"has other outputs.*first at 2;"):
         compacted(model)
+
+
+class Width(nn.Sequential):
+    """A network that computes with a layer's width."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self[0](x))
+        return self[1](h) / h.shape[-1]
+
+
+def test_the_remedy_of_a_failed_proof_helps() -> None:
+    torch.manual_seed(0)
+    model = only_dead(Width(nn.Linear(5, 8), nn.Linear(8, 2)), "0", 1)
+    x = torch.randn(4, 5)
+    with pytest.raises(CompactionError, match=r"none of its layers.*whose width.*in ignored="):
+        compacted(model, x)
+    assert_equal(model, compacted(model, x, ignored=["0"]).model, x)
+    assert_equal(model, compacted(model, x, ignored=["*"]).model, x)
 
 
 def test_gradients_that_differ_are_seen() -> None:

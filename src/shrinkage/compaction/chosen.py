@@ -10,7 +10,7 @@ from torch import Tensor
 
 from shrinkage.errors import RunError, did_you_mean
 from shrinkage.runs import RunView
-from shrinkage.studies import key, refit_key
+from shrinkage.studies import weights_key
 
 _PREFERRED = ("group_l1", "l1")
 
@@ -76,8 +76,7 @@ def _of_path(view: RunView, column: str | None, seed: int) -> Chosen:
             remedy="Finish the run with the command it was begun with.",
         )
     scale, family = choice["scale"], choice["family"]
-    name = key(seed, scale)
-    stored = refit_key(name) if family == "refit" and scale else name
+    stored = weights_key(family, seed, scale)
     return Chosen(f"scale {scale:.3g}, {family}, seed {seed}", "path", seed, view.weights(stored))
 
 

@@ -65,7 +65,9 @@ def prove(
                 got=f"a relative difference of {size:.2g} in {dtype}, "
                 f"first at {_at_fault(before, after, inputs, select, record, removed)}",
                 expected=f"at most {tolerance:g}",
-                remedy="Name that layer in ignored=, and please report it.",
+                remedy="Name that layer, or where none is named the layers whose width the "
+                "network computes with (h.shape[-1], out_features), in ignored=; '*' keeps all. "
+                "Please report it.",
             )
     return Proof(worst[0], worst[1], tolerance)
 

@@ -13,8 +13,8 @@ from shrinkage.compaction.public import Compact, compact
 from shrinkage.data import Data, Examples, load, split
 from shrinkage.errors import CompactionError, DataError
 from shrinkage.measures import evaluate
-from shrinkage.models import build, resolve
-from shrinkage.runs import RunView, read
+from shrinkage.models import Factory, build, resolve
+from shrinkage.runs import RunView, fingerprint, read
 
 _EXAMPLES = 64
 
@@ -73,9 +73,7 @@ def compact_run(
     point = chosen(view, column, seed)
     source = _data(view, data, target)
     spec = source.spec
-    network = build(
-        resolve(model or words(view).get("model") or view.config["model"]["name"]), spec
-    )
+    network = build(_factory(view, model), spec)
     _load(network, point)
     test = split(source, seed, **view.config["cut"]).test
     small = compact(network, test.x[:_EXAMPLES], sparse=batch, batch_sizes=(1, batch))
@@ -135,6 +133,21 @@ def _data(view: RunView, data: str | None, target: str | None) -> Data:
             remedy="Give them with --data (and --target).",
         )
     return source
+
+
+def _factory(view: RunView, model: str | None) -> Factory:
+    """The factory of the run: equal weights in another network would be another function."""
+    known = view.config["model"]
+    name = model or words(view).get("model") or known["name"]
+    factory = resolve(name)
+    if fingerprint(factory) != known["fingerprint"]:
+        raise CompactionError(
+            "this is not the network of the run",
+            got=f"{name} with other content",
+            expected=f"the factory behind {view.folder}, {known['name']}, as it was then",
+            remedy="Give it with --model FILE.py:FACTORY; in Python: sh.compact(model, inputs).",
+        )
+    return factory
 
 
 def _load(network: nn.Module, point: Chosen) -> None:

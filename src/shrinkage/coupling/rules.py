@@ -31,6 +31,9 @@ class Context(Protocol):
     def outputs_of(self, weight: str, count: int) -> Tensor:
         """The labels of a weight's output units."""
 
+    def takes_bias(self, weight: str) -> bool:
+        """Whether the layer that is running owns the weight and would add a bias if it had one."""
+
     def note(self, record: Layer | Channelwise) -> None:
         """Keep a record."""
 
@@ -192,6 +195,7 @@ def _layer(call: Call, context: Context) -> list[Shadow]:
         context.units.pin(
             shadow.labels.movedim(axis, 0)[mixed], f"{context.where or name} mixes units"
         )
+    constants, can_add = _constants(x, shadow.varies, axis), context.takes_bias(name)
     outputs = context.outputs_of(name, call.result.shape[axis])
     context.note(
         Layer(
@@ -200,7 +204,7 @@ def _layer(call: Call, context: Context) -> list[Shadow]:
             where=context.where,
             inputs=inputs,
             outputs=outputs,
-            constants=_constants(x, shadow.varies, axis),
+            constants=_zeros_only(constants) if bias is None and not can_add else constants,
             groups=groups,
             transposed=transposed,
             pads=transposed or not (linear or _unpadded(call)),
@@ -210,7 +214,11 @@ def _layer(call: Call, context: Context) -> list[Shadow]:
         key = f"{context.where}/{name}"
         for labels in (inputs, outputs):
             context.units.balances.append(Balance(labels.reshape(groups, -1), key, whole=True))
-    args = (shadow.varies, (weight != 0).float(), None, *call.args[3:])
+    pads = transposed or not (linear or _unpadded(call))
+    varies = shadow.varies
+    if pads:  # at the border a constant meets zeros: what comes out depends on the place
+        varies = torch.maximum(varies, (x != 0).to(varies))
+    args = (varies, (weight != 0).float(), None, *call.args[3:])
     rest = {k: v for k, v in call.kwargs.items() if k not in ("input", "weight", "bias")}
     varies = (call.func(*args, **rest) > 0).float()
     shape = [1] * varies.ndim
@@ -234,6 +242,11 @@ def _constants(x: Tensor, varies: Tensor, axis: int) -> Tensor:
     moves = varies.amax(rest) if rest else varies
     same = (high - low) <= 1e-13 * torch.maximum(high.abs(), low.abs())
     return torch.where((moves == 0) & same, low, nan)
+
+
+def _zeros_only(constants: Tensor) -> Tensor:
+    """Without a bias to fold them into, nonzero constants are no better than what varies."""
+    return torch.where(constants == 0, constants, nan)
 
 
 # Normalisation

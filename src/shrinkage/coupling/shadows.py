@@ -14,6 +14,8 @@ Function = Callable[..., Any]
 class Shadow:
     """``labels``: the unit each element comes from; ``varies``: 1.0 where the input can change it.
 
+    An input's size may change it too, see :mod:`sizes`.
+
     Both have the tensor's shape and are never written into.
     """
 

@@ -20,9 +20,16 @@ from shrinkage.coupling.shadows import (
     replaced,
     tensors,
 )
+from shrinkage.coupling.sizes import at_every_size
 from shrinkage.coupling.units import NONE, Units
 
 Inputs = tuple[Any, ...]
+_LAYERS = (
+    nn.Linear,
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
+"""Whose forward is known: a subclass may leave a bias out of it."""
 
 
 class UnknownStructureError(Exception):
@@ -76,6 +83,7 @@ class Tracer(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self.units, self.record = units, Record()
+        self._modules = dict(model.named_modules())
         self.shadows = WeakTensorKeyDictionary()
         self.unknown = ""
         self._outputs = dict(outputs or {})
@@ -156,7 +164,7 @@ class Tracer(TorchFunctionMode):
             with suppress(OpaqueError):
                 made = rule(call, self)
                 if [s.labels.shape for s in made] == [t.shape for t in found]:
-                    return made
+                    return at_every_size(call, made)
         read = tensors(call.args, call.kwargs)
         self._note_computed([t for t in read if t not in self.shadows])
         where = self.where or "the network"
@@ -195,6 +203,12 @@ class Tracer(TorchFunctionMode):
         if weight not in self._outputs:
             self._outputs[weight] = self.units.fresh(count)
         return self._outputs[weight]
+
+    def takes_bias(self, weight: str) -> bool:
+        """Whether torch's own layer without a bias runs with its own weight."""
+        owner = self._modules[self.where]
+        is_its_own = weight == f"{self.where}.weight".strip(".")
+        return is_its_own and type(owner) in _LAYERS and owner.bias is None
 
     def note(self, record: Layer | Channelwise) -> None:
         """Keep a record."""

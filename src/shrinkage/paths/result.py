@@ -10,12 +10,11 @@ from torch import nn
 from shrinkage.errors import FitError
 from shrinkage.features import Features, StableSet, frequencies, input_weights, leaving
 from shrinkage.paths.selection import Selected, Wanted, select
-from shrinkage.paths.setting import Setting, key, refit_key
-from shrinkage.paths.stable import stable_key
+from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
 from shrinkage.runs import RunView
-from shrinkage.studies import quiet_plan
+from shrinkage.studies import key, quiet_plan, stable_key, weights_key
 
 _KINDS = {
     "fit": "penalised fit",
@@ -95,15 +94,9 @@ class PathPoint:
                 remedy="Each seed, or fold, has a network of its own.",
             )
         model = setting.build(seed)
-        model.load_state_dict(self.path.view.weights(self._stored(seed)))
+        stored = weights_key(self.family, seed, self.scale)
+        model.load_state_dict(self.path.view.weights(stored))
         return model.eval(), quiet_plan(model, setting.rules.scaled(self.scale), setting.example)
-
-    def _stored(self, seed: int) -> str:
-        """The name under which a seed's weights are stored."""
-        if self.family == "stable":
-            return stable_key(seed)
-        name = key(seed, self.scale)
-        return refit_key(name) if self.family == "refit" and self.scale else name
 
     def __str__(self) -> str:
         row = self.row

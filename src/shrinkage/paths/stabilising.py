@@ -8,10 +8,11 @@ from shrinkage.errors import FitError
 from shrinkage.features import Features, Stability, StableSet, frequencies
 from shrinkage.paths.engines import Workers
 from shrinkage.paths.setting import Setting
-from shrinkage.paths.stable import StableJob, fit_stable, stable_key
+from shrinkage.paths.stable import StableJob, fit_stable
 from shrinkage.paths.subsamples import Walk, walk
 from shrinkage.progress import Progress
 from shrinkage.runs import Run, RunView
+from shrinkage.studies import stable_key
 
 Show = Callable[[Progress], None]
 

@@ -13,7 +13,7 @@ from shrinkage.measures import reach
 from shrinkage.paths.points import Outcome, copied, refit_on_support, used_inputs
 from shrinkage.paths.setting import Job, Setting, Weights
 from shrinkage.plans import Plan
-from shrinkage.studies import Point, outcome
+from shrinkage.studies import Point, outcome, stable_key
 
 _TINY = 1e-6
 
@@ -31,11 +31,6 @@ class StableJob:
     def key(self) -> str:
         """The name of the fit in the run folder."""
         return stable_key(self.seed)
-
-
-def stable_key(seed: int) -> str:
-    """The name of a seed's fit of the stable features."""
-    return f"{seed}/stable"
 
 
 def fit_stable(setting: Setting, job: StableJob) -> Outcome:

@@ -1,6 +1,14 @@
 """What all fits of a run have in common, what one fit came to in plain numbers, and chains."""
 
-from shrinkage.studies.chains import by_scale, complete, is_usable, key, refit_key
+from shrinkage.studies.chains import (
+    by_scale,
+    complete,
+    is_usable,
+    key,
+    refit_key,
+    stable_key,
+    weights_key,
+)
 from shrinkage.studies.outcome import Point, history, outcome
 from shrinkage.studies.study import (
     Cut,
@@ -26,6 +34,8 @@ __all__ = [
     "quiet_plan",
     "refit_key",
     "refuse_idle",
+    "stable_key",
     "train_function",
+    "weights_key",
     "workers",
 ]

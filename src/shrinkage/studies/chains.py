@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from shrinkage.errors import RunError
 from shrinkage.runs import RunView
 
 Point = dict[str, Any]
@@ -16,6 +17,28 @@ def key(seed: int, scale: float) -> str:
 def refit_key(name: str) -> str:
     """The name of a fit's refit on its support."""
     return f"{name}/refit"
+
+
+def stable_key(seed: int) -> str:
+    """The name of a seed's fit of the stable features."""
+    return f"{seed}/stable"
+
+
+def weights_key(family: str, seed: int, scale: float) -> str:
+    """Where the weights of a chosen point are stored; scale 0 has no refit of its own.
+
+    ``family``: ``"fit"``, ``"refit"`` or ``"stable"``. Raises :class:`RunError` for others.
+    """
+    name = key(seed, scale)
+    names = {"fit": name, "refit": refit_key(name) if scale else name, "stable": stable_key(seed)}
+    if family not in names:
+        raise RunError(
+            "the run has chosen a network of an unknown family",
+            got=repr(family),
+            expected=f"one of {', '.join(names)}",
+            remedy="Read the run with the version of shrinkage that has written it.",
+        )
+    return names[family]
 
 
 def by_scale(view: RunView) -> dict[float, list[Point]]:
