@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -296,6 +297,19 @@ def test_a_factory_that_has_changed_is_refused(tmp_path: Path) -> None:
     for model in (None, f"{file}:make"):
         with pytest.raises(CompactionError, match="not the network of the run"):
             compact_run(run, model=model, out=tmp_path / "b")
+
+
+def dense(spec: Any) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(spec.n_inputs, spec.n_outputs))
+
+
+def test_a_factory_made_in_python_must_be_given_again(tmp_path: Path) -> None:
+    sh.contrast(
+        dense, "wine", columns=["l1"], grid=[1e-2], seeds=1, epochs=1, jobs=1, run=tmp_path,
+        progress=lambda _: None,
+    )  # fmt: skip
+    with pytest.raises(CompactionError, match=r"'dense'.*--model FILE.py:FACTORY"):
+        compact_run(tmp_path)
 
 
 def test_a_folder_without_a_run(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from shrinkage.compaction.public import Compact, compact
 from shrinkage.data import Data, Examples, load, split
 from shrinkage.errors import CompactionError, DataError
 from shrinkage.measures import evaluate
-from shrinkage.models import Factory, build, resolve
+from shrinkage.models import MODELS, Factory, build, resolve
 from shrinkage.runs import RunView, fingerprint, read
 
 _EXAMPLES = 64
@@ -139,6 +139,13 @@ def _factory(view: RunView, model: str | None) -> Factory:
     """The factory of the run: equal weights in another network would be another function."""
     known = view.config["model"]
     name = model or words(view).get("model") or known["name"]
+    if name not in MODELS and not (model or ":" in name):
+        raise CompactionError(
+            "the run's factory is known by its name alone",
+            got=repr(name),
+            expected="a run whose network has a name of ours, or its factory",
+            remedy="Give it with --model FILE.py:FACTORY; in Python: sh.compact(model, inputs).",
+        )
     factory = resolve(name)
     if fingerprint(factory) != known["fingerprint"]:
         raise CompactionError(
