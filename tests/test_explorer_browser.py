@@ -1,7 +1,5 @@
 """The live page in a real browser: the dial, the zeros, stories, tour, saving, every size."""
 
-import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -63,24 +61,6 @@ class Visit:
         """Wait until a part of the page reads so, or contains it."""
         script = "([s, t]) => document.querySelector(s)?.textContent.includes(t)"
         self.until(script, [selector, text])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no chromium on this machine")
-        pytest.skip("no chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield running
-        running.close()
 
 
 def serve(session: Any, runs: Path) -> Iterator[Live]:
