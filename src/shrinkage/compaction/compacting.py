@@ -136,7 +136,7 @@ def _check_runs(model: nn.Module, inputs: Inputs) -> None:
     try:
         with torch.no_grad():
             model(*inputs)
-    except Exception as error:
+    except Exception as error:  # a user's network may raise anything
         shapes = ", ".join(str(tuple(t.shape)) for t in tensors(inputs))
         raise CompactionError(
             "the network does not take the example inputs",

@@ -17,7 +17,7 @@ def copied(model: nn.Module) -> nn.Module:
     ]
     try:
         return copy.deepcopy(model, {id(t): t.detach().clone() for t in computed})
-    except Exception as error:
+    except Exception as error:  # what a network holds decides what deepcopy raises
         raise CompactionError(
             "the network cannot be copied",
             got=f"{type(error).__name__}: {error}",

@@ -31,7 +31,7 @@ def export_program(model: nn.Module, inputs: Inputs, path: str | Path) -> Path:
             warnings.simplefilter("ignore")  # of torch's own tracing
             program = torch.export.export(plain, batch, dynamic_shapes=_free(batch))
             torch.export.save(program, path)
-    except Exception as error:
+    except Exception as error:  # torch.export names no base class of its own
         raise _failed("torch.export", error) from error
     return path
 
