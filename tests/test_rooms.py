@@ -23,6 +23,7 @@ ROOMS = (
     "certificates",
     "polishing",
     "fitting",
+    "stacks",
     "studies",
     "compaction",
     "features",

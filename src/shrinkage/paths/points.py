@@ -92,7 +92,7 @@ def _trained(
             setting.train,
             parts,
             epochs=setting.point_epochs,
-            seed=_seed(job, number),
+            seed=round_seed(job, number),
             treatment=Treatment(warm=True),
             loss=setting.loss,
             looks=1,
@@ -153,7 +153,7 @@ def refit_on_support(
             setting.train,
             parts,
             epochs=setting.point_epochs,
-            seed=_seed(job, setting.most_rounds),
+            seed=round_seed(job, setting.most_rounds),
             treatment=Treatment(warm=True),
             loss=setting.loss,
             looks=1,
@@ -190,6 +190,6 @@ def copied(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _seed(job: Job, number: int) -> int:
+def round_seed(job: Job, number: int) -> int:
     """A seed for the shuffles of a round: of its own for every point, and the same every time."""
     return crc32(f"{job.key}/{number}".encode())

@@ -9,7 +9,8 @@ from shrinkage.features import Features, Stability, StableSet, frequencies
 from shrinkage.paths.engines import Workers
 from shrinkage.paths.setting import Setting
 from shrinkage.paths.stable import StableJob, fit_stable
-from shrinkage.paths.subsamples import Walk, walk
+from shrinkage.paths.stacked import Walks, in_stacks, stack_size, walk_together
+from shrinkage.paths.subsamples import Walk
 from shrinkage.progress import Progress
 from shrinkage.runs import Run, RunView
 from shrinkage.studies import stable_key
@@ -43,16 +44,28 @@ def _walk(
 ) -> None:
     known = run.view().of_kind("subsample")
     counted = tuple(scales) if setting.ascending else _counted(stability, run.view(), scales)
-    walks = [Walk(number, counted) for number in range(stability.subsamples)]
-    left = [job for job in walks if job.key not in known]
-    done = len(walks) - len(left)
-    show(Progress("half samples", done, len(walks)))
-    results = workers.work(walk, left)
+    names = {number: Walk(number, counted).key for number in range(stability.subsamples)}
+    done, total = sum(name in known for name in names.values()), len(names)
+    show(Progress("half samples", done, total))
+    if done == total:
+        return
+    if "stack" not in run.decisions:
+        run.decide(stack=stack_size(setting))
+    # Stacks are the same whatever is known of them, so that the last bits are: a stack that was
+    # recorded in part is walked again.
+    left = [
+        Walks(numbers, counted)
+        for numbers in in_stacks(tuple(names), run.decisions["stack"])
+        if any(names[number] not in known for number in numbers)
+    ]
+    results = workers.work(walk_together, left)
     with closing(results):
-        for _, point in results:
-            run.append(point)
-            done += 1
-            show(Progress("half samples", done, len(walks)))
+        for _, points in results:
+            for point in points:
+                if point["key"] not in known:
+                    run.append(point)
+                    done += 1
+            show(Progress("half samples", done, total))
 
 
 def _counted(stability: Stability, view: RunView, scales: Sequence[float]) -> tuple[float, ...]:

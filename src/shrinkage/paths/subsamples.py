@@ -26,9 +26,11 @@ class Walk:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HalfSample(Setting):
-    """A setting whose training part is one half of the first seed's.
+    """A setting whose training part is one half of the first seed's, for twice the epochs.
 
-    The numbers 2k and 2k + 1 are the two halves of one random order: a complementary pair.
+    So its chain has as many steps as the path itself: with fewer, features are lost on the way
+    (docs/features.md). The numbers 2k and 2k + 1 are the two halves of one random order: a
+    complementary pair.
     """
 
     number: int
@@ -37,7 +39,8 @@ class HalfSample(Setting):
     def of(cls, setting: Setting, number: int) -> Self:
         """Half sample ``number`` of a setting; without refits."""
         shared = {field.name: getattr(setting, field.name) for field in fields(Setting)}
-        return replace(cls(**shared, number=number), refit=None)
+        half = cls(**shared, number=number)
+        return replace(half, refit=None, epochs=2 * half.epochs, point_epochs=2 * half.point_epochs)
 
     def split(self, seed: int) -> Split:  # noqa: ARG002  (a network's seed draws no rows)
         """The first seed's cut, with half of its training rows."""

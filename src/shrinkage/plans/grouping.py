@@ -1,7 +1,8 @@
 """How a parameter becomes the (n_groups, group_size) tensor that a penalty sees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Self
 
 from torch import Tensor
 
@@ -31,6 +32,16 @@ class Grouping:
         permuted = rows.reshape([self.split[axis] for axis in self.order])
         back = sorted(range(len(self.order)), key=self.order.__getitem__)
         return permuted.permute(back).reshape(self.shape)
+
+    def stacked(self, count: int) -> Self:
+        """The groups of ``count`` such parameters in one tensor (count, *shape)."""
+        return replace(
+            self,
+            shape=(count, *self.shape),
+            split=(count, *self.split),
+            order=(0, *(axis + 1 for axis in self.order)),
+            n_groups=count * self.n_groups,
+        )
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ import gc
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping
+from copy import copy
+from dataclasses import replace
 from math import prod
 from operator import attrgetter
 
@@ -147,6 +149,26 @@ class Plan:
             warnings.simplefilter("ignore", ShrinkageWarning)  # they were shown for this plan
             scaled = self.rules.scaled(factor)
             return Plan(self.model, scaled, example_inputs=self._example_inputs)
+
+    def stacked(self, model: nn.Module, count: int) -> "Plan":
+        """The same plan for ``count`` networks whose parameters ``model`` holds as (count, *shape).
+
+        Groups stay within a network. Raises :class:`PlanError` for coupled groups and kept norms.
+        """
+        if self.coupled or (self.rules.rescale and any(e.sphere for e in self.penalised)):
+            raise PlanError(
+                "the plan cannot be stacked",
+                got="coupled groups, or norms that are kept",
+                expected="groups that lie within a parameter",
+                remedy="Train the networks one by one.",
+            )
+        plan = copy(self)
+        plan.model = model
+        plan.entries = tuple(
+            replace(e, shape=(count, *e.shape), grouping=e.grouping.stacked(count), sphere=None)
+            for e in self.entries
+        )
+        return plan
 
     def claim(self, owner: object, how: str) -> None:
         """Note that ``owner`` applies this plan from now on; released by :meth:`release`."""
