@@ -22,7 +22,7 @@ from shrinkage.data import Spec
 from shrinkage.features import frequencies
 
 ROWS, COLUMNS, INFORMATIVE, SIGNAL_TO_NOISE = 2000, 200, 10, 4.0
-THRESHOLD, ERRORS = 0.9, 2.0
+THRESHOLD, ERRORS = 0.75, 2.0
 """Stability selection: false features that may be expected are those the statement allows."""
 SHAPES = {
     "sin": lambda x: np.sin(1.5 * x),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -83,7 +83,7 @@ def train_together(
         Budget(epochs, seed, examples, 1.0, "auto", torch.Generator().manual_seed(seed), warm=warm)
         for seed, examples in zip(seeds, rows, strict=True)
     )
-    shared: dict[str, Any] = {name: getattr(each[0], name) for name in Budget.__annotations__}
+    shared: dict[str, Any] = {f.name: getattr(each[0], f.name) for f in fields(Budget)}
     criterion = training.loss or default_loss(rows[0].y)
 
     def summed(predictions: Tensor, y: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ def _walked(setting: Setting, job: Walks) -> list[Point]:
             _fit(going, scale)
         if scale:
             for chain in chains:
-                chain.inputs.append(chain.used())
+                chain.inputs.append(chain.used() if chain in going else [])
     return [
         {
             "kind": "subsample",
@@ -115,7 +115,7 @@ class _Chain:
     parts: Mapping[str, Examples]
     start: Weights | None = None
     model: nn.Module = field(default_factory=nn.Identity)
-    is_empty: bool = False
+    is_empty: bool = False  # and stays so: its chain has ended
     inputs: list[list[int]] = field(default_factory=list)
 
     @classmethod
@@ -126,8 +126,8 @@ class _Chain:
         return cls(number, half, {"train": split.train, "validation": split.validation})
 
     def used(self) -> list[int]:
-        """The inputs that the network uses; an empty one stays so."""
-        return [] if self.is_empty else used_inputs(self.half, self.model) or []
+        """The inputs that the network uses."""
+        return used_inputs(self.half, self.model) or []
 
 
 @dataclass(eq=False)
