@@ -15,6 +15,7 @@ from shrinkage.explorer.commands import Change, Reset, Select, read_command
 from shrinkage.explorer.controls import FIRST, Controls, first_controls
 from shrinkage.explorer.exploring import session_of
 from shrinkage.explorer.lanes import Probe
+from shrinkage.explorer.messages import hello, state
 from shrinkage.explorer.past import Curves
 from shrinkage.explorer.rows import Batches, Pool
 from shrinkage.explorer.saving import save
@@ -340,7 +341,7 @@ class TestTraining:
         shown = s.glance()
         assert shown["lanes"][2]["pixels"]
         assert s.look()["lanes"]["l1"]["held"] is not None
-        assert s.hello()["first"]["kind"] == "columns"
+        assert hello(s)["first"]["kind"] == "columns"
 
 
 class TestLooks:
@@ -387,7 +388,7 @@ class TestLooks:
         assert torch.equal(before, weights(trained)["l1"])
 
     def test_messages_are_strict_json_of_bounded_size(self, trained: Session) -> None:
-        for message in (trained.hello(), trained.state(True), trained.glance(), trained.look()):
+        for message in (hello(trained), state(trained, True), trained.glance(), trained.look()):
             assert len(as_text(message)) < 60_000
 
 

@@ -21,6 +21,7 @@ from shrinkage.explorer.commands import (
     Save,
     Select,
 )
+from shrinkage.explorer.messages import state
 from shrinkage.explorer.session import Session
 from shrinkage.runs import finite
 
@@ -211,7 +212,7 @@ class Worker(threading.Thread):
         self._publish_state()
 
     def _publish_state(self) -> None:
-        self._publish(self.session.state(self.playing))
+        self._publish(state(self.session, self.playing))
 
 
 def as_text(message: Json) -> str:

@@ -1,69 +1,17 @@
-"""The lesson's claims as a guided tour: controls to set, where to look, and a live check."""
+"""The lesson's claims, judged on the live numbers: a function and a sentence each."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
-
-from shrinkage.explorer.controls import FIRST, Controls
 from shrinkage.explorer.looks import Standing
-from shrinkage.explorer.worth import Worth
+from shrinkage.explorer.tour.claims import Check, View
 from shrinkage.reports.wording import num, percent
 
-_MIN_STEPS = 30
 _CLOSE = 0.02
 _ENOUGH = 0.9
-
-
-@dataclass(frozen=True)
-class View:
-    """What a check may read: standings by column since the step of the tour was set, the controls,
-    and what weights are worth, where asked for.
-    """
-
-    points: Mapping[str, list[Standing]]
-    controls: Controls
-    worth: Worth | None = None
-    begun: int = 0
-
-    def now(self, *names: str) -> list[Standing] | None:
-        """The newest standings of these columns; None where one is missing or hardly trained."""
-        found = [self.points[name][-1] for name in names if self.points.get(name)]
-        ready = all(s.step >= self.begun + _MIN_STEPS for s in found) and len(found) == len(names)
-        return found if ready else None
-
-
-@dataclass(frozen=True)
-class Check:
-    """``seen``: True or False as the live numbers say, None while there is nothing to judge."""
-
-    seen: bool | None
-    sentence: str
-
-
 _WAIT = Check(None, "Let it train for a moment.")
 _COLUMNS = Check(None, "This step needs its own columns: set the controls again.")
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One step of the tour.
-
-    ``sets``: changes of the controls (see :meth:`Controls.changed`); ``look``: what to watch, in
-    words; ``focus``: the part of the page; ``anew``: whether training begins anew for it;
-    ``deep``: whether the check needs what weights are worth, which is costly.
-    """
-
-    title: str
-    sets: Mapping[str, Any]
-    look: str
-    focus: str
-    check: Callable[[View], Check]
-    anew: bool = False
-    deep: bool = False
-
-
-def _cost(view: View) -> Check:
+def cost(view: View) -> Check:
+    """Σ|w| and Σw² by hand give the penalties on screen."""
     found = view.now("l1", "l2")
     if found is None:
         return _WAIT
@@ -79,7 +27,8 @@ def _cost(view: View) -> Check:
     )  # fmt: skip
 
 
-def _coverage(view: View) -> Check:
+def coverage(view: View) -> Check:
+    """All parameters are penalised."""
     found = view.now("l1")
     if found is None:
         return _WAIT
@@ -91,7 +40,8 @@ def _coverage(view: View) -> Check:
     )
 
 
-def _smaller(view: View) -> Check:
+def smaller(view: View) -> Check:
+    """Sizes are below those of the network without a penalty."""
     found = view.now("none", "l1", "l2")
     if found is None:
         return _WAIT
@@ -103,7 +53,8 @@ def _smaller(view: View) -> Check:
     )
 
 
-def _overfitting(view: View) -> Check:
+def overfitting(view: View) -> Check:
+    """The gap and the held-out loss are smaller than without a penalty."""
     found = view.now("none", "l1", "l2")
     if found is None:
         return _WAIT
@@ -117,7 +68,8 @@ def _overfitting(view: View) -> Check:
     )
 
 
-def _activity(view: View) -> Check:
+def activity(view: View) -> Check:
+    """Activations are smaller, and the strongest filter carries no more of them."""
     found = view.now("none", "l2")
     if found is None:
         return _WAIT
@@ -129,7 +81,8 @@ def _activity(view: View) -> Check:
     )
 
 
-def _share(view: View) -> Check:
+def share(view: View) -> Check:
+    """The penalty is more than half of L1's cost."""
     found = view.now("l1", "l2")
     if found is None:
         return _WAIT
@@ -141,7 +94,8 @@ def _share(view: View) -> Check:
     )
 
 
-def _constant(view: View) -> Check:
+def constant(view: View) -> Check:
+    """One step takes the same from every weight."""
     found = view.now("l1")
     if found is None:
         return _WAIT
@@ -155,7 +109,8 @@ def _constant(view: View) -> Check:
     )
 
 
-def _proportional(view: View) -> Check:
+def proportional(view: View) -> Check:
+    """One step takes as much as a weight is large."""
     found = view.now("l2")
     if found is None:
         return _WAIT
@@ -175,7 +130,8 @@ def _span(low: float, high: float) -> str:
     return f"{ends[0]} times" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} times"
 
 
-def _zeros(view: View) -> Check:
+def zeros(view: View) -> Check:
+    """Most weights are exactly zero under exact L1, and none elsewhere."""
     found = view.now("l1_term", "l1", "l2")
     if found is None:
         return _WAIT
@@ -187,7 +143,8 @@ def _zeros(view: View) -> Check:
     )
 
 
-def _concentration(view: View) -> Check:
+def concentration(view: View) -> Check:
+    """The largest weights carry more than without a penalty."""
     found = view.now("none", "l1")
     if found is None:
         return _WAIT
@@ -199,7 +156,8 @@ def _concentration(view: View) -> Check:
     )
 
 
-def _survival(view: View) -> Check:
+def survival(view: View) -> Check:
+    """Large weights raise the loss by more than they cost, and zeros would not."""
     worth = view.worth
     if view.now("l1") is None or worth is None:
         return _WAIT
@@ -223,7 +181,8 @@ def _ends(points: list[Standing]) -> tuple[Standing, Standing] | None:
     return (last[held[0]], last[held[-1]]) if len(held) > 1 else None
 
 
-def _compromise(view: View) -> Check:
+def compromise(view: View) -> Check:
+    """A stronger λ gave smaller weights and a higher loss."""
     pair = _ends(view.points.get("l1", []))
     if pair is None:
         return Check(None, "Now hold the dial for a moment at a λ ten times as large.")
@@ -235,7 +194,8 @@ def _compromise(view: View) -> Check:
     )
 
 
-def _extremes(view: View) -> Check:
+def extremes(view: View) -> Check:
+    """Between a small λ and one a hundred times as large lie two different networks."""
     pair = _ends(view.points.get("l1", []))
     if pair is None or pair[1].knob < 100 * pair[0].knob:
         return Check(None, "Now turn the dial to the right until λ is a hundred times as large.")
@@ -247,7 +207,8 @@ def _extremes(view: View) -> Check:
     )
 
 
-def _differ(view: View) -> Check:
+def differ(view: View) -> Check:
+    """L1 has zeros and large weights, L2 neither."""
     found = view.now("l1", "l2")
     if found is None:
         return _WAIT
@@ -259,7 +220,8 @@ def _differ(view: View) -> Check:
     )
 
 
-def _dropout(view: View) -> Check:
+def dropout(view: View) -> Check:
+    """Dropout narrows the gap, without zeros."""
     if "dropout" not in view.points:
         return _COLUMNS
     found = view.now("none", "dropout")
@@ -274,133 +236,3 @@ def _dropout(view: View) -> Check:
         f"dropout (held-out loss {num(none.held)}, {num(dropout.held)}), which makes "
         f"{dropout.zeros:,} zeros.",
     )
-
-
-def _sets(strength: float, **others: Any) -> Mapping[str, Any]:
-    plain = {"columns": list(FIRST), "strength": strength, "label_noise": 0.0, "biases": False,
-             "optimizer": "sgd"}  # fmt: skip
-    return MappingProxyType({**plain, **others})
-
-
-TOUR: tuple[Claim, ...] = (
-    Claim(
-        "L1 adds λ·Σ|w| to the loss, L2 adds λ·Σw².",
-        _sets(1e-3),
-        "The bar on top of each column: grey is the loss, orange is λ · penalty.",
-        "cost",
-        _cost,
-    ),
-    Claim(
-        "Both constrain all parameters: weights and biases of convolutional and dense layers.",
-        _sets(1e-3, biases=True),
-        "Biases are penalised too now: the number of weights under the histogram.",
-        "weights",
-        _coverage,
-    ),
-    Claim(
-        "Both push weights toward smaller values.",
-        _sets(1e-3),
-        "The histograms: without a penalty they stay wide, the others draw together.",
-        "weights",
-        _smaller,
-    ),
-    Claim(
-        "That reduces overfitting.",
-        _sets(3e-3, train_size=200, label_noise=0.1),
-        "Few examples and one wrong label in ten. The curves: a gap opens between training "
-        "(thin) and held-out loss (thick), widest without a penalty.",
-        "curves",
-        _overfitting,
-    ),
-    Claim(
-        "Smaller weights reduce the effect on the activations: no filter overpowers the others.",
-        _sets(3e-3),
-        "The activation shares: a bar per filter, as much as it carries of its layer's activity.",
-        "active",
-        _activity,
-    ),
-    Claim(
-        "λ controls the effect; a large λ makes the penalty term large.",
-        _sets(1e-2),
-        "The cost bars: orange takes over. Turn the dial back and it shrinks at once.",
-        "cost",
-        _share,
-    ),
-    Claim(
-        "L1 shrinks every weight by a constant amount toward zero.",
-        _sets(1e-3),
-        "What one step takes, against the weight's size: a flat line on either side of zero.",
-        "step",
-        _constant,
-    ),
-    Claim(
-        "L2 shrinks in proportion to the weight: large ones hard, small ones hardly at all.",
-        _sets(1e-3),
-        "The same picture for L2: a line through zero.",
-        "step",
-        _proportional,
-    ),
-    Claim(
-        "L1 takes unimportant weights all the way to zero: a sparse model.",
-        _sets(1e-3),
-        "The red bar, counted apart: exactly zero. It grows under exact L1 alone; L1 as a term "
-        "in the loss hops over zero and never lands.",
-        "weights",
-        _zeros,
-    ),
-    Claim(
-        "L1 concentrates the network into few, highly important connections.",
-        _sets(1e-3),
-        "The connections: lines vanish, few strong ones stay.",
-        "links",
-        _concentration,
-    ),
-    Claim(
-        "A large weight survives only if it improves the loss enough.",
-        _sets(1e-3),
-        "Click a filter or a line: it tells why it is zero, or what it is worth.",
-        "links",
-        _survival,
-        deep=True,
-    ),
-    Claim(
-        "It is a compromise between small weights and low loss; λ sets the exchange rate.",
-        _sets(3e-4),
-        "Loss against Σ|w|. Let it settle, then turn λ to ten times as much: the network walks "
-        "along the curve, to smaller weights and a higher loss.",
-        "plane",
-        _compromise,
-        anew=True,
-    ),
-    Claim(
-        "A small λ prefers the original loss, a large λ prefers small weights.",
-        _sets(1e-4),
-        "Begin at the left end of the dial, let it settle, and go to the right end.",
-        "plane",
-        _extremes,
-        anew=True,
-    ),
-    Claim(
-        "L1 and L2 work in different ways.",
-        _sets(1e-3),
-        "L1 beside L2, from the same start on the same batches: few large weights and exact "
-        "zeros here, many small ones and no zero there.",
-        "weights",
-        _differ,
-    ),
-    Claim(
-        "Dropout is the next tool of the same family.",
-        _sets(1e-3, columns=["none", "l1", "l2", "dropout"], train_size=200, label_noise=0.1),
-        "Dropout in the last column: no price on weights, another way to the same end.",
-        "curves",
-        _dropout,
-    ),
-)
-
-
-def for_data(claim: Claim, n_train: int) -> dict[str, Any]:
-    """The changes of a claim for so many training examples: a tenth where it wants few."""
-    sets = dict(claim.sets)
-    few = sets.get("train_size")
-    sets["train_size"] = n_train if few is None else min(n_train, few)
-    return sets
