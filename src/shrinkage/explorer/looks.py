@@ -11,6 +11,7 @@ from torch import Tensor
 from shrinkage.data import Examples
 from shrinkage.explorer.lanes import Lane, Probe
 from shrinkage.explorer.scene import BINS, Layer, Scene
+from shrinkage.explorer.sleep import asleep
 from shrinkage.figures.style import lean
 from shrinkage.measures import Loss, channels, evaluate, gini
 from shrinkage.reports.first_layer import Picture, packed
@@ -153,6 +154,7 @@ def stand(
     )
     dots = _spread(w)
     drawn: Json = {
+        "asleep": asleep(lane, parts[0]),
         "active": {name: lean(_shares(a).tolist()) for name, a in active.items()},
         "dots": [lean(w[dots].tolist()), lean(delta[dots].tolist())],
     }

@@ -10,6 +10,9 @@ from shrinkage.explorer.tour import TOUR
 from shrinkage.figures.style import colour
 
 Json = dict[str, Any]
+_DEEP, _SHALLOW = 0.01, 1.0
+"""Where the dial ends at first. A stronger λ puts whole layers of a deep network to sleep within a
+second; a single layer has no saddle, and its weights come back from any λ."""
 _SYMBOLS = {
     "l1_term": "Σ|w|",
     "l1": "Σ|w|",
@@ -35,6 +38,7 @@ def hello(session: Session) -> Json:
         "trained_on": session.n_train,
         "held_on": len(session.held),
         "measured_on": session.measured_on,
+        "dial_end": _DEEP if len(scene.layers) > 1 else _SHALLOW,
         "classes": len(setting.data.classes),
         "layers": [
             {"name": layer.name, "path": layer.path, "inputs": layer.n_inputs,

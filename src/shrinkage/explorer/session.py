@@ -108,6 +108,22 @@ class Session:
         """Back to the initial weights, of another seed if given; nothing changes if that fails."""
         self._begin(self.controls if seed is None else self.controls.changed({"seed": seed}))
 
+    def wake(self, column: str) -> None:
+        """Start one column again from its initial weights, at the step where the others are."""
+        for at, choice in enumerate(self.controls.columns):
+            if choice.name == column:
+                setting = replace(self.setting, biases=self.controls.biases)
+                self.lanes[at] = _lane(setting, choice, self.controls)
+                self.lanes[at].steps = self.step
+                self.probes = _probes(self.lanes)
+                return
+        raise ExploreError(
+            "there is no such column to wake",
+            got=repr(column),
+            expected=", ".join(choice.name for choice in self.controls.columns),
+            remedy="Reload the page.",
+        )
+
     def select(self, command: Select) -> None:
         """Follow a weight or a unit; :class:`ExploreError` where there is none such."""
         self.target = chosen(command, self.scene, self.lanes) if command.kind else None

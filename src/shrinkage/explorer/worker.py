@@ -20,6 +20,7 @@ from shrinkage.explorer.commands import (
     Restore,
     Save,
     Select,
+    Wake,
 )
 from shrinkage.explorer.messages import state
 from shrinkage.explorer.session import Session
@@ -148,7 +149,7 @@ class Worker(threading.Thread):
         self._until_epoch = until_epoch
         self._stale()
         self._glances.hurry()
-        if isinstance(command, Select | Guide | Reset):
+        if isinstance(command, Select | Guide | Reset | Wake):
             self._looks.hurry()
         self._looking = None
         self._publish_state()
@@ -158,6 +159,8 @@ class Worker(threading.Thread):
         match command:
             case Reset(seed):
                 session.reset(seed)
+            case Wake(column):
+                session.wake(column)
             case Change(changes):
                 session.change(dict(changes))
             case Restore(link):

@@ -1,20 +1,21 @@
 """The lesson's claims, judged on the live numbers: a function and a sentence each."""
 
+from itertools import pairwise
+
 from shrinkage.explorer.looks import Standing
 from shrinkage.explorer.tour.claims import Check, View
 from shrinkage.reports.wording import num, percent
 
 _CLOSE = 0.02
 _ENOUGH = 0.9
-_WAIT = Check(None, "Let it train for a moment.")
-_COLUMNS = Check(None, "This step needs its own columns: set the controls again.")
+_SETTLED = 150  # steps
 
 
 def cost(view: View) -> Check:
     """Σ|w| and Σw² by hand give the penalties on screen."""
     found = view.now("l1", "l2")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     l1, l2 = found
     by_hand = l1.knob * l1.l1, l2.knob * l2.l2**2
     agree = all(
@@ -30,8 +31,8 @@ def cost(view: View) -> Check:
 def coverage(view: View) -> Check:
     """All parameters are penalised."""
     found = view.now("l1")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     (l1,) = found
     return Check(
         l1.size == l1.n_parameters,
@@ -43,8 +44,8 @@ def coverage(view: View) -> Check:
 def smaller(view: View) -> Check:
     """Sizes are below those of the network without a penalty."""
     found = view.now("none", "l1", "l2")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     none, l1, l2 = found
     return Check(
         l1.l1 < none.l1 and l2.l2 < none.l2,
@@ -56,8 +57,8 @@ def smaller(view: View) -> Check:
 def overfitting(view: View) -> Check:
     """The gap and the held-out loss are smaller than without a penalty."""
     found = view.now("none", "l1", "l2")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     none, l1, l2 = found
     if none.gap < 0.1:
         return Check(None, f"Not overfitted yet: without a penalty the gap is {num(none.gap)}.")
@@ -71,8 +72,8 @@ def overfitting(view: View) -> Check:
 def activity(view: View) -> Check:
     """Activations are smaller, and the strongest filter carries no more of them."""
     found = view.now("none", "l2")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     none, l2 = found
     return Check(
         l2.activity < none.activity and l2.strongest <= none.strongest,
@@ -84,8 +85,8 @@ def activity(view: View) -> Check:
 def share(view: View) -> Check:
     """The penalty is more than half of L1's cost."""
     found = view.now("l1", "l2")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     l1, l2 = found
     return Check(
         l1.share > 0.5,
@@ -97,8 +98,8 @@ def share(view: View) -> Check:
 def constant(view: View) -> Check:
     """One step takes the same from every weight."""
     found = view.now("l1")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     (l1,) = found
     if l1.steady is None:
         return Check(None, "No weight left to look at, or λ is 0.")
@@ -112,8 +113,8 @@ def constant(view: View) -> Check:
 def proportional(view: View) -> Check:
     """One step takes as much as a weight is large."""
     found = view.now("l2")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     (l2,) = found
     if l2.fading is None:
         return Check(None, "No weight left to look at, or λ is 0.")
@@ -133,8 +134,8 @@ def _span(low: float, high: float) -> str:
 def zeros(view: View) -> Check:
     """Most weights are exactly zero under exact L1, and none elsewhere."""
     found = view.now("l1_term", "l1", "l2")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     term, l1, l2 = found
     return Check(
         l1.zeros > l1.size / 2 and term.zeros == l2.zeros == 0,
@@ -146,8 +147,8 @@ def zeros(view: View) -> Check:
 def concentration(view: View) -> Check:
     """The largest weights carry more than without a penalty."""
     found = view.now("none", "l1")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     none, l1 = found
     return Check(
         l1.top10 > none.top10,
@@ -158,9 +159,11 @@ def concentration(view: View) -> Check:
 
 def survival(view: View) -> Check:
     """Large weights raise the loss by more than they cost, and zeros would not."""
-    worth = view.worth
-    if view.now("l1") is None or worth is None:
-        return _WAIT
+    found, worth = view.now("l1"), view.worth
+    if isinstance(found, Check):
+        return found
+    if worth is None:
+        return Check(None, "Single weights are not judged here: λ is 0, or groups are penalised.")
     if worth.zeros_within is None or not worth.large:
         return Check(None, "There must be zeros and survivors: λ is too small or too large.")
     return Check(
@@ -171,21 +174,45 @@ def survival(view: View) -> Check:
     )
 
 
-def _ends(points: list[Standing]) -> tuple[Standing, Standing] | None:
-    """The last standings at the smallest and at the largest λ > 0 that was held for a while."""
-    last: dict[float, Standing] = {}
-    counts: dict[float, int] = {}
-    for point in points:
-        last[point.knob], counts[point.knob] = point, counts.get(point.knob, 0) + 1
-    held = sorted(k for k, n in counts.items() if n >= 3 and k > 0)
-    return (last[held[0]], last[held[-1]]) if len(held) > 1 else None
+def _held(points: list[Standing]) -> dict[float, int]:
+    """For every λ > 0 over how many steps it was held."""
+    steps = {point.knob: 0 for point in points if point.knob > 0}
+    for before, after in pairwise(points):
+        if before.knob == after.knob > 0:
+            steps[after.knob] += after.step - before.step
+    return steps
+
+
+def _ends(view: View, factor: int) -> tuple[Standing, Standing] | Check:
+    """The last standings at a small λ and one ``factor`` times as large (about: the dial has
+    marks), both held until the network had settled; until then, what is to be done.
+    """
+    points = view.points.get("l1", [])
+    steps = _held(points)
+    settled = sorted(knob for knob, held in steps.items() if held >= _SETTLED)
+    last = {point.knob: point for point in points}
+    if settled and settled[-1] >= _ENOUGH * factor * settled[0]:
+        return last[settled[0]], last[settled[-1]]
+    now = points[-1].knob if points else 0.0
+    wanted = _ENOUGH * factor * settled[0] if settled else 0.0
+    if now > 0 and now >= wanted and now not in settled:
+        return Check(
+            None, f"Let it settle at λ = {num(now)}: {steps[now]} of {_SETTLED} steps so far."
+        )
+    if not settled:
+        return Check(None, "Turn λ to a small value above 0, and let the network settle.")
+    return Check(
+        None,
+        f"Settled at λ = {num(settled[0])}. Now turn the dial to {num(factor * settled[0])}, "
+        f"{factor} times as much, and let it settle there.",
+    )
 
 
 def compromise(view: View) -> Check:
     """A stronger λ gave smaller weights and a higher loss."""
-    pair = _ends(view.points.get("l1", []))
-    if pair is None:
-        return Check(None, "Now hold the dial for a moment at a λ ten times as large.")
+    pair = _ends(view, 10)
+    if isinstance(pair, Check):
+        return pair
     small, large = pair
     return Check(
         small.train < large.train and small.l1 > large.l1,
@@ -196,9 +223,9 @@ def compromise(view: View) -> Check:
 
 def extremes(view: View) -> Check:
     """Between a small λ and one a hundred times as large lie two different networks."""
-    pair = _ends(view.points.get("l1", []))
-    if pair is None or pair[1].knob < 100 * pair[0].knob:
-        return Check(None, "Now turn the dial to the right until λ is a hundred times as large.")
+    pair = _ends(view, 100)
+    if isinstance(pair, Check):
+        return pair
     small, large = pair
     return Check(
         small.train < 0.5 * large.train and small.l1 > 2 * large.l1,
@@ -210,8 +237,8 @@ def extremes(view: View) -> Check:
 def differ(view: View) -> Check:
     """L1 has zeros and large weights, L2 neither."""
     found = view.now("l1", "l2")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     l1, l2 = found
     return Check(
         l1.zeros > 0 == l2.zeros and l1.gini > l2.gini and l2.max_abs < l1.max_abs,
@@ -222,11 +249,9 @@ def differ(view: View) -> Check:
 
 def dropout(view: View) -> Check:
     """Dropout narrows the gap, without zeros."""
-    if "dropout" not in view.points:
-        return _COLUMNS
     found = view.now("none", "dropout")
-    if found is None:
-        return _WAIT
+    if isinstance(found, Check):
+        return found
     none, dropout = found
     if none.gap < 0.1:
         return Check(None, f"Not overfitted yet: without it the gap is {num(none.gap)}.")

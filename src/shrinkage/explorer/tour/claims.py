@@ -12,6 +12,14 @@ _MIN_STEPS = 30
 
 
 @dataclass(frozen=True)
+class Check:
+    """``seen``: True or False as the live numbers say, None while there is nothing to judge."""
+
+    seen: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
 class View:
     """What a check may read: standings by column since the step of the tour was set, the controls,
     and what weights are worth, where asked for.
@@ -22,19 +30,14 @@ class View:
     worth: Worth | None = None
     begun: int = 0
 
-    def now(self, *names: str) -> list[Standing] | None:
-        """The newest standings of these columns; None where one is missing or hardly trained."""
-        found = [self.points[name][-1] for name in names if self.points.get(name)]
-        ready = all(s.step >= self.begun + _MIN_STEPS for s in found) and len(found) == len(names)
-        return found if ready else None
-
-
-@dataclass(frozen=True)
-class Check:
-    """``seen``: True or False as the live numbers say, None while there is nothing to judge."""
-
-    seen: bool | None
-    sentence: str
+    def now(self, *names: str) -> list[Standing] | Check:
+        """The newest standings of these columns, or what is still missing to judge them."""
+        if any(name not in self.points for name in names):
+            return Check(None, "This step needs its own columns: set the controls again.")
+        steps = min(self.points[n][-1].step if self.points[n] else self.begun for n in names)
+        if steps < self.begun + _MIN_STEPS:
+            return Check(None, f"Let it train: {steps - self.begun} of {_MIN_STEPS} steps.")
+        return [self.points[name][-1] for name in names]
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ from shrinkage.explorer.tour.checks import (
 )
 from shrinkage.explorer.tour.claims import Claim
 
+_HARD = {"train_size": 200, "label_noise": 0.25}
+"""Digits enough to learn by heart, and a reason why that is no good."""
+
 
 def _sets(strength: float, **others: Any) -> Mapping[str, Any]:
     plain = {"columns": list(FIRST), "strength": strength, "label_noise": 0.0, "biases": False,
@@ -55,11 +58,13 @@ TOUR: tuple[Claim, ...] = (
     ),
     Claim(
         "That reduces overfitting.",
-        _sets(3e-3, train_size=200, label_noise=0.1),
-        "Few examples and one wrong label in ten. The curves: a gap opens between training "
-        "(thin) and held-out loss (thick), widest without a penalty.",
+        _sets(1e-3, **_HARD),
+        "Training begins anew with few examples, one label in four wrong. The curves: as these are "
+        "learnt by heart, a gap opens between training (thin) and held-out loss (thick), widest "
+        "without a penalty.",
         "curves",
         overfitting,
+        anew=True,
     ),
     Claim(
         "Smaller weights reduce the effect on the activations: no filter overpowers the others.",
@@ -115,8 +120,8 @@ TOUR: tuple[Claim, ...] = (
     Claim(
         "It is a compromise between small weights and low loss; λ sets the exchange rate.",
         _sets(3e-4),
-        "Loss against Σ|w|. Let it settle, then turn λ to ten times as much: the network walks "
-        "along the curve, to smaller weights and a higher loss.",
+        "Training begins anew. Loss against Σ|w|: let it settle, then turn λ to ten times as "
+        "much: the network walks along the curve, to smaller weights and a higher loss.",
         "plane",
         compromise,
         anew=True,
@@ -124,7 +129,8 @@ TOUR: tuple[Claim, ...] = (
     Claim(
         "A small λ prefers the original loss, a large λ prefers small weights.",
         _sets(1e-4),
-        "Begin at the left end of the dial, let it settle, and go to the right end.",
+        "Training begins anew at λ = 0.0001. Let it settle, then go to 0.01, a hundred times as "
+        "much.",
         "plane",
         extremes,
         anew=True,
@@ -139,10 +145,12 @@ TOUR: tuple[Claim, ...] = (
     ),
     Claim(
         "Dropout is the next tool of the same family.",
-        _sets(1e-3, columns=["none", "l1", "l2", "dropout"], train_size=200, label_noise=0.1),
-        "Dropout in the last column: no price on weights, another way to the same end.",
+        _sets(1e-3, columns=["none", "l1", "l2", "dropout"], **_HARD),
+        "Few examples and wrong labels again. Dropout in the last column: no price on weights, "
+        "another way to the same end.",
         "curves",
         dropout,
+        anew=True,
     ),
 )
 
