@@ -379,7 +379,7 @@ class TestSleep:
         looked = s.look()
         assert looked["lanes"]["none"]["asleep"] == ""
         sentence = looked["lanes"]["l1"]["asleep"]
-        assert "all weights of conv1, conv2, fc1, out are zero" in sentence
+        assert "All weights of conv1, conv2, fc1, out are zero" in sentence
         assert "saddle" in sentence
         assert "Turn λ down, then wake it" in sentence
         story = looked["story"]["told"]["l1"]
@@ -405,6 +405,17 @@ class TestSleep:
         assert "so small" in sentence
         assert "Wake it" in sentence
 
+    def test_a_single_layer_never_sleeps(self) -> None:
+        s = session("linear", columns=("l1",))
+        assert hello(s)["dial_end"] == 1
+        s.change({"strength": 1.0})
+        train(s, 30)
+        assert zeros(s)["l1"] == 640
+        assert s.look()["lanes"]["l1"]["asleep"] == ""
+        s.change({"strength": 0})
+        train(s, 10)
+        assert zeros(s)["l1"] < 320
+
     def test_nobody_else_can_be_woken(self) -> None:
         with pytest.raises(ExploreError, match="no such column"):
             session(columns=("none", "l1")).wake("l2")
@@ -414,6 +425,7 @@ class TestSleep:
         s.lanes[0].optimizer.param_groups[0]["lr"] = 1e12
         train(s, 12)
         assert s.lanes[0].note
+        assert s.glance()["edge"] < 5
         s.wake("none")
         train(s, 3)
         assert [lane.note for lane in s.lanes] == ["", ""]
@@ -622,7 +634,8 @@ class TestTour:
         says("turn the dial to 0.003", (0, 3e-4), (200, 3e-4), (230, 1e-3), (300, 1e-3))
         says("at λ = 0.0029: 50 of 150 steps", (0, 3e-4), (200, 3e-4), (210, 2.9e-3), (260, 2.9e-3))
         # Turned on at once: the small λ never settled, so the large one is where it begins.
-        says("turn the dial to 0.03", (0, 3e-4), (30, 3e-3), (230, 3e-3))
+        says("turn the dial to 0.0003", (0, 3e-4), (30, 3e-3), (230, 3e-3))
+        says("at λ = 0.0003: 20 of 150 steps", (0, 3e-3), (200, 3e-3), (210, 3e-4), (230, 3e-4))
         settled = (0, 3e-4), (200, 3e-4), (210, 2.9e-3), (400, 2.9e-3)
         assert told(*settled).seen is False  # the same loss at both: no compromise to be seen
 

@@ -3,16 +3,13 @@
 from dataclasses import asdict
 from typing import Any
 
-from shrinkage.explorer.controls import OFFERED, OPTIMIZERS
+from shrinkage.explorer.controls import DIAL_END, OFFERED, OPTIMIZERS, SHALLOW_END
 from shrinkage.explorer.looks import picture
 from shrinkage.explorer.session import Session
 from shrinkage.explorer.tour import TOUR
 from shrinkage.figures.style import colour
 
 Json = dict[str, Any]
-_DEEP, _SHALLOW = 0.01, 1.0
-"""Where the dial ends at first. A stronger λ puts whole layers of a deep network to sleep within a
-second; a single layer has no saddle, and its weights come back from any λ."""
 _SYMBOLS = {
     "l1_term": "Σ|w|",
     "l1": "Σ|w|",
@@ -38,7 +35,7 @@ def hello(session: Session) -> Json:
         "trained_on": session.n_train,
         "held_on": len(session.held),
         "measured_on": session.measured_on,
-        "dial_end": _DEEP if len(scene.layers) > 1 else _SHALLOW,
+        "dial_end": DIAL_END if len(scene.layers) > 1 else SHALLOW_END,
         "classes": len(setting.data.classes),
         "layers": [
             {"name": layer.name, "path": layer.path, "inputs": layer.n_inputs,

@@ -152,8 +152,12 @@ class Session:
     def glance(self) -> Json:
         """The cheap part of what is on screen."""
         pictures = [picture(lane, self.scene) for lane in self.lanes]
-        scale = largest(pictures)
-        self.edge = widened(self.lanes, self.edge if self.step else _NARROW)
+        # Scales are those of the networks that train: a diverged one would hide all others.
+        sound = [k for k, lane in enumerate(self.lanes) if not lane.note]
+        scale = largest([pictures[k] for k in sound] or pictures)
+        if sound:
+            known = self.edge if self.step else _NARROW
+            self.edge = widened([self.lanes[k] for k in sound], known)
         if self.target is not None:
             self._follow(self.target)
         return {

@@ -15,27 +15,24 @@ def asleep(lane: Lane, rows: Examples) -> str:
 
     Each weight's gradient is a product with the weights of the other layers. Where a whole layer is
     zero the others get none, and where two are, nothing moves either: a point without gradient
-    which is no minimum of the loss, a saddle. Close to it everything is slow.
+    which is no minimum of the loss, a saddle. Close to it everything is slow. A single layer has no
+    saddle: there zeros are what λ asks for, and they come back with a smaller one.
     """
-    if lane.note or not lane.steps or not _alike(lane, rows):
+    layers = [(e.name.removesuffix(".weight"), p) for e, _, p in lane.plan.blocks()
+              if len(e.shape) > 1]  # fmt: skip
+    if lane.note or not lane.steps or len(layers) < 2 or not _alike(lane, rows):
         return ""
-    layers = [entry.name.removesuffix(".weight") for entry, _, p in lane.plan.blocks()
-              if len(entry.shape) > 1 and not bool(p.any())]  # fmt: skip
-    if layers:
-        return (
-            f"Asleep: it predicts the same for every input, because all weights of "
-            f"{', '.join(layers)} are zero. With whole layers at zero hardly any gradient flows (a "
-            f"saddle), so a smaller λ alone brings weights back late or never. {_remedy(lane)}"
-        )
-    return (
-        "Asleep: it predicts the same for every input. Its weights are so small that hardly any "
-        f"gradient flows: near the saddle at zero, which it leaves late or never. {_remedy(lane)}"
+    zero = [name for name, p in layers if not bool(p.any())]
+    why = (
+        f"All weights of {', '.join(zero)} are zero, so hardly any gradient flows (a saddle)"
+        if zero
+        else "Its weights are so small that hardly any gradient flows (near the saddle at zero)"
     )
-
-
-def _remedy(lane: Lane) -> str:
-    first = "Turn λ down, then wake" if lane.strength else "Wake"
-    return f"{first} it: it starts again from its initial weights."
+    remedy = "Turn λ down, then wake it." if lane.strength else "Wake it."
+    return (
+        f"Asleep: the same prediction for every input. {why}: a smaller λ alone brings it back "
+        f"late or never. {remedy}"
+    )
 
 
 @torch.no_grad()

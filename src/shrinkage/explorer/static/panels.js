@@ -73,7 +73,7 @@ export class Panels {
 
   // Why a column stands still, and the way on.
   stopped(name) {
-    const wake = element("button", { type: "button" }, "Wake it");
+    const wake = element("button", { type: "button", title: "starts again from its initial weights" }, "Wake it");
     wake.addEventListener("click", () => this.send({ do: "wake", column: name }));
     return element("div", { class: "stopped", role: "status", hidden: "" }, element("span"), wake);
   }
@@ -183,7 +183,7 @@ export class Panels {
   }
 
   showCost(card, lane, stand, column) {
-    const loss = stand ? stand.train : null, penalty = lane.penalty, cost = loss === null || penalty === null ? null : loss + penalty;
+    const known = stand && !lane.note, loss = known ? stand.train : null, penalty = known ? lane.penalty : null, cost = loss === null || penalty === null ? null : loss + penalty;
     const share = cost ? penalty / cost : 0;
     card.querySelector(".split .loss").style.flexGrow = 1 - share;
     card.querySelector(".split .penalty").style.flexGrow = share;

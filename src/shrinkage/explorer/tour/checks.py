@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+from shrinkage.explorer.controls import DIAL_END
 from shrinkage.explorer.looks import Standing
 from shrinkage.explorer.tour.claims import Check, View
 from shrinkage.reports.wording import num, percent
@@ -70,15 +71,16 @@ def overfitting(view: View) -> Check:
 
 
 def activity(view: View) -> Check:
-    """Activations are smaller, and the strongest filter carries no more of them."""
+    """Activations are smaller, those of the strongest filters too."""
     found = view.now("none", "l2")
     if isinstance(found, Check):
         return found
     none, l2 = found
     return Check(
-        l2.activity < none.activity and l2.strongest <= none.strongest,
-        f"Mean |activation|: {num(none.activity)} without, {num(l2.activity)} under L2; the "
-        f"strongest filter carries {percent(none.strongest)} and {percent(l2.strongest)}.",
+        l2.activity < none.activity and l2.loudest < none.loudest,
+        f"Mean |activation|: {num(none.activity)} without, {num(l2.activity)} under L2; of each "
+        f"layer's strongest filter {num(none.loudest)} and {num(l2.loudest)}. Its share of the "
+        f"layer, {percent(none.strongest)} and {percent(l2.strongest)}, differs from run to run.",
     )
 
 
@@ -174,9 +176,11 @@ def survival(view: View) -> Check:
     )
 
 
-def _held(points: list[Standing]) -> dict[float, int]:
+def _held(points: list[Standing], begun: int) -> dict[float, int]:
     """For every λ > 0 over how many steps it was held."""
     steps = {point.knob: 0 for point in points if point.knob > 0}
+    if points and points[0].knob > 0:
+        steps[points[0].knob] = points[0].step - begun
     for before, after in pairwise(points):
         if before.knob == after.knob > 0:
             steps[after.knob] += after.step - before.step
@@ -188,23 +192,26 @@ def _ends(view: View, factor: int) -> tuple[Standing, Standing] | Check:
     marks), both held until the network had settled; until then, what is to be done.
     """
     points = view.points.get("l1", [])
-    steps = _held(points)
+    steps = _held(points, view.begun)
     settled = sorted(knob for knob, held in steps.items() if held >= _SETTLED)
-    last = {point.knob: point for point in points}
     if settled and settled[-1] >= _ENOUGH * factor * settled[0]:
+        last = {point.knob: point for point in points}
         return last[settled[0]], last[settled[-1]]
     now = points[-1].knob if points else 0.0
-    wanted = _ENOUGH * factor * settled[0] if settled else 0.0
-    if now > 0 and now >= wanted and now not in settled:
+    far = all(max(now, k) >= _ENOUGH * factor * min(now, k) for k in settled)
+    if now > 0 and now not in settled and far:
         return Check(
             None, f"Let it settle at λ = {num(now)}: {steps[now]} of {_SETTLED} steps so far."
         )
     if not settled:
         return Check(None, "Turn λ to a small value above 0, and let the network settle.")
+    up = factor * settled[0] <= DIAL_END * (1 + 1e-9)
+    goal = settled[0] * factor if up else settled[0] / factor
+    words = f"{factor} times as much" if up else f"1/{factor} of it"
     return Check(
         None,
-        f"Settled at λ = {num(settled[0])}. Now turn the dial to {num(factor * settled[0])}, "
-        f"{factor} times as much, and let it settle there.",
+        f"Settled at λ = {num(settled[0])}. Now turn the dial to {num(goal)}, {words}, "
+        "and let it settle there.",
     )
 
 
