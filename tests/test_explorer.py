@@ -629,14 +629,14 @@ class TestTour:
             assert text in check.sentence
 
         says("above 0", (0, 0.0), (500, 0.0))
-        says("at λ = 0.0003: 90 of 150 steps", (0, 3e-4), (90, 3e-4))
-        says("turn the dial to 0.003", (0, 3e-4), (200, 3e-4))
-        says("turn the dial to 0.003", (0, 3e-4), (200, 3e-4), (230, 1e-3), (300, 1e-3))
-        says("at λ = 0.0029: 50 of 150 steps", (0, 3e-4), (200, 3e-4), (210, 2.9e-3), (260, 2.9e-3))
-        # Turned on at once: the small λ never settled, so the large one is where it begins.
-        says("turn the dial to 0.0003", (0, 3e-4), (30, 3e-3), (230, 3e-3))
-        says("at λ = 0.0003: 20 of 150 steps", (0, 3e-3), (200, 3e-3), (210, 3e-4), (230, 3e-4))
-        settled = (0, 3e-4), (200, 3e-4), (210, 2.9e-3), (400, 2.9e-3)
+        says("at λ = 0.0003: 90 of 300 steps", (0, 3e-4), (90, 3e-4))
+        says("turn the dial to 0.003", (0, 3e-4), (300, 3e-4))
+        says("turn the dial to 0.003", (0, 3e-4), (300, 3e-4), (330, 1e-3), (400, 1e-3))
+        says("at λ = 0.0029: 50 of 300 steps", (0, 3e-4), (300, 3e-4), (310, 2.9e-3), (360, 2.9e-3))
+        # Turned on at once: only the large λ has settled, so the way leads back.
+        says("turn the dial to 0.0003", (0, 3e-4), (30, 3e-3), (330, 3e-3))
+        says("at λ = 0.0003: 20 of 300 steps", (0, 3e-3), (300, 3e-3), (310, 3e-4), (330, 3e-4))
+        settled = (0, 3e-4), (300, 3e-4), (310, 2.9e-3), (610, 2.9e-3)
         assert told(*settled).seen is False  # the same loss at both: no compromise to be seen
 
     def test_a_missing_column_is_said_and_not_awaited(self) -> None:

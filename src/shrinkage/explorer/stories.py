@@ -188,7 +188,7 @@ def _weight(f: _Facts, penalty: Penalty) -> str:
             f"|∂loss/∂w| = {num(abs(grad))} > {f.priced(price)}: worth its price. It leaves zero "
             "as soon as the average over the steps says so, too."
         )
-    pull = -grad if w > 0 else grad
+    pull = (-grad if w > 0 else grad) + 0.0  # never −0
     if penalty.slope == 0:
         return (
             f"Its price 2λ|w| = {num(price)} fades as the weight shrinks, so it never gets to "

@@ -9,7 +9,7 @@ from shrinkage.reports.wording import num, percent
 
 _CLOSE = 0.02
 _ENOUGH = 0.9
-_SETTLED = 150  # steps
+_SETTLED = 300  # steps
 
 
 def cost(view: View) -> Check:
