@@ -235,7 +235,7 @@ def extremes(view: View) -> Check:
         return pair
     small, large = pair
     return Check(
-        small.train < 0.5 * large.train and small.l1 > 2 * large.l1,
+        small.train < large.train and small.l1 > 2 * large.l1,
         f"λ = {num(small.knob)}: loss {num(small.train)} with Σ|w| = {num(small.l1)}. "
         f"λ = {num(large.knob)}: Σ|w| = {num(large.l1)}, and the loss is {num(large.train)}.",
     )
