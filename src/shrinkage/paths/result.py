@@ -14,7 +14,7 @@ from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
 from shrinkage.runs import RunView
-from shrinkage.studies import key, quiet_plan, stable_key, weights_key
+from shrinkage.studies import fit_at, quiet_plan, stable_key, weights_key
 
 _KINDS = {
     "fit": "penalised fit",
@@ -30,7 +30,7 @@ class PathPoint:
     ``family``: ``"fit"`` (penalised), ``"refit"`` (the same support, fit once more) or
     ``"stable"`` (the stable features alone); ``why``: the
     reason of the choice. ``score`` and ``test_score`` are means over seeds, ``nonzeros`` counts
-    penalised weights, ``features`` are the inputs used in the first seed.
+    penalised weights, ``features`` are those used in the first seed.
     """
 
     path: "RegularizationPath"
@@ -60,15 +60,21 @@ class PathPoint:
 
     @property
     def features(self) -> list[str] | None:
-        """Names of the inputs that the first seed's network uses; None where not known."""
+        """The features that the first seed's network uses, by name; None where not known.
+
+        Columns of a table that were one-hot encoded are one feature.
+        """
+        view = self.path.view
         fit = (
-            self.path.view.of_kind("stable")[stable_key(0)]
+            view.of_kind("stable")[stable_key(0)]
             if self.family == "stable"
-            else self.path.view.of_kind("fit")[key(0, self.scale)]
+            else fit_at(view, 0, self.scale)
         )
-        names = self.path.view.config["data"]["columns"]
-        used = fit["features"]
-        return None if used is None else [names[i] if names else str(i) for i in used]
+        inputs = None if fit is None else fit["features"]
+        if inputs is None:
+            return None
+        known = Features.of(view)
+        return [name for name, used in zip(known.names, known.used(inputs), strict=True) if used]
 
     @property
     def model(self) -> nn.Module:
@@ -94,7 +100,7 @@ class PathPoint:
                 remedy="Each seed, or fold, has a network of its own.",
             )
         model = setting.build(seed)
-        stored = weights_key(self.family, seed, self.scale)
+        stored = weights_key(self.path.view, self.family, seed, self.scale)
         model.load_state_dict(self.path.view.weights(stored))
         return model.eval(), quiet_plan(model, setting.rules.scaled(self.scale), setting.example)
 

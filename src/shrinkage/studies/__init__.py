@@ -3,6 +3,7 @@
 from shrinkage.studies.chains import (
     by_scale,
     complete,
+    fit_at,
     is_usable,
     key,
     refit_key,
@@ -27,6 +28,7 @@ __all__ = [
     "by_scale",
     "complete",
     "describe_plan",
+    "fit_at",
     "history",
     "is_usable",
     "key",

@@ -96,7 +96,8 @@ def _pruning(track: Track) -> Claim:
     found = difference({seed: fmean(row) for seed, row in gains.items()}, dict.fromkeys(gains, 0.0))
     if found is None:
         return not_measured("no point of the path has a pruned network beside it")
-    means = [(mean(ours) or 0.0) - (mean(theirs) or 0.0) for ours, theirs in pairs]
+    means = [fmean(ours[seed] - theirs[seed] for seed in ours if seed in theirs)
+             for ours, theirs in pairs if ours.keys() & theirs.keys()]  # fmt: skip
     ahead, behind = sum(m > 0 for m in means), sum(m < 0 for m in means)
     sentence = (
         f"at equally many weights and epochs the path has the higher {track.held_out} "

@@ -11,6 +11,7 @@ from shrinkage.reports.paths.ending import coverage, making, next_steps, rows_to
 from shrinkage.reports.paths.inside import exchange, features, survivors
 from shrinkage.reports.paths.rows import path_rows
 from shrinkage.reports.paths.screen import path_screen
+from shrinkage.reports.paths.stability import stability
 from shrinkage.reports.paths.track import Track
 from shrinkage.reports.paths.wording import (
     choice_sentence,
@@ -25,6 +26,7 @@ _SECTIONS = (
     along,
     against,
     survivors,
+    stability,
     features,
     exchange,
     rows_to_copy,
