@@ -171,11 +171,9 @@ def _stable(view: RunView) -> Selected:
     failed = [fit["failed"] for fit in view.of_kind("stable").values() if "failed" in fit]
     if failed:
         raise _nothing(f"a network of the stable features that failed: {failed[0]}", "a lower --lr")
-    return Selected(
-        found["scale"],
-        "stable",
-        f"the {len(found['names'])} features that {found['threshold']:.0%} of half samples use",
-    )
+    share = f"{100 * found['threshold']:g} %"
+    why = f"the {len(found['names'])} features that {share} of half samples use"
+    return Selected(found["scale"], "stable", why)
 
 
 def _within(table: Table, family: Family, wanted: Wanted) -> Selected | None:

@@ -3,7 +3,14 @@
 from itertools import pairwise
 from statistics import fmean
 
-from shrinkage.reports.claims.verdicts import ONE_SEED, Claim, Verdict, not_measured, seeds_note
+from shrinkage.reports.claims.verdicts import (
+    ONE_SEED,
+    Claim,
+    Verdict,
+    inseparable,
+    not_measured,
+    seeds_note,
+)
 from shrinkage.reports.facts import Difference, difference
 from shrinkage.reports.paths.track import Track, mean
 from shrinkage.reports.paths.wording import lam, penalty_sum
@@ -105,7 +112,10 @@ def _pruning(track: Track) -> Claim:
         f"difference is {_points(track, found)}"
     )
     verdicts: dict[int | None, Verdict] = {1: "seen", -1: "not seen", 0: "undecided"}
-    notes = {None: f" ({ONE_SEED})", 0: f" ({seeds_note([found])}), which cannot be told apart"}
+    notes = {
+        None: f" ({ONE_SEED})",
+        0: f" ({seeds_note([found])}), which {inseparable(found)}",
+    }
     sentence += notes.get(found.sign, f" ({seeds_note([found])})")
     return Claim(verdicts.get(found.sign, "undecided"), _from_capital(sentence))
 

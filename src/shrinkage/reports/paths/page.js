@@ -50,7 +50,7 @@
     const word = (text, kind) => { const span = Drawing.svg("tspan", kind ? { class: kind } : {}, text); key.append(span); };
     word(`${data.held_out} ${data.score}: `);
     data.families.forEach((name, f) => word(`${f ? ", " : ""}${name}`, `key-${kinds[f]}`));
-    word(`; grey: share of weights left${beside.length ? "; right end: stable features" : ""}`);
+    word("; grey: share of weights left");
     svg.append(key);
     curve.replaceChildren(svg);
   }
@@ -105,9 +105,9 @@
 
   function show() {
     const point = points[Number(slider.value)];
-    const name = point.name ? `${point.name}, λ ≥ ${point.scale}` : point.scale;
+    const name = point.name ? `${point.scale} or more, ${point.name}` : point.scale;
     document.getElementById("strength-text").textContent = name;
-    slider.setAttribute("aria-valuetext", point.name ? name : `λ = ${name}`);
+    slider.setAttribute("aria-valuetext", `λ = ${name}`);
     strip();
     fill(point);
     try { sessionStorage.setItem(location.pathname, point.name + point.scale); } catch { /* private */ }

@@ -54,6 +54,9 @@ def path_page(view: RunView) -> str:
         start=screen["start"],
         layer_title=escape(screen["layer"]["title"]) if screen["layer"] else "",
         seeds=f", mean over {track.chains}" if track.seeds > 1 else "",
+        beside="; at the right end of the stable features' networks"
+        if any(stop.apart for stop in track.stops)
+        else "",
         own="the choice" if track.stage != "fitting" else "the lowest so far",
         style=text("page.css") + text("paths/page.css"),
         screen=in_script(screen),

@@ -1,4 +1,4 @@
-"""Which features are stable: their selection frequencies over half samples, and the order of all."""
+"""Which features are stable: selection frequencies over half samples; the order of leaving."""
 
 from html import escape
 
@@ -30,10 +30,16 @@ def stability(track: Track) -> Section:
     )
     caption = (
         "Share of half samples that use a feature at λ or a stronger one; coloured: stable; "
-        f"dashed: the threshold of {percent(threshold)} and the weakest λ that counts"
+        f"dashed: the threshold of {_share(threshold)} and the weakest λ that counts"
     )
-    html = _said(track, found, threshold) + _rows(track, found, names)
-    return Section("stability", "Stable features", (), [Plot(caption, made)], html)
+    return Section(
+        "stability",
+        "Stable features",
+        (),
+        [Plot(caption, made)],
+        _said(track, found, threshold),
+        below=_rows(track, found, names),
+    )
 
 
 def _said(track: Track, found: Frequencies, threshold: float) -> str:
@@ -46,7 +52,7 @@ def _said(track: Track, found: Frequencies, threshold: float) -> str:
         names = decided["names"]
         text = (
             f"{len(names)} of {len(found.names)} features are stable: at least "
-            f"{percent(threshold)} of {found.subsamples} half samples of the training rows use "
+            f"{_share(threshold)} of {found.subsamples} half samples of the training rows use "
             f"them at λ ≥ {lam(decided['scale'])}. From there on a half sample uses "
             f"{num(decided['used'])} features on average, and at most {num(decided['expected'], 2)}"
             f" of the stable ones are expected to be false."
@@ -63,12 +69,7 @@ def _rows(track: Track, found: Frequencies, stable: tuple[str, ...]) -> str:
     share, last = found.at(at), {one.name: one.scale for one in leaving(track.view)}
     order = sorted(share, key=lambda name: (-share[name], -(last.get(name) or 0.0)))
     shown = order[: max(_MOST, len(stable))]
-    head = (
-        "feature",
-        "stable",
-        f"half samples that use it at λ ≥ {lam(at)}",
-        "path uses it up to λ",
-    )
+    head = ("feature", "stable", f"frequency at λ ≥ {lam(at)}", "last λ on the path")
     body = [
         (
             name,
@@ -81,6 +82,10 @@ def _rows(track: Track, found: Frequencies, stable: tuple[str, ...]) -> str:
     more = len(order) - len(shown)
     note = f'<p class="note">and {more:,} more features: path.features()</p>' if more else ""
     return table(head, body) + note
+
+
+def _share(threshold: float) -> str:
+    return f"{100 * threshold:g} %"
 
 
 def order_of_leaving(track: Track) -> list[Plot]:

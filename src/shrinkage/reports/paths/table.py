@@ -20,7 +20,9 @@ def path_table(view: RunView, most: int = MOST) -> str:
     stops = [stop for stop in track.stops if (stop.scale, stop.family) in rows]
     final = track.chosen is not None and track.chosen.final and track.chosen_stop is not None
     chosen = stops.index(track.stops[track.chosen_stop or 0]) if final else None
-    shown = evenly(len(stops), most, chosen)
+    on_path = sum(not stop.apart for stop in stops)
+    beside = range(on_path, len(stops))
+    shown = [*evenly(on_path, most, None if chosen in beside else chosen), *beside]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("")
     for head in _heads(track):
@@ -28,7 +30,8 @@ def path_table(view: RunView, most: int = MOST) -> str:
     for index in shown:
         table.add_row("▸" if index == chosen else "", *_cells(track, stops[index], rows))
     data, model = view.config["data"]["name"], view.config["model"]["name"]
-    some = f"{len(shown)} of {len(stops)}" if len(shown) < len(stops) else f"{len(stops)}"
+    all_shown = len(shown) == len(stops)
+    some = f"{on_path}" if all_shown else f"{len(shown) - len(beside)} of {on_path}"
     seeds = f"mean ± sd over {track.chains}" if track.seeds > 1 else "one seed"
     text = f"{data}, {model}: {some} points, {seeds}\n\n{_plain(table)}"
     return text + ("\n\n▸ chosen" if chosen is not None else "")
