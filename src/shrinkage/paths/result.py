@@ -1,7 +1,6 @@
 """A finished path: its points, choices among them, and the networks behind them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -13,8 +12,7 @@ from shrinkage.paths.selection import Selected, Wanted, select
 from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
-from shrinkage.runs import RunView
-from shrinkage.studies import fit_at, quiet_plan, stable_key, weights_key
+from shrinkage.studies import Finished, fit_at, quiet_plan, stable_key, weights_key
 
 _KINDS = {
     "fit": "penalised fit",
@@ -91,14 +89,8 @@ class PathPoint:
 
         Raises :class:`FitError` for a seed that was not run.
         """
+        self.path.check_seed(seed)
         setting = self.path.setting
-        if seed not in range(setting.seeds):
-            raise FitError(
-                "no such network",
-                got=f"seed {seed!r}",
-                expected=f"a seed below {setting.seeds}",
-                remedy="Each seed, or fold, has a network of its own.",
-            )
         model = setting.build(seed)
         stored = weights_key(self.path.view, self.family, seed, self.scale)
         model.load_state_dict(self.path.view.weights(stored))
@@ -116,21 +108,8 @@ class PathPoint:
 
 
 @dataclass(frozen=True, eq=False)
-class RegularizationPath:
+class RegularizationPath(Finished[Setting]):
     """A finished path: its run folder and the networks behind it. ``str`` of it is the table."""
-
-    view: RunView
-    setting: Setting
-
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return self.view.folder
-
-    @property
-    def report(self) -> Path:
-        """The report, a self-contained page."""
-        return self.folder / "report.html"
 
     @property
     def chosen(self) -> PathPoint:

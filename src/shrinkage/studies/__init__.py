@@ -10,6 +10,7 @@ from shrinkage.studies.chains import (
     stable_key,
     weights_key,
 )
+from shrinkage.studies.finished import Finished, opened
 from shrinkage.studies.outcome import Point, history, outcome
 from shrinkage.studies.study import (
     Cut,
@@ -20,11 +21,14 @@ from shrinkage.studies.study import (
     train_function,
     workers,
 )
+from shrinkage.studies.subject import Subject, subject
 
 __all__ = [
     "Cut",
+    "Finished",
     "Point",
     "Study",
+    "Subject",
     "by_scale",
     "complete",
     "describe_plan",
@@ -32,11 +36,13 @@ __all__ = [
     "history",
     "is_usable",
     "key",
+    "opened",
     "outcome",
     "quiet_plan",
     "refit_key",
     "refuse_idle",
     "stable_key",
+    "subject",
     "train_function",
     "weights_key",
     "workers",
