@@ -135,7 +135,7 @@ class RegularizationPath(Finished[Setting]):
 
         ``rule``: ``"1se"`` (default), ``"best"`` or ``"stable"``; or one of ``within`` (the fewest
         nonzeros whose score is within this of the best), ``nonzeros`` or ``features`` (the best
-        with at most so many), ``scale``. The penalised fit or its refit, whichever has the lower
+        with at most so many, and no constant unless 0 is asked for), ``scale``. The penalised fit or its refit, whichever has the lower
         validation loss.
         Raises :class:`FitError` for two wishes at once, and where no point fits.
         """
@@ -144,6 +144,8 @@ class RegularizationPath(Finished[Setting]):
 
     def frame(self) -> pl.DataFrame:
         """One row per scale and fit (penalised, refit): means over seeds, and sd of the scores.
+
+        A seed whose network emptied at a weaker scale counts as that empty network.
 
         Columns: scale, fit, nonzeros, density (share of penalised weights), features, penalty,
         train_loss, validation_loss, validation_score, validation_sd, test_loss, test_score,
