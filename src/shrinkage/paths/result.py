@@ -135,8 +135,8 @@ class RegularizationPath(Finished[Setting]):
 
         ``rule``: ``"1se"`` (default), ``"best"`` or ``"stable"``; or one of ``within`` (the fewest
         nonzeros whose score is within this of the best), ``nonzeros`` or ``features`` (the best
-        with at most so many, and no constant unless 0 is asked for), ``scale``. The penalised fit or its refit, whichever has the lower
-        validation loss.
+        with at most so many, and no constant unless 0 is asked for), ``scale``. The penalised fit
+        or its refit, whichever has the lower validation loss.
         Raises :class:`FitError` for two wishes at once, and where no point fits.
         """
         wanted = Wanted(rule, within, nonzeros, features, scale)
