@@ -1,10 +1,12 @@
 """Magnitude pruning beside a path: as many weights and epochs, chained in the same way."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
 from torch import nn
 
+from shrinkage.data import Examples
 from shrinkage.fitting import DivergedError, Epoch, Treatment, fit, prune_by_magnitude, zeros_held
 from shrinkage.paths.points import Outcome, copied, evaluated
 from shrinkage.paths.setting import Setting, Weights, key
@@ -44,24 +46,33 @@ def prune_point(setting: Setting, job: Pruning) -> Outcome:
     model.load_state_dict(dict(job.start))
     prune_by_magnitude(plan, job.keep)
     try:
-        last = _trained(setting, job, model, plan, job.epochs)
+        split = setting.split(job.seed)
+        train = {"train": split.train}
+        parts = {**train, "validation": split.validation}
+        last = _trained(setting, job, model, plan, job.epochs, train if job.more else parts)
         weights = {_leading_on(job.key): copied(model)}
         if job.more:
-            last = _trained(setting, job, model, plan, job.more)
+            last = _trained(setting, job, model, plan, job.more, parts)
     except DivergedError as error:
         return {**point, "failed": str(error)}, {}
     point |= {"nonzeros": last.nonzeros, "epochs": job.epochs + job.more, **evaluated(last)}
     return point, {**weights, job.key: copied(model)}
 
 
-def _trained(setting: Setting, job: Pruning, model: nn.Module, plan: Plan, epochs: float) -> Epoch:
-    split = setting.split(job.seed)
+def _trained(
+    setting: Setting,
+    job: Pruning,
+    model: nn.Module,
+    plan: Plan,
+    epochs: float,
+    parts: Mapping[str, Examples],
+) -> Epoch:
     with zeros_held(plan):
         way = fit(
             model,
             plan,
             setting.train,
-            {"train": split.train, "validation": split.validation},
+            parts,
             epochs=epochs,
             seed=crc32(f"{job.key}/{epochs}".encode()),
             treatment=Treatment(warm=True),

@@ -1,6 +1,6 @@
 """Half samples whose chains are walked together: small networks in one batched computation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import isfinite
@@ -9,8 +9,8 @@ from time import process_time
 from torch import nn
 
 from shrinkage.data import Examples
-from shrinkage.fitting import DivergedError, Epoch, Training, look
-from shrinkage.paths.points import copied, round_seed, settled, used_inputs
+from shrinkage.fitting import DivergedError, Training, look
+from shrinkage.paths.points import Rest, begun, copied, round_seed, settled, used_inputs
 from shrinkage.paths.setting import Job, Setting, Weights
 from shrinkage.paths.subsamples import HalfSample, Walk, walk
 from shrinkage.plans import Plan
@@ -112,8 +112,9 @@ class _Chain:
 
     number: int
     half: HalfSample
-    parts: Mapping[str, Examples]
+    rows: Examples
     start: Weights | None = None
+    loss: float | None = None
     model: nn.Module = field(default_factory=nn.Identity)
     is_empty: bool = False  # and stays so: its chain has ended
     inputs: list[list[int]] = field(default_factory=list)
@@ -122,8 +123,7 @@ class _Chain:
     def of(cls, setting: Setting, number: int) -> "_Chain":
         """A chain that has not begun."""
         half = HalfSample.of(setting, number)
-        split = half.split(number)
-        return cls(number, half, {"train": split.train, "validation": split.validation})
+        return cls(number, half, half.split(number).train)
 
     def used(self) -> list[int]:
         """The inputs that the network uses."""
@@ -137,37 +137,43 @@ class _Moving:
     chain: _Chain
     job: Job
     plan: Plan
-    last: Epoch | None = None
+    rest: Rest | None = None
     is_settled: bool = False
 
+    def begin(self) -> None:
+        """See the warm network under the new scale."""
+        chain = self.chain
+        self.rest = begun(chain.half, self.job, chain.model, self.plan, {"train": chain.rows})
+
     def look(self) -> None:
-        """See whether the network has settled since the last look."""
-        chain, before = self.chain, self.last
-        self.last = look(chain.model, self.plan, chain.parts, chain.half.loss, 0)
-        if not isfinite(self.last.parts["train"].loss):
+        """See what training has made of the network, and whether it has settled."""
+        chain, before = self.chain, self.rest
+        last = look(chain.model, self.plan, {"train": chain.rows}, chain.half.loss, 0)
+        chain.loss, self.rest = last.parts["train"].loss, Rest.of(last)
+        if not isfinite(chain.loss):
             raise DivergedError(
                 "training diverged",
                 got="a loss that is not finite",
                 expected="a finite loss after the last epoch",
                 remedy="Lower the learning rate (--lr).",
             )
-        self.is_settled = before is not None and settled(before, self.last)
+        self.is_settled = before is not None and settled(before, self.rest)
 
 
 def _fit(chains: Sequence[_Chain], scale: float) -> None:
     """Bring every chain to the next scale, as :func:`~shrinkage.paths.points.fit_point` does."""
     half, moving = chains[0].half, []
     for chain in chains:
-        job = Job(chain.number, scale, chain.start)
+        job = Job(chain.number, scale, chain.start, chain.loss)
         chain.model, plan = chain.half.network(chain.number, scale)
         if job.start is not None:
             chain.model.load_state_dict(dict(job.start))
         moving.append(_Moving(chain, job, plan))
     if not scale:
-        _train(moving, [m.job.seed for m in moving], half.epochs, warm=False)
+        _train(moving, [each.job.seed for each in moving], half.epochs, warm=False)
     else:
         for each in moving:
-            each.look()
+            each.begin()
         for number in range(half.most_rounds):
             left = [each for each in moving if not each.is_settled]
             if left:
@@ -175,17 +181,17 @@ def _fit(chains: Sequence[_Chain], scale: float) -> None:
                 _train(left, seeds, half.point_epochs, warm=True)
     for each in moving:
         each.chain.start = copied(each.chain.model)
-        each.chain.is_empty = each.last is not None and not each.last.nonzeros
+        each.chain.is_empty = each.rest is not None and not each.rest.nonzeros
 
 
 def _train(moving: Sequence[_Moving], seeds: Sequence[int], epochs: float, *, warm: bool) -> None:
     training = moving[0].chain.half.train
-    assert isinstance(training, Training)  # noqa: S101  (is_stackable)
+    assert isinstance(training, Training)  # noqa: S101  (stack_size)
     train_together(
         [each.chain.model for each in moving],
         moving[0].plan,
         training,
-        [each.chain.parts["train"] for each in moving],
+        [each.chain.rows for each in moving],
         epochs=epochs,
         seeds=seeds,
         warm=warm,
