@@ -255,7 +255,9 @@ def test_an_unknown_family_is_refused() -> None:
 
 def path_that_chose(family: str, scale: float) -> RunView:
     choice = {"family": family, "scale": scale}
-    return Stored(Path(), {"command": "path", "seeds": 2}, {"choice": choice}, ())
+    usable = {"kind": "fit", "seed": 1, "validation": {"loss": 0.1}, "weights": {"nonzeros": 1}}
+    points = ({**usable, "key": "1/0", "scale": 0.0}, {**usable, "key": "1/0.5", "scale": 0.5})
+    return Stored(Path(), {"command": "path", "seeds": 2}, {"choice": choice}, points)
 
 
 @pytest.mark.parametrize(
