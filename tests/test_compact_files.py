@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 import shrinkage as sh
 from architectures import ARCHITECTURES, example, with_dead_units
 from shrinkage.cli import app
+from shrinkage.cli.words import command
 from shrinkage.compaction import compact_run
-from shrinkage.compaction.chosen import chosen
+from shrinkage.compaction.chosen import chosen, words
 from shrinkage.compaction.sparse import SparseLinear, sparsified
 from shrinkage.errors import CompactionError, RunError, ShrinkageError
 from shrinkage.runs import RunView
@@ -254,7 +255,9 @@ def test_an_unknown_family_is_refused() -> None:
 
 def path_that_chose(family: str, scale: float) -> RunView:
     choice = {"family": family, "scale": scale}
-    return Stored(Path(), {"command": "path", "seeds": 2}, {"choice": choice}, ())
+    usable = {"kind": "fit", "seed": 1, "validation": {"loss": 0.1}, "weights": {"nonzeros": 1}}
+    points = ({**usable, "key": "1/0", "scale": 0.0}, {**usable, "key": "1/0.5", "scale": 0.5})
+    return Stored(Path(), {"command": "path", "seeds": 2}, {"choice": choice}, points)
 
 
 @pytest.mark.parametrize(
@@ -315,3 +318,9 @@ def test_a_factory_made_in_python_must_be_given_again(tmp_path: Path) -> None:
 def test_a_folder_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run folder"):
         compact_run(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["path digits --seeds 1", "path --seeds 1 digits --run x"])
+def test_the_data_behind_a_command_are_found_wherever_they_stood(line: str) -> None:
+    told = command(line.split(), "digits")
+    assert words(RunView(Path(), {}, {"command": told}, ())) == {"data": "digits", "seeds": "1"}

@@ -163,7 +163,7 @@ def contrast_command(
             norms=norms,
             polish=polish,
             jobs=jobs,
-            command=command(sys.argv[1:]),
+            command=command(sys.argv[1:], data),
         )
     _show(result)
 

@@ -162,7 +162,7 @@ def path_command(
             jobs=jobs,
             engine=engine,
             address=address,
-            command=command(sys.argv[1:]),
+            command=command(sys.argv[1:], data),
         )
     typer.echo(f"{result}\n\nChosen: {result.chosen}\n")
     if stability is not None or penalty == FEATURES:

@@ -43,14 +43,16 @@ def command_data(data: str, target: str | None, image_size: int | None) -> str:
     return shlex.join(words)
 
 
-def command(arguments: list[str]) -> str:
-    """The command line without run folder and workers: what decides the figures."""
+def command(arguments: list[str], data: str) -> str:
+    """The command line without run folder and workers, what decides the figures; data first."""
     elsewhere = ("--run", "--jobs", "--engine", "--address")
     words = [w for w in arguments if not w.startswith(tuple(f"{o}=" for o in elsewhere))]
     for option in elsewhere:
         while option in words:
             at = words.index(option)
             del words[at : at + 2]
+    if data in words[1:]:
+        words.insert(1, words.pop(words.index(data, 1)))
     return shlex.join(["shrinkage", *words])
 
 

@@ -71,15 +71,16 @@ const HEAR = {
   pages: (m) => { if (m.pages > 1) say(`Open in ${m.pages} tabs: all show and steer the same networks.`); else if (/^Open in/.test($("said").textContent)) say(""); },
 };
 
-// Steps per second, smoothed over glances while it trains.
+// Steps per second over half a second or more, smoothed: glances may come in bursts.
 let last = null;
 function clock(glance) {
   const now = performance.now();
-  if (last && view.state?.playing && glance.step > last.step) {
+  if (!last || !view.state?.playing || glance.step < last.step) last = { step: glance.step, now };
+  if (now - last.now >= 500) {
     const rate = (1000 * (glance.step - last.step)) / (now - last.now);
-    view.rate = view.rate ? 0.8 * view.rate + 0.2 * rate : rate;
+    view.rate = view.rate ? 0.6 * view.rate + 0.4 * rate : rate;
+    last = { step: glance.step, now };
   }
-  last = { step: glance.step, now };
   document.documentElement.dataset.glances = Number(document.documentElement.dataset.glances || 0) + 1;
 }
 
