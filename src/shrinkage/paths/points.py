@@ -18,6 +18,7 @@ from shrinkage.fitting import (
 )
 from shrinkage.measures import reach
 from shrinkage.paths.setting import Job, Setting, refit_key
+from shrinkage.paths.shrinking import shrunk
 from shrinkage.paths.smooth import minimise_on_support
 from shrinkage.plans import Plan
 from shrinkage.polishing import polish
@@ -33,12 +34,16 @@ _ROUNDS = 500
 
 @dataclass(frozen=True)
 class _Fitted:
-    """A network at rest: the way there, rounds of training, whether it had settled."""
+    """A network at rest: the way there, rounds of training, whether it had settled.
+
+    ``shrunk``: what of the network was trained, see :func:`shrunk`.
+    """
 
     epochs: list[Epoch]
     rounds: int
     settled: bool
     gap: float | None = None
+    shrunk: Point | None = None
 
 
 def fit_point(setting: Setting, job: Job) -> Outcome:
@@ -59,6 +64,7 @@ def fit_point(setting: Setting, job: Job) -> Outcome:
         weights = {job.key: copied(model)}
         point |= outcome(model, plan, found.epochs[-1], setting.data.spec)
         point |= {"rounds": found.rounds, "settled": found.settled, "gap": found.gap}
+        point |= {"shrunk": found.shrunk}
         point |= {"history": history(found.epochs), "features": used_inputs(setting, model)}
         if setting.refit is not None and job.scale:
             again, _, last = refit_on_support(setting, job, model, parts)
@@ -84,13 +90,14 @@ def _trained(
             loss=setting.loss,
         )
         return _Fitted(list(way), 1, settled=True)
-    epochs = [look(model, plan, parts, setting.loss, 0)]
+    small = shrunk(setting, plan, parts)
+    epochs = [look(small.model, small.plan, small.parts, setting.loss, 0)]
     for number in range(setting.most_rounds):
         way = fit(
-            model,
-            plan,
+            small.model,
+            small.plan,
             setting.train,
-            parts,
+            small.parts,
             epochs=setting.point_epochs,
             seed=_seed(job, number),
             treatment=Treatment(warm=True),
@@ -99,8 +106,9 @@ def _trained(
         )
         epochs.append(list(way)[-1])
         if settled(*epochs[-2:]):
-            return _Fitted(epochs, number + 1, settled=True)
-    return _Fitted(epochs, setting.most_rounds, settled=False)
+            break
+    small.back()
+    return _Fitted(epochs, len(epochs) - 1, settled(*epochs[-2:]), shrunk=small.note)
 
 
 def settled(before: Epoch, after: Epoch) -> bool:
@@ -146,19 +154,22 @@ def refit_on_support(
         minimise_on_support(again.double(), plan, parts["train"], setting.loss)
         last = look(again, plan, parts, setting.loss, 0)
         return again.float(), plan, last
-    with zeros_held(plan):
+    small = shrunk(setting, plan, parts, zeros_held=True)
+    with zeros_held(small.plan):
         way = fit(
-            again,
-            plan,
+            small.model,
+            small.plan,
             setting.train,
-            parts,
+            small.parts,
             epochs=setting.point_epochs,
             seed=_seed(job, setting.most_rounds),
             treatment=Treatment(warm=True),
             loss=setting.loss,
             looks=1,
         )
-        return again, plan, list(way)[-1]
+        last = list(way)[-1]
+    small.back()
+    return again, plan, last
 
 
 def used_inputs(setting: Setting, model: nn.Module) -> list[int] | None:

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from zlib import crc32
 
-from torch import nn
-
 from shrinkage.fitting import DivergedError, Epoch, Treatment, fit, prune_by_magnitude, zeros_held
 from shrinkage.paths.points import Outcome, copied, evaluated
 from shrinkage.paths.setting import Setting, Weights, key
-from shrinkage.plans import Plan
+from shrinkage.paths.shrinking import Trained, shrunk
 from shrinkage.runs import RunView
 from shrinkage.studies import Point
 
@@ -43,32 +41,39 @@ def prune_point(setting: Setting, job: Pruning) -> Outcome:
     model, plan = setting.network(job.seed, 0.0)
     model.load_state_dict(dict(job.start))
     prune_by_magnitude(plan, job.keep)
+    split = setting.split(job.seed)
+    parts = {"train": split.train, "validation": split.validation}
+    small = shrunk(setting, plan, parts, zeros_held=True)
     try:
-        last = _trained(setting, job, model, plan, job.epochs)
+        last = _trained(setting, job, small, job.epochs)
         weights = {_leading_on(job.key): copied(model)}
         if job.more:
-            last = _trained(setting, job, model, plan, job.more)
+            last = _trained(setting, job, small, job.more)
     except DivergedError as error:
         return {**point, "failed": str(error)}, {}
-    point |= {"nonzeros": last.nonzeros, "epochs": job.epochs + job.more, **evaluated(last)}
+    nonzeros = sum(int(parameter.count_nonzero()) for _, _, parameter in plan.blocks())
+    point |= {"nonzeros": nonzeros, "epochs": job.epochs + job.more, "shrunk": small.note}
+    point |= evaluated(last)
     return point, {**weights, job.key: copied(model)}
 
 
-def _trained(setting: Setting, job: Pruning, model: nn.Module, plan: Plan, epochs: float) -> Epoch:
-    split = setting.split(job.seed)
-    with zeros_held(plan):
+def _trained(setting: Setting, job: Pruning, small: Trained, epochs: float) -> Epoch:
+    """Train what is left, and write it back."""
+    with zeros_held(small.plan):
         way = fit(
-            model,
-            plan,
+            small.model,
+            small.plan,
             setting.train,
-            {"train": split.train, "validation": split.validation},
+            small.parts,
             epochs=epochs,
             seed=crc32(f"{job.key}/{epochs}".encode()),
             treatment=Treatment(warm=True),
             loss=setting.loss,
             looks=1,
         )
-        return list(way)[-1]
+        last = list(way)[-1]
+    small.back()
+    return last
 
 
 class Chains:
