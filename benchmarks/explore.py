@@ -24,7 +24,7 @@ TURNS = 5
 DIAL = """async () => {
   const dial = document.getElementById("strength");
   const shown = document.querySelector("#column-l1 .knob"), times = [];
-  for (const mark of [60, 90, 70, 100, 80, 65, 95, 75, 85, 80]) {
+  for (const mark of [13, 31, 19, 37, 25, 16, 34, 22, 28, 25]) {
     await new Promise((done) => setTimeout(done, 650 + 37 * times.length));
     const before = shown.textContent, start = performance.now();
     dial.value = mark;

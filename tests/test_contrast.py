@@ -287,7 +287,7 @@ def test_models_compute_what_was_stored(whole: Contrast) -> None:
 def test_a_network_that_does_not_exist(whole: Contrast) -> None:
     with pytest.raises(FitError, match=r"'magnitud'.*Did you mean 'magnitude'"):
         whole.model("magnitud")
-    with pytest.raises(FitError, match=r"seed 2.*seeds below 2"):
+    with pytest.raises(FitError, match=r"seed 2.*a seed below 2"):
         whole.model("l1", 2)
 
 

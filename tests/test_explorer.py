@@ -11,15 +11,16 @@ from torch import Tensor, nn
 
 from shrinkage.data import Examples
 from shrinkage.errors import ExploreError, ModelError
-from shrinkage.explorer.commands import Change, Reset, Select, read_command
+from shrinkage.explorer.commands import Change, Reset, Select, Wake, read_command
 from shrinkage.explorer.controls import FIRST, Controls, first_controls
 from shrinkage.explorer.exploring import session_of
 from shrinkage.explorer.lanes import Probe
+from shrinkage.explorer.messages import hello, state
 from shrinkage.explorer.past import Curves
 from shrinkage.explorer.rows import Batches, Pool
 from shrinkage.explorer.saving import save
 from shrinkage.explorer.session import Session
-from shrinkage.explorer.tour import TOUR, View, for_data
+from shrinkage.explorer.tour import TOUR, Check, View, for_data
 from shrinkage.explorer.worker import Pace, Worker, as_text
 from shrinkage.explorer.worth import worth
 from shrinkage.runs import read
@@ -43,6 +44,12 @@ def weights(s: Session) -> dict[str, Tensor]:
         lane.name: torch.cat([p.detach().flatten() for p in lane.model.parameters()])
         for lane in s.lanes
     }
+
+
+def setting_weights(s: Session) -> Tensor:
+    """The weights that every column began with."""
+    model = s.setting.build(s.controls.seed)
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +146,7 @@ class TestCommands:
         assert read_command({"do": "change", "changes": {"lr": 1}}) == Change({"lr": 1})
         assert read_command({"do": "reset", "seed": "4"}) == Reset(4)
         assert read_command({"do": "reset"}) == Reset(None)
+        assert read_command({"do": "wake", "column": "l1"}) == Wake("l1")
         found = read_command({"do": "select", "kind": "unit", "parameter": "a", "index": 2})
         assert found == Select("unit", "a", 2)
 
@@ -340,7 +348,89 @@ class TestTraining:
         shown = s.glance()
         assert shown["lanes"][2]["pixels"]
         assert s.look()["lanes"]["l1"]["held"] is not None
-        assert s.hello()["first"]["kind"] == "columns"
+        assert hello(s)["first"]["kind"] == "columns"
+
+
+class TestSleep:
+    @pytest.mark.parametrize("strength", [1e-3, 1e-2])
+    def test_the_whole_dial_takes_weights_and_gives_them_back(self, strength: float) -> None:
+        s = session("cnn", columns=("l1_term", "l1"), train_size=None)
+        train(s, 60)
+        s.change({"strength": strength})
+        train(s, 200)
+        many = zeros(s)
+        assert many["l1"] > 0.5 * s.glance()["lanes"][1]["size"]
+        assert many["l1_term"] == 0
+        s.change({"strength": 0})
+        train(s, 100)
+        assert zeros(s)["l1"] < 0.5 * many["l1"]
+        shown = s.look()["lanes"]["l1"]
+        assert not shown["asleep"]
+        assert shown["held_score"] > 0.5
+
+    def test_an_all_zero_network_says_why_it_stays_and_can_be_woken(self) -> None:
+        s = session("cnn", columns=("none", "l1"))
+        train(s, 30)
+        s.change({"strength": 0.1})
+        train(s, 60)
+        lane = s.lanes[1]
+        assert not any(bool(p.any()) for _, _, p in lane.plan.blocks())
+        s.select(Select("weight", "conv2.weight", 7))
+        looked = s.look()
+        assert looked["lanes"]["none"]["asleep"] == ""
+        sentence = looked["lanes"]["l1"]["asleep"]
+        assert "All weights of conv1, conv2, fc1, out are zero" in sentence
+        assert "saddle" in sentence
+        assert "Turn λ down, then wake it" in sentence
+        story = looked["story"]["told"]["l1"]
+        assert story["gradient"] == 0
+        assert "no gradient reaches it" in story["sentence"]
+        s.change({"strength": 0})
+        s.wake("l1")
+        first = setting_weights(s)
+        assert torch.equal(weights(s)["l1"], first)
+        train(s, 3)
+        looked = s.look()["lanes"]
+        assert looked["l1"]["asleep"] == ""
+        assert looked["l1"]["step"] == looked["none"]["step"] == 93
+        assert not torch.equal(weights(s)["none"], first)
+
+    def test_small_weights_sleep_too(self) -> None:
+        s = session("mlp", columns=("l2",))
+        train(s, 5)
+        with torch.no_grad():
+            for p in s.lanes[0].model.parameters():
+                p.mul_(1e-3)
+        sentence = s.look()["lanes"]["l2"]["asleep"]
+        assert "so small" in sentence
+        assert "Wake it" in sentence
+
+    def test_a_single_layer_never_sleeps(self) -> None:
+        s = session("linear", columns=("l1",))
+        assert hello(s)["dial_end"] == 1
+        s.change({"strength": 1.0})
+        train(s, 30)
+        assert zeros(s)["l1"] == 640
+        assert s.look()["lanes"]["l1"]["asleep"] == ""
+        s.change({"strength": 0})
+        train(s, 10)
+        assert zeros(s)["l1"] < 320
+
+    def test_nobody_else_can_be_woken(self) -> None:
+        with pytest.raises(ExploreError, match="no such column"):
+            session(columns=("none", "l1")).wake("l2")
+
+    def test_a_diverged_column_starts_again(self) -> None:
+        s = session(columns=("none", "l1"))
+        s.lanes[0].optimizer.param_groups[0]["lr"] = 1e12
+        train(s, 12)
+        assert s.lanes[0].note
+        assert s.glance()["edge"] < 5
+        s.wake("none")
+        train(s, 3)
+        assert [lane.note for lane in s.lanes] == ["", ""]
+        assert [lane.steps for lane in s.lanes] == [15, 15]
+        assert s.look()["lanes"]["none"]["held"] is not None
 
 
 class TestLooks:
@@ -387,7 +477,7 @@ class TestLooks:
         assert torch.equal(before, weights(trained)["l1"])
 
     def test_messages_are_strict_json_of_bounded_size(self, trained: Session) -> None:
-        for message in (trained.hello(), trained.state(True), trained.glance(), trained.look()):
+        for message in (hello(trained), state(trained, True), trained.glance(), trained.look()):
             assert len(as_text(message)) < 60_000
 
 
@@ -522,6 +612,39 @@ class TestTour:
         fresh.look()
         view = View(fresh.curves.points, fresh.controls)
         assert {claim.check(view).seen for claim in TOUR} == {None}
+
+    def test_moving_along_the_curve_says_what_is_still_to_be_done(self) -> None:
+        fresh = session(columns=("l1",))
+        fresh.look()
+        start = fresh.curves.points["l1"][0]
+        compromise = next(c for c in TOUR if c.title.startswith("It is a compromise")).check
+
+        def told(*points: tuple[int, float]) -> Check:
+            standings = [replace(start, step=step, knob=knob) for step, knob in points]
+            return compromise(View({"l1": standings}, fresh.controls))
+
+        def says(text: str, *points: tuple[int, float]) -> None:
+            check = told(*points)
+            assert check.seen is None
+            assert text in check.sentence
+
+        says("above 0", (0, 0.0), (500, 0.0))
+        says("at λ = 0.0003: 90 of 300 steps", (0, 3e-4), (90, 3e-4))
+        says("turn the dial to 0.003", (0, 3e-4), (300, 3e-4))
+        says("turn the dial to 0.003", (0, 3e-4), (300, 3e-4), (330, 1e-3), (400, 1e-3))
+        says("at λ = 0.0029: 50 of 300 steps", (0, 3e-4), (300, 3e-4), (310, 2.9e-3), (360, 2.9e-3))
+        # Turned on at once: only the large λ has settled, so the way leads back.
+        says("turn the dial to 0.0003", (0, 3e-4), (30, 3e-3), (330, 3e-3))
+        says("at λ = 0.0003: 20 of 300 steps", (0, 3e-3), (300, 3e-3), (310, 3e-4), (330, 3e-4))
+        settled = (0, 3e-4), (300, 3e-4), (310, 2.9e-3), (610, 2.9e-3)
+        assert told(*settled).seen is False  # the same loss at both: no compromise to be seen
+
+    def test_a_missing_column_is_said_and_not_awaited(self) -> None:
+        fresh = session(columns=("none", "l1"))
+        fresh.look()
+        view = View(fresh.curves.points, fresh.controls)
+        dropout = TOUR[-1].check(view)
+        assert (dropout.seen, "set the controls again" in dropout.sentence) == (None, True)
 
     def test_few_examples_where_few_are_wanted(self) -> None:
         assert {for_data(claim, 100)["train_size"] for claim in TOUR} == {100}

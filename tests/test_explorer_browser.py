@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import log10
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from shrinkage.explorer.server import Live
 
 pytestmark = pytest.mark.browser
 WAIT = 40_000
+
+
+def mark(strength: float) -> int:
+    """Where the dial stands at λ: 0, then 24 marks a decade from 1e-4 on."""
+    return round(24 * (log10(strength) + 4)) + 1 if strength else 0
 
 
 @dataclass
@@ -37,8 +43,8 @@ class Visit:
         if not url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
             self.strangers.append(url)
 
-    def turn(self, mark: int) -> None:
-        self.drag("#strength", mark)
+    def turn(self, strength: float) -> None:
+        self.drag("#strength", mark(strength))
 
     def drag(self, dial: str, mark: int) -> None:
         move = "(d, mark) => { d.value = mark; d.dispatchEvent(new Event('input')) }"
@@ -112,7 +118,7 @@ def test_the_dial_makes_zeros_and_gives_the_weights_back(live: Live, visit: Any)
     step = "Number(document.querySelector('#clock').textContent.match(/step (\\d+)/)[1])"
     seen.until(f"() => {step} > 40")
     assert seen.zeros("l1") == seen.zeros("l1_term") == 0
-    seen.turn(100)
+    seen.turn(3.2e-3)
     seen.reads("#column-l1 .knob", "λ = 0.0032")
     seen.zeros_of_l1(">", 0.5 * seen.size())
     many = seen.zeros("l1")
@@ -133,7 +139,7 @@ def test_a_change_of_the_dial_is_shown_within_half_a_second(live: Live, visit: A
           const dial = document.getElementById("strength");
           const shown = document.querySelector("#column-l1 .knob");
           const times = [];
-          for (const mark of [60, 90, 70, 100, 80]) {
+          for (const mark of [13, 31, 19, 37, 25]) {
             await new Promise((done) => setTimeout(done, 700));
             const before = shown.textContent, start = performance.now();
             dial.value = mark;
@@ -151,12 +157,16 @@ def test_a_change_of_the_dial_is_shown_within_half_a_second(live: Live, visit: A
 def test_a_filter_and_a_weight_tell_their_stories(live: Live, visit: Any) -> None:
     seen = visit(live)
     seen.page.click("#reset")
-    seen.turn(80)
+    seen.turn(1e-3)
     seen.page.click("#play")
     seen.zeros_of_l1(">", 100)
     seen.page.click("#column-l1 [data-picture=first] canvas", position={"x": 20, "y": 15})
     seen.page.wait_for_selector("#story li[data-column=l1] .sentence", timeout=WAIT)
     assert seen.page.inner_text("#story h2") == "conv1.weight, filter 1"
+    sheet = seen.page.query_selector("#story").bounding_box()
+    for part in ("weights", "first"):
+        own = seen.page.query_selector(f"#column-l1 [data-picture={part}]").bounding_box()
+        assert own["y"] + own["height"] <= sheet["y"]
     sentence = seen.page.inner_text("#story li[data-column=l1] .sentence")
     assert "zero" in sentence
     assert "price" in sentence
@@ -183,13 +193,48 @@ def test_reset_goes_back_to_the_start(live: Live, visit: Any) -> None:
     assert seen.complaints == []
 
 
+def test_every_mark_of_the_dial_is_another_strength(live: Live, visit: Any) -> None:
+    seen = visit(live)
+    found = seen.page.evaluate(
+        """async () => {
+          const { toMark, toStrength } = await import("./words.js");
+          const dial = document.getElementById("strength");
+          const marks = [...Array(Number(dial.max) + 1).keys()], values = marks.map(toStrength);
+          return { values, back: values.map(toMark), marks };
+        }"""
+    )  # fmt: skip
+    values = found["values"]
+    assert values == sorted(set(values))
+    assert (values[0], values[1], values[-1]) == (0, 1e-4, 0.01)
+    assert found["back"] == found["marks"]
+    assert seen.page.inner_text("#dial .ticks").split() == ["0", "10⁻⁴", "10⁻³", "10⁻²"]
+
+
+def test_a_network_put_to_sleep_says_why_and_is_woken(live: Live, visit: Any) -> None:
+    seen = visit(live)
+    seen.page.click("#reset")
+    seen.page.click("#settings summary")
+    seen.page.select_option("#dial-end", "0.1")
+    seen.page.click("#settings summary")
+    seen.turn(0.1)
+    seen.page.click("#play")
+    seen.reads("#column-l1 .stopped", "a saddle")
+    assert seen.zeros("l1") == seen.size()
+    seen.turn(0)
+    seen.page.click("#column-l1 .stopped button")
+    seen.page.wait_for_selector("#column-l1 .stopped", state="hidden", timeout=WAIT)
+    seen.zeros_of_l1("==", 0)
+    seen.page.click("#play")
+    assert seen.complaints == []
+
+
 def test_settings_change_what_is_trained(live: Live, visit: Any) -> None:
     seen = visit(live)
     seen.page.click("#settings summary")
     seen.page.select_option("#controls [name=optimizer]", "adam")
     seen.reads("#settings-text", "adam, learning rate 0.001")
     seen.page.uncheck("#linked")
-    seen.drag("#column-l2 .own", 120)
+    seen.drag("#column-l2 .own", mark(0.01))
     seen.reads("#column-l2 .knob", "λ = 0.01")
     assert seen.page.inner_text("#strength-text") == "each its own"
     seen.page.select_option("#column-l1_term select", "dropout")
@@ -246,6 +291,14 @@ def test_nothing_overflows(live: Live, visit: Any, width: int, scheme: str) -> N
     seen.page.click("#column-l1 [data-picture=first] canvas", position={"x": 10, "y": 10})
     seen.page.wait_for_selector("#story .sentence", timeout=WAIT)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+    box = "document.querySelector('{}').getBoundingClientRect()".format
+    clicked, story = box("#column-l1 [data-picture=first]"), box("#story")
+    seen.until(f"() => {clicked}.bottom <= {story}.top")
+    texts = ".big dt, .big dd, .knob, .sum, .picture h3, .facts, .ticks"
+    cut = """(texts) => [...document.querySelectorAll(texts)]
+      .filter((part) => part.offsetParent && part.scrollWidth > part.clientWidth + 1)
+      .map((part) => part.textContent)"""
+    assert seen.page.evaluate(cut, texts) == []
     paper = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(20, 23, 27)") == (scheme == "dark")
     seen.page.keyboard.press("Escape")
@@ -255,7 +308,7 @@ def test_nothing_overflows(live: Live, visit: Any, width: int, scheme: str) -> N
 def test_a_second_tab_is_said_and_both_move(live: Live, visit: Any) -> None:
     first, second = visit(live), visit(live)
     first.page.wait_for_selector("#said:has-text('Open in 2 tabs')", timeout=WAIT)
-    second.turn(60)
+    second.turn(3.2e-4)
     first.reads("#strength-text", "0.00032")
     second.page.context.close()
     first.page.wait_for_selector("#said", state="hidden", timeout=WAIT)
@@ -272,7 +325,7 @@ def test_tables_show_their_columns(browser: Any, visit: Any, tmp_path: Path) -> 
     made = session_of(None, load("breast_cancer"), columns=("none", "l1", "l2", "group_l1"))
     serving = serve(made, tmp_path)
     seen = visit(next(serving))
-    seen.turn(120)
+    seen.turn(0.01)
     seen.page.click("#play")
     seen.zeros_of_l1(">", 0.5 * seen.size())
     assert seen.page.query_selector("#column-l1 [data-picture=pixels] canvas")

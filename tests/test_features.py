@@ -23,6 +23,9 @@ from shrinkage.paths.stabilising import stable_job
 from shrinkage.paths.stable import check_reads_only, fit_stable, keep_inputs
 from shrinkage.paths.subsamples import HalfSample, Walk, walk
 from shrinkage.progress import Progress
+from shrinkage.reports.paths.screen import path_screen
+from shrinkage.reports.paths.stability import order_of_leaving, stability
+from shrinkage.reports.paths.track import Track
 from shrinkage.runs import RunView, read
 
 TABLE = Spec(6, (6,), 2)
@@ -331,6 +334,52 @@ def test_the_table_of_features(linear_path: tuple[Any, set[str]]) -> None:
         assert row["leaves"] == min(last)
 
 
+def test_headline_table_and_slider_agree_on_the_stable_networks(
+    linear_path: tuple[Any, set[str]],
+) -> None:
+    path, _ = linear_path
+    row = path.chosen.row
+    page = path.report.read_text(encoding="utf-8")
+    body = page.partition("<body>")[2]
+    headline = body.partition('<p class="choice">')[2].partition("</p>")[0]
+    score = f"{row['test_score']:.3g}"
+    assert "the stable features alone, refit, with 4 of" in headline
+    assert score in headline
+    marked = body.partition('<tr class="chosen">')[2].partition("</tr>")[0]
+    assert body.count('<tr class="chosen">') == 1
+    assert f"stable features, {path.chosen.scale:.3g}" in marked
+    assert score in marked
+    screen = path_screen(Track(path.view))
+    start = screen["points"][screen["start"]]
+    assert screen["chosen"] == {"index": screen["start"], "family": 1, "final": True}
+    assert start["apart"]
+    assert start["held"] == [None, row["test_score"]]
+    assert start["inputs"].startswith("4 of")
+    assert [point["apart"] for point in screen["points"]].count(True) == 1
+    line = next(line for line in str(path).splitlines() if line.startswith("▸"))
+    assert "stable" in line
+    assert score in line
+
+
+def test_the_report_shows_frequencies_and_the_order_of_leaving(
+    linear_path: tuple[Any, set[str]],
+) -> None:
+    path, truth = linear_path
+    track = Track(path.view)
+    section = stability(track)
+    assert "4 of 40 features are stable: at least 90 % of 6 half samples" in section.html
+    assert len(section.plots[0].figure.data) == 40
+    table = section.below
+    assert table.count(">yes<") == 4
+    assert [table.index(name) for name in truth] < [table.index(">no<")] * 4
+    order = order_of_leaving(track)[0].figure
+    assert list(order.data[0].y)[:6] == [one.name for one in leaving(path.view)[:6]]
+    early = RunView(path.folder, path.view.config, {}, path.view.points)
+    assert "6 of 6 half samples so far; nothing is decided yet" in stability(Track(early)).html
+    none = tuple(point for point in path.view.points if point["kind"] != "subsample")
+    assert not stability(Track(RunView(path.folder, path.view.config, {}, none))).plots
+
+
 def test_figures_of_features(linear_path: tuple[Any, set[str]]) -> None:
     path, truth = linear_path
     found = frequencies(path.view)
@@ -573,13 +622,25 @@ def test_the_command_prints_the_features(tmp_path: Path) -> None:
     x, y, truth = known_truth(300, 6, [lambda x: x, lambda x: x])
     frame_of(x, y).write_csv(tmp_path / "t.csv")
     words = f"path {tmp_path / 't.csv'} --target y --model linear --penalty features --stability 4"
+    words += " --threshold 0.95 --refine 1"
     more = f"--points 5 --seeds 1 --jobs 1 --run {tmp_path / 'run'}"
     result = CliRunner().invoke(app, [*words.split(), *more.split()], catch_exceptions=False)
     assert result.exit_code == 0
     path = read(tmp_path / "run")
     found = path.decisions["stable"]["names"]
     assert found
+    assert path.config["stability"]["threshold"] == 0.95
+    assert path.config["refine"] == 1
     assert set(found) <= {"colour", *(f"c{k}" for k in truth)}
     table, _, summary = result.stdout.partition(f"{len(found)} features used by at least")
     assert summary
     assert [name for name in found if f" {name} " in table] == found
+
+
+def test_a_threshold_alone_is_refused() -> None:
+    from typer.testing import CliRunner
+
+    from shrinkage.cli import app
+
+    with pytest.raises(FitError, match="threshold has no meaning without half samples"):
+        CliRunner().invoke(app, ["path", "wine", "--threshold", "0.8"], catch_exceptions=False)

@@ -1,5 +1,6 @@
 """path on networks: chains, refit, choice, the run folder."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,11 @@ from torch import nn
 import shrinkage as sh
 from shrinkage.data import from_user, split
 from shrinkage.errors import DataError, FitError, ModelError
-from shrinkage.fitting import Epoch, zeros_held
-from shrinkage.measures import Evaluation
+from shrinkage.fitting import zeros_held
 from shrinkage.paths import RegularizationPath
 from shrinkage.paths.ends import is_affine
-from shrinkage.paths.points import settled
-from shrinkage.paths.setting import key
+from shrinkage.paths.points import Rest, fit_point, settled
+from shrinkage.paths.setting import Job, key
 from shrinkage.progress import Progress
 
 LASSO = sh.L1(1.0)
@@ -235,15 +235,23 @@ def test_what_is_affine() -> None:
     assert not is_affine(nn.Sequential(nn.BatchNorm1d(6, affine=False), nn.Linear(6, 3)), x)
 
 
-def epoch(loss: float, penalty: float, nonzeros: int) -> Epoch:
-    part = Evaluation(loss, 0.5, "accuracy", 10, (loss,))
-    return Epoch(1, {"train": part}, penalty, nonzeros)
-
-
 def test_settled_means_objective_and_support() -> None:
-    assert settled(epoch(1.0, 0.5, 1000), epoch(0.999, 0.5, 990))
-    assert not settled(epoch(1.0, 0.5, 1000), epoch(0.9, 0.5, 1000))
-    assert not settled(epoch(1.0, 0.5, 1000), epoch(1.0, 0.5, 900))
+    assert settled(Rest(1.5, 1000), Rest(1.499, 990))
+    assert not settled(Rest(1.5, 1000), Rest(1.4, 1000))
+    assert not settled(Rest(1.5, 1000), Rest(1.5, 900))
+
+
+def test_a_point_does_not_depend_on_whether_the_loss_before_is_known(
+    small: RegularizationPath,
+) -> None:
+    scale, following = small.view.decisions["scales"][3:5]
+    before = fits(small)[key(1, scale)]
+    weights = small.view.weights(before["key"])
+    known = fits(small)[key(1, following)]
+    torch.set_num_threads(1)
+    for loss in (None, before["train"]["loss"]):
+        point, _ = fit_point(small.setting, Job(1, following, weights, loss))
+        assert json.loads(json.dumps(point)) == known
 
 
 def test_zeros_held_stay_under_any_optimizer() -> None:

@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import unescape
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
 
 import shrinkage as sh
+from shrinkage.errors import FitError
+from shrinkage.features import Features
+from shrinkage.paths.selection import Wanted, select
 from shrinkage.reports.paths import path_figure, path_page, path_rows, path_table
 from shrinkage.reports.paths.claims import judged
 from shrinkage.reports.paths.curves import against
@@ -19,6 +24,7 @@ from shrinkage.reports.paths.screen import path_screen
 from shrinkage.reports.paths.table import evenly
 from shrinkage.reports.paths.track import Track
 from shrinkage.runs import RunView, read
+from shrinkage.studies import complete, key, weights_key
 
 Point = dict[str, Any]
 DRAWN = "html[data-figures=drawn]"
@@ -177,8 +183,8 @@ def test_the_path_is_held_against_pruning(linear: Path, gain: float, verdict: st
     tests, points = view.of_kind("test"), []
     for fit in view.of_kind("fit").values():
         name = f"{fit['key']}/magnitude"
-        for key in (fit["key"], f"{fit['key']}/refit"):
-            tests[key] = tests[key] | {"score": 0.5}
+        for of in (fit["key"], f"{fit['key']}/refit"):
+            tests[of] = tests[of] | {"score": 0.5}
         jitter = (1 if fit["seed"] else -1) * (1e-4 if gain else 1e-2)
         points.append({"kind": "magnitude", "key": name, "seed": fit["seed"], "nonzeros": 5,
                        "scale": fit["scale"], "validation": fit["validation"]})  # fmt: skip
@@ -271,6 +277,58 @@ def test_failed_fits_are_named_and_left_out(linear: Path) -> None:
     assert len(path_table(view).splitlines()) == len(path_table(whole).splitlines()) - 1
 
 
+def test_a_seed_that_emptied_early_counts_as_the_empty_network_it_ended_with(
+    linear: Path,
+) -> None:
+    whole = read(linear)
+    scales = sorted({p["scale"] for p in whole.points if p["kind"] == "fit"})
+    emptied = key(1, scales[-2])
+    never = key(1, scales[-1]), f"{key(1, scales[-1])}/refit"
+
+    def ending_with(nonzeros: int) -> tuple[Point, ...]:
+        known = (point for point in whole.points if point["key"] not in never)
+        return tuple(
+            p | {"weights": p["weights"] | {"nonzeros": nonzeros}}
+            if (p["kind"], p["key"]) == ("fit", emptied)
+            else p
+            for p in known
+        )
+
+    view = RunView(whole.folder, whole.config, whole.decisions, ending_with(0))
+    fits, tests = view.of_kind("fit"), view.of_kind("test")
+    names = key(0, scales[-1]), emptied
+    row = next(r for r in path_rows(view) if r["scale"] == scales[-1] and r["fit"] == "fit")
+    assert row["nonzeros"] == fmean(fits[name]["weights"]["nonzeros"] for name in names)
+    assert row["validation_score"] == fmean(fits[n]["validation"]["score"] for n in names)
+    assert row["test_sd"] == stdev(tests[name]["score"] for name in names)
+    assert weights_key(view, "refit", 1, scales[-1]) == f"{emptied}/refit"
+    assert len(data_of(path_page(view), "screen-data")["points"]) == len(scales)
+    growing = RunView(whole.folder, whole.config, {}, ending_with(1))
+    assert scales[-1] not in complete(growing)  # it may still get there
+
+
+def test_a_choice_by_size_counts_columns_and_is_no_constant(linear: Path) -> None:
+    whole = read(linear)
+    columns = [f"{'abc'[k % 3]}={k}" for k in range(30)]
+    view = without(whole, config={"data": whole.config["data"] | {"columns": columns}})
+    known = Features.of(view)
+    rows = {r["scale"]: r for r in path_rows(view) if r["fit"] == "fit"}
+    for scale, fits in complete(view).items():
+        used = [{columns[k][0] for k in fit["features"]} for fit in fits]
+        assert rows[scale]["features"] == fmean(map(len, used))
+    assert len(known) == 3
+    dense = min(rows)
+    assert rows[dense]["features"] == 3
+    assert sum(len(fit["features"]) for fit in complete(view)[dense]) > 2 * 3
+    losses = {s: r["validation_loss"] for s, r in rows.items() if r["features"]}
+    chosen = select(view, Wanted(features=3))
+    assert chosen.scale in losses
+    fewest = ceil(min(r["nonzeros"] for r in rows.values() if r["features"]))
+    with pytest.raises(FitError, match=rf"no point.*predict a constant; expected.*={fewest} or"):
+        select(view, Wanted(nonzeros=fewest - 1))
+    assert rows[select(view, Wanted(nonzeros=0)).scale]["nonzeros"] == 0
+
+
 def test_only_failed_fits(trained: Path) -> None:
     whole = read(trained)
     fit = {"kind": "fit", "key": "0/0", "seed": 0, "scale": 0.0, "failed": "it diverged"}
@@ -284,7 +342,8 @@ def test_a_network_of_unknown_wiring(trained: Path) -> None:
     points = tuple(p | {"features": None, "reach": None} if p["kind"] == "fit" else p
                    for p in whole.points)  # fmt: skip
     view = RunView(whole.folder, whole.config, whole.decisions, points)
-    assert "inputs\nused" not in path_table(view)
+    assert "features" in path_table(whole)
+    assert "features" not in path_table(view)
     assert "inputs in use" not in choice_of(path_page(view))
 
 

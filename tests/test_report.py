@@ -325,7 +325,7 @@ def test_noise_cannot_be_told_apart(tmp_path: Path) -> None:
             point["loss"] = 0.4 + draw.gauss(0, 0.5)
     claim = judge(view)["overfitting"]
     assert claim.verdict == "undecided"
-    assert "cannot be told apart" in claim.sentence
+    assert "a paired t test over 3 seeds cannot tell apart" in claim.sentence
 
 
 @pytest.mark.parametrize("name", ["overfitting", "selection", "concentration", "dropout"])

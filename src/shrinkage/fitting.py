@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from shrinkage.data import Examples
 from shrinkage.errors import FitError, ModelError, ShrinkageError
-from shrinkage.measures import Evaluation, default_loss, evaluate
+from shrinkage.measures import CHUNKS, Evaluation, default_loss, evaluate
 from shrinkage.plans import Plan
 from shrinkage.proximal import attach
 
@@ -237,10 +237,13 @@ def _epochs(train: Train, model: nn.Module, plan: Plan, budget: Budget) -> Itera
 def look(
     model: nn.Module, plan: Plan, parts: Mapping[str, Examples], loss: Loss | None, epoch: float
 ) -> Epoch:
-    """Evaluate ``model`` on every part."""
+    """Evaluate ``model`` on every part; chunk by chunk on those that it has not been trained on."""
     return Epoch(
         epoch,
-        {name: evaluate(model, examples, loss) for name, examples in parts.items()},
+        {
+            name: evaluate(model, examples, loss, chunks=1 if name == "train" else CHUNKS)
+            for name, examples in parts.items()
+        },
         plan.value(),
         sum(int(parameter.count_nonzero()) for _, _, parameter in plan.blocks()),
     )

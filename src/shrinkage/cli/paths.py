@@ -25,6 +25,7 @@ from shrinkage.cli.options import (
 from shrinkage.cli.words import command, stoppable
 
 if TYPE_CHECKING:
+    from shrinkage.features import Stability
     from shrinkage.paths import RegularizationPath
 
 _MOST_FEATURES = 20
@@ -51,6 +52,13 @@ def path_command(
     strongest: Annotated[
         float | None, typer.Option("--to", help="The strongest λ. [default: found on the data]")
     ] = None,
+    refine: Annotated[
+        int,
+        typer.Option(
+            help="Points added where the validation score falls most steeply between two "
+            "neighbours, so that the choice is not between leaps. 0 for the even grid."
+        ),
+    ] = 4,
     choose: Annotated[
         str | None,
         typer.Option(
@@ -62,6 +70,14 @@ def path_command(
     stability: Annotated[
         int | None,
         typer.Option(help="Half samples (e.g. 50) that tell which features are stable."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="With --stability: the share of half samples, above 0.5, that must use a feature "
+            "to call it stable. Higher: fewer features, surer ones; the bound on false ones that "
+            "is printed falls with it. [default: 0.9]"
+        ),
     ] = None,
     within: Annotated[
         float | None,
@@ -128,7 +144,8 @@ def path_command(
             strongest=strongest,
             choose=choose,
             within=within,
-            stability=stability,
+            stability=_halves(stability, threshold),
+            refine=refine,
             refit=0.0 if refit else None,
             magnitude=magnitude,
             shrink=shrink,
@@ -155,6 +172,23 @@ def path_command(
     if stability is not None or penalty == FEATURES:
         _show_features(result)
     typer.echo(f"Report: {result.report.resolve()}\nRun folder: {result.folder}")
+
+
+def _halves(subsamples: int | None, threshold: float | None) -> "Stability | None":
+    """What --stability and --threshold ask for together."""
+    from shrinkage.errors import FitError
+    from shrinkage.features import Stability
+
+    if subsamples is None:
+        if threshold is not None:
+            raise FitError(
+                "--threshold has no meaning without half samples",
+                got=f"--threshold {threshold:g} alone",
+                expected="a number of half samples beside it",
+                remedy="Add --stability 50, or leave --threshold out.",
+            )
+        return None
+    return Stability(subsamples) if threshold is None else Stability(subsamples, threshold)
 
 
 def _show_features(result: "RegularizationPath") -> None:

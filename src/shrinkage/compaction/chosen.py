@@ -76,7 +76,7 @@ def _of_path(view: RunView, column: str | None, seed: int) -> Chosen:
             remedy="Finish the run with the command it was begun with.",
         )
     scale, family = choice["scale"], choice["family"]
-    stored = weights_key(family, seed, scale)
+    stored = weights_key(view, family, seed, scale)
     return Chosen(f"scale {scale:.3g}, {family}, seed {seed}", "path", seed, view.weights(stored))
 
 

@@ -1,7 +1,7 @@
 """contrast: fit every column, choose on validation, open the test set once, report."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,35 +13,19 @@ from shrinkage.contrasts.configuration import configuration
 from shrinkage.contrasts.rehearsal import rehearse, rehearse_training
 from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.stages import Stages
-from shrinkage.data import from_user, split
-from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import FitError, did_you_mean
 from shrinkage.fitting import Loss, Train, Training
-from shrinkage.models import Factory, default_model, resolve
+from shrinkage.models import Factory
 from shrinkage.paths import Staff, checked_grid, strengths, weakest_for
 from shrinkage.paths.choice import Rule
 from shrinkage.progress import Progress, shown
 from shrinkage.reports import summary, table_text
-from shrinkage.runs import Run, RunView, default_folder, has_points
-from shrinkage.studies import Cut, refuse_idle, train_function
+from shrinkage.studies import Finished, opened, refuse_idle, subject, train_function
 
 
 @dataclass(frozen=True, eq=False)
-class Contrast:
+class Contrast(Finished[Setting]):
     """A finished contrast: its run folder and the networks behind it."""
-
-    view: RunView
-    setting: Setting
-
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return self.view.folder
-
-    @property
-    def report(self) -> Path:
-        """The report, a self-contained page."""
-        return self.folder / "report.html"
 
     def summary(self) -> list[dict[str, Any]]:
         """One row per column: chosen knob and its measures, mean and sd over seeds."""
@@ -53,12 +37,12 @@ class Contrast:
         Raises :class:`FitError` for a column that has none, and a seed that was not run.
         """
         choices = self.view.decisions["choices"]
-        if column not in choices or seed not in range(self.setting.seeds):
+        self.check_seed(seed)
+        if column not in choices:
             raise FitError(
                 "no such network",
-                got=f"column {column!r}, seed {seed!r}",
-                expected=f"one of {', '.join(choices) or '(none)'}; "
-                f"seeds below {self.setting.seeds}",
+                got=f"column {column!r}",
+                expected=f"one of {', '.join(choices) or '(none)'}",
                 remedy=did_you_mean(column, choices) + "summary() says which columns failed.",
             )
         chosen = choices[column]
@@ -121,22 +105,20 @@ def contrast(
     _check_rule(choose)
     refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
     staff = Staff(jobs)
-    source = from_user(data)
-    factory = resolve(default_model(source.is_image) if make_model is None else make_model)
-    cut = Cut(train_size, validation, share_for_test(source, test))
-    n_train = len(split(source, 0, **asdict(cut)).train)
+    about = subject(make_model, data, train_size=train_size, validation=validation, test=test)
+    n_train = about.n_train
     size = sized(budget, n_train, tries=tries, seeds=seeds, epochs=epochs, batch_size=batch_size)
     values = _grid(size.tries, tries, grid, weakest_for(n_train))
     training = Training(size.epochs, size.batch_size, optimizer or "sgd", lr, loss)
     setting = Setting(
-        data=source,
-        factory=factory,
+        data=about.data,
+        factory=about.factory,
         train=training if train is None else train_function(train),
         columns=columns_named(columns),
         strengths=values,
         seeds=size.seeds,
         epochs=size.epochs,
-        cut=cut,
+        cut=about.cut,
         loss=loss,
         biases=biases,
         norms=norms,
@@ -147,13 +129,9 @@ def contrast(
         rehearse(setting),
         training if train is None else None,
         choose,
-        default_model(source.is_image) if make_model is None else make_model,
+        about.model,
     )
-    where = Path(run or default_folder(config))
-    if not has_points(where):
-        rehearse_training(setting)
-    with Run(where, config) as folder:
-        folder.decide(command=command)
+    with opened(run, config, lambda: rehearse_training(setting), command) as folder:
         with shown(progress) as show:
             Stages(setting, folder, choose, staff, show).run()
         return Contrast(folder.view(), setting)

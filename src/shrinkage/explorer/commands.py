@@ -33,6 +33,13 @@ class Reset:
 
 
 @dataclass(frozen=True)
+class Wake:
+    """Start one column again from its initial weights; the others train on."""
+
+    column: str
+
+
+@dataclass(frozen=True)
 class Change:
     """Set controls; see :meth:`Controls.changed`."""
 
@@ -76,7 +83,7 @@ class Save:
     picture: str = ""
 
 
-Command = Play | Pause | Advance | Reset | Change | Restore | Select | Guide | Save
+Command = Play | Pause | Advance | Reset | Wake | Change | Restore | Select | Guide | Save
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Command]] = MappingProxyType(
     {
@@ -85,6 +92,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Command]] = MappingProxyTyp
         "step": lambda _: Advance(),
         "epoch": lambda _: Advance(epoch=True),
         "reset": lambda m: Reset(None if m.get("seed") is None else int(m["seed"])),
+        "wake": lambda m: Wake(str(m["column"])),
         "change": lambda m: Change(dict(m["changes"])),
         "restore": lambda m: Restore(str(m["link"])),
         "select": lambda m: Select(

@@ -20,6 +20,10 @@ OPTIMIZERS = ("sgd", "adam")
 _P = 0.5
 _MOST_COLUMNS = 4
 _DEEPEST = 10.0
+DIAL_END = 0.01
+"""Where the dial of a network of several layers ends at first: a stronger λ puts whole layers to
+sleep within a second. A single layer has no saddle, and its weights come back from any λ."""
+SHALLOW_END = 1.0
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class Lane:
             if not isfinite(float(cost.detach())):
                 self.note = (
                     f"Diverged at step {self.steps + 1:,}: the loss is not finite. "
-                    "Lower the learning rate, then reset."
+                    "Lower the learning rate, then start it again."
                 )
                 return
             cost.backward()  # type: ignore[no-untyped-call]

@@ -11,6 +11,7 @@ from torch import Tensor
 from shrinkage.data import Examples
 from shrinkage.explorer.lanes import Lane, Probe
 from shrinkage.explorer.scene import BINS, Layer, Scene
+from shrinkage.explorer.sleep import asleep
 from shrinkage.figures.style import lean
 from shrinkage.measures import Loss, channels, evaluate, gini
 from shrinkage.reports.first_layer import Picture, packed
@@ -27,6 +28,8 @@ class Standing:
     """How one network stands: what curves and tour read. Sizes are those of penalised weights.
 
     ``held``: the part kept aside (validation; the test set stays closed). ``penalty``: λ·P.
+    ``activity``: mean |activation| over all layers' channels, ``loudest``: that of each layer's
+    strongest channel, ``strongest``: the share of the layer's activity that it carries.
     ``steady``: least and largest of |Δw| / (lr·λ) over the weights, in a step that the penalty
     takes alone; ``fading``: of |Δw| / (lr·2λ|w|). None without a penalty at work.
     """
@@ -49,6 +52,7 @@ class Standing:
     top10: float
     gini: float
     activity: float
+    loudest: float
     strongest: float
     steady: tuple[float, float] | None
     fading: tuple[float, float] | None
@@ -147,12 +151,14 @@ def stand(
         top10=float(sizes.topk(max(1, sizes.numel() // 10)).values.sum()) / l1 if l1 else 0.0,
         gini=gini(sizes),
         activity=float(np.mean([float(a.mean()) for a in active.values()])) if active else 0.0,
+        loudest=float(np.mean([float(a.max()) for a in active.values()])) if active else 0.0,
         strongest=_strongest(active.values()),
         steady=_range(delta.abs() / lane.strength) if lane.strength else None,
         fading=_range(delta.abs() / (2 * lane.strength * w.abs())) if lane.strength else None,
     )
     dots = _spread(w)
     drawn: Json = {
+        "asleep": asleep(lane, parts[0]),
         "active": {name: lean(_shares(a).tolist()) for name, a in active.items()},
         "dots": [lean(w[dots].tolist()), lean(delta[dots].tolist())],
     }

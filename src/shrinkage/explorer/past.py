@@ -1,6 +1,7 @@
 """What has been: the curves, and all weights now and then, so that a click finds its past."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,7 +9,11 @@ from torch import Tensor
 from shrinkage.explorer.lanes import Lane
 from shrinkage.explorer.looks import Standing
 from shrinkage.explorer.stories import Target
+from shrinkage.figures.style import lean
 
+Json = dict[str, Any]
+_SHOWN = ("train", "train_score", "held", "held_score", "score_name", "penalty", "l1", "l2",
+          "max_abs", "top10", "n_parameters", "step")  # fmt: skip
 _POINTS = 240
 _BYTES = 64 * 2**20
 
@@ -31,10 +36,21 @@ class Curves:
         if len(known) > _POINTS:
             del known[1:-1:2]
 
-    def latest(self, name: str) -> Standing | None:
-        """The newest standing of a network."""
-        known = self.points.get(name)
-        return known[-1] if known else None
+    def newest(self, name: str) -> Json:
+        """The numbers of a network's newest standing that the page shows."""
+        return {field: getattr(self.points[name][-1], field) for field in _SHOWN}
+
+    def lines(self, name: str) -> Json:
+        """A network's curves, field by field."""
+        points = self.points[name]
+        return {
+            "step": [p.step for p in points],
+            "train": lean([p.train for p in points]),
+            "held": lean([p.held for p in points]),
+            "l1": lean([p.l1 for p in points]),
+            "zeros": lean([p.zeros / p.size for p in points]),
+            "knob": [p.knob for p in points],
+        }
 
 
 @dataclass

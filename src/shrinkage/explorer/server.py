@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from shrinkage.errors import ExploreError, ShrinkageError
 from shrinkage.explorer.commands import read_command
+from shrinkage.explorer.messages import hello
 from shrinkage.explorer.saving import save
 from shrinkage.explorer.session import Session
 from shrinkage.explorer.worker import Json, Worker, as_text
@@ -143,7 +144,7 @@ class Live:
         self._saved: dict[str, Path] = {}
         self._runs = runs
         self.worker = Worker(session, self._published, self._save)
-        self._published(session.hello())
+        self._published(hello(session))
         config = uvicorn.Config(
             Guard(self._app(), self.token, self.port),
             ws="websockets-sansio",

@@ -2,33 +2,28 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from math import prod
-from time import perf_counter
 from typing import Any
-
-import torch
 
 from shrinkage.contrasts.settings import Setting
 from shrinkage.data import Examples
 from shrinkage.errors import ExploreError, ShrinkageError
+from shrinkage.explorer.choosing import chosen, named
 from shrinkage.explorer.commands import Select
-from shrinkage.explorer.controls import OFFERED, OPTIMIZERS, Choice, Controls
+from shrinkage.explorer.controls import Choice, Controls
 from shrinkage.explorer.lanes import Lane, Probe
-from shrinkage.explorer.looks import Standing, glance, largest, picture, stand, widened
+from shrinkage.explorer.looks import glance, largest, picture, stand, widened
+from shrinkage.explorer.measuring import affordable, first, spread
 from shrinkage.explorer.past import Curves, Past
 from shrinkage.explorer.rows import Batches, Pool
 from shrinkage.explorer.scene import scene_of
 from shrinkage.explorer.stories import Target, tell
 from shrinkage.explorer.tour import TOUR, View, for_data
 from shrinkage.explorer.worth import worth
-from shrinkage.figures.style import colour, lean
-from shrinkage.measures import default_loss, evaluate
+from shrinkage.figures.style import lean
+from shrinkage.measures import default_loss
 
 Json = dict[str, Any]
 _NARROW = 0.01
-_LEAST_ROWS, _MOST_ROWS = 100, 500
-_EVALUATION = 0.012
-"""Seconds that one evaluation may take: it decides on how many rows the curves are measured."""
 
 
 class Session:
@@ -58,7 +53,7 @@ class Session:
         self._begin(controls)
         lane = self.lanes[0]
         self.scene = scene_of(lane.plan, setting.data)
-        self._rows = self._affordable_rows(lane)
+        self.measured_on = affordable(lane.model, self.pool.rows, setting.loss)
 
     @property
     def n_train(self) -> int:
@@ -113,9 +108,25 @@ class Session:
         """Back to the initial weights, of another seed if given; nothing changes if that fails."""
         self._begin(self.controls if seed is None else self.controls.changed({"seed": seed}))
 
+    def wake(self, column: str) -> None:
+        """Start one column again from its initial weights, at the step where the others are."""
+        for at, choice in enumerate(self.controls.columns):
+            if choice.name == column:
+                setting = replace(self.setting, biases=self.controls.biases)
+                self.lanes[at] = _lane(setting, choice, self.controls)
+                self.lanes[at].steps = self.step
+                self.probes = _probes(self.lanes)
+                return
+        raise ExploreError(
+            "there is no such column to wake",
+            got=repr(column),
+            expected=", ".join(choice.name for choice in self.controls.columns),
+            remedy="Reload the page.",
+        )
+
     def select(self, command: Select) -> None:
         """Follow a weight or a unit; :class:`ExploreError` where there is none such."""
-        self.target = self._target(command) if command.kind else None
+        self.target = chosen(command, self.scene, self.lanes) if command.kind else None
         self.series = (
             {}
             if self.target is None
@@ -138,54 +149,15 @@ class Session:
                 self.reset(None)
         self.guide, self._guided_at = step, self.step
 
-    def hello(self) -> Json:
-        """What a page must know once."""
-        first = self.scene.first
-        pictures = [picture(lane, self.scene) for lane in self.lanes]
-        return {
-            "kind": "hello",
-            "title": f"{self.setting.data.name}, {self.model}",
-            "columns": [
-                {"name": c.name, "label": c.label, "knob": c.knob, "colour": colour(c.name),
-                 "penalty": _symbol(c.name)}
-                for c in OFFERED.values()
-            ],
-            "optimizers": list(OPTIMIZERS),
-            "trained_on": self.n_train,
-            "held_on": len(self.held),
-            "measured_on": self._rows,
-            "classes": len(self.setting.data.classes),
-            "layers": [
-                {"name": layer.name, "path": layer.path, "inputs": layer.n_inputs,
-                 "units": layer.units.n_groups, "connections": layer.kernels.n_groups,
-                 "kernels": layer.kernels.group_size > 1, "ends": layer.ends,
-                 "pick": layer.pairs[:, 0].tolist()}
-                for layer in self.scene.layers
-            ],
-            "first": None
-            if first is None
-            else {**first.describe([p for p in pictures if p is not None]), "path": first.path,
-                  "image": list(first.image), "names_all": list(first.columns)},
-            "tour": [{"title": c.title, "look": c.look, "focus": c.focus} for c in TOUR],
-        }  # fmt: skip
-
-    def state(self, playing: bool) -> Json:
-        """Controls and clock."""
-        plain = asdict(self.controls)
-        return {
-            "kind": "state",
-            "controls": {**plain, "columns": [asdict(c) for c in self.controls.columns]},
-            "query": self.controls.query,
-            "playing": playing,
-            "guide": self.guide,
-            "telling": self.target is not None,
-        }
-
     def glance(self) -> Json:
         """The cheap part of what is on screen."""
         pictures = [picture(lane, self.scene) for lane in self.lanes]
-        scale = largest(pictures)
-        self.edge = widened(self.lanes, self.edge if self.step else _NARROW)
+        # Scales are those of the networks that train: a diverged one would hide all others.
+        sound = [k for k, lane in enumerate(self.lanes) if not lane.note]
+        scale = largest([pictures[k] for k in sound] or pictures)
+        if sound:
+            known = self.edge if self.step else _NARROW
+            self.edge = widened([self.lanes[k] for k in sound], known)
         if self.target is not None:
             self._follow(self.target)
         return {
@@ -194,8 +166,8 @@ class Session:
             "epoch": self.batches.epoch,
             "edge": self.edge,
             "lanes": [
-                glance(lane, self.scene, first, scale, self.edge)
-                for lane, first in zip(self.lanes, pictures, strict=True)
+                glance(lane, self.scene, drawn, scale, self.edge)
+                for lane, drawn in zip(self.lanes, pictures, strict=True)
             ],
             "series": {
                 name: [[step for step, _ in points], lean([value for _, value in points])]
@@ -229,9 +201,9 @@ class Session:
             "step": self.step,
             "lanes": {
                 lane.name: {
-                    **_latest(self.curves.points[lane.name][-1]),
+                    **self.curves.newest(lane.name),
                     **self._drawn[lane.name],
-                    "curve": _curve(self.curves.points[lane.name]),
+                    "curve": self.curves.lines(lane.name),
                 }
                 for lane in self.lanes
             },
@@ -245,7 +217,7 @@ class Session:
 
     def seen_rows(self) -> tuple[Examples, Examples]:
         """The training and held-out rows that curves and stories are measured on."""
-        return _first_rows(self.rows, self._rows), _spread_rows(self.held, self._rows)
+        return first(self.rows, self.measured_on), spread(self.held, self.measured_on)
 
     def _begin(self, controls: Controls) -> None:
         """Build everything for these controls; nothing is taken over before all of it works."""
@@ -276,41 +248,6 @@ class Session:
                 remedy="Nothing was changed.",
             )
 
-    def _affordable_rows(self, lane: Lane) -> int:
-        rows = _first_rows(self.pool.rows, _LEAST_ROWS)
-        took = []
-        for _ in range(4):  # the quickest: other programs only ever add to it
-            start = perf_counter()
-            evaluate(lane.model, rows, self.setting.loss)
-            took.append(perf_counter() - start)
-        return max(_LEAST_ROWS, min(_MOST_ROWS, int(_EVALUATION * len(rows) / min(took))))
-
-    def _target(self, command: Select) -> Target:
-        if command.kind == "size":
-            return self._of_size(command)
-        layer = self.scene.layer(command.parameter)
-        if layer is None:
-            raise _no_target(command)
-        count = layer.units.n_groups if command.kind == "unit" else prod(layer.units.shape)
-        if command.kind not in ("unit", "weight") or not 0 <= command.index < count:
-            raise _no_target(command)
-        units = layer.units if command.kind == "unit" else None
-        return Target(layer.path, layer.name, command.index, units)
-
-    def _of_size(self, command: Select) -> Target:
-        """The middle one, by place, of a column's weights in a bin of the histogram."""
-        lane = next((lane for lane in self.lanes if lane.name == command.column), None)
-        found = []
-        for entry, _, p in lane.plan.blocks() if lane is not None else ():
-            flat = p.detach().flatten()
-            inside = (flat >= command.low) & (flat <= command.high)
-            at = (inside if command.low == command.high == 0 else inside & (flat != 0)).nonzero()
-            found += [(entry, int(place)) for place in at.flatten()]
-        if not found:
-            raise _no_target(command)
-        entry, place = found[len(found) // 2]
-        return Target(entry.path, entry.name, place)
-
     def _follow(self, target: Target) -> None:
         for lane in self.lanes:
             points = self.series.setdefault(lane.name, [])
@@ -328,13 +265,12 @@ class Session:
         target = self.target
         if target is None:
             return None
-        layer = self.scene.layer(target.path)
         return {
             "parameter": target.path,
             "name": target.name,
             "index": target.index,
             "unit": target.is_unit,
-            "where": _where(target, None if layer is None else tuple(layer.units.shape)),
+            "where": named(target, self.scene),
             "told": told,
             "n": n,
             "of": len(self.rows),
@@ -372,56 +308,3 @@ def _lane(setting: Setting, choice: Choice, controls: Controls) -> Lane:
 
 def _probes(lanes: list[Lane]) -> dict[str, Probe]:
     return {lane.name: Probe(lane) for lane in lanes if lane.column.penalty is not None}
-
-
-def _first_rows(rows: Examples, most: int) -> Examples:
-    return Examples(rows.x[:most], rows.y[:most])
-
-
-def _spread_rows(rows: Examples, most: int) -> Examples:
-    n = min(most, len(rows))
-    at = torch.arange(n) * len(rows) // n
-    return Examples(rows.x[at], rows.y[at])
-
-
-def _curve(points: list[Standing]) -> Json:
-    return {
-        "step": [p.step for p in points],
-        "train": lean([p.train for p in points]),
-        "held": lean([p.held for p in points]),
-        "l1": lean([p.l1 for p in points]),
-        "zeros": lean([p.zeros / p.size for p in points]),
-        "knob": [p.knob for p in points],
-    }
-
-
-def _latest(point: Standing) -> Json:
-    names = ("train", "train_score", "held", "held_score", "score_name", "penalty", "l1", "l2",
-             "max_abs", "top10", "n_parameters", "step")  # fmt: skip
-    return {name: getattr(point, name) for name in names}
-
-
-def _symbol(name: str) -> str:
-    return {"l1_term": "Σ|w|", "l1": "Σ|w|", "l2": "Σw²", "elastic_net": "Σ(|w|+w²)/2",
-            "group_l1": "Σ√m‖w_g‖"}.get(name, "")  # fmt: skip
-
-
-def _where(target: Target, shape: tuple[int, ...] | None) -> str:
-    """``conv1.weight, filter 3`` or ``out.weight[2, 40]``."""
-    if target.is_unit:
-        kind = "filter" if shape is not None and len(shape) > 2 else "neuron"
-        return f"{target.name}, {kind} {target.index + 1}"
-    at, left = [], target.index
-    for size in reversed(shape or ()):
-        left, here = divmod(left, size)
-        at.append(str(here))
-    return f"{target.name}[{', '.join(reversed(at)) or target.index}]"
-
-
-def _no_target(command: Select) -> ExploreError:
-    return ExploreError(
-        "there is nothing to tell about here",
-        got=f"{command.kind} {command.parameter or command.column} {command.index}",
-        expected="a weight, a filter or a neuron of a penalised layer",
-        remedy="Click another one.",
-    )

@@ -19,6 +19,10 @@ from shrinkage.reports.wording import num
 _AT_REST = 0.1
 _HOPS = 20.0  # a weight this few steps from zero is one that hops around it
 _BATCH = 512
+_CUT_OFF = (
+    "not worth its price. What lies before or behind it is zero or never fires, so no gradient "
+    "reaches it, and while that is so it stays exactly zero"
+)
 _NOTHING = 1e-7  # float32 knows a loss no better
 
 
@@ -160,8 +164,8 @@ def _free(f: _Facts) -> str:
     if not bool(f.w.any()):
         if not bool(f.grad.any()):
             return (
-                "Zero, and no gradient reaches it: with everything around it cut off, nothing "
-                "moves it any more. Reset brings it back."
+                "Zero, and no gradient reaches it: what lies before or behind it is zero or never "
+                "fires. It stays so until that moves, or the column is woken."
             )
         return "Zero still, and nothing holds it there: its gradient will move it."
     if f.target.is_unit:
@@ -173,6 +177,8 @@ def _free(f: _Facts) -> str:
 def _weight(f: _Facts, penalty: Penalty) -> str:
     w, grad, price = float(f.w[0]), float(f.grad[0]), float(f.price[0])
     if not w:
+        if not grad:
+            return f"|∂loss/∂w| = 0 ≤ {f.priced(price)}: {_CUT_OFF}."
         if abs(grad) <= price:
             return (
                 f"|∂loss/∂w| = {num(abs(grad))} ≤ {f.priced(price)}: not worth its price, "
@@ -182,7 +188,7 @@ def _weight(f: _Facts, penalty: Penalty) -> str:
             f"|∂loss/∂w| = {num(abs(grad))} > {f.priced(price)}: worth its price. It leaves zero "
             "as soon as the average over the steps says so, too."
         )
-    pull = -grad if w > 0 else grad
+    pull = (-grad if w > 0 else grad) + 0.0  # never −0
     if penalty.slope == 0:
         return (
             f"Its price 2λ|w| = {num(price)} fades as the weight shrinks, so it never gets to "
@@ -214,6 +220,11 @@ def _unit(f: _Facts, penalty: Penalty) -> str:
     if zeros == count:
         most = float(f.grad.abs().max())
         slope = penalty.slope
+        if not most:
+            return (
+                f"All {count} weights are exactly zero, and every |∂loss/∂w| is 0 ≤ "
+                f"{f.priced(slope)}: {_CUT_OFF}."
+            )
         if most <= slope:
             return (
                 f"All {count} weights are exactly zero: the largest |∂loss/∂w| among them is "
@@ -233,6 +244,8 @@ def _group(f: _Facts, penalty: Penalty) -> str:
     kink, norm = penalty.slope * m**0.5, float(torch.linalg.vector_norm(f.w))
     if not norm:
         pull = float(torch.linalg.vector_norm(f.grad))
+        if not pull:
+            return f"‖∂loss/∂w‖ = 0 ≤ λ·√{m} = {num(kink)}: {_CUT_OFF}."
         sign, verdict = (
             ("≤", f"the {f.what} as a whole is not worth its price, and is exactly zero")
             if pull <= kink

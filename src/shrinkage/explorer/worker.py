@@ -20,7 +20,9 @@ from shrinkage.explorer.commands import (
     Restore,
     Save,
     Select,
+    Wake,
 )
+from shrinkage.explorer.messages import state
 from shrinkage.explorer.session import Session
 from shrinkage.runs import finite
 
@@ -147,7 +149,7 @@ class Worker(threading.Thread):
         self._until_epoch = until_epoch
         self._stale()
         self._glances.hurry()
-        if isinstance(command, Select | Guide | Reset):
+        if isinstance(command, Select | Guide | Reset | Wake):
             self._looks.hurry()
         self._looking = None
         self._publish_state()
@@ -157,6 +159,8 @@ class Worker(threading.Thread):
         match command:
             case Reset(seed):
                 session.reset(seed)
+            case Wake(column):
+                session.wake(column)
             case Change(changes):
                 session.change(dict(changes))
             case Restore(link):
@@ -211,7 +215,7 @@ class Worker(threading.Thread):
         self._publish_state()
 
     def _publish_state(self) -> None:
-        self._publish(self.session.state(self.playing))
+        self._publish(state(self.session, self.playing))
 
 
 def as_text(message: Json) -> str:

@@ -1,7 +1,7 @@
 """Reads a network and changes nothing: weights, loss and score, activity, what is used."""
 
 from shrinkage.measures.activations import LayerActivity, activity, channels
-from shrinkage.measures.evaluation import Evaluation, evaluate
+from shrinkage.measures.evaluation import CHUNKS, Evaluation, evaluate
 from shrinkage.measures.losses import Loss, default_loss, weight_of
 from shrinkage.measures.reachability import Reach, reach
 from shrinkage.measures.removal import without_largest
@@ -9,6 +9,7 @@ from shrinkage.measures.report_card import Measures, measure
 from shrinkage.measures.weights import LayerWeights, Weights, gini, weigh
 
 __all__ = [
+    "CHUNKS",
     "Evaluation",
     "LayerActivity",
     "LayerWeights",

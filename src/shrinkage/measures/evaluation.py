@@ -34,8 +34,13 @@ class Evaluation:
     chunks: tuple[float, ...]
 
 
-def evaluate(model: nn.Module, examples: Examples, loss: Loss | None = None) -> Evaluation:
+def evaluate(
+    model: nn.Module, examples: Examples, loss: Loss | None = None, *, chunks: int = CHUNKS
+) -> Evaluation:
     """Loss and score of ``model`` in eval mode; the network stays as it is.
+
+    ``chunks``: their largest number; 1 where nothing will be compared pair by pair: each costs a
+    call of the loss.
 
     ``loss(prediction, y)`` is a mean over examples; without one :func:`default_loss` of the
     targets. Batches of at most 1024 are weighted by what they hold (with class weights or
@@ -51,7 +56,7 @@ def evaluate(model: nn.Module, examples: Examples, loss: Loss | None = None) -> 
     a loss that is not a mean, :class:`ModelError` for an output that is not a tensor.
     """
     with untouched(model), torch.no_grad():
-        return evaluate_forward(model, home(model), examples, loss)
+        return evaluate_forward(model, home(model), examples, loss, chunks)
 
 
 def evaluate_forward(
@@ -59,6 +64,7 @@ def evaluate_forward(
     at: Home,
     examples: Examples,
     loss: Loss | None,
+    chunks: int = CHUNKS,
 ) -> Evaluation:
     """:func:`evaluate` of a bare function, in whatever mode and grad state it is called."""
     if not len(examples):
@@ -70,8 +76,8 @@ def evaluate_forward(
         )
     criterion = default_loss(examples.y) if loss is None else loss
     ignored = getattr(as_module(criterion), "ignore_index", None)
-    whole, parts, errors = _Mean(), [_Mean() for _ in range(_n_chunks(len(examples)))], []
-    for start, stop, pieces in _batches(len(examples)):
+    whole, parts, errors = _Mean(), [_Mean() for _ in range(_n_chunks(len(examples), chunks))], []
+    for start, stop, pieces in _batches(len(examples), chunks):
         x, y = brought(examples.x[start:stop], at), brought(examples.y[start:stop], at)
         prediction = checked_output(forward(x), len(x))
         value, weight = mean_loss(criterion, prediction, y), weight_of(criterion, y)
@@ -113,16 +119,16 @@ class _Mean:
         return inf if isnan(mean) else mean
 
 
-def _n_chunks(n: int) -> int:
-    return min(CHUNKS, max(1, n // 2))  # of two rows at least: some losses squeeze single rows
+def _n_chunks(n: int, most: int) -> int:
+    return min(most, max(1, n // 2))  # of two rows at least: some losses squeeze single rows
 
 
-def _batches(n: int) -> Iterator[tuple[int, int, list[tuple[int, int, int]]]]:
+def _batches(n: int, most: int) -> Iterator[tuple[int, int, list[tuple[int, int, int]]]]:
     """(start, stop) of each batch, and (chunk, start, stop) within it of the chunks it holds.
 
     A batch holds whole chunks, or is a part of a chunk above 1024 rows.
     """
-    edges = _cut(0, n, _n_chunks(n))
+    edges = _cut(0, n, _n_chunks(n, most))
     per_batch = max(1, BATCH // -(-n // len(edges)))
     for first in range(0, len(edges), per_batch):
         run = edges[first : first + per_batch]

@@ -1,19 +1,17 @@
 """path: the whole curve from the dense network to the empty one, and a reasoned choice."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from shrinkage.data import from_user, split
-from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import FitError
 from shrinkage.features import Stability
 from shrinkage.fitting import Loss, Train, Training
-from shrinkage.models import Factory, default_model, resolve
+from shrinkage.models import Factory
 from shrinkage.paths.configuration import configuration
 from shrinkage.paths.ends import is_affine
 from shrinkage.paths.engines import Staff
@@ -29,8 +27,8 @@ from shrinkage.plans import Rules
 from shrinkage.plans.rules import Key
 from shrinkage.progress import Progress, shown
 from shrinkage.reports.paths import path_page
-from shrinkage.runs import Run, default_folder, has_points
-from shrinkage.studies import Cut, refuse_idle, train_function
+from shrinkage.runs import Run
+from shrinkage.studies import opened, refuse_idle, subject, train_function
 
 _SEEN, _MOST_EPOCHS = 300_000, 50
 """Examples that pass by in a dense fit, and epochs at most."""
@@ -120,21 +118,21 @@ def path(
     refuse_idle(train, training_options)
     _check_numbers(refit=refit, rounds=rounds, point_epochs=point_epochs, refine=refine)
     staff = Staff(jobs, engine, address)
-    source = from_user(data)
-    factory = resolve(default_model(source.is_image) if make_model is None else make_model)
-    given = named(penalty, factory, source.spec) if isinstance(penalty, str) else penalty
-    cut = Cut(train_size, validation, share_for_test(source, test), folds)
-    n_train = len(split(source, 0, **asdict(cut)).train)
+    about = subject(
+        make_model, data, train_size=train_size, validation=validation, test=test, folds=folds
+    )
+    spec, n_train = about.data.spec, about.n_train
+    given = named(penalty, about.factory, spec) if isinstance(penalty, str) else penalty
     dense = min(_MOST_EPOCHS, max(2, round(_SEEN / n_train))) if epochs is None else epochs
     batch = (32 if n_train <= 5000 else 128) if batch_size is None else batch_size
     training = Training(dense, batch, optimizer or "sgd", lr, loss)
     setting = Setting(
-        data=source,
-        factory=factory,
+        data=about.data,
+        factory=about.factory,
         train=training if train is None else train_function(train),
         seeds=_chains(seeds, folds),
         epochs=dense,
-        cut=cut,
+        cut=about.cut,
         loss=loss,
         rules=_rules(given, biases, norms),
         grid=Grid(points, weakest, strongest),
@@ -152,13 +150,8 @@ def path(
         setting = _solved_where_convex(setting)
     plan = rehearse(setting)
     ours = training if train is None else None
-    model = default_model(source.is_image) if make_model is None else make_model
-    config = configuration(setting, plan, ours, wanted, model)
-    where = Path(run or default_folder(config))
-    if not has_points(where):
-        rehearse_training(setting)
-    with Run(where, config) as folder:
-        folder.decide(command=command)
+    config = configuration(setting, plan, ours, wanted, about.model)
+    with opened(run, config, lambda: rehearse_training(setting), command) as folder:
         with shown(progress) as show:
             Stages(setting, folder, wanted, staff, show, _write_report).run()
         return RegularizationPath(folder.view(), setting)

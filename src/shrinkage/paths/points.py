@@ -1,7 +1,8 @@
 """What one worker does with one point of a path: fit from the point before, refit, measure."""
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 from zlib import crc32
 
 import torch
@@ -16,13 +17,13 @@ from shrinkage.fitting import (
     look,
     zeros_held,
 )
-from shrinkage.measures import reach
+from shrinkage.measures import evaluate, reach
 from shrinkage.paths.setting import Job, Setting, refit_key
 from shrinkage.paths.shrinking import shrunk
 from shrinkage.paths.smooth import minimise_on_support
 from shrinkage.plans import Plan
 from shrinkage.polishing import polish
-from shrinkage.studies import Point, history, outcome, quiet_plan
+from shrinkage.studies import Point, outcome, quiet_plan
 
 Outcome = tuple[Point, dict[str, dict[str, Tensor]]]
 """A point, and the weights to store by key."""
@@ -33,13 +34,26 @@ _ROUNDS = 500
 
 
 @dataclass(frozen=True)
+class Rest:
+    """What has to come to rest: loss + penalty on the training part, and weights ≠ 0."""
+
+    cost: float
+    nonzeros: int
+
+    @classmethod
+    def of(cls, epoch: Epoch) -> Self:
+        """What a look has seen of it."""
+        return cls(epoch.parts["train"].loss + epoch.penalty, epoch.nonzeros)
+
+
+@dataclass(frozen=True)
 class _Fitted:
-    """A network at rest: the way there, rounds of training, whether it had settled.
+    """A network at rest: its last look, rounds of training, whether it had settled.
 
     ``shrunk``: what of the network was trained, see :func:`shrunk`.
     """
 
-    epochs: list[Epoch]
+    last: Epoch
     rounds: int
     settled: bool
     gap: float | None = None
@@ -62,10 +76,9 @@ def fit_point(setting: Setting, job: Job) -> Outcome:
             setting, job, model, plan, parts
         )
         weights = {job.key: copied(model)}
-        point |= outcome(model, plan, found.epochs[-1], setting.data.spec)
+        point |= outcome(model, plan, found.last, setting.data.spec)
         point |= {"rounds": found.rounds, "settled": found.settled, "gap": found.gap}
-        point |= {"shrunk": found.shrunk}
-        point |= {"history": history(found.epochs), "features": used_inputs(setting, model)}
+        point |= {"shrunk": found.shrunk, "features": used_inputs(setting, model)}
         if setting.refit is not None and job.scale:
             again, _, last = refit_on_support(setting, job, model, parts)
             weights[refit_key(job.key)] = copied(again)
@@ -88,34 +101,48 @@ def _trained(
             epochs=setting.epochs,
             seed=job.seed,
             loss=setting.loss,
+            looks=1,
         )
-        return _Fitted(list(way), 1, settled=True)
+        return _Fitted(list(way)[-1], 1, settled=True)
     small = shrunk(setting, plan, parts)
-    epochs = [look(small.model, small.plan, small.parts, setting.loss, 0)]
+    train = {"train": small.parts["train"]}
+    before = _begun(setting, job, small.model, small.plan, train)
     for number in range(setting.most_rounds):
         way = fit(
             small.model,
             small.plan,
             setting.train,
-            small.parts,
+            train,
             epochs=setting.point_epochs,
             seed=_seed(job, number),
             treatment=Treatment(warm=True),
             loss=setting.loss,
             looks=1,
         )
-        epochs.append(list(way)[-1])
-        if settled(*epochs[-2:]):
+        last = list(way)[-1]
+        if (at_rest := settled(before, Rest.of(last))) or number + 1 == setting.most_rounds:
             break
+        before = Rest.of(last)
+    held = evaluate(small.model, small.parts["validation"], setting.loss)
+    last = replace(last, parts={**last.parts, "validation": held})
     small.back()
-    return _Fitted(epochs, len(epochs) - 1, settled(*epochs[-2:]), shrunk=small.note)
+    return _Fitted(last, number + 1, settled=at_rest, shrunk=small.note)
 
 
-def settled(before: Epoch, after: Epoch) -> bool:
+def _begun(
+    setting: Setting, job: Job, model: nn.Module, plan: Plan, train: dict[str, Examples]
+) -> Rest:
+    """The warm network under the new scale; its loss is known where it has been measured."""
+    if job.loss is None:
+        return Rest.of(look(model, plan, train, setting.loss, 0))
+    nonzeros = sum(int(parameter.count_nonzero()) for _, _, parameter in plan.blocks())
+    return Rest(job.loss + plan.value(), nonzeros)
+
+
+def settled(before: Rest, after: Rest) -> bool:
     """Have objective (to half a percent) and size of the support (to two) come to rest?"""
-    old, new = (e.parts["train"].loss + e.penalty for e in (before, after))
     return (
-        abs(new - old) <= OBJECTIVE_SETTLED * abs(old)
+        abs(after.cost - before.cost) <= OBJECTIVE_SETTLED * abs(before.cost)
         and abs(after.nonzeros - before.nonzeros) <= SUPPORT_SETTLED * before.nonzeros
     )
 
@@ -128,9 +155,9 @@ def _polished(
         empty(plan)
     model.double()
     certificate = polish(model, plan, parts["train"], setting.loss, tol=_TOL, rounds=_ROUNDS)
-    epochs = [look(model, plan, parts, setting.loss, 0)]
+    last = look(model, plan, parts, setting.loss, 0)
     model.float()
-    return _Fitted(epochs, 1, settled=certificate.gap <= _TOL, gap=certificate.gap)
+    return _Fitted(last, 1, settled=certificate.gap <= _TOL, gap=certificate.gap)
 
 
 @torch.no_grad()

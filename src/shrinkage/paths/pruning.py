@@ -1,8 +1,10 @@
 """Magnitude pruning beside a path: as many weights and epochs, chained in the same way."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
+from shrinkage.data import Examples
 from shrinkage.fitting import DivergedError, Epoch, Treatment, fit, prune_by_magnitude, zeros_held
 from shrinkage.paths.points import Outcome, copied, evaluated
 from shrinkage.paths.setting import Setting, Weights, key
@@ -44,11 +46,12 @@ def prune_point(setting: Setting, job: Pruning) -> Outcome:
     split = setting.split(job.seed)
     parts = {"train": split.train, "validation": split.validation}
     small = shrunk(setting, plan, parts, zeros_held=True)
+    train = {"train": small.parts["train"]}
     try:
-        last = _trained(setting, job, small, job.epochs)
+        last = _trained(setting, job, small, job.epochs, train if job.more else small.parts)
         weights = {_leading_on(job.key): copied(model)}
         if job.more:
-            last = _trained(setting, job, small, job.more)
+            last = _trained(setting, job, small, job.more, small.parts)
     except DivergedError as error:
         return {**point, "failed": str(error)}, {}
     nonzeros = sum(int(parameter.count_nonzero()) for _, _, parameter in plan.blocks())
@@ -57,14 +60,20 @@ def prune_point(setting: Setting, job: Pruning) -> Outcome:
     return point, {**weights, job.key: copied(model)}
 
 
-def _trained(setting: Setting, job: Pruning, small: Trained, epochs: float) -> Epoch:
+def _trained(
+    setting: Setting,
+    job: Pruning,
+    small: Trained,
+    epochs: float,
+    parts: Mapping[str, Examples],
+) -> Epoch:
     """Train what is left, and write it back."""
     with zeros_held(small.plan):
         way = fit(
             small.model,
             small.plan,
             setting.train,
-            small.parts,
+            parts,
             epochs=epochs,
             seed=crc32(f"{job.key}/{epochs}".encode()),
             treatment=Treatment(warm=True),

@@ -1,7 +1,6 @@
 """A finished path: its points, choices among them, and the networks behind them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -13,8 +12,7 @@ from shrinkage.paths.selection import Selected, Wanted, select
 from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
-from shrinkage.runs import RunView
-from shrinkage.studies import key, quiet_plan, stable_key, weights_key
+from shrinkage.studies import Finished, fit_at, quiet_plan, stable_key, weights_key
 
 _KINDS = {
     "fit": "penalised fit",
@@ -30,7 +28,7 @@ class PathPoint:
     ``family``: ``"fit"`` (penalised), ``"refit"`` (the same support, fit once more) or
     ``"stable"`` (the stable features alone); ``why``: the
     reason of the choice. ``score`` and ``test_score`` are means over seeds, ``nonzeros`` counts
-    penalised weights, ``features`` are the inputs used in the first seed.
+    penalised weights, ``features`` are those used in the first seed.
     """
 
     path: "RegularizationPath"
@@ -60,15 +58,21 @@ class PathPoint:
 
     @property
     def features(self) -> list[str] | None:
-        """Names of the inputs that the first seed's network uses; None where not known."""
+        """The features that the first seed's network uses, by name; None where not known.
+
+        Columns of a table that were one-hot encoded are one feature.
+        """
+        view = self.path.view
         fit = (
-            self.path.view.of_kind("stable")[stable_key(0)]
+            view.of_kind("stable")[stable_key(0)]
             if self.family == "stable"
-            else self.path.view.of_kind("fit")[key(0, self.scale)]
+            else fit_at(view, 0, self.scale)
         )
-        names = self.path.view.config["data"]["columns"]
-        used = fit["features"]
-        return None if used is None else [names[i] if names else str(i) for i in used]
+        inputs = None if fit is None else fit["features"]
+        if inputs is None:
+            return None
+        known = Features.of(view)
+        return [name for name, used in zip(known.names, known.used(inputs), strict=True) if used]
 
     @property
     def model(self) -> nn.Module:
@@ -85,16 +89,10 @@ class PathPoint:
 
         Raises :class:`FitError` for a seed that was not run.
         """
+        self.path.check_seed(seed)
         setting = self.path.setting
-        if seed not in range(setting.seeds):
-            raise FitError(
-                "no such network",
-                got=f"seed {seed!r}",
-                expected=f"a seed below {setting.seeds}",
-                remedy="Each seed, or fold, has a network of its own.",
-            )
         model = setting.build(seed)
-        stored = weights_key(self.family, seed, self.scale)
+        stored = weights_key(self.path.view, self.family, seed, self.scale)
         model.load_state_dict(self.path.view.weights(stored))
         return model.eval(), quiet_plan(model, setting.rules.scaled(self.scale), setting.example)
 
@@ -110,21 +108,8 @@ class PathPoint:
 
 
 @dataclass(frozen=True, eq=False)
-class RegularizationPath:
+class RegularizationPath(Finished[Setting]):
     """A finished path: its run folder and the networks behind it. ``str`` of it is the table."""
-
-    view: RunView
-    setting: Setting
-
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return self.view.folder
-
-    @property
-    def report(self) -> Path:
-        """The report, a self-contained page."""
-        return self.folder / "report.html"
 
     @property
     def chosen(self) -> PathPoint:
@@ -150,8 +135,8 @@ class RegularizationPath:
 
         ``rule``: ``"1se"`` (default), ``"best"`` or ``"stable"``; or one of ``within`` (the fewest
         nonzeros whose score is within this of the best), ``nonzeros`` or ``features`` (the best
-        with at most so many), ``scale``. The penalised fit or its refit, whichever has the lower
-        validation loss.
+        with at most so many, and no constant unless 0 is asked for), ``scale``. The penalised fit
+        or its refit, whichever has the lower validation loss.
         Raises :class:`FitError` for two wishes at once, and where no point fits.
         """
         wanted = Wanted(rule, within, nonzeros, features, scale)
@@ -159,6 +144,8 @@ class RegularizationPath:
 
     def frame(self) -> pl.DataFrame:
         """One row per scale and fit (penalised, refit): means over seeds, and sd of the scores.
+
+        A seed whose network emptied at a weaker scale counts as that empty network.
 
         Columns: scale, fit, nonzeros, density (share of penalised weights), features, penalty,
         train_loss, validation_loss, validation_score, validation_sd, test_loss, test_score,

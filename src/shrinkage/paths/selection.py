@@ -1,20 +1,23 @@
 """Choosing one point of a path: by rule, tolerance, size or scale; from validation data only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, nan
+from math import ceil, inf, isfinite, isnan, nan
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from shrinkage.errors import FitError, did_you_mean
+from shrinkage.features import Features
 from shrinkage.paths.choice import Rule, choose
 from shrinkage.runs import RunView
 from shrinkage.studies import complete, is_usable
 
 Family = Literal["fit", "refit", "stable"]
+Size = Literal["nonzeros", "features"]
 Point = dict[str, Any]
 _ALONG: tuple[Family, ...] = ("fit", "refit")
+_SIZES: dict[Size, str] = {"nonzeros": "nonzero weights", "features": "features"}
 _RULES = (*get_args(Rule), "stable")
 
 
@@ -26,7 +29,8 @@ class Wanted:
     features that stability selection found. ``within``: the fewest
     nonzeros whose score is within this of the best (0.005: half a point of accuracy).
     ``nonzeros``, ``features``: the best validation loss among points with at most so many, on
-    average over seeds. ``scale``: the point at this scale.
+    average over seeds; networks that predict a constant only where 0 is asked for.
+    ``scale``: the point at this scale.
     """
 
     rule: str | None = None
@@ -61,6 +65,12 @@ class Wanted:
                     remedy="Leave it out for the one-standard-error rule.",
                 )
 
+    @property
+    def sizes(self) -> dict[Size, int]:
+        """The size that is asked for, by name."""
+        given: dict[Size, int | None] = {"nonzeros": self.nonzeros, "features": self.features}
+        return {name: limit for name, limit in given.items() if limit is not None}
+
 
 @dataclass(frozen=True)
 class Selected:
@@ -72,10 +82,13 @@ class Selected:
 
 
 class Table:
-    """The points of a path by scale, over seeds; scales at which a seed failed are left out."""
+    """The points of a path by scale, over seeds; scales at which a seed failed are left out.
+
+    A seed whose network emptied at a weaker scale counts as that empty network.
+    """
 
     def __init__(self, view: RunView) -> None:
-        self.rows = complete(view)
+        self.rows, self.known = complete(view), Features.of(view)
         self.score_name = next((row[0]["score_name"] for row in self.rows.values()), "score")
 
     @property
@@ -104,9 +117,24 @@ class Table:
         return self.mean(scale, lambda fit: fit["weights"]["nonzeros"])
 
     def features(self, scale: float) -> float:
-        """Inputs that are used, mean over seeds; NaN where the wiring is not known."""
-        return self.mean(
-            scale, lambda fit: nan if fit["features"] is None else len(fit["features"])
+        """Features that are used, mean over seeds; NaN where the wiring is not known.
+
+        The one-hot columns of a table's column are one feature.
+        """
+
+        def count(fit: Point) -> float:
+            return nan if fit["features"] is None else sum(self.known.used(fit["features"]))
+
+        return self.mean(scale, count)
+
+    def counts(self, name: Size) -> Callable[[float], float]:
+        """What counts the sizes of this name."""
+        return {"nonzeros": self.nonzeros, "features": self.features}[name]
+
+    def is_constant(self, scale: float) -> bool:
+        """Has some seed's network no weight or no input left, so that it predicts a constant?"""
+        return any(
+            not fit["weights"]["nonzeros"] or fit["features"] == [] for fit in self.rows[scale]
         )
 
 
@@ -126,10 +154,7 @@ def select(view: RunView, wanted: Wanted) -> Selected:
         if table.has(family) and (selected := _within(table, family, wanted)) is not None
     ]
     if not found:
-        raise _nothing(
-            f"{len(table.rows)} points, none of them with {_asked(wanted)}",
-            "a larger number, or a path that goes on to sparser networks (--to)",
-        )
+        raise _too_few(table, wanted)
     return min(found, key=lambda s: _loss(table.of(s.family)[s.scale]))
 
 
@@ -146,11 +171,9 @@ def _stable(view: RunView) -> Selected:
     failed = [fit["failed"] for fit in view.of_kind("stable").values() if "failed" in fit]
     if failed:
         raise _nothing(f"a network of the stable features that failed: {failed[0]}", "a lower --lr")
-    return Selected(
-        found["scale"],
-        "stable",
-        f"the {len(found['names'])} features that {found['threshold']:.0%} of half samples use",
-    )
+    share = f"{100 * found['threshold']:g} %"
+    why = f"the {len(found['names'])} features that {share} of half samples use"
+    return Selected(found["scale"], "stable", why)
 
 
 def _within(table: Table, family: Family, wanted: Wanted) -> Selected | None:
@@ -171,20 +194,21 @@ def _within(table: Table, family: Family, wanted: Wanted) -> Selected | None:
             family,
             f"the fewest weights within {wanted.within:g} of the best score",
         )
-    for name, limit, count in (
-        ("nonzero weights", wanted.nonzeros, table.nonzeros),
-        ("features", wanted.features, table.features),
-    ):
-        if limit is not None:
-            fitting = [s for s in points if count(s) <= limit]
-            if not fitting:
-                return None
-            return Selected(
-                min(fitting, key=losses.__getitem__),
-                family,
-                f"the lowest validation loss with at most {limit:,} {name}",
-            )
+    for name, limit in wanted.sizes.items():
+        fitting = [s for s in points if _fits(table, s, name, limit)]
+        if not fitting:
+            return None
+        return Selected(
+            min(fitting, key=losses.__getitem__),
+            family,
+            f"the lowest validation loss with at most {limit:,} {_SIZES[name]}",
+        )
     return _by_rule(points, family, wanted.rule or "1se")
+
+
+def _fits(table: Table, scale: float, name: Size, limit: int) -> bool:
+    """Is a point small enough? One that predicts a constant is no answer, unless 0 is asked."""
+    return table.counts(name)(scale) <= limit and not (limit and table.is_constant(scale))
 
 
 def _by_rule(points: Mapping[float, list[Point]], family: Family, rule: str) -> Selected | None:
@@ -218,14 +242,32 @@ def _loss(row: Sequence[Point]) -> float:
     return mean if isfinite(mean) else inf
 
 
-def _asked(wanted: Wanted) -> str:
-    return ", ".join(f"{name} {value}" for name, value in vars(wanted).items() if value is not None)
+def _too_few(table: Table, wanted: Wanted) -> FitError:
+    """No point fits a scale or a size: what the nearest one is, and how to come nearer."""
+    for name, limit in wanted.sizes.items():
+        least = {s: table.counts(name)(s) for s in table.rows if not table.is_constant(s)}
+        if any(map(isnan, least.values())):
+            return _nothing("networks whose wiring is not known", "a number of nonzeros")
+        if least:
+            last = min(least, key=least.__getitem__)
+            return _nothing(
+                f"at λ = {last:.3g} {ceil(least[last]):,} {_SIZES[name]} at the fewest, and beyond "
+                f"it networks that predict a constant",
+                f"{name}={ceil(least[last])} or more, or for a path with more points behind "
+                f"λ = {last:.3g} (--from)",
+                f"one with at most {limit:,} that uses an input",
+            )
+    asked = "no such" if wanted.scale is None else f"scale {wanted.scale:g}"
+    near = ", ".join(f"{scale:.3g}" for scale in table.rows)
+    return _nothing(
+        f"{asked}; the points are at {near}", "one of these scales", "one within 0.1 % of it"
+    )
 
 
-def _nothing(got: str, remedy: str) -> FitError:
+def _nothing(got: str, remedy: str, expected: str = "at least one") -> FitError:
     return FitError(
         "no point of the path fits",
         got=got,
-        expected="at least one",
+        expected=expected,
         remedy=f"Ask for {remedy}.",
     )

@@ -60,11 +60,15 @@ class Setting(Study):
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One fit of a chain: a seed, a scale, the weights to start from (None: random ones)."""
+    """One fit of a chain: a seed, a scale, the weights to start from (None: random ones).
+
+    ``loss``: their loss on the training part, where it has been measured already.
+    """
 
     seed: int
     scale: float
     start: Weights | None = None
+    loss: float | None = None
 
     @property
     def key(self) -> str:

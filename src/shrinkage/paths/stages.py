@@ -11,21 +11,24 @@ from typing import Any, TypeVar
 import torch
 
 from shrinkage.errors import FitError
-from shrinkage.measures import evaluate
 from shrinkage.paths.ends import convex_ends, swept_ends
 from shrinkage.paths.engines import Staff, Workers
 from shrinkage.paths.points import Outcome, ends, fit_point
 from shrinkage.paths.pruning import Chains, Pruning, prune_point
 from shrinkage.paths.selection import Table, Wanted, select
-from shrinkage.paths.setting import Job, Setting, key, refit_key
+from shrinkage.paths.setting import Job, Setting, key
 from shrinkage.paths.stabilising import select_stable
+from shrinkage.paths.testing import Testing, networks, on_test_part
 from shrinkage.progress import Progress
-from shrinkage.runs import Run
+from shrinkage.runs import Run, RunView
 
 J = TypeVar("J", Job, Pruning)
 
 _BEND = 0.15
 """A fall of the score between neighbours, as a share of its whole range, that is a bend."""
+
+_OFTEN, _REST = 10.0, 30.0
+"""Seconds between two reports of an unfinished run, and as a multiple of what one takes."""
 
 
 class Stages:
@@ -45,7 +48,7 @@ class Stages:
         self.write_report = write_report
         # Threads change the last bits of a sum: one each, so that any number of workers agrees.
         self.threads = run.decisions.get("threads", 1)
-        self.reported = monotonic()
+        self.next_report = monotonic() + _OFTEN
 
     def run(self) -> None:
         """Dense networks, ends, chains, refinement, choice, test, report."""
@@ -66,7 +69,8 @@ class Stages:
         """What :meth:`run` does, with the workers that do it."""
         self.run_.decide(threads=self.threads)
         if self.setting.ascending:
-            self.fit(workers, "dense networks", dict.fromkeys(self.seeds, (0.0,)))
+            dense: dict[int, Sequence[float]] = dict.fromkeys(self.seeds, (0.0,))
+            self.fit(workers, "dense networks", dense, meanwhile=self.scales_early)
             self.refuse_failed()
         scales = self.decided("scales", self.find_scales)
         self.fit(workers, "path", dict.fromkeys(self.seeds, scales))
@@ -77,7 +81,7 @@ class Stages:
         if self.setting.magnitude:
             self.prune(workers)
         self.decided("choice", lambda: asdict(select(self.run_.view(), self.wanted)))
-        self.open_test()
+        self.open_test(workers)
         self.run_.decide(finished=True)
 
     @property
@@ -90,6 +94,12 @@ class Stages:
         if name not in self.run_.decisions:
             self.run_.decide(**{name: decide()})
         return self.run_.decisions[name]
+
+    def scales_early(self) -> None:
+        """The grid, as soon as the first seed has a dense network: here, while others train."""
+        first = self.run_.view().of_kind("fit").get(key(0, 0.0))
+        if first is not None and "failed" not in first:
+            self.decided("scales", self.find_scales)
 
     def find_scales(self) -> list[float]:
         """The grid, in the order of a chain."""
@@ -146,8 +156,12 @@ class Stages:
         stage: str,
         chains: dict[int, Sequence[float]],
         start: float | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
-        """Walk every seed's chain of scales, each point from the one before (first: ``start``)."""
+        """Walk every seed's chain of scales, each point from the one before (first: ``start``).
+
+        ``meanwhile`` is called after every fit, while the workers go on.
+        """
         known = self.run_.view().of_kind("fit")
         total = sum(map(len, chains.values()))
         done = sum(key(seed, s) in known for seed, scales in chains.items() for s in scales)
@@ -158,9 +172,9 @@ class Stages:
             point, weights = result
             if not left or ends(self.setting, point):
                 return None
-            return Job(job.seed, left[0], weights[job.key])
+            return Job(job.seed, left[0], weights[job.key], point["train"]["loss"])
 
-        self.record(workers.work(fit_point, jobs, then), stage, done, total)
+        self.record(workers.work(fit_point, jobs, then), stage, done, total, meanwhile)
 
     def record(
         self,
@@ -168,6 +182,7 @@ class Stages:
         stage: str,
         done: int,
         total: int,
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
         """Store points as they come: the weights first, so that no point is without them."""
         self.progress(Progress(stage, done, total))
@@ -178,9 +193,15 @@ class Stages:
                 self.run_.append(point)
                 done += 1
                 self.progress(Progress(stage, done, total, f"λ × {job.scale:.2g}, seed {job.seed}"))
-                if monotonic() - self.reported > 10:
-                    self.write_report(self.run_)
-                    self.reported = monotonic()
+                (meanwhile or self.report_now_and_then)()
+
+    def report_now_and_then(self) -> None:
+        """A report of what is there so far: seldom enough to take a small part of the time."""
+        begun = monotonic()
+        if begun > self.next_report:
+            self.write_report(self.run_)
+            ended = monotonic()
+            self.next_report = ended + max(_OFTEN, _REST * (ended - begun))
 
     def prune(self, workers: Workers) -> None:
         """Magnitude pruning to the nonzeros of every point, chained like the path itself."""
@@ -199,35 +220,35 @@ class Stages:
                 if before is None or not scale:
                     return Job(seed, scale)
                 known = fits.get(key(seed, before))  # missing where the chain has ended before it
-                return None if known is None else Job(seed, scale, view.weights(known["key"]))
+                return None if known is None else _after(known, scale, view)
             if ends(self.setting, fit):
                 return None
             before = scale
         return None
 
-    def open_test(self) -> None:
+    def open_test(self, workers: Workers) -> None:
         """Evaluate every network on the test part, once, after the choice."""
         view = self.run_.view()
-        known = view.of_kind("test")
-        kinds = ("fit", "magnitude", "stable")
-        points = [point for kind in kinds for point in view.of_kind(kind).values()]
-        fits = sorted((p for p in points if "failed" not in p), key=lambda point: point["seed"])
-        for number, fit in enumerate(fits, start=1):
-            names = [fit["key"], *([refit_key(fit["key"])] if "refit" in fit else [])]
-            for name in names:
-                if name not in known:
-                    self.run_.append(self.tested(fit, name))
-            self.progress(Progress("test", number, len(fits)))
-
-    def tested(self, fit: dict[str, Any], name: str) -> dict[str, Any]:
-        """A network on the test part."""
-        model = self.setting.build(fit["seed"])
-        model.load_state_dict(self.run_.view().weights(name))
-        result = evaluate(model, self.setting.split(fit["seed"]).test, self.setting.loss)
-        return {
-            "kind": "test",
-            "key": name,
-            "loss": result.loss,
-            "score": result.score,
-            "n": result.n,
+        names, tested = networks(view), view.of_kind("test")
+        done, total = len(tested), sum(map(len, names.values()))
+        left = {
+            seed: iter([name for name in row if name not in tested]) for seed, row in names.items()
         }
+
+        def next_of(seed: int) -> Testing | None:
+            name = next(left[seed], None)
+            return None if name is None else Testing(seed, name, view.weights(name))
+
+        jobs = [job for seed in names if (job := next_of(seed))]
+        results = workers.work(on_test_part, jobs, lambda job, _: next_of(job.seed))
+        self.progress(Progress("test", done, total))
+        with closing(results):
+            for _, point in results:
+                self.run_.append(point)
+                done += 1
+                self.progress(Progress("test", done, total))
+
+
+def _after(known: dict[str, Any], scale: float, view: RunView) -> Job:
+    """The fit at a scale from the weights of a known one."""
+    return Job(known["seed"], scale, view.weights(known["key"]), known["train"]["loss"])

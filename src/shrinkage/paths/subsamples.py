@@ -59,9 +59,10 @@ def walk(setting: Setting, job: Walk) -> Point:
     half = HalfSample.of(setting, job.number)
     point: Point = {"kind": "subsample", "key": job.key, "scales": list(job.scales)}
     start: Weights | None = None
+    loss: float | None = None
     inputs: list[list[int]] = []
     for scale in (0.0, *job.scales) if half.ascending else job.scales:
-        fit = Job(job.number, scale, start)
+        fit = Job(job.number, scale, start, loss)
         found, weights = fit_point(half, fit)
         if "failed" in found:
             return {**point, "failed": found["failed"]}
@@ -69,5 +70,5 @@ def walk(setting: Setting, job: Walk) -> Point:
             inputs.append(found["features"])
         if ends(half, found):
             break
-        start = weights[fit.key]
+        start, loss = weights[fit.key], found["train"]["loss"]
     return {**point, "inputs": inputs + [[]] * (len(job.scales) - len(inputs))}

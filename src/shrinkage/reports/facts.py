@@ -7,7 +7,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from shrinkage.reports.summary import summary
 from shrinkage.runs import RunView
@@ -28,7 +28,7 @@ class Difference:
     @property
     def half_width(self) -> float | None:
         """Half the 95 % interval of the mean: Student's t with n − 1 degrees of freedom."""
-        return None if self.se is None else float(student.ppf(0.975, self.n - 1)) * self.se
+        return None if self.se is None else float(stdtrit(self.n - 1, 0.975)) * self.se
 
     @property
     def sign(self) -> int | None:

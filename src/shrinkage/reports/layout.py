@@ -65,7 +65,7 @@ def _section(
     grids = "".join(f'<div class="{kind}">{row}</div>' for row in rows if row)
     return (
         f'<section id="{section.id}"><h2>{escape(section.title)}</h2>'
-        f"{claims}{section.html}{grids}</section>"
+        f"{claims}{section.html}{grids}{section.below}</section>"
     )
 
 

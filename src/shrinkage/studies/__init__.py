@@ -3,12 +3,14 @@
 from shrinkage.studies.chains import (
     by_scale,
     complete,
+    fit_at,
     is_usable,
     key,
     refit_key,
     stable_key,
     weights_key,
 )
+from shrinkage.studies.finished import Finished, opened
 from shrinkage.studies.outcome import Point, history, outcome
 from shrinkage.studies.study import (
     Cut,
@@ -19,22 +21,28 @@ from shrinkage.studies.study import (
     train_function,
     workers,
 )
+from shrinkage.studies.subject import Subject, subject
 
 __all__ = [
     "Cut",
+    "Finished",
     "Point",
     "Study",
+    "Subject",
     "by_scale",
     "complete",
     "describe_plan",
+    "fit_at",
     "history",
     "is_usable",
     "key",
+    "opened",
     "outcome",
     "quiet_plan",
     "refit_key",
     "refuse_idle",
     "stable_key",
+    "subject",
     "train_function",
     "weights_key",
     "workers",

@@ -24,37 +24,73 @@ def stable_key(seed: int) -> str:
     return f"{seed}/stable"
 
 
-def weights_key(family: str, seed: int, scale: float) -> str:
+def weights_key(view: RunView, family: str, seed: int, scale: float) -> str:
     """Where the weights of a chosen point are stored; scale 0 has no refit of its own.
 
-    ``family``: ``"fit"``, ``"refit"`` or ``"stable"``. Raises :class:`RunError` for others.
+    ``family``: ``"fit"``, ``"refit"`` or ``"stable"``. Raises :class:`RunError` for others, and
+    where the seed's chain has no network at this scale.
     """
-    name = key(seed, scale)
-    names = {"fit": name, "refit": refit_key(name) if scale else name, "stable": stable_key(seed)}
-    if family not in names:
+    if family not in ("fit", "refit", "stable"):
         raise RunError(
             "the run has chosen a network of an unknown family",
             got=repr(family),
-            expected=f"one of {', '.join(names)}",
+            expected="one of fit, refit, stable",
             remedy="Read the run with the version of shrinkage that has written it.",
         )
-    return names[family]
+    if family == "stable":
+        return stable_key(seed)
+    fit = fit_at(view, seed, scale)
+    if fit is None:
+        raise RunError(
+            "the run has no network at this scale",
+            got=f"scale {scale:.10g}, seed {seed}",
+            expected="a scale that the seed's chain has reached",
+            remedy="Finish the run with the command it was begun with.",
+        )
+    name = str(fit["key"])
+    return refit_key(name) if family == "refit" and scale else name
+
+
+def fit_at(view: RunView, seed: int, scale: float) -> Point | None:
+    """What a seed's chain is at a scale; None where it has not come, or failed.
+
+    A chain ends where its network is empty, because an empty one stays so. From there on it *is*
+    that network: the fit it ended with, under its own key, stands for all stronger scales.
+    """
+    return _at(_chains(view).get(seed, {}), scale)
 
 
 def by_scale(view: RunView) -> dict[float, list[Point]]:
-    """The fits with a finite validation loss, by scale from the dense end on, in order of seeds."""
-    fits = view.of_kind("fit")
-    scales = sorted({fit["scale"] for fit in fits.values()})
-    names = {scale: [key(seed, scale) for seed in range(view.config["seeds"])] for scale in scales}
-    found = {
-        s: [fits[n] for n in row if n in fits and is_usable(fits[n])] for s, row in names.items()
-    }
+    """What the chains are (:func:`fit_at`), by scale from the dense end on, in order of seeds."""
+    chains = _chains(view)
+    scales = sorted({scale for chain in chains.values() for scale in chain})
+    rows = {s: [_at(chains.get(n, {}), s) for n in range(view.config["seeds"])] for s in scales}
+    found = {s: [fit for fit in row if fit is not None] for s, row in rows.items()}
     return {scale: row for scale, row in found.items() if row}
 
 
 def complete(view: RunView) -> dict[float, list[Point]]:
-    """The scales of :func:`by_scale` at which every seed has such a fit."""
+    """The scales of :func:`by_scale` at which every seed has a network."""
     return {s: row for s, row in by_scale(view).items() if len(row) == view.config["seeds"]}
+
+
+def _chains(view: RunView) -> dict[int, dict[float, Point]]:
+    """The fits of every seed by scale."""
+    chains: dict[int, dict[float, Point]] = {}
+    for fit in view.of_kind("fit").values():
+        chains.setdefault(fit["seed"], {})[fit["scale"]] = fit
+    return chains
+
+
+def _at(chain: Mapping[float, Point], scale: float) -> Point | None:
+    """The usable fit at a scale; beyond the end of the chain the empty one it ended with."""
+    before = [known for known in chain if known <= scale]
+    last = chain[max(before)] if before else None
+    if last is None or not is_usable(last):
+        return None
+    if last["scale"] == scale:
+        return last
+    return None if last["weights"]["nonzeros"] else last | {"scale": scale}
 
 
 def is_usable(fit: Mapping[str, Any]) -> bool:

@@ -1,6 +1,6 @@
 // The dial, the transport and the settings: what is turned goes out, what the server says comes in.
 
-import { num, toMark, toStrength } from "./words.js";
+import { num, ticks, toMark, toStrength } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const REST = 500; // ms after the last touch before the server's values are shown again
@@ -11,6 +11,7 @@ export class Controls {
     this.hello = hello;
     this.touched = new Map();
     this.form = $("controls");
+    this.end = hello.dial_end;
     this.form.elements.optimizer.replaceChildren(...hello.optimizers.map((name) => new Option(name)));
     this.transport();
     this.dial();
@@ -42,10 +43,28 @@ export class Controls {
       this.showStrength(toStrength(Number(dial.value)));
       this.send({ do: "change", changes: { strength: toStrength(Number(dial.value)) } }, "strength");
     });
+    $("dial-end").addEventListener("change", (event) => { this.end = Number(event.target.value); this.span(); this.onLinked?.(); });
+    this.span();
     $("linked").addEventListener("change", () => {
       if (this.linked) this.send({ do: "change", changes: { strength: toStrength(Number(dial.value)) } });
       this.onLinked?.();
     });
+  }
+
+  // The last mark of every dial of λ.
+  get last() {
+    return toMark(this.end);
+  }
+
+  // Labels below the dial, where its thumb stands at these marks.
+  span() {
+    $("strength").max = this.last;
+    $("dial-end").value = this.end;
+    $("dial").querySelector(".ticks").replaceChildren(...ticks(this.end).map(([mark, name]) => {
+      const tick = Object.assign(document.createElement("span"), { textContent: name });
+      tick.style.setProperty("--at", mark / this.last);
+      return tick;
+    }));
   }
 
   settings() {
@@ -125,6 +144,10 @@ export class Controls {
     const mixed = new Set(strengths).size > 1;
     if (mixed) $("linked").checked = false;
     $("strength").disabled = !strengths.length;
+    if (Math.max(0, ...strengths) > this.end) {
+      this.end = 10 ** Math.ceil(Math.log10(Math.max(...strengths)) - 1e-9);
+      this.span();
+    }
     if (this.free("strength")) {
       if (strengths.length && !mixed) $("strength").value = toMark(strengths[0]);
       this.showStrength(strengths.length ? strengths[0] : "—", mixed);

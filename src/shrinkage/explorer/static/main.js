@@ -96,15 +96,16 @@ function draw() {
 function render() {
   if (!view.hello || !view.state) return;
   parts.controls.show(view.state);
-  view.linked = parts.controls.linked;
+  [view.linked, view.last] = [parts.controls.linked, parts.controls.last];
   parts.panels.build(view.state.controls.columns.map((c) => c.name));
   if (!view.glance) return;
   const rate = view.state.playing && view.rate ? ` · ${Math.round(view.rate)} steps/s` : "";
-  $("clock").textContent = `step ${count(view.glance.step)} · epoch ${count(view.glance.epoch)}${rate}`;
-  document.body.classList.toggle("untouched", !view.state.playing && view.glance.step === 0);
+  const untouched = !view.state.playing && view.glance.step === 0;
+  $("clock").textContent = `step ${count(view.glance.step)} · epoch ${count(view.glance.epoch)}${rate}${untouched ? " · press Play, then turn λ" : ""}`;
+  document.body.classList.toggle("untouched", untouched);
   parts.panels.show(view);
   parts.tour.show(view);
-  parts.story.show(view);
+  parts.story.show(view, parts.panels.clicked);
   if (!view.look) return;
   const lanes = toCharts(view.hello, view.state, view.look, view.glance);
   const tall = $("curves").clientWidth < 420 ? 200 : 230;

@@ -58,7 +58,7 @@ export class Panels {
       element("h2", {}, element("i", { class: "dot" }), kind, element("span", { class: "knob" })));
     if (knob !== "learning rate") card.append(this.ownDial(name, knob, label));
     card.append(
-      element("p", { class: "stopped", role: "status", hidden: "" }),
+      this.stopped(name),
       element("div", { class: "split", role: "img", "data-picture": "cost" }, element("i", { class: "loss" }), element("i", { class: "penalty" })),
       element("p", { class: "sum" }),
       element("dl", { class: "big" },
@@ -71,9 +71,16 @@ export class Panels {
     return card;
   }
 
+  // Why a column stands still, and the way on.
+  stopped(name) {
+    const wake = element("button", { type: "button", title: "starts again from its initial weights" }, "Wake it");
+    wake.addEventListener("click", () => this.send({ do: "wake", column: name }));
+    return element("div", { class: "stopped", role: "status", hidden: "" }, element("span"), wake);
+  }
+
   ownDial(name, knob, label) {
     const isStrength = knob === "strength";
-    const dial = element("input", { type: "range", class: "own", min: 0, max: isStrength ? 160 : 95, step: 1, "aria-label": isStrength ? `λ of ${label}` : "p of dropout" });
+    const dial = element("input", { type: "range", class: "own", min: 0, max: isStrength ? 49 : 95, step: 1, "aria-label": isStrength ? `λ of ${label}` : "p of dropout" });
     dial.addEventListener("input", () => {
       this.send({ do: "change", changes: { knobs: { [name]: isStrength ? toStrength(Number(dial.value)) : Number(dial.value) / 100 } } }, `knob ${name}`);
     });
@@ -97,6 +104,7 @@ export class Panels {
     const on = (kind, read) => card.querySelector(`[data-picture=${kind}] canvas`)?.addEventListener("click", (event) => {
       const box = event.target.getBoundingClientRect();
       const found = read(event.clientX - box.left, event.clientY - box.top, box.width);
+      this.clicked = { canvas: event.target, column: name };
       if (found) this.send({ do: "select", ...found });
     });
     on("weights", (x, _, width) => {
@@ -142,10 +150,13 @@ export class Panels {
     const own = part(".own");
     if (own) {
       own.hidden = isStrength && view.linked;
+      if (isStrength) own.max = view.last;
       if (document.activeElement !== own) own.value = isStrength ? toMark(lane.knob) : Math.round(100 * lane.knob);
     }
-    part(".stopped").hidden = !lane.note;
-    part(".stopped").textContent = lane.note;
+    const why = lane.note || stand?.asleep || "";
+    part(".stopped").hidden = !why;
+    if (part(".stopped span").textContent !== why) part(".stopped span").textContent = why;
+    part(".stopped button").textContent = lane.note ? "Start it again" : "Wake it";
     this.showCost(card, lane, stand, column);
     const zeros = part(".zeros");
     zeros.textContent = percent(lane.zeros / lane.size);
@@ -172,7 +183,7 @@ export class Panels {
   }
 
   showCost(card, lane, stand, column) {
-    const loss = stand ? stand.train : null, penalty = lane.penalty, cost = loss === null || penalty === null ? null : loss + penalty;
+    const known = stand && !lane.note, loss = known ? stand.train : null, penalty = known ? lane.penalty : null, cost = loss === null || penalty === null ? null : loss + penalty;
     const share = cost ? penalty / cost : 0;
     card.querySelector(".split .loss").style.flexGrow = 1 - share;
     card.querySelector(".split .penalty").style.flexGrow = share;
@@ -186,7 +197,7 @@ export class Panels {
     this.draw(card, "links", () => draw.linksHeight(layers), (pen, w, h) => draw.links(pen, w, h, lane.layers, layers, colour));
     const stand = view.look?.lanes[lane.name];
     if (!stand) return;
-    const none = !penalty ? (knob === "dropout" ? "dropout has no price on weights" : "no penalty") : lane.knob ? "no weight left" : "λ is 0";
+    const none = !penalty ? (knob === "dropout" ? "dropout has no price on weights" : "no penalty") : stand.curve.knob.at(-1) ? "no weight left" : "λ is 0";
     this.draw(card, "step", () => 118, (pen, w, h) => draw.step(pen, w, h, stand.dots, { colour, lr: view.state.controls.lr, none }));
     const rows = Object.keys(stand.active).length;
     this.draw(card, "active", () => draw.activeHeight(rows), (pen, w) => draw.active(pen, w, stand.active, colour));

@@ -18,9 +18,9 @@ export function histogram(pen, width, height, { bins, zeros, most, edge, colour 
   const step = (width - LEFT) / bins.length;
   bins.forEach((n, k) => { if (n) pen.fillRect(LEFT + k * step, floor - tall(n), Math.max(1, step - 0.7), tall(n)); });
   text(pen, "= 0", 17, height - 5, { align: "center", colour: ink().zero, weight: 650 });
-  text(pen, `−${edge}`, LEFT, height - 5);
+  text(pen, num(-edge), LEFT, height - 5);
   text(pen, "w", (LEFT + width) / 2, height - 5, { align: "center" });
-  text(pen, String(edge), width, height - 5, { align: "right" });
+  text(pen, num(edge), width, height - 5, { align: "right" });
 }
 
 // Which weights a click on the histogram means: {low, high}, both 0 for the zeros.

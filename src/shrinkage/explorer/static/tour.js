@@ -43,7 +43,8 @@ export class Tour {
     const [word, tone] = VERDICTS[String(check.seen)];
     part(".verdict").textContent = word;
     part(".check").className = `check ${tone}`;
-    part(".live").textContent = check.sentence;
+    const paused = check.seen === null && !state.playing ? " It is paused: press Play." : "";
+    part(".live").textContent = check.sentence + paused;
   }
 
   // Frame what the step is about.

@@ -32,10 +32,20 @@ export function score(name, value) {
   return name === "accuracy" ? percent(value) : num(value);
 }
 
-// The dial: 0 on the left, then 1e-5 … 1e-1, forty marks per decade, two digits each.
-export const toStrength = (mark) => (mark === 0 ? 0 : Number((10 ** (-5 + mark / 40)).toPrecision(2)));
+// The dial: 0 on the left, then from 1e-4 on twenty-four marks per decade. As many as two digits can
+// tell apart: every mark is another λ, about a tenth larger than the one before.
+const LOWEST = -4, PER_DECADE = 24;
+export const toStrength = (mark) => (mark === 0 ? 0 : Number((10 ** (LOWEST + (mark - 1) / PER_DECADE)).toPrecision(2)));
 
 export function toMark(strength) {
-  if (!(strength > 0)) return 0;
-  return Math.max(1, Math.min(160, Math.round(40 * (Math.log10(strength) + 5))));
+  return strength > 0 ? Math.max(1, Math.round(PER_DECADE * (Math.log10(strength) - LOWEST)) + 1) : 0;
 }
+
+// The marks to be labelled on a dial that ends at this λ, and what they are called.
+export function ticks(end) {
+  const powers = [];
+  for (let power = LOWEST; power <= Math.round(Math.log10(end)); power++) powers.push(power);
+  return [[0, "0"], ...powers.map((power) => [toMark(10 ** power), named(power)])];
+}
+
+const named = (power) => (power >= 0 ? String(10 ** power) : `10⁻${"⁰¹²³⁴"[-power]}`);

@@ -6,6 +6,7 @@ from shrinkage.reports.claims.verdicts import (
     at,
     conclude,
     described,
+    inseparable,
     not_measured,
     seeds_note,
 )
@@ -27,7 +28,7 @@ def in_different_ways(facts: Facts) -> Claim:
         f"{signed(loss)}"
     )
     if loss is not None and loss.sign == 0:
-        text += ", which cannot be told apart"
+        text += f", which {inseparable(loss)}"
     return conclude([(verdict, text + _beside_none(facts))],
                     ending=seeds_note([zeros]), empty="no seed has both yet")  # fmt: skip
 
@@ -74,7 +75,7 @@ def pruning(facts: Facts) -> Claim:
     )
     sign = loss.sign
     if sign == 0:
-        text += ", which cannot be told apart"
+        text += f", which {inseparable(loss)}"
     verdict = described(loss, -1) if sign is not None else "undecided"
     return conclude([(verdict, text)], ending=seeds_note([loss]), empty="")
 

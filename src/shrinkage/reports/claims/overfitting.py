@@ -1,6 +1,6 @@
 """Whether a column overfits less than the unregularized network."""
 
-from shrinkage.reports.claims.verdicts import Claim, Verdict, at, conclude, seeds_note
+from shrinkage.reports.claims.verdicts import Claim, Verdict, at, conclude, inseparable, seeds_note
 from shrinkage.reports.facts import Difference, Facts
 from shrinkage.reports.wording import signed
 
@@ -45,7 +45,7 @@ def _weigh(gap: Difference, loss: Difference, part: str) -> tuple[Verdict, str]:
     if gap.sign == -1 and loss.sign == -1:
         return "seen", "which is less overfitting"
     if gap.sign == -1:
-        return "undecided", f"a smaller gap, but the {part} losses cannot be told apart"
+        return "undecided", f"a smaller gap, but {inseparable(loss, f'the {part} losses')}"
     if loss.sign == -1:
-        return "undecided", f"a better {part} loss, but the gaps cannot be told apart"
-    return "undecided", "which cannot be told apart"
+        return "undecided", f"a better {part} loss, but {inseparable(gap, 'the gaps')}"
+    return "undecided", f"which {inseparable(loss)}"

@@ -6,6 +6,7 @@ from shrinkage.reports.claims.verdicts import (
     at,
     conclude,
     described,
+    inseparable,
     not_measured,
     seeds_note,
     worst,
@@ -51,7 +52,7 @@ def _paid(
         case 1:
             return "not seen", f"{words}: they were not unimportant"
         case 0:
-            cannot = f"{words}, which cannot be told apart"
+            cannot = f"{words}, which {inseparable(loss)}"
             return ("undecided" if loss.mean > 0 else "seen"), cannot
     return "seen", words
 
@@ -85,8 +86,9 @@ def concentration(facts: Facts) -> Claim:
         f"Σ|w| under {at(facts, name)} and {percent(facts.mean(base, weight('top10')))} under "
         f"none (difference {signed(found['top10'])}; Gini index {signed(found['gini'])})"
     )
-    if any(d is not None and d.sign == 0 for d in found.values()):
-        text += ", which cannot be told apart"
+    unclear = [d for d in found.values() if d is not None and d.sign == 0]
+    if unclear:
+        text += f", which {inseparable(unclear[0])}"
     drop = _removed(facts, name)
     if drop is not None:
         verdicts.append("seen" if drop[0] > 0 else "not seen")

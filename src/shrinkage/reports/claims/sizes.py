@@ -7,9 +7,10 @@ from shrinkage.reports.claims.verdicts import (
     at,
     conclude,
     described,
+    inseparable,
     worst,
 )
-from shrinkage.reports.facts import Facts, Reader, difference, mean, train_loss, weight
+from shrinkage.reports.facts import Difference, Facts, Reader, difference, mean, train_loss, weight
 from shrinkage.reports.wording import num, strength
 
 _SIZES = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
@@ -35,15 +36,20 @@ def _falls(facts: Facts, name: str) -> tuple[Verdict, str]:
             return "not measured", ""
         (low, first), (high, last) = path[0], path[-1]
         span = f"λ from {strength(low)} to {strength(high)}"
-        verdict = described(difference(last, first), -1)
+        found = difference(last, first)
+        verdict = described(found, -1)
         verdicts.append(verdict)
-        doubt = {"not seen": " (does not fall)", "undecided": " (cannot be told apart)"}
+        doubt = {"not seen": " (does not fall)", "undecided": f" ({_unclear(found)})"}
         ends = f"{num(mean(first.values()))} → {num(mean(last.values()))}"
         texts.append(f"{symbol} {ends}{doubt.get(verdict, '')}{_detour(path)}")
     verdict = worst(verdicts)
     if verdict == "not seen" and verdicts[:2] == ["seen", "seen"]:
         verdict = "partly"  # smaller in sum and norm; the largest weight is not
     return verdict, f"{facts.label(name)}, {span}: {', '.join(texts)}"
+
+
+def _unclear(found: Difference | None) -> str:
+    return "" if found is None else inseparable(found, "them")
 
 
 def _detour(path: list[tuple[float, dict[int, float]]]) -> str:
@@ -84,7 +90,7 @@ def _exchange(facts: Facts, name: str) -> tuple[Verdict, str]:
     size = difference(sizes[-1][1], sizes[0][1])
     loss = difference(losses[-1][1], losses[0][1])
     verdicts = described(size, -1), described(loss, +1)
-    doubt = {"not seen": " (does not rise)", "undecided": " (cannot be told apart)"}
+    doubt = {"not seen": " (does not rise)", "undecided": f" ({_unclear(loss)})"}
     return worst(verdicts), (
         f"{facts.label(name)} takes {symbol} {num(mean(sizes[0][1].values()))} → "
         f"{num(mean(sizes[-1][1].values()))} and training loss "

@@ -59,6 +59,15 @@ def described(found: Difference | None, want: int) -> Verdict:
     return "seen" if sign == want else "undecided" if sign == 0 else "not seen"
 
 
+def inseparable(found: Difference, what: str = "") -> str:
+    """That the seeds show no difference, and by which test.
+
+    >>> inseparable(Difference(0.1, 0.2, 3))
+    'a paired t test over 3 seeds cannot tell apart'
+    """
+    return f"a paired t test over {found.n} seeds cannot tell {what + ' ' if what else ''}apart"
+
+
 def seeds_note(found: Iterable[Difference | None]) -> str:
     """How many seeds the differences are paired over."""
     counts = {d.n for d in found if d is not None}

@@ -3,7 +3,14 @@
 from itertools import pairwise
 from statistics import fmean
 
-from shrinkage.reports.claims.verdicts import ONE_SEED, Claim, Verdict, not_measured, seeds_note
+from shrinkage.reports.claims.verdicts import (
+    ONE_SEED,
+    Claim,
+    Verdict,
+    inseparable,
+    not_measured,
+    seeds_note,
+)
 from shrinkage.reports.facts import Difference, difference
 from shrinkage.reports.paths.track import Track, mean
 from shrinkage.reports.paths.wording import lam, penalty_sum
@@ -96,7 +103,8 @@ def _pruning(track: Track) -> Claim:
     found = difference({seed: fmean(row) for seed, row in gains.items()}, dict.fromkeys(gains, 0.0))
     if found is None:
         return not_measured("no point of the path has a pruned network beside it")
-    means = [(mean(ours) or 0.0) - (mean(theirs) or 0.0) for ours, theirs in pairs]
+    means = [fmean(ours[seed] - theirs[seed] for seed in ours if seed in theirs)
+             for ours, theirs in pairs if ours.keys() & theirs.keys()]  # fmt: skip
     ahead, behind = sum(m > 0 for m in means), sum(m < 0 for m in means)
     sentence = (
         f"at equally many weights and epochs the path has the higher {track.held_out} "
@@ -104,7 +112,10 @@ def _pruning(track: Track) -> Claim:
         f"difference is {_points(track, found)}"
     )
     verdicts: dict[int | None, Verdict] = {1: "seen", -1: "not seen", 0: "undecided"}
-    notes = {None: f" ({ONE_SEED})", 0: f" ({seeds_note([found])}), which cannot be told apart"}
+    notes = {
+        None: f" ({ONE_SEED})",
+        0: f" ({seeds_note([found])}), which {inseparable(found)}",
+    }
     sentence += notes.get(found.sign, f" ({seeds_note([found])})")
     return Claim(verdicts.get(found.sign, "undecided"), _from_capital(sentence))
 

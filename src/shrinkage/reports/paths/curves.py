@@ -54,7 +54,7 @@ def _along(track: Track, family: str, measure: str) -> Plot | None:
         caption += "; training loss leaves the figure where it is smaller"
     elif measure == "score":
         made.update_layout(yaxis_rangemode="normal")
-    return Plot(caption, upright(made, _chosen_scale(track)))
+    return Plot(caption, upright(made, track.marked))
 
 
 def _decades(values: list[float]) -> list[float]:
@@ -79,10 +79,6 @@ def _line(track: Track, family: str, part: Part, measure: str) -> Line:
     )
 
 
-def _chosen_scale(track: Track) -> float | None:
-    return track.chosen.scale if track.chosen is not None and track.chosen.final else None
-
-
 def against(track: Track) -> Section:
     """Held-out score and loss against the weights left, magnitude pruning beside them."""
     bars = f"; bars: ± one sd over {track.chains}" if track.seeds > 1 else ""
@@ -103,7 +99,7 @@ def against(track: Track) -> Section:
 def _against(track: Track, measure: str) -> Any:
     """Everything that was measured, against nonzero weights; None of nothing."""
     clouds = [_cloud(track, family, measure) for family in track.families]
-    clouds += [_pruned(track, measure), _dense(track, measure)]
+    clouds += [_stable(track, measure), _pruned(track, measure), _dense(track, measure)]
     clouds = [cloud for cloud in clouds if cloud.x]
     if not clouds:
         return None
@@ -137,7 +133,7 @@ def score_along(track: Track) -> Any:
         series.append(Line(_DENSE, QUIET, [0], [dense], level=True))
     name = f"{track.held_out} {track.score}"
     made = lines(series, y=name, percent=track.score == "accuracy")
-    return upright(made.update_layout(yaxis_rangemode="normal"), _chosen_scale(track))
+    return upright(made.update_layout(yaxis_rangemode="normal"), track.marked)
 
 
 def score_against_weights(track: Track) -> Any:
@@ -182,6 +178,23 @@ def _dense(track: Track, measure: str) -> Dots:
     left = [float(track.nonzeros(0.0) or 0)] if values else []
     return Dots(
         "dense network", QUIET, left, [mean(values)] if values else [], ["λ = 0"] * len(left)
+    )
+
+
+def _stable(track: Track, measure: str) -> Dots:
+    """The networks of the stable features, which are no point of the path."""
+    apart = [number for number, stop in enumerate(track.stops) if stop.apart]
+    found = [(track.stops[number], track.chosen_stop == number) for number in apart]
+    values = [track.results(s.scale, s.family, track.held_out, measure) for s, _ in found]
+    final = track.chosen is not None and track.chosen.final
+    return Dots(
+        family_label("stable"),
+        colour("l2"),
+        [track.nonzeros(stop.scale, stop.family) or 0.0 for stop, _ in found],
+        [mean(row) for row in values],
+        [f"used at λ ≥ {lam(stop.scale)}" for stop, _ in found],
+        chosen=0 if final and any(mine for _, mine in found) else None,
+        error=[sd(row) for row in values] if measure == "score" else None,
     )
 
 

@@ -2,8 +2,15 @@
 
 from html import escape
 
-from shrinkage.reports.paths.track import Part, Track, mean
-from shrinkage.reports.paths.wording import count, family_label, lam, penalties, spread
+from shrinkage.reports.paths.track import Part, Stop, Track, mean
+from shrinkage.reports.paths.wording import (
+    count,
+    family_label,
+    lam,
+    penalties,
+    shown,
+    spread,
+)
 from shrinkage.reports.sections.base import Section, plan_table, table
 from shrinkage.reports.sections.ending import cutting, shape_of, training_words, versions
 from shrinkage.reports.wording import listed, num, percent
@@ -20,9 +27,8 @@ def rows_to_copy(track: Track) -> Section:
     head = ["λ", "weights left", "share left", "inputs used", "train loss"]
     head += [f"{part} {track.score}, {family_label(family)}"
              for part in parts[1:] for family in track.families]  # fmt: skip
-    rows = [_row(track, scale, parts) for scale in track.rows]
-    chosen = track.chosen
-    marked = list(track.rows).index(chosen.scale) if chosen is not None and chosen.final else None
+    rows = [_row(track, stop, parts) for stop in track.stops]
+    marked = track.chosen_stop if track.chosen is not None and track.chosen.final else None
     seeds = f"mean ± standard deviation over {track.chains}" if track.seeds > 1 else "one seed"
     button = '<button type="button" class="copy" data-copy="rows">copy the table</button>'
     note = f'<p class="note">{button} {escape(seeds[0].upper() + seeds[1:])}.</p>'
@@ -30,19 +36,20 @@ def rows_to_copy(track: Track) -> Section:
     return Section("table", "All points", (), [], html)
 
 
-def _row(track: Track, scale: float, parts: list[Part]) -> list[str]:
-    left, used = track.nonzeros(scale) or 0.0, track.features(scale)
+def _row(track: Track, stop: Stop, parts: list[Part]) -> list[str]:
+    scale, own = stop.scale, stop.family
+    left, used = track.nonzeros(scale, own) or 0.0, track.features(scale, own)
     cells = [
-        lam(scale),
+        f"stable features, {lam(scale)}" if stop.apart else lam(scale),
         f"{left:,.0f}",
         percent(left / track.size),
         count(used),
-        num(mean(track.results(scale, "fit", "train", "loss"))),
+        num(mean(track.results(scale, own, "train", "loss"))),
     ]
     for part in parts[1:]:
         for family in track.families:
-            values = track.results(scale, family, part, "score")
-            cells.append(spread(track, values) if values and (scale or family == "fit") else "—")
+            values = shown(track, stop, family, part)
+            cells.append(spread(track, values) if values else "—")
     return cells
 
 
@@ -149,10 +156,10 @@ def _folder(track: Track) -> str:
 
 def _narrower(track: Track) -> tuple[float, float] | None:
     """A few points to both sides of the choice; None where that is the whole path."""
-    chosen, scales = track.chosen, track.scales
-    if chosen is None or not chosen.final or len(scales) <= 2 * _NEIGHBOURS + 1:
+    marked, scales = track.marked, track.scales
+    if marked is None or len(scales) <= 2 * _NEIGHBOURS + 1:
         return None
-    at = scales.index(chosen.scale) if chosen.scale in scales else 0
+    at = scales.index(marked) if marked in scales else 0
     return scales[max(0, at - _NEIGHBOURS)], scales[min(len(scales) - 1, at + _NEIGHBOURS)]
 
 

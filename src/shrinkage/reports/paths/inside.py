@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from shrinkage.figures import LOSS, PENALTY, ZERO, Dots, Line, dots, fan, lines, palette, upright
 from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.paths.screen import Weights, biggest_layers, layer_of, stored
+from shrinkage.reports.paths.stability import order_of_leaving
 from shrinkage.reports.paths.track import Point, Track, mean, share_left
 from shrinkage.reports.paths.wording import lam, penalty_sum
 from shrinkage.reports.sections.base import Plot, Section
@@ -56,7 +57,7 @@ def _left(track: Track, scale: float, name: str) -> float | None:
 
 
 def _marked(track: Track, made: Any) -> Any:
-    return upright(made, track.chosen.scale if track.chosen and track.chosen.final else None)
+    return upright(made, track.marked)
 
 
 def features(track: Track) -> Section:
@@ -72,6 +73,7 @@ def features(track: Track) -> Section:
         made = lines([line], y="inputs in use")
         caption = f"Inputs on a path to an output, of {of:,}{_over(track)}"
         plots.append(Plot(caption, _marked(track, made)))
+    plots += order_of_leaving(track)
     return Section("features", "Features", (), plots, pairs=True)
 
 

@@ -21,8 +21,14 @@
     const svg = Drawing.svg("svg", { viewBox: `0 0 ${width} ${height}` });
     const put = (name, attributes, text) => svg.append(Drawing.svg(name, attributes, text));
     const tall = (point) => floor - (floor - top) * point.left;
-    const outline = points.map((point, k) => `${at(k, width)},${tall(point)}`);
-    put("polygon", { class: "area", points: `${at(0, width)},${floor} ${outline.join(" ")} ${at(points.length - 1, width)},${floor}` });
+    const along = points.map((point, k) => [k, point]).filter(([, point]) => !point.apart);
+    const outline = along.map(([k, point]) => `${at(k, width)},${tall(point)}`);
+    put("polygon", { class: "area", points: `${at(0, width)},${floor} ${outline.join(" ")} ${at(along.length - 1, width)},${floor}` });
+    const beside = points.map((point, k) => [k, point]).filter(([, point]) => point.apart);
+    beside.forEach(([k, point]) => {
+      const from = (at(k - 1, width) + at(k, width)) / 2, to = at(k, width) + 4;
+      put("rect", { class: "area", x: from, y: tall(point), width: to - from, height: floor - tall(point) });
+    });
     if (data.chosen && data.chosen.final) {
       const x = at(data.chosen.index, width);
       put("line", { class: "chosen", x1: x, x2: x, y1: top - 4, y2: floor });
@@ -30,7 +36,9 @@
     const now = Number(slider.value), x = at(now, width);
     put("line", { class: "cursor", x1: x, x2: x, y1: top - 4, y2: floor });
     data.families.forEach((_, f) => {
-      const line = points.map((point, k) => [k, point.held[f]]).filter(([, value]) => value !== null);
+      const line = along.map(([k, point]) => [k, point.held[f]]).filter(([, value]) => value !== null);
+      beside.filter(([, point]) => point.held[f] !== null).forEach(([k, point]) =>
+        put("circle", { class: kinds[f], cx: at(k, width), cy: y(point.held[f]), r: 3 }));
       put("polyline", { class: `line ${kinds[f]}`, points: line.map(([k, value]) => `${at(k, width)},${y(value)}`).join(" ") });
       if (points[now].held[f] !== null) put("circle", { class: kinds[f], cx: x, cy: y(points[now].held[f]), r: 4.5 });
     });
@@ -97,11 +105,12 @@
 
   function show() {
     const point = points[Number(slider.value)];
-    document.getElementById("strength-text").textContent = point.scale;
-    slider.setAttribute("aria-valuetext", `λ = ${point.scale}`);
+    const name = point.name ? `${point.scale} or more, ${point.name}` : point.scale;
+    document.getElementById("strength-text").textContent = name;
+    slider.setAttribute("aria-valuetext", `λ = ${name}`);
     strip();
     fill(point);
-    try { sessionStorage.setItem(location.pathname, point.scale); } catch { /* private */ }
+    try { sessionStorage.setItem(location.pathname, point.name + point.scale); } catch { /* private */ }
   }
 
   function copied(button, done) {
@@ -137,7 +146,7 @@
   }
   if (points.length < 2) slider.disabled = true;
   try {
-    const kept = points.findIndex((point) => point.scale === sessionStorage.getItem(location.pathname));
+    const kept = points.findIndex((point) => point.name + point.scale === sessionStorage.getItem(location.pathname));
     if (kept >= 0) slider.value = kept;
   } catch { /* private */ }
   const own = document.getElementById("own");

@@ -11,6 +11,7 @@ from shrinkage.reports.paths.ending import coverage, making, next_steps, rows_to
 from shrinkage.reports.paths.inside import exchange, features, survivors
 from shrinkage.reports.paths.rows import path_rows
 from shrinkage.reports.paths.screen import path_screen
+from shrinkage.reports.paths.stability import stability
 from shrinkage.reports.paths.track import Track
 from shrinkage.reports.paths.wording import (
     choice_sentence,
@@ -25,6 +26,7 @@ _SECTIONS = (
     along,
     against,
     survivors,
+    stability,
     features,
     exchange,
     rows_to_copy,
@@ -52,6 +54,9 @@ def path_page(view: RunView) -> str:
         start=screen["start"],
         layer_title=escape(screen["layer"]["title"]) if screen["layer"] else "",
         seeds=f", mean over {track.chains}" if track.seeds > 1 else "",
+        beside="; at the right end of the stable features' networks"
+        if any(stop.apart for stop in track.stops)
+        else "",
         own="the choice" if track.stage != "fitting" else "the lowest so far",
         style=text("page.css") + text("paths/page.css"),
         screen=in_script(screen),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from statistics import fmean, stdev
 from typing import Any
 
+from shrinkage.features import Features
 from shrinkage.runs import RunView
 from shrinkage.studies import complete, is_usable, refit_key
 
@@ -13,29 +14,32 @@ Point = dict[str, Any]
 def path_rows(view: RunView) -> Iterator[Point]:
     """One row per scale and fit (penalised, refit; last the stable features): means, sd over seeds.
 
-    Scales at which a seed failed or is missing are left out. ``nonzeros`` and ``density`` (their
-    share) are of the penalised weights, ``features`` the inputs on a path to an output (None where
-    the wiring is not known), ``penalty`` is that of the fit. Test figures are None before the test
-    set is opened. The stable features' validation figures are the first seed's alone: they were
-    selected on its training rows, among which are other seeds' validation rows.
+    Scales at which a seed failed or is missing are left out; a seed whose network emptied at a
+    weaker scale counts as that empty network. ``nonzeros`` and ``density`` (their share) are of the
+    penalised weights, ``features`` counts what the network uses: inputs on a path to an output, the
+    one-hot columns of a table's column together (None where the wiring is not known), ``penalty``
+    is that of the fit. Test figures are None before the test set is opened. The stable features'
+    validation figures are the first seed's alone: they were selected on its training rows, among
+    which are other seeds' validation rows.
     """
-    tests = view.of_kind("test")
+    tests, features = view.of_kind("test"), Features.of(view)
     for scale, fits in complete(view).items():
         names = [fit["key"] for fit in fits]
-        yield _row(scale, "fit", fits, fits, [tests.get(name) for name in names])
+        yield _row(features, scale, "fit", fits, fits, [tests.get(name) for name in names])
         refits = [fit["refit"] for fit in fits if "refit" in fit and is_usable(fit["refit"])]
         if len(refits) == len(fits):
             tested = [tests.get(refit_key(name)) for name in names]
-            yield _row(scale, "refit", fits, refits, tested)
+            yield _row(features, scale, "refit", fits, refits, tested)
     stable = [fit for fit in view.of_kind("stable").values() if is_usable(fit)]
     if len(stable) == view.config["seeds"]:
         tested = [tests.get(fit["key"]) for fit in stable]
         first = [fit for fit in stable if fit["seed"] == 0]
         scale = view.decisions["stable"]["scale"]
-        yield _row(scale, "stable", stable, stable, tested) | _validation(first)
+        yield _row(features, scale, "stable", stable, stable, tested) | _validation(first)
 
 
 def _row(
+    features: Features,
     scale: float,
     family: str,
     fits: list[Point],
@@ -49,7 +53,7 @@ def _row(
         "fit": family,
         "nonzeros": fmean(fit["weights"]["nonzeros"] for fit in fits),
         "density": fmean(fit["weights"]["nonzeros"] / fit["weights"]["size"] for fit in fits),
-        "features": None if None in used else fmean(map(len, used)),
+        "features": None if None in used else fmean(sum(features.used(inputs)) for inputs in used),
         "penalty": fmean(fit["penalty"] for fit in fits),
         "train_loss": _mean(part["train"]["loss"] for part in parts),
         **_validation(parts),

@@ -3,16 +3,16 @@
 Numbers are means over seeds; the histogram and the first layer are of the first seed's networks.
 """
 
+from statistics import fmean
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from shrinkage.errors import RunError
 from shrinkage.reports.first_layer import FirstLayer, Picture
 from shrinkage.reports.panels import histogram
-from shrinkage.reports.paths.track import Part, Point, Track, mean
-from shrinkage.reports.paths.wording import count, family_label, lam, spread
+from shrinkage.reports.paths.track import Part, Point, Stop, Track, mean
+from shrinkage.reports.paths.wording import count, family_label, lam, shown, spread
 from shrinkage.reports.wording import num, percent, score
 from shrinkage.runs import RunView
 
@@ -27,26 +27,26 @@ _ACROSS = 4
 def path_screen(track: Track) -> Json:
     """The points of the slider, the curves above it, and the scales that all points share."""
     layer = FirstLayer.of(track.config)
-    firsts = [row[0] for row in track.rows.values()]
+    firsts = [stop.fits[0] for stop in track.stops]
     edge = max((fit["weights"]["max_abs"] or 0.0 for fit in firsts), default=0.0) or 1.0
-    hists: dict[float, list[int]] = {}
-    pictures: dict[float, Picture] = {}
-    for scale, row in track.rows.items():
-        tensors = stored(track.view, row[0]["key"])
+    hists: dict[int, list[int]] = {}
+    pictures: dict[int, Picture] = {}
+    for number, fit in enumerate(firsts):
+        tensors = stored(track.view, fit["key"])
         if tensors is None:
             continue
-        hists[scale] = histogram(track.config, tensors, edge)
+        hists[number] = histogram(track.config, tensors, edge)
         picture = None if layer is None else layer.picture(tensors)
         if picture is not None:
-            pictures[scale] = picture
-    shown = biggest_layers(track)
+            pictures[number] = picture
+    layers = biggest_layers(track)
     points = []
-    for scale in track.rows:
-        point = _point(track, scale, shown)
-        if scale in hists:
-            point["hist"] = hists[scale]
-        if scale in pictures and layer is not None:
-            point["first"] = layer.encode(pictures[scale], pictures.values())
+    for number, stop in enumerate(track.stops):
+        point = _point(track, stop, layers)
+        if number in hists:
+            point["hist"] = hists[number]
+        if number in pictures and layer is not None:
+            point["first"] = layer.encode(pictures[number], pictures.values())
         points.append(point)
     zeros = [fit["weights"]["zeros"] for fit in firsts]
     counts = [count for hist in hists.values() for count in hist]
@@ -88,55 +88,44 @@ def layer_of(fit: Point, name: str) -> Point | None:
     return next((layer for layer in fit["layers"] if layer["name"] == name), None)
 
 
-def _point(track: Track, scale: float, layers: list[str]) -> Json:
-    loss = mean(track.results(scale, "fit", "train", "loss"))
-    penalty = track.mean(scale, lambda fit: fit["penalty"])
-    cost = None if loss is None or penalty is None else loss + penalty
-    left = track.nonzeros(scale) or 0.0
+def _point(track: Track, stop: Stop, layers: list[str]) -> Json:
+    loss = mean(track.results(stop.scale, stop.family, "train", "loss"))
+    penalty = fmean(fit["penalty"] for fit in stop.fits)
+    cost = None if loss is None else loss + penalty
+    left = track.nonzeros(stop.scale, stop.family) or 0.0
     zeros = track.size - left
-    used = track.features(scale)
-    held = track.held_out
+    used = track.features(stop.scale, stop.family)
+    results = [[shown(track, stop, family, part) for part in _PARTS]
+               for family in track.families]  # fmt: skip
+    held = [row[_PARTS.index(track.held_out)] for row in results]
+    first = next((values for values in held if values), {})
     return {
-        "scale": lam(scale),
+        "scale": lam(stop.scale),
+        "name": "stable features" if stop.apart else "",
+        "apart": stop.apart,
         "share": penalty / cost if cost and penalty else 0.0,
         "loss": num(loss),
         "penalty": num(penalty),
         "cost": num(cost),
         "left": left / track.size,
-        "zeros": _first_zeros(track, scale),
+        "zeros": int(stop.fits[0]["weights"]["zeros"]),
         "zeros_text": f"{zeros:,.0f}",
         "share_text": f"{percent(zeros / track.size)} of {track.size:,}",
         "inputs": None
         if used is None
         else f"{count(used)} of {track.config['spec']['n_inputs']:,}",
-        "rest": _rest(track, scale),
-        "layers": [_layer(track, scale, name) for name in layers],
-        "scores": [
-            [
-                spread(track, values) if (values := _results(track, scale, family, part)) else "—"
-                for part in _PARTS
-            ]
-            for family in track.families
-        ],
-        "score": score(track.score, mean(_results(track, scale, "fit", held))),
-        "held": [mean(_results(track, scale, family, held)) for family in track.families],
+        "rest": _rest(track, stop),
+        "layers": [_layer(stop, name) for name in layers],
+        "scores": [[spread(track, values) if values else "—" for values in row] for row in results],
+        "score": score(track.score, mean(first)),
+        "held": [mean(values) for values in held],
     }
 
 
-def _results(track: Track, scale: float, family: str, part: Part) -> dict[int, float]:
-    if family != "fit" and not scale:
-        return {}
-    return track.results(scale, family, part, "score")
-
-
-def _first_zeros(track: Track, scale: float) -> int:
-    return int(track.rows[scale][0]["weights"]["zeros"])
-
-
-def _layer(track: Track, scale: float, name: str) -> Json:
-    known = [layer for fit in track.rows[scale] if (layer := layer_of(fit, name)) is not None]
+def _layer(stop: Stop, name: str) -> Json:
+    known = [layer for fit in stop.fits if (layer := layer_of(fit, name)) is not None]
     size = known[0]["size"] if known else 0
-    left = float(np.mean([layer["nonzeros"] for layer in known])) if known else 0.0
+    left = fmean(layer["nonzeros"] for layer in known) if known else 0.0
     return {
         "name": name,
         "share": round(left / size, 5) if size else 0.0,
@@ -144,33 +133,38 @@ def _layer(track: Track, scale: float, name: str) -> Json:
     }
 
 
-def _rest(track: Track, scale: float) -> str:
+def _rest(track: Track, stop: Stop) -> str:
     """Whether the point has come to rest: its gap where it was solved, else how it settled."""
-    row = track.rows[scale]
-    gaps = [fit["gap"] for fit in row if fit.get("gap") is not None]
-    if len(gaps) == len(row):
+    if stop.apart:
+        return "the densest networks without their other inputs, refit"
+    gaps = [fit["gap"] for fit in stop.fits if fit.get("gap") is not None]
+    if len(gaps) == len(stop.fits):
         return f"solved to a gap of {num(max(gaps), 2)}"
-    if not scale:
+    if not stop.scale:
         return "trained from random weights"
-    settled, rounds = sum(bool(fit["settled"]) for fit in row), max(fit["rounds"] for fit in row)
+    settled = sum(bool(fit["settled"]) for fit in stop.fits)
+    rounds = max(fit["rounds"] for fit in stop.fits)
     unit = "round" if rounds == 1 else "rounds"
-    seeds = f" in {settled} of {track.chains}" if len(row) > 1 else ""
+    seeds = f" in {settled} of {track.chains}" if len(stop.fits) > 1 else ""
     told = "settled" if settled else "not settled"
     return f"{told}{seeds if settled else ''} after {rounds} {unit} of training"
 
 
 def _chosen(track: Track) -> Json | None:
-    chosen = track.chosen
-    if chosen is None:
+    chosen, index = track.chosen, track.chosen_stop
+    if chosen is None or index is None:
         return None
-    known = chosen.family in track.families
+    families = [*track.families]
     return {
-        "index": list(track.rows).index(chosen.scale),
-        "family": track.families.index(chosen.family) if known else None,
+        "index": index,
+        "family": len(families) - 1
+        if track.stops[index].apart
+        else families.index(chosen.family)
+        if chosen.family in families
+        else None,
         "final": chosen.final,
     }
 
 
 def _start(track: Track) -> int:
-    chosen = _chosen(track)
-    return 0 if chosen is None else int(chosen["index"])
+    return track.chosen_stop or 0

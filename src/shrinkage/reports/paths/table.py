@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.table import Table
 
 from shrinkage.reports.paths.rows import Point, path_rows
-from shrinkage.reports.paths.track import Track
-from shrinkage.reports.paths.wording import count
+from shrinkage.reports.paths.track import Stop, Track
+from shrinkage.reports.paths.wording import count, lam
 from shrinkage.reports.wording import num, percent, score
 from shrinkage.runs import RunView
 
@@ -17,19 +17,21 @@ _WIDTH = 200
 def path_table(view: RunView, most: int = MOST) -> str:
     """At most ``most`` points, evenly chosen, both ends and the chosen one among them."""
     track, rows = Track(view), {(row["scale"], row["fit"]): row for row in path_rows(view)}
-    scales = list(dict.fromkeys(scale for scale, _ in rows))
-    chosen = track.chosen.scale if track.chosen is not None and track.chosen.final else None
-    shown = evenly(len(scales), most, scales.index(chosen) if chosen in scales else None)
+    stops = [stop for stop in track.stops if (stop.scale, stop.family) in rows]
+    final = track.chosen is not None and track.chosen.final and track.chosen_stop is not None
+    chosen = stops.index(track.stops[track.chosen_stop or 0]) if final else None
+    on_path = sum(not stop.apart for stop in stops)
+    beside = range(on_path, len(stops))
+    shown = [*evenly(on_path, most, None if chosen in beside else chosen), *beside]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("")
     for head in _heads(track):
         table.add_column(head, justify="right", no_wrap=True, vertical="bottom")
     for index in shown:
-        scale = scales[index]
-        mark = "▸" if scale == chosen else ""
-        table.add_row(mark, *_cells(track, scale, rows))
+        table.add_row("▸" if index == chosen else "", *_cells(track, stops[index], rows))
     data, model = view.config["data"]["name"], view.config["model"]["name"]
-    some = f"{len(shown)} of {len(scales)}" if len(shown) < len(scales) else f"{len(scales)}"
+    all_shown = len(shown) == len(stops)
+    some = f"{on_path}" if all_shown else f"{len(shown) - len(beside)} of {on_path}"
     seeds = f"mean ± sd over {track.chains}" if track.seeds > 1 else "one seed"
     text = f"{data}, {model}: {some} points, {seeds}\n\n{_plain(table)}"
     return text + ("\n\n▸ chosen" if chosen is not None else "")
@@ -51,23 +53,24 @@ def evenly(count: int, most: int, keep: int | None) -> list[int]:
 
 
 def _heads(track: Track) -> list[str]:
-    heads = ["λ", "weights\nleft", "share", *(["inputs\nused"] if _has_features(track) else [])]
+    heads = ["λ", "weights\nleft", "share", *(["features\nused"] if _has_features(track) else [])]
     parts = ("validation", "test") if track.held_out == "test" else ("validation",)
     heads += [f"{part}\n{family}" for part in parts for family in track.families]
     return heads
 
 
-def _cells(track: Track, scale: float, rows: dict[tuple[float, str], Point]) -> list[str]:
-    first = rows[scale, "fit"]
+def _cells(track: Track, stop: Stop, rows: dict[tuple[float, str], Point]) -> list[str]:
+    first = rows[stop.scale, stop.family]
     cells = [
-        f"{scale:.3g}",
+        f"stable, {lam(stop.scale)}" if stop.apart else lam(stop.scale),
         f"{first['nonzeros']:,.0f}",
         percent(first["density"]),
         *([count(first["features"])] if _has_features(track) else []),
     ]
     for part in ("validation", "test") if track.held_out == "test" else ("validation",):
         for family in track.families:
-            row = rows.get((scale, family))
+            refit = stop.family if family == track.families[-1] else ""
+            row = rows.get((stop.scale, refit if stop.apart else family))
             cells.append(_score(row, part) if row is not None else "")
     return cells
 

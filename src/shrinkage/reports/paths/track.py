@@ -25,6 +25,24 @@ class Chosen:
     final: bool
 
 
+@dataclass(frozen=True)
+class Stop:
+    """What the slider and the tables stop at: the networks at a scale, one per seed.
+
+    ``family``: ``"fit"`` for a point of the path, ``"stable"`` for the networks of the stable
+    features, which stand beside it.
+    """
+
+    scale: float
+    family: str
+    fits: list[Point]
+
+    @property
+    def apart(self) -> bool:
+        """Is it no point of the path?"""
+        return self.family != "fit"
+
+
 class Track:
     """What a path has found so far. Nothing here fails on a folder that is only partly filled."""
 
@@ -69,6 +87,32 @@ class Track:
     def dense(self) -> list[Point]:
         """The networks without a penalty; none where the path began at the sparse end."""
         return self.rows.get(0.0, [])
+
+    @cached_property
+    def stops(self) -> list[Stop]:
+        """The points of the path, from the dense end on; last the stable features' networks."""
+        path = [Stop(scale, "fit", row) for scale, row in self.rows.items()]
+        stable = [fit for fit in self.view.of_kind("stable").values() if is_usable(fit)]
+        if len(stable) < self.seeds or stable[0]["scale"] not in self.rows:
+            return path
+        return [*path, Stop(stable[0]["scale"], "stable", stable)]
+
+    @cached_property
+    def chosen_stop(self) -> int | None:
+        """The stop of the choice, or of the lowest validation loss so far."""
+        chosen = self.chosen
+        if chosen is None:
+            return None
+        family = "stable" if chosen.family == "stable" else "fit"
+        known = [(stop.scale, stop.family) for stop in self.stops]
+        return known.index((chosen.scale, family)) if (chosen.scale, family) in known else None
+
+    @property
+    def marked(self) -> float | None:
+        """The scale of the point that was chosen; None before, and where it is no point."""
+        chosen = self.chosen
+        on_path = chosen is not None and chosen.final and chosen.family != "stable"
+        return chosen.scale if on_path and chosen is not None else None
 
     @cached_property
     def failed(self) -> dict[str, str]:
@@ -139,9 +183,13 @@ class Track:
         return str((self.of(fit, family) or fit)["key"])
 
     def figure(self, fit: Point, family: str, part: Part, measure: str) -> float | None:
-        """Loss or score of one network on one part of the data."""
+        """Loss or score of one network on one part of the data.
+
+        Stable features are validated on the first seed's rows alone: they were selected on its
+        training rows, among which are other seeds' validation rows.
+        """
         found = self.of(fit, family)
-        if found is None:
+        if found is None or (family == "stable" and part == "validation" and fit["seed"]):
             return None
         held = self.tests.get(self.name(fit, family)) if part == "test" else found.get(part)
         return None if held is None else held[measure]

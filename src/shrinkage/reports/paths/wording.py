@@ -1,6 +1,6 @@
 """The path in words: its penalty, its choice."""
 
-from shrinkage.reports.paths.track import Chosen, Part, Point, Track, mean, sd
+from shrinkage.reports.paths.track import Chosen, Part, Point, Stop, Track, mean, sd
 from shrinkage.reports.wording import num, percent, score
 
 FAMILIES = {"fit": "penalised fit", "refit": "refit", "stable": "stable features, refit"}
@@ -45,6 +45,14 @@ def spread(track: Track, values: dict[int, float]) -> str:
     return f"{num(middle)} ± {num(width, 2)}"
 
 
+def shown(track: Track, stop: Stop, family: str, part: Part) -> dict[int, float]:
+    """Scores in the column of a family: the dense network's are fits, the stable ones' refits."""
+    if stop.apart:
+        last = family == track.families[-1]
+        return track.results(stop.scale, stop.family, part, "score") if last else {}
+    return track.results(stop.scale, family, part, "score") if stop.scale or family == "fit" else {}
+
+
 def count(value: float | None) -> str:
     """A mean of counts, with a decimal where it is not whole.
 
@@ -63,14 +71,16 @@ def choice_sentence(track: Track) -> str:
         return "No network has been fit yet."
     opening = "Chosen" if chosen.final else "Nothing is chosen yet; so far"
     kind = {"fit": "the penalised fit", "refit": "refit on its support"}
-    network = kind.get(chosen.family, f"the {chosen.family} network")
+    network = f"λ = {lam(chosen.scale)}, {kind.get(chosen.family, chosen.family)}"
     if not chosen.scale:
-        network = "the dense network"
+        network = f"λ = {lam(chosen.scale)}, the dense network"
     why = f": {chosen.why}"
-    return (
-        f"{opening}: λ = {lam(chosen.scale)}, {network}, with {_size(track, chosen)}, "
-        f"{_scores(track, chosen)}{why}."
-    )
+    if chosen.family == "stable":
+        network, why = (
+            "the stable features alone, refit",
+            f": {chosen.why} at λ ≥ {lam(chosen.scale)}",
+        )
+    return f"{opening}: {network}, with {_size(track, chosen)}, {_scores(track, chosen)}{why}."
 
 
 def dense_sentence(track: Track) -> str:

@@ -25,7 +25,10 @@ class Plot:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, the claims it judges, figures (``pairs``: two in a row), ready-made HTML."""
+    """A heading, the claims it judges, figures (``pairs``: two in a row), ready-made HTML.
+
+    ``html`` stands above the figures, ``below`` under them.
+    """
 
     id: str
     title: str
@@ -33,6 +36,7 @@ class Section:
     plots: list[Plot] = field(default_factory=list)
     html: str = ""
     pairs: bool = False
+    below: str = ""
 
 
 def paint(facts: Facts, name: str) -> str:

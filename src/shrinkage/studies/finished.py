@@ -1,0 +1,57 @@
+"""A run from its first line to what is handed back: opened, worked on, finished."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from shrinkage.errors import FitError
+from shrinkage.runs import Run, RunView, default_folder, has_points
+from shrinkage.studies.study import Study
+
+S = TypeVar("S", bound=Study)
+
+
+@dataclass(frozen=True, eq=False)
+class Finished(Generic[S]):
+    """A finished run: what its folder holds, and the study that its networks are built by."""
+
+    view: RunView
+    setting: S
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.view.folder
+
+    @property
+    def report(self) -> Path:
+        """The report, a self-contained page."""
+        return self.folder / "report.html"
+
+    def check_seed(self, seed: int) -> None:
+        """Raise :class:`FitError` for a seed that was not run."""
+        if seed not in range(self.setting.seeds):
+            raise FitError(
+                "no such network",
+                got=f"seed {seed!r}",
+                expected=f"a seed below {self.setting.seeds}",
+                remedy="Each seed, or fold, has a network of its own.",
+            )
+
+
+@contextmanager
+def opened(
+    folder: str | Path | None,
+    config: dict[str, Any],
+    rehearse: Callable[[], None],
+    command: str | None,
+) -> Iterator[Run]:
+    """The run folder, locked; a new one after the rehearsal, so that bad input writes nothing."""
+    where = Path(folder or default_folder(config))
+    if not has_points(where):
+        rehearse()
+    with Run(where, config) as run:
+        run.decide(command=command)
+        yield run
