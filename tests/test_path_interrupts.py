@@ -54,6 +54,8 @@ def path(run: Path, **more: Any) -> sh.RegularizationPath:
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "uninterrupted"
     path(run)
+    notes = [fit["shrunk"] for (kind, _), fit in points(run).items() if kind == "fit"]
+    assert any(note and "parameters" in note for note in notes)  # so that this goes on as well
     return run
 
 

@@ -89,6 +89,9 @@ def path_command(
     magnitude: Annotated[
         bool, typer.Option(help="Magnitude pruning to the same numbers of weights beside it.")
     ] = True,
+    shrink: Annotated[
+        bool, typer.Option(help="Train only what is still read; the same results, sooner.")
+    ] = True,
     seeds: Annotated[int | None, typer.Option(help="Seeds. [default: 3]")] = None,
     folds: Annotated[int | None, typer.Option(help="Folds of a cross-validation instead.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of the dense network.")] = None,
@@ -145,6 +148,7 @@ def path_command(
             refine=refine,
             refit=0.0 if refit else None,
             magnitude=magnitude,
+            shrink=shrink,
             seeds=seeds,
             folds=folds,
             epochs=epochs,

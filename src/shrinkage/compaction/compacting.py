@@ -49,7 +49,7 @@ def compacted(
         labels = units.fresh(doubled[0][0].numel()).reshape(doubled[0].shape[1:])
     try:
         record, _ = trace(exact, doubled, units=units, labels=labels)
-        record = _confirmed(exact, doubled, labels, record)
+        record = confirmed(exact, doubled, labels, record)
     except UnknownStructureError as error:
         whole = copied(model)
         notes = (f"kept whole: {error}",)
@@ -147,7 +147,7 @@ def _check_runs(model: nn.Module, inputs: Inputs) -> None:
         ) from error
 
 
-def _confirmed(model: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record) -> Record:
+def confirmed(model: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record) -> Record:
     """The record with only those constants that other inputs leave as they are."""
     units = Units()
     if labels is not None:

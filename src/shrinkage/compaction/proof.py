@@ -91,7 +91,8 @@ def _outputs_and_gradients(
 ) -> tuple[list[Tensor], dict[str, Tensor]]:
     parameters = {k: p for k, p in model.named_parameters() if p.is_floating_point()}
     frozen = [p for p in parameters.values() if not p.requires_grad]
-    with torch.enable_grad():
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # functions that drop at random drop the same in both networks
         try:
             for p in frozen:
                 p.requires_grad_(True)

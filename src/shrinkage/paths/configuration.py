@@ -30,6 +30,7 @@ def configuration(
         "most_rounds": setting.most_rounds,
         "refit": setting.refit,
         "solver": setting.solver,
+        "shrink": setting.shrink,
         "stability": None if setting.stability is None else asdict(setting.stability),
         "magnitude": setting.magnitude,
         "choose": asdict(wanted),

@@ -52,6 +52,7 @@ def path(
     stability: int | Stability | None = None,
     refit: float | None = 0.0,
     magnitude: bool = True,
+    shrink: bool = True,
     seeds: int | None = None,
     folds: int | None = None,
     epochs: int | None = None,
@@ -89,7 +90,10 @@ def path(
     on, unless training of some kind is asked for. Where the score falls steeply, up to ``refine``
     points are added. ``refit``: at each point the support is fit once more under this factor of
     the penalty (0: none, the relaxed lasso); None leaves that out. ``magnitude``: beside a trained
-    path, gradual magnitude pruning to the same numbers of weights in the same epochs.
+    path, gradual magnitude pruning to the same numbers of weights in the same epochs. ``shrink``:
+    points train a smaller network, from which units and inputs that nobody reads any more are cut
+    out; results are those of the whole network whose lost weights are held at zero, and are stored
+    in its coordinates. False trains all of it at every point.
 
     ``stability``: that many half samples of the first seed's training rows walk the same scales;
     the features that most of them use are stable (:class:`shrinkage.Stability`), and a network of
@@ -138,6 +142,7 @@ def path(
         refit=refit,
         solver="train",
         magnitude=magnitude,
+        shrink=shrink,
         stability=halves,
     )
     asked = {**training_options, "train": train, "epochs": epochs, "point_epochs": point_epochs}

@@ -19,6 +19,7 @@ from shrinkage.fitting import (
 )
 from shrinkage.measures import evaluate, reach
 from shrinkage.paths.setting import Job, Setting, refit_key
+from shrinkage.paths.shrinking import shrunk
 from shrinkage.paths.smooth import minimise_on_support
 from shrinkage.plans import Plan
 from shrinkage.polishing import polish
@@ -47,12 +48,16 @@ class Rest:
 
 @dataclass(frozen=True)
 class _Fitted:
-    """A network at rest: its last look, rounds of training, whether it had settled."""
+    """A network at rest: its last look, rounds of training, whether it had settled.
+
+    ``shrunk``: what of the network was trained, see :func:`shrunk`.
+    """
 
     last: Epoch
     rounds: int
     settled: bool
     gap: float | None = None
+    shrunk: Point | None = None
 
 
 def fit_point(setting: Setting, job: Job) -> Outcome:
@@ -73,7 +78,7 @@ def fit_point(setting: Setting, job: Job) -> Outcome:
         weights = {job.key: copied(model)}
         point |= outcome(model, plan, found.last, setting.data.spec)
         point |= {"rounds": found.rounds, "settled": found.settled, "gap": found.gap}
-        point |= {"features": used_inputs(setting, model)}
+        point |= {"shrunk": found.shrunk, "features": used_inputs(setting, model)}
         if setting.refit is not None and job.scale:
             again, _, last = refit_on_support(setting, job, model, parts)
             weights[refit_key(job.key)] = copied(again)
@@ -99,12 +104,13 @@ def _trained(
             looks=1,
         )
         return _Fitted(list(way)[-1], 1, settled=True)
-    train = {"train": parts["train"]}
-    before = begun(setting, job, model, plan, train)
+    small = shrunk(setting, plan, parts)
+    train = {"train": small.parts["train"]}
+    before = begun(setting, job, small.model, small.plan, train)
     for number in range(setting.most_rounds):
         way = fit(
-            model,
-            plan,
+            small.model,
+            small.plan,
             setting.train,
             train,
             epochs=setting.point_epochs,
@@ -117,9 +123,10 @@ def _trained(
         if (at_rest := settled(before, Rest.of(last))) or number + 1 == setting.most_rounds:
             break
         before = Rest.of(last)
-    held = evaluate(model, parts["validation"], setting.loss)
+    held = evaluate(small.model, small.parts["validation"], setting.loss)
     last = replace(last, parts={**last.parts, "validation": held})
-    return _Fitted(last, number + 1, settled=at_rest)
+    small.back()
+    return _Fitted(last, number + 1, settled=at_rest, shrunk=small.note)
 
 
 def begun(
@@ -174,19 +181,22 @@ def refit_on_support(
         minimise_on_support(again.double(), plan, parts["train"], setting.loss)
         last = look(again, plan, parts, setting.loss, 0)
         return again.float(), plan, last
-    with zeros_held(plan):
+    small = shrunk(setting, plan, parts, zeros_held=True)
+    with zeros_held(small.plan):
         way = fit(
-            again,
-            plan,
+            small.model,
+            small.plan,
             setting.train,
-            parts,
+            small.parts,
             epochs=setting.point_epochs,
             seed=round_seed(job, setting.most_rounds),
             treatment=Treatment(warm=True),
             loss=setting.loss,
             looks=1,
         )
-        return again, plan, list(way)[-1]
+        last = list(way)[-1]
+    small.back()
+    return again, plan, last
 
 
 def used_inputs(setting: Setting, model: nn.Module) -> list[int] | None:

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
-from torch import nn
-
 from shrinkage.data import Examples
 from shrinkage.fitting import DivergedError, Epoch, Treatment, fit, prune_by_magnitude, zeros_held
 from shrinkage.paths.points import Outcome, copied, evaluated
 from shrinkage.paths.setting import Setting, Weights, key
-from shrinkage.plans import Plan
+from shrinkage.paths.shrinking import Trained, shrunk
 from shrinkage.runs import RunView
 from shrinkage.studies import Point
 
@@ -45,32 +43,35 @@ def prune_point(setting: Setting, job: Pruning) -> Outcome:
     model, plan = setting.network(job.seed, 0.0)
     model.load_state_dict(dict(job.start))
     prune_by_magnitude(plan, job.keep)
+    split = setting.split(job.seed)
+    parts = {"train": split.train, "validation": split.validation}
+    small = shrunk(setting, plan, parts, zeros_held=True)
+    train = {"train": small.parts["train"]}
     try:
-        split = setting.split(job.seed)
-        train = {"train": split.train}
-        parts = {**train, "validation": split.validation}
-        last = _trained(setting, job, model, plan, job.epochs, train if job.more else parts)
+        last = _trained(setting, job, small, job.epochs, train if job.more else small.parts)
         weights = {_leading_on(job.key): copied(model)}
         if job.more:
-            last = _trained(setting, job, model, plan, job.more, parts)
+            last = _trained(setting, job, small, job.more, small.parts)
     except DivergedError as error:
         return {**point, "failed": str(error)}, {}
-    point |= {"nonzeros": last.nonzeros, "epochs": job.epochs + job.more, **evaluated(last)}
+    nonzeros = sum(int(parameter.count_nonzero()) for _, _, parameter in plan.blocks())
+    point |= {"nonzeros": nonzeros, "epochs": job.epochs + job.more, "shrunk": small.note}
+    point |= evaluated(last)
     return point, {**weights, job.key: copied(model)}
 
 
 def _trained(
     setting: Setting,
     job: Pruning,
-    model: nn.Module,
-    plan: Plan,
+    small: Trained,
     epochs: float,
     parts: Mapping[str, Examples],
 ) -> Epoch:
-    with zeros_held(plan):
+    """Train what is left, and write it back."""
+    with zeros_held(small.plan):
         way = fit(
-            model,
-            plan,
+            small.model,
+            small.plan,
             setting.train,
             parts,
             epochs=epochs,
@@ -79,7 +80,9 @@ def _trained(
             loss=setting.loss,
             looks=1,
         )
-        return list(way)[-1]
+        last = list(way)[-1]
+    small.back()
+    return last
 
 
 class Chains:

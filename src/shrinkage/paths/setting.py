@@ -27,6 +27,7 @@ class Setting(Study):
     the found support is fit once more; None: not at all. ``magnitude``: magnitude pruning to the
     same numbers of weights beside it. ``solver``: ``"polish"`` solves every
     point by proximal Newton, from the sparse end on; ``"train"`` trains from the dense end on.
+    ``shrink``: points train only what others still read (:mod:`shrinkage.paths.shrinking`).
     ``stability``: half samples with chains of their own, whose features are counted.
     """
 
@@ -38,6 +39,7 @@ class Setting(Study):
     refit: float | None
     solver: Solver
     magnitude: bool
+    shrink: bool = True
     stability: Stability | None = None
 
     @property

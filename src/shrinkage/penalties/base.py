@@ -110,6 +110,13 @@ class Penalty(ABC):
     def scaled(self, factor: float) -> Self:
         """factor · P, a penalty of the same kind (every strength is multiplied)."""
 
+    def of_part(self, share: float) -> "Penalty":  # noqa: ARG002
+        """P as a function of this share of each group's weights, where the others are zero.
+
+        A group of m weights keeps its factor √m: cutting zeros out must not make it cheaper.
+        """
+        return self
+
     def _block_norm(self, grad: Tensor) -> Tensor:
         """‖grad_block‖₂ / √m, which at zero is compared with the slope."""
         return grad.abs()

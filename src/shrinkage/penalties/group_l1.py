@@ -151,6 +151,10 @@ class GroupL1(Penalty):
         """GroupL1(factor·s) with the same groups."""
         return replace(self, strength=self.strength * check_factor(factor))
 
+    def of_part(self, share: float) -> Self:
+        """GroupL1(s/√share): √(share·m)·s/√share = s·√m."""
+        return self.scaled(share**-0.5)
+
     def _block_norm(self, grad: Tensor) -> Tensor:
         return safe_norm(grouped(grad)) / sqrt(_size(grad))
 

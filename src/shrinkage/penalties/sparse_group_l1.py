@@ -110,6 +110,10 @@ class SparseGroupL1(Penalty):
         factor = check_factor(factor)
         return type(self)(self.l1 * factor, self.group * factor, self.by)
 
+    def of_part(self, share: float) -> Self:
+        """SparseGroupL1(l1, group/√share)."""
+        return type(self)(self.l1, self.group * share**-0.5, self.by)
+
     @property
     def _single(self) -> L1:
         return L1(self.l1)
