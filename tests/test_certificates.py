@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import shrinkage as sh
+from shrinkage import gaps
 from shrinkage.data import load
 from shrinkage.errors import DataError, FitError, PlanError
 
@@ -125,7 +126,7 @@ def test_a_dead_network_with_a_fitted_bias_is_exposed_by_the_null_objective() ->
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.zero_()
-        net[2].bias.copy_((torch.bincount(y) / len(y)).log())
+        net[2].bias.copy_((torch.bincount(y).double() / len(y)).log())
     found = sh.certify(net, sh.Plan(net, sh.L1(0.01)), (x, y))
     assert found.gap < 1e-6
     assert found.nonzeros == 0
@@ -276,6 +277,13 @@ def test_a_minimiser_on_a_kink_passes_only_the_kink_aware_gap() -> None:
         assert (found.kink_gap < 1e-3) == stationary
         assert found.samples == 20
         assert found.radius == pytest.approx(1e-3 * at)
+
+
+def test_the_simplex_is_found_from_however_far() -> None:
+    """A long step must not lose the 1 that coordinates add up to in rounding."""
+    for far in (1.0, 1e8, 1e20):
+        v = torch.tensor([far, far, -far], dtype=torch.float64)
+        assert torch.equal(gaps._onto_simplex(v), torch.tensor([0.5, 0.5, 0.0]).double())
 
 
 def test_the_kink_aware_gap_is_never_larger(solved: Any) -> None:

@@ -110,8 +110,10 @@ def _mixes(gaps: Callable[[Tensor], Tensor], samples: int) -> Iterator[Tensor]:
         for _ in range(_ROUNDS):
             mix = mix.detach().requires_grad_()
             with torch.enable_grad():
-                value = torch.linalg.vector_norm(gaps(mix), ord=p)
+                value = _norm(gaps(mix), p)
                 (slope,) = torch.autograd.grad(value, mix)
+            if not value:
+                break
             moved, step = _descend(gaps, p, mix.detach(), float(value.detach()), slope, step)
             if moved is None:
                 break
@@ -132,14 +134,25 @@ def _descend(
     for _ in range(40):
         trial = _onto_simplex(mix - step * slope)
         enough = 1e-4 / step * float((trial - mix).square().sum())
-        if float(torch.linalg.vector_norm(gaps(trial), ord=p)) < value - enough:
+        if float(_norm(gaps(trial), p)) < value - enough:
             return trial, step
         step /= 2
     return None, 1.0
 
 
+def _norm(gaps: Tensor, p: float) -> Tensor:
+    """‖gaps‖_p; powers of tiny gaps would underflow, so the largest is taken out."""
+    top = gaps.detach().max()
+    norm: Tensor = torch.linalg.vector_norm(gaps / torch.where(top == 0, 1.0, top), ord=p)
+    return top * norm
+
+
 def _onto_simplex(v: Tensor) -> Tensor:
-    """The nearest point of the simplex. Source: Held, Wolfe & Crowder (1974)."""
+    """The nearest point of the simplex. Source: Held, Wolfe & Crowder (1974).
+
+    It does not depend on a shift, and beside a large one the 1 would be lost in rounding.
+    """
+    v = v - v.max()
     ordered = v.sort(descending=True).values
     excess = (ordered.cumsum(0) - 1) / torch.arange(1, len(v) + 1, dtype=v.dtype)
     threshold = excess[(ordered > excess).nonzero().max()]
