@@ -646,6 +646,19 @@ class TestTour:
         dropout = TOUR[-1].check(view)
         assert (dropout.seen, "set the controls again" in dropout.sentence) == (None, True)
 
+    def test_networks_at_rest_are_named_until_they_are_woken(self) -> None:
+        s = session()
+        s.lead(2)
+        train(s, 1)
+        with torch.no_grad():
+            for p in s.lanes[2].model.parameters():
+                p.zero_()
+        s.lanes[0].note = "Diverged."
+        assert "At rest: none, L1 exact. Press" in s.look()["check"]["sentence"]
+        for name in ("none", "l1"):
+            s.wake(name)
+        assert "At rest" not in s.look()["check"]["sentence"]
+
     def test_few_examples_where_few_are_wanted(self) -> None:
         assert {for_data(claim, 100)["train_size"] for claim in TOUR} == {100}
 

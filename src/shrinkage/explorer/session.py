@@ -17,7 +17,7 @@ from shrinkage.explorer.past import Curves, Past
 from shrinkage.explorer.rows import Batches, Pool
 from shrinkage.explorer.scene import scene_of
 from shrinkage.explorer.stories import Target, tell
-from shrinkage.explorer.tour import TOUR, View, for_data
+from shrinkage.explorer.tour import TOUR, Check, View, for_data
 from shrinkage.explorer.worth import worth
 from shrinkage.figures.style import lean
 from shrinkage.measures import default_loss
@@ -288,7 +288,19 @@ class Session:
             for lane in self.lanes
         }
         check = claim.check(View(points, self.controls, found, begun))
-        return {"step": self.guide, **asdict(check)}
+        sentence = check.sentence + self._at_rest(check)
+        return {"step": self.guide, "seen": check.seen, "sentence": sentence}
+
+    def _at_rest(self, check: Check) -> str:
+        """Which networks must be woken before a step of the tour can be seen, as a sentence."""
+        names = [
+            lane.column.label
+            for lane in self.lanes
+            if lane.note or self._drawn.get(lane.name, {}).get("asleep")
+        ]
+        if check.seen or not names:
+            return ""
+        return f" At rest: {', '.join(names)}. Press the button in its column, then let it train."
 
 
 def _lane(setting: Setting, choice: Choice, controls: Controls) -> Lane:
