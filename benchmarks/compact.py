@@ -204,24 +204,20 @@ def keep_for(model: nn.Module, most: float, x: Tensor, cost: Cost) -> float:
     return low / 100
 
 
-@torch.no_grad()
-def busy(net: nn.Module, batch: Tensor) -> float:
-    """Seconds of processor time for one batch, which other processes disturb less; a median."""
-    net.eval()
-    times = []
-    for _ in range(30):
-        start = time.thread_time()
-        net(batch)
-        times.append(time.thread_time() - start)
-    return float(np.median(times))
+def costs(dense: nn.Module, example: Tensor, batch: Tensor) -> dict[str, Cost]:
+    """What pruned networks may be made equal in: the time of a batch, or MACs; shares of dense.
 
+    Timed in turns with the dense network, so that other processes slow down both.
+    """
+    dense = copy.deepcopy(dense).eval()
+    whole = macs(dense, (example,))
 
-def costs(example: Tensor, batch: Tensor) -> dict[str, Cost]:
-    """What pruned networks may be made equal in: processor time of a batch, or MACs."""
-    return {
-        "latency": lambda net: busy(net, batch),
-        "macs": lambda net: macs(net.eval(), (example,)),
-    }
+    def latency(net: nn.Module) -> float:
+        net.eval()
+        ours, full = interleaved([lambda: net(batch), lambda: dense(batch)], 0.6)
+        return ours / full
+
+    return {"latency": latency, "macs": lambda net: macs(net.eval(), (example,)) / whole}
 
 
 RULES = sh.Rules({"8": None, "*": sh.GroupL1(1.0, coupled=True)})
@@ -252,7 +248,6 @@ def resnet(args: argparse.Namespace) -> None:
     """The coupled group path and filter-norm pruning: same epochs, same latency (or MACs)."""
     x, y, x_test, y_test = digits()
     example, batch = x[:8], x_test[:BATCH]
-    cost = costs(example, batch)[args.equal]
     found: dict[str, list[float]] = {"dense": [], "coupled group L1": [], "filter norm": []}
     for seed in range(args.seeds):
         torch.manual_seed(seed)
@@ -263,9 +258,10 @@ def resnet(args: argparse.Namespace) -> None:
         model, pruned = copy.deepcopy(dense), copy.deepcopy(dense)
         scales = raised(model, x, y, whole / args.times, args.first, args.growth)
         model = sh.compact(model, example, batch_sizes=()).model
-        ours, full = cost(model), cost(dense)
+        cost = costs(dense, example, batch)[args.equal]
+        ours = cost(model)
         for k in range(len(scales)):  # evenly down to what ours costs, or just above
-            aim = full * (ours / full) ** ((k + 1) / len(scales))
+            aim = ours ** ((k + 1) / len(scales))
             keep = min(1.0, keep_for(pruned, aim, example, cost) + 0.01)
             pruned = by_norm(pruned, keep, example)
             epoch(pruned, x, y, adam(pruned, LR), SMALL_BATCH)
