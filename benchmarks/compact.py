@@ -11,6 +11,7 @@ import argparse
 import copy
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -190,14 +191,33 @@ def by_norm(model: nn.Module, keep: float, x: Tensor) -> nn.Module:
     return sh.compact(model, x, batch_sizes=()).model
 
 
-def keep_for(model: nn.Module, most: float, x: Tensor) -> float:
-    """The largest share of units, in hundredths, whose network has at most so many MACs."""
+Cost = Callable[[nn.Module], float]
+
+
+def keep_for(model: nn.Module, most: float, x: Tensor, cost: Cost) -> float:
+    """The largest share of units, in hundredths, whose network costs at most so much."""
     low, high = 0, 100
     while high - low > 1:
         middle = (low + high) // 2
-        fits = macs(by_norm(model, middle / 100, x), (x,)) <= most
+        fits = cost(by_norm(model, middle / 100, x)) <= most
         low, high = (middle, high) if fits else (low, middle)
     return low / 100
+
+
+def costs(dense: nn.Module, example: Tensor, batch: Tensor) -> dict[str, Cost]:
+    """What pruned networks may be made equal in: the time of a batch, or MACs; shares of dense.
+
+    Timed in turns with the dense network, so that other processes slow down both.
+    """
+    dense = copy.deepcopy(dense).eval()
+    whole = macs(dense, (example,))
+
+    def latency(net: nn.Module) -> float:
+        net.eval()
+        ours, full = interleaved([lambda: net(batch), lambda: dense(batch)], 0.6)
+        return ours / full
+
+    return {"latency": latency, "macs": lambda net: macs(net.eval(), (example,)) / whole}
 
 
 RULES = sh.Rules({"8": None, "*": sh.GroupL1(1.0, coupled=True)})
@@ -225,7 +245,7 @@ def raised(
 
 
 def resnet(args: argparse.Namespace) -> None:
-    """The coupled group path and filter-norm pruning: same epochs, same MACs."""
+    """The coupled group path and filter-norm pruning: same epochs, same latency (or MACs)."""
     x, y, x_test, y_test = digits()
     example, batch = x[:8], x_test[:BATCH]
     found: dict[str, list[float]] = {"dense": [], "coupled group L1": [], "filter norm": []}
@@ -238,10 +258,12 @@ def resnet(args: argparse.Namespace) -> None:
         model, pruned = copy.deepcopy(dense), copy.deepcopy(dense)
         scales = raised(model, x, y, whole / args.times, args.first, args.growth)
         model = sh.compact(model, example, batch_sizes=()).model
-        part = macs(model, (example,)) / whole
-        for k in range(len(scales)):  # evenly down to the MACs that ours has, or just above
-            aim = whole * part ** ((k + 1) / len(scales))
-            pruned = by_norm(pruned, min(1.0, keep_for(pruned, aim, example) + 0.01), example)
+        cost = costs(dense, example, batch)[args.equal]
+        ours = cost(model)
+        for k in range(len(scales)):  # evenly down to what ours costs, or just above
+            aim = ours ** ((k + 1) / len(scales))
+            keep = min(1.0, keep_for(pruned, aim, example, cost) + 0.01)
+            pruned = by_norm(pruned, keep, example)
             epoch(pruned, x, y, adam(pruned, LR), SMALL_BATCH)
             epoch(dense, x, y, optimizer, SMALL_BATCH)
         nets, rest = dict(zip(found, (dense, model, pruned), strict=True)), args.refit
@@ -284,6 +306,7 @@ def main() -> None:
     two.add_argument("--growth", type=float, default=1.25)
     two.add_argument("--times", type=float, default=6.0)
     two.add_argument("--refit", type=int, default=12)
+    two.add_argument("--equal", choices=("latency", "macs"), default="latency")
     two.set_defaults(run=resnet)
     args = parser.parse_args()
     args.run(args)

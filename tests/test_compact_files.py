@@ -253,6 +253,11 @@ def test_an_unknown_family_is_refused() -> None:
         chosen(path_that_chose("nobody", 0.5), seed=1)
 
 
+def test_a_path_has_no_columns() -> None:
+    with pytest.raises(RunError, match="a path has no columns: got column 'l1'"):
+        chosen(path_that_chose("fit", 0.5), "l1")
+
+
 def path_that_chose(family: str, scale: float) -> RunView:
     choice = {"family": family, "scale": scale}
     usable = {"kind": "fit", "seed": 1, "validation": {"loss": 0.1}, "weights": {"nonzeros": 1}}

@@ -67,13 +67,21 @@ def _of_contrast(view: RunView, column: str | None, seed: int) -> Chosen:
 
 def _of_path(view: RunView, column: str | None, seed: int) -> Chosen:
     choice: dict[str, Any] | None = view.decisions.get("choice")
-    if column is not None or choice is None or seed not in range(view.config["seeds"]):
+    if column is not None:
+        raise RunError(
+            "a path has no columns",
+            got=f"column {column!r}",
+            expected="a contrast, or no column",
+            remedy="Leave --column out: the chosen point is taken.",
+        )
+    if choice is None or seed not in range(view.config["seeds"]):
         raise RunError(
             "the run has no such network",
-            got=f"seed {seed}" + ("" if column is None else f", column {column!r}"),
-            expected="a path that has chosen a point; no column; seeds below "
-            f"{view.config['seeds']}",
-            remedy="Finish the run with the command it was begun with.",
+            got=f"seed {seed}" + ("" if choice else ", and no choice yet"),
+            expected=f"a path that has chosen a point; seeds below {view.config['seeds']}",
+            remedy="Take another --seed."
+            if choice
+            else "Finish the run with the command it was begun with.",
         )
     scale, family = choice["scale"], choice["family"]
     stored = weights_key(view, family, seed, scale)

@@ -108,19 +108,6 @@ def _with_nonzero(model: nn.Module, held: Collection[str]) -> nn.Module:
     return probe
 
 
-def _foldable(record: Record, biases: Collection[str]) -> Record:
-    """The record without the constants that no bias may take up."""
-    return replace(
-        record,
-        layers=[
-            replace(y, constants=torch.where(y.constants == 0, 0.0, torch.nan))
-            if y.bias not in biases
-            else y
-            for y in record.layers
-        ],
-    )
-
-
 def _training(model: nn.Module) -> nn.Module:
     """The network in training mode, but for its dropout layers."""
     model.train()
