@@ -229,6 +229,26 @@ def test_a_network_put_to_sleep_says_why_and_is_woken(live: Live, visit: Any) ->
     assert seen.complaints == []
 
 
+def test_a_diverged_network_shows_no_numbers_of_before(live: Live, visit: Any) -> None:
+    seen = visit(live)
+    seen.page.click("#reset")
+    seen.page.click("#epoch")
+    seen.reads("#clock", "epoch 1")
+    seen.page.click("#settings summary")
+    seen.page.fill("#controls [name=lr]", "1e12")
+    seen.page.keyboard.press("Tab")
+    seen.page.click("#play")
+    seen.reads("#column-l1 .stopped", "Diverged")
+    seen.reads("#column-l1 .sum", "loss —")
+    assert seen.page.inner_text("#column-l1 .score") == "—"
+    assert seen.page.inner_text("#column-l1 .train") == "training —"
+    seen.page.fill("#controls [name=lr]", "0.05")
+    seen.page.keyboard.press("Tab")
+    seen.page.click("#reset")
+    seen.reads("#column-l1 .score", "%")
+    assert seen.complaints == []
+
+
 def test_settings_change_what_is_trained(live: Live, visit: Any) -> None:
     seen = visit(live)
     seen.page.click("#settings summary")

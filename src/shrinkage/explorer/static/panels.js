@@ -165,8 +165,10 @@ export class Panels {
     part(".of").textContent = `${count(lane.zeros)} of ${count(lane.size)}`;
     if (stand) {
       part(".held").textContent = `held-out ${stand.score_name}`;
-      part(".score").textContent = score(stand.score_name, stand.held_score);
-      part(".train").textContent = `training ${score(stand.score_name, stand.train_score)}`;
+      // A network that has stopped has no score: the last one is of before.
+      const [held, train] = lane.note ? [null, null] : [stand.held_score, stand.train_score];
+      part(".score").textContent = score(stand.score_name, held);
+      part(".train").textContent = `training ${score(stand.score_name, train)}`;
     }
     const chosen = view.state.telling && view.look?.story?.unit && view.look.story.parameter === hello.first?.path ? view.look.story.index : -1;
     this.draw(card, "weights", () => 128, (pen, w, h) =>
