@@ -45,7 +45,7 @@ def path_command(
     model: Model = None,
     target: Target = None,
     image_size: ImageSize = None,
-    points: Annotated[int, typer.Option(help="Points of the path.")] = 30,
+    points: Annotated[int, typer.Option(help="Points of the path.")] = 25,
     weakest: Annotated[
         float | None, typer.Option("--from", help="The weakest λ. [default: found on the data]")
     ] = None,

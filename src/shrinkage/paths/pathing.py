@@ -43,7 +43,7 @@ def path(
     penalty: str | Penalty | Mapping[Key, Penalty | None] | Rules,
     *,
     run: str | Path | None = None,
-    points: int = 30,
+    points: int = 25,
     weakest: float | None = None,
     strongest: float | None = None,
     refine: int = 4,
