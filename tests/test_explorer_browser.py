@@ -116,7 +116,7 @@ def test_the_dial_makes_zeros_and_gives_the_weights_back(live: Live, visit: Any)
     seen = visit(live)
     seen.page.click("#play")
     step = "Number(document.querySelector('#clock').textContent.match(/step (\\d+)/)[1])"
-    seen.until(f"() => {step} > 40")
+    seen.until(f"() => {step} > 100")  # random weights may collapse for good under so strong a λ
     seen.until("() => / [0-9,]+ steps.s$/.test(document.querySelector('#clock').textContent)")
     assert seen.zeros("l1") == seen.zeros("l1_term") == 0
     seen.turn(3.2e-3)
