@@ -58,9 +58,9 @@ def _parts(plan: Plan, bound: Plan) -> Iterator[tuple[str, Penalty]]:
     for whole, left in zip(plan.coupled, bound.coupled, strict=True):
         share = left.entry.grouping.group_size / whole.entry.grouping.group_size
         for part in whole.parts:
-            asks = part.entry.penalty is not None and part.entry.penalty.coupled
-            if asks and part.entry.penalty is not None and share < 1:
-                yield part.entry.name, part.entry.penalty.of_part(share)
+            penalty = part.entry.penalty
+            if penalty is not None and penalty.coupled and share < 1:
+                yield part.entry.name, penalty.of_part(share)
 
 
 def _other(got: str) -> PlanError:
