@@ -31,7 +31,7 @@ from shrinkage.errors import DataError, FitError, ModelError, RunError
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import evaluate
 from shrinkage.penalties import L1, MCP, LogSum, Penalty, SparseGroupL1
-from shrinkage.penalties.base import Step
+from shrinkage.penalties.steps import Step
 from shrinkage.plans import Plan
 from shrinkage.progress import Progress
 from shrinkage.proximal import attach

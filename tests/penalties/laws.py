@@ -16,6 +16,7 @@ from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from shrinkage.penalties import Penalty
+from shrinkage.penalties.steps import Steps
 
 from .catalogue import Case, Reduction
 
@@ -459,10 +460,10 @@ def accumulated_steps_add_up(case: Case, penalty: Penalty, s: Sample) -> None:
     """
     step = s.positive_step if case.convex else _short(s.positive_step)
     w, residual, twice = s.w.clone(), torch.zeros_like(s.w), 2 * step
-    penalty.accumulate(w, residual, step, step)
+    penalty.accumulate(w, residual, Steps(step, step))
     first = penalty.prox(s.w, step)
     close(case, w, first, 16 * s.eps * size_of(case.blocks(s.w)), "the first step")
-    penalty.accumulate(w, residual, twice, step)
+    penalty.accumulate(w, residual, Steps(twice, step))
     if isinstance(s.step, Tensor) or not case.averages_all:
         assert not bool(w[first == 0].any()), "a zero woke up by itself"
         return
@@ -474,11 +475,12 @@ def accumulated_steps_add_up(case: Case, penalty: Penalty, s: Sample) -> None:
 def held_steps_repeat_the_prox(case: Case, penalty: Penalty, s: Sample) -> None:
     """From the same weights a held step is the exact one; a zero's move goes to its residual."""
     w, residual = s.w.clone(), torch.zeros_like(s.w)
-    held = penalty.accumulate(w, residual, s.positive_step, s.positive_step)
+    steps = Steps(s.positive_step, s.positive_step)
+    held = penalty.accumulate(w, residual, steps)
     if held is None:
         return
     again, kept = s.w.clone(), torch.zeros_like(s.w)
-    penalty.hold(again, kept, held, s.positive_step)
+    penalty.hold(again, kept, held, steps)
     close(case, again, w, 32 * s.eps * size_of(case.blocks(s.w)), "a held step")
     gone = (held == 0).reshape(*s.w.shape[:-1], 1) if s.w.ndim else held.reshape(()) == 0
     assert torch.equal(kept, torch.where(gone, s.w, 0.0)), "the residual of a held step"

@@ -10,6 +10,7 @@ from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from shrinkage.penalties import L1, L2, MCP, ElasticNet, GroupL1, LogSum, Penalty, SparseGroupL1
+from shrinkage.penalties.steps import Steps
 
 from . import laws
 from .catalogue import CATALOGUE, Case
@@ -451,24 +452,24 @@ class AssumesContiguous(L1):
 class ForgetsTheResidual(L1):
     """Takes the whole threshold off again at every step."""
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> Tensor | None:
+    def accumulate(self, w: Tensor, residual: Tensor, steps: Steps) -> Tensor | None:
         residual.zero_()
-        super().accumulate(w, residual, total, step)
+        super().accumulate(w, residual, steps)
 
 
 @caught_by(laws.accumulated_steps_add_up)
 class ShrinksTheLivingAnew(GroupL1):
     """Forgets that groups which are alive keep no residual, and takes the whole sum off them."""
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> Tensor | None:
-        super().accumulate(w, residual, total, total)
+    def accumulate(self, w: Tensor, residual: Tensor, steps: Steps) -> Tensor | None:
+        super().accumulate(w, residual, Steps(steps.sum, steps.sum))
 
 
 @caught_by(laws.held_steps_repeat_the_prox)
 class HoldsWithoutShrinking(GroupL1):
     """Keeps zeros between two exact steps, and forgets to shrink the living."""
 
-    def hold(self, w: Tensor, residual: Tensor, held: Tensor, step: Step) -> None:
+    def hold(self, w: Tensor, residual: Tensor, held: Tensor, steps: Steps) -> None:
         residual.addcmul_(w, held == 0)
         w.mul_(held != 0)
 
@@ -477,8 +478,8 @@ class HoldsWithoutShrinking(GroupL1):
 class ForgetsWhatMovedAZero(GroupL1):
     """Keeps a zero for ever: what would have woken it is thrown away."""
 
-    def hold(self, w: Tensor, residual: Tensor, held: Tensor, step: Step) -> None:
-        super().hold(w, residual, held, step)
+    def hold(self, w: Tensor, residual: Tensor, held: Tensor, steps: Steps) -> None:
+        super().hold(w, residual, held, steps)
         residual.zero_()
 
 
@@ -486,9 +487,9 @@ class ForgetsWhatMovedAZero(GroupL1):
 class ShrinksTwice(MCP):
     """Averages the kink, and takes it off once more in the step of the concave rest."""
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> Tensor | None:
-        L1(self.strength).accumulate(w, residual, total, step)
-        w.copy_(self.prox(w, step))
+    def accumulate(self, w: Tensor, residual: Tensor, steps: Steps) -> Tensor | None:
+        L1(self.strength).accumulate(w, residual, steps)
+        w.copy_(self.prox(w, steps.last))
 
 
 @caught_by(laws.nothing_is_nan)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from shrinkage.errors import PenaltyError
-
-Step = float | Tensor
+from shrinkage.penalties.steps import Step, Steps
 
 
 class Penalty(ABC):
@@ -37,22 +36,21 @@ class Penalty(ABC):
         exact zeros. Step 0 returns w. Source: Parikh & Boyd, Proximal Algorithms (2014), §1.1.
         """
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> Tensor | None:  # noqa: ARG002
+    def accumulate(self, w: Tensor, residual: Tensor, steps: Steps) -> Tensor | None:
         """One step of dual averaging, in place: z = w + residual, w ← prox(z), residual ← z − w.
 
-        ``w`` has moved since ``residual`` was written; ``total`` is the sum of all steps and that
-        of the prox, ``step`` the last of them (0 where there are no groups and all of P is
-        averaged). The residual remembers how far a zero is from waking up. What is returned, if
-        anything, lets :meth:`hold` take the next steps. Source: Xiao, Dual Averaging Methods for
+        ``w`` has moved since ``residual`` was written; the prox has the sum of all steps. The
+        residual remembers how far a zero is from waking up; 0 where that is NaN. What is returned,
+        if anything, lets :meth:`hold` take the next steps. Source: Xiao, Dual Averaging Methods for
         Regularized Stochastic Learning (2010), §2, with z = w + residual for the sum of all moves.
         """
         w.add_(residual)
-        shrunk = self.prox(w, total)
-        torch.sub(w, shrunk, out=residual)
+        shrunk = self.prox(w, steps.sum)
+        torch.sub(w, shrunk, out=residual).nan_to_num_(0.0, torch.inf, -torch.inf)
         w.copy_(shrunk)
         return None
 
-    def hold(self, w: Tensor, residual: Tensor, held: Tensor, step: Step) -> None:
+    def hold(self, w: Tensor, residual: Tensor, held: Tensor, steps: Steps) -> None:
         """A cheap step, in place, given what :meth:`accumulate` returned: the same zeros stay."""
         raise NotImplementedError  # accumulate returns nothing
 

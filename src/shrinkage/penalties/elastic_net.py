@@ -8,7 +8,6 @@ from torch import Tensor
 
 from shrinkage.penalties.base import (
     Penalty,
-    Step,
     check_factor,
     check_strength,
     checked_step,
@@ -16,6 +15,7 @@ from shrinkage.penalties.base import (
 )
 from shrinkage.penalties.l1 import L1
 from shrinkage.penalties.l2 import L2
+from shrinkage.penalties.steps import Step
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from shrinkage.penalties.base import Penalty, Step, checked_step
+from shrinkage.penalties.base import Penalty, checked_step
 from shrinkage.penalties.l1 import L1
+from shrinkage.penalties.steps import Steps
 
 
 class FoldedConcave(Penalty):
@@ -25,7 +26,7 @@ class FoldedConcave(Penalty):
     def _steepness(self, size: Tensor) -> Tensor:
         """p'(|w|)."""
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:
+    def accumulate(self, w: Tensor, residual: Tensor, steps: Steps) -> None:
         """Dual averaging of the kink, L1(s), and a step of the concave rest P − L1(s).
 
         Averaging presumes a convex penalty: the prox of the sum of all steps would cut off weights
@@ -33,8 +34,8 @@ class FoldedConcave(Penalty):
         while their average gradient is within ±s, and those that live are shrunk by the plain prox
         of the last step: s·step is given back before it.
         """
-        L1(self.strength).accumulate(w, residual, total, step)
-        step = checked_step(w, step)
+        L1(self.strength).accumulate(w, residual, steps)
+        step = checked_step(w, steps.last)
         w.copy_(self.prox(w + w.sign() * (self.strength * step), step))
 
     @property

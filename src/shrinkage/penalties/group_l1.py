@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from shrinkage.errors import PenaltyError, did_you_mean
-from shrinkage.penalties.base import Penalty, Step, check_factor, check_strength, checked_step
+from shrinkage.penalties.base import Penalty, check_factor, check_strength, checked_step
+from shrinkage.penalties.fused import shrink
+from shrinkage.penalties.steps import Step, Steps
 
 By = Literal["filter", "input", "kernel"]
 GROUPINGS: tuple[By, ...] = ("filter", "input", "kernel")
@@ -82,7 +84,7 @@ class GroupL1(Penalty):
             return shrunk.reshape(w.shape)
         return _block_soft_threshold(rows, kappa * step).reshape(w.shape)
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> Tensor | None:
+    def accumulate(self, w: Tensor, residual: Tensor, steps: Steps) -> Tensor | None:
         """Dual averaging for groups that are zero, the plain prox for the others.
 
         A group that is alive has the residual κ·(total − step)·w/‖w‖, which turns with w and need
@@ -93,7 +95,7 @@ class GroupL1(Penalty):
         if w.numel() == 0:
             return None
         rows, kept = grouped(w), grouped(residual)
-        total, step = checked_step(w, total), checked_step(w, step)
+        total, step = checked_step(w, steps.sum), checked_step(w, steps.last)
         kappa = self.strength * sqrt(_size(w))
         waiting = _norm(kept) > 0
         norm = _norm(rows.add_(kept)).clamp_(min=_least(rows))
@@ -108,25 +110,23 @@ class GroupL1(Penalty):
         torch.mul(rows, gone, out=kept)
         if bool((new := gone & ~waiting).any()):
             kept.addcmul_(rows * (total - step), new * (kappa / norm))
+        kept.nan_to_num_(0.0, torch.inf, -torch.inf)
         rows.copy_(shrunk)
         return r / norm
 
-    def hold(self, w: Tensor, residual: Tensor, held: Tensor, step: Step) -> None:
+    def hold(self, w: Tensor, residual: Tensor, held: Tensor, steps: Steps) -> None:
         """w ← w·r/(r + κ·step) with r = ‖w‖ times the ratio of the last :meth:`accumulate`.
 
         That is the prox where the ratio has not changed, so fixed points are the same; for one
         step it is the prox in any case. A group that is zero stays so, and its residual takes up
         what moved it.
         """
-        rows, kept = grouped(w), grouped(residual)
-        kappa, step = self.strength * sqrt(_size(w)), checked_step(w, step)
-        gone, norm, threshold = held == 0, _norm(rows), step * kappa
-        if bool(gone.any()):
-            kept.addcmul_(rows, gone)
+        rows, kappa = grouped(w), self.strength * sqrt(_size(w))
+        norm = _norm(rows)
         r = norm * held
-        if not isinstance(threshold, Tensor):
-            r = torch.where(gone, r, (norm - threshold).clamp(min=0))
-        rows.mul_(r / (threshold + r).clamp_(min=_least(rows)))
+        if not isinstance(steps.step, Tensor):
+            r = torch.where(held == 0, r, (norm - kappa * steps.last).clamp(min=0))
+        shrink(rows, grouped(residual), held, r, kappa, steps)
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """‖grad + κ·w/‖w‖‖₂ per group where w ≠ 0, max(‖grad‖₂ − κ, 0) where w = 0; (..., 1)."""

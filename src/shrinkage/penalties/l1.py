@@ -8,12 +8,13 @@ from torch import Tensor
 
 from shrinkage.penalties.base import (
     Penalty,
-    Step,
     check_factor,
     check_strength,
     checked_step,
     soft_threshold,
 )
+from shrinkage.penalties.fused import clip
+from shrinkage.penalties.steps import Step, Steps
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,9 @@ class L1(Penalty):
         """The soft threshold: sign(w)·max(|w| − step·s, 0)."""
         return soft_threshold(w, checked_step(w, step) * self.strength)
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:  # noqa: ARG002
-        """The residual is z clipped to ±total·s: three passes over the weights."""
-        threshold = checked_step(w, total) * self.strength
-        torch.clamp(w.add_(residual), -threshold, threshold, out=residual)  # type: ignore[arg-type]
-        w.sub_(residual)
+    def accumulate(self, w: Tensor, residual: Tensor, steps: Steps) -> None:
+        """The residual is z clipped to ±s·Σ, Σ the sum of the steps."""
+        clip(w, residual, self.strength, steps)
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """|grad + s·sign(w)| where w ≠ 0, max(|grad| − s, 0) where w = 0; w's shape."""

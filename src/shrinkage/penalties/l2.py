@@ -5,7 +5,8 @@ from typing import Self
 
 from torch import Tensor
 
-from shrinkage.penalties.base import Penalty, Step, check_factor, check_strength, checked_step
+from shrinkage.penalties.base import Penalty, check_factor, check_strength, checked_step
+from shrinkage.penalties.steps import Step
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from shrinkage.penalties.base import (
-    Step,
-    check_factor,
-    check_positive,
-    check_strength,
-    checked_step,
-)
+from shrinkage.penalties.base import check_factor, check_positive, check_strength, checked_step
 from shrinkage.penalties.folded_concave import FoldedConcave
+from shrinkage.penalties.steps import Step
 
 
 @dataclass(frozen=True)

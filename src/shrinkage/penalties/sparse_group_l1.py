@@ -9,7 +9,6 @@ from torch import Tensor
 
 from shrinkage.penalties.base import (
     Penalty,
-    Step,
     check_factor,
     check_strength,
     checked_step,
@@ -17,6 +16,7 @@ from shrinkage.penalties.base import (
 )
 from shrinkage.penalties.group_l1 import By, GroupL1, check_by, grouped, safe_norm
 from shrinkage.penalties.l1 import L1
+from shrinkage.penalties.steps import Step, Steps
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ class SparseGroupL1(Penalty):
         step = checked_step(w, step)
         return self._whole.prox(soft_threshold(w, step * self.l1), step)
 
-    def accumulate(self, w: Tensor, residual: Tensor, total: Step, step: Step) -> None:
+    def accumulate(self, w: Tensor, residual: Tensor, steps: Steps) -> None:
         """Dual averaging of single weights, then the group's prox of the last step.
 
         Living groups must turn freely (see :meth:`GroupL1.accumulate`), and one residual cannot
         tell a living group from a dead one whose weights are all within ±total·l1.
         """
-        self._single.accumulate(w, residual, total, step)
-        w.copy_(self._whole.prox(w, step))
+        self._single.accumulate(w, residual, steps)
+        w.copy_(self._whole.prox(w, steps.last))
 
     @property
     def averaged(self) -> Penalty:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -211,9 +212,21 @@ class Term:
     parameters: tuple[nn.Parameter, ...]
     group: Coupled | None
 
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """Where the network has the parameters."""
+        parts = () if self.group is None else self.group.parts
+        return tuple(part.entry.path for part in parts) or (self.entry.path,)
+
+    def has_gradients(self) -> bool:
+        """Whether every parameter has one: else the optimizer does not move them all."""
+        return all(parameter.grad is not None for parameter in self.parameters)
+
     def read(self) -> Tensor:
-        """w: the parameter itself, or its coupled rows as a new tensor."""
-        return self.gathered(self.parameters)
+        """w: the parameter itself, or its coupled rows as a new tensor without a gradient."""
+        if self.group is None:
+            return self.parameters[0]
+        return self.group.gather([parameter.detach() for parameter in self.parameters])
 
     def gathered(self, tensors: Sequence[Tensor]) -> Tensor:
         """w of tensors in the parameters' shapes."""

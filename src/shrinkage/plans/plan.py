@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import replace
+from functools import cache
 from math import prod
 from operator import attrgetter
 
@@ -20,6 +21,8 @@ from shrinkage.plans.binding import Entry, bind
 from shrinkage.plans.coupled import Coupled, Term, couple, terms_of
 from shrinkage.plans.normalisation import followed_by_norm
 from shrinkage.plans.rules import Key, Rules
+
+_getter = cache(attrgetter)
 
 
 class Plan:
@@ -96,7 +99,7 @@ class Plan:
 
     def parameter(self, entry: Entry) -> nn.Parameter:
         """The network's parameter behind ``entry``."""
-        parameter: nn.Parameter = attrgetter(entry.path)(self.model)
+        parameter: nn.Parameter = _getter(entry.path)(self.model)
         return parameter
 
     def blocks(self) -> Iterator[tuple[Entry, Penalty, nn.Parameter]]:
@@ -108,6 +111,14 @@ class Plan:
     def terms(self) -> Iterator[Term]:
         """The summands of the penalty: of each parameter, and of coupled groups over several."""
         return terms_of(self.blocks(), self.coupled, self.parameter)
+
+    def holds(self, terms: tuple[Term, ...]) -> bool:
+        """Whether the network still has the parameters that these terms of it have."""
+        for term in terms:
+            for path, parameter in zip(term.paths, term.parameters, strict=True):
+                if _getter(path)(self.model) is not parameter:
+                    return False
+        return True
 
     def penalty(self) -> Tensor:
         """Σ P(w) over the penalised parameters: the term that the textbook adds to the loss.

@@ -80,7 +80,7 @@ class Handle:
             term.entry.name: _acting(method, term.entry, term.penalty, rescale=plan.rules.rescale)
             for term in plan.terms()
         }
-        self._terms = tuple(plan.terms())  # looked up anew before each step
+        self._terms, self._steps = tuple(plan.terms()), 0
         groups = _groups(optimizer)
         missing = [e.name for e, _, p in plan.blocks() if id(p) not in groups]
         if missing:
@@ -189,10 +189,9 @@ class Handle:
 
         return args[:1], {**kwargs, "closure": then_prepare}
 
-    @torch.no_grad()
     def _prepare(self, optimizer: Optimizer) -> None:
-        loss_scale: Tensor | float = getattr(optimizer, "grad_scale", None) or 1.0
-        self._terms = tuple(self.plan.terms())
+        loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
+        self._look_up()
         for term in self._terms:
             if self.method == "subgradient" and term.group is not None:
                 self._add_slope(term, loss_scale)
@@ -200,6 +199,16 @@ class Handle:
             tensor = term.read()
             for method in self._methods[term.entry.name]:
                 method.before(tensor, self._scale, loss_scale)
+
+    def _look_up(self) -> None:
+        """See whether the network still has these parameters: those it lost have no gradient.
+
+        Where gradients are kept and zeroed that is seen ten steps later at most.
+        """
+        self._steps += 1
+        sure = self._steps % 10 and all(term.has_gradients() for term in self._terms)
+        if not sure and not self.plan.holds(self._terms):
+            self._terms = tuple(self.plan.terms())
 
     def _add_slope(self, term: Term, loss_scale: Tensor | float) -> None:
         """The textbook's form for coupled groups: the slope reaches every parameter's gradient."""
@@ -217,9 +226,9 @@ class Handle:
             return
         groups = _groups(optimizer)
         for term in self._terms:
-            if any(parameter.grad is None for parameter in term.parameters):
+            if not term.has_gradients():
                 continue
-            if any(id(parameter) not in groups for parameter in term.parameters):
+            if any(id(p) not in groups for p in term.parameters):
                 raise _lost(term.entry)
             if self._metric is None:
                 continue  # the textbook's form has acted before the step

@@ -6,23 +6,14 @@ from math import inf
 import torch
 from torch import Tensor
 
-from shrinkage.penalties.base import Step
 from shrinkage.proximal.metrics import Reading
+from shrinkage.proximal.witness import Witness
 
 Saved = dict[str, Tensor]
 """Tensors by name, for a checkpoint."""
 
 _HOLD = 10
-_SOME = 1024
 SAVED_KEYS = {"residual", "written", "total", "step", "held", "clock"}
-
-
-def some(parameter: Tensor) -> Tensor:
-    """At most 1024 of the weights, evenly spaced, so that no filter of 1024 is missed.
-
-    A view where the parameter is contiguous.
-    """
-    return parameter.detach().reshape(-1)[:: -(-parameter.numel() // _SOME) or 1]
 
 
 @dataclass
@@ -33,12 +24,11 @@ class Memory:
     the optimizer has a step per weight. Such a step is held for up to 10 steps, while ``elapsed``
     grows with the learning rate: second moments change little in that time. ``held`` is what the
     penalty gave for the time between, if anything.
-    ``written`` are some of the weights last written to the network, enough to see that somebody
-    else has written it since.
+    ``written`` tells whether somebody else has written the network since we did.
     """
 
     residual: Tensor
-    written: Tensor
+    written: Witness
     scale: float
     total: float | Tensor = 0.0
     step: float | Tensor = 0.0
@@ -48,11 +38,6 @@ class Memory:
     age: int = 0
     held: Tensor | None = None
 
-    def holds(self, parameter: Tensor) -> bool:
-        """Whether ``parameter`` is what was written last, on the same device in the same dtype."""
-        same_kind = (parameter.dtype, parameter.device) == (self.written.dtype, self.written.device)
-        return same_kind and torch.equal(some(parameter), self.written)
-
     def is_turn(self) -> bool:
         """Whether to compute anew what may be held: every time at first, then more rarely."""
         return not (self.rate and self.age % min(_HOLD, 1 + self.age // 10))
@@ -61,15 +46,12 @@ class Memory:
         """The optimizer's step in units of the one that is held."""
         return reading.rate / self.rate if self.rate else 1.0
 
-    def sum(self, total: Step, step: Step) -> Step:
-        """The sum of all steps, in a tile or as a number."""
-        if isinstance(total, Tensor) and isinstance(step, Tensor):
-            return torch.add(total, step, alpha=self.elapsed)
-        return total + self.elapsed * step
-
     def close(self) -> None:
         """Add what has elapsed to the total."""
-        self.total = self.total + self.elapsed * self.step
+        if isinstance(self.total, Tensor) and isinstance(self.step, Tensor):
+            self.total.add_(self.step, alpha=self.elapsed)
+        else:
+            self.total = self.total + self.elapsed * self.step
         self.elapsed = 0.0
 
     def saved(self) -> Saved:
@@ -77,7 +59,7 @@ class Memory:
         clock = (self.scale, self.reach, self.elapsed, self.rate, self.age)
         return {
             "residual": self.residual,
-            "written": self.written,
+            "written": self.written.weights,
             "total": _as_tensor(self.total),
             "step": _as_tensor(self.step),
             "held": torch.empty(0) if self.held is None else self.held,
@@ -96,7 +78,7 @@ class Memory:
             saved[key].to(device, copy=True) for key in ("residual", "written", "held")
         )
         return cls(
-            *(residual, written, scale, total, step, reach, elapsed, rate, int(age)),
+            *(residual, Witness(written), scale, total, step, reach, elapsed, rate, int(age)),
             held=held if held.numel() else None,
         )
 

@@ -1,7 +1,7 @@
 """How a penalty acts on one parameter, around one optimizer step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf, sqrt
 
@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from shrinkage.penalties import Penalty
+from shrinkage.penalties.steps import Steps
 from shrinkage.plans import Entry
-from shrinkage.proximal.memory import Memory, Saved, some
+from shrinkage.proximal.memory import Memory, Saved
 from shrinkage.proximal.metrics import Metric, Reading
+from shrinkage.proximal.witness import Witness
 
 
 @dataclass
@@ -22,7 +24,7 @@ class Method(ABC):
     penalty: Penalty
 
     def before(self, parameter: Tensor, scale: float, loss_scale: Tensor | float) -> None:  # noqa: B027
-        """Act before the optimizer reads the gradient."""
+        """Act before the optimizer reads the gradient; gradients may be recorded meanwhile."""
 
     @abstractmethod
     def after(self, parameter: Tensor, reading: Reading, scale: float) -> None:
@@ -39,17 +41,17 @@ class Method(ABC):
         """Take back what :meth:`state` gave, for a parameter on ``device``."""
 
 
-_TILE = 131_072
+_TILE = 262_144
 
 
-def _tiles(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def _tiles(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
     """The same rows of tensors of one shape, so few that a CPU core's cache holds them.
 
     Several passes over a tile then cost one trip to memory. Other devices take all rows at once.
     """
     size = _TILE * torch.get_num_threads()
-    if tensors[0].device.type != "cpu" or tensors[0].numel() <= size:
-        return iter((tensors,))
+    if tensors[0].numel() <= size or not tensors[0].is_cpu:
+        return (tensors,)
     count = -(-tensors[0].numel() // size)
     return zip(*(tensor.chunk(count) for tensor in tensors), strict=True)
 
@@ -85,9 +87,8 @@ def _widened(part: Tensor, residual: Tensor, held: Tensor | None) -> Tensor:
 
 def _narrowed(w: Tensor, part: Tensor, residual: Tensor) -> None:
     """Write ``w`` back into ``part``; what rounding takes is not lost, the residual has it."""
-    if w is not part:
-        part.copy_(w)
-        residual.add_(w.sub_(part))
+    part.copy_(w)
+    residual.add_(w.sub_(part)).nan_to_num_(0.0, torch.inf, -torch.inf)
 
 
 class Prox(Method):
@@ -133,12 +134,12 @@ class Averaged(Method):
         """Start anew if someone else wrote the parameter since the last step."""
         if not scale:
             self.memory = None
-        elif self.memory is None or not self.memory.holds(parameter):
+        elif self.memory is None or not self.memory.written.agrees(parameter):
             rows = self._rows(parameter.detach())
             wide = torch.promote_types(parameter.dtype, torch.float32)
             self.memory = Memory(
                 residual=torch.zeros_like(rows, dtype=wide),
-                written=some(parameter).clone(),
+                written=Witness.of(parameter),
                 scale=scale,
             )
         elif self.memory.scale != scale:
@@ -150,7 +151,8 @@ class Averaged(Method):
             return
         memory = self.memory
         assert memory is not None  # noqa: S101  (before() made it)
-        turn, start = memory.is_turn(), self._advance(memory, reading)
+        turn = memory.is_turn()
+        start = self._advance(memory, reading, turn)
         reach = memory.reach * memory.growth(reading) if memory.reach < inf else inf
         rows = self._rows(parameter)
         if turn or memory.held is None:
@@ -158,11 +160,10 @@ class Averaged(Method):
         else:
             self._hold(memory, rows, memory.held, start)
         _write(rows, parameter, self.entry)
-        memory.written.copy_(some(parameter))
+        memory.written.note(parameter)
 
     def _accumulate(self, memory: Memory, rows: Tensor, start: float, reach: float) -> None:
         size, since, held = self.entry.grouping.group_size, memory.elapsed - start, []
-        sums_all = self.penalty.by is None and self.penalty.averaged == self.penalty
         known = () if memory.held is None else (memory.held,)
         tensors = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
         for part, residual, *more in _tiles(rows, memory.residual, *known, *tensors):
@@ -170,16 +171,16 @@ class Averaged(Method):
             total, step = more or (memory.total, memory.step)
             w = _widened(part, residual, living)
             old = w.clone() if reach < inf else w
-            last = 0.0 if sums_all else since * step
-            ratios = self.penalty.accumulate(w, residual, memory.sum(total, step), last)
+            steps = Steps(total, step, memory.elapsed, since)
+            ratios = self.penalty.accumulate(w, residual, steps)
             if reach < inf:
                 w.copy_(_within_reach(w, old, reach, size))
-                ratios = self._slowed(ratios, w, last, reach)
-            held.append(ratios)
-            _narrowed(w, part, residual)
-            residual.nan_to_num_(nan=0.0)
-        found = [ratios for ratios in held if ratios is not None]
-        memory.held = torch.cat(found) if found else None
+                ratios = self._slowed(ratios, w, steps.last, reach)
+            if ratios is not None:
+                held.append(ratios)
+            if w is not part:
+                _narrowed(w, part, residual)
+        memory.held = torch.cat(held) if held else None
 
     def _slowed(
         self, held: Tensor | None, w: Tensor, step: float | Tensor, reach: float
@@ -198,13 +199,13 @@ class Averaged(Method):
         for part, residual, ratios, *steps in _tiles(rows, memory.residual, held, *tensors):
             (step,) = steps or (memory.step,)
             w = _widened(part, residual, ratios)
-            self.penalty.hold(w, residual, ratios, since * step)
-            _narrowed(w, part, residual)
-            residual.nan_to_num_(nan=0.0)
+            self.penalty.hold(w, residual, ratios, Steps(memory.total, step, memory.elapsed, since))
+            if w is not part:
+                _narrowed(w, part, residual)
 
-    def _advance(self, memory: Memory, reading: Reading) -> float:
+    def _advance(self, memory: Memory, reading: Reading, turn: bool) -> float:
         """One more step; returns what had elapsed before it."""
-        if memory.is_turn() or not isinstance(memory.step, Tensor):
+        if turn:
             memory.close()
             memory.step = self._bounded(reading.metric, memory.scale)
             memory.reach, memory.rate = self._reach(memory, reading.metric), reading.rate
@@ -218,7 +219,7 @@ class Averaged(Method):
     def rewritten(self, parameter: Tensor) -> None:
         """What was written is ours: the residual stays."""
         if self.memory is not None:
-            self.memory.written.copy_(some(parameter))
+            self.memory.written.note(parameter)
 
     def _reach(self, memory: Memory, metric: Metric) -> float:
         """The bound on the move of groups; infinite where no threshold exceeds it.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from math import inf, sqrt
 from typing import Any
 
@@ -196,11 +195,14 @@ class Reading:
     group: Group
     state: State
     parameter: Tensor
+    _metric: Metric | None = None
 
-    @cached_property
+    @property
     def metric(self) -> Metric:
         """What the optimizer's last step did to the parameter."""
-        return self.of(self.group, self.state, self.parameter)
+        if self._metric is None:
+            self._metric = self.of(self.group, self.state, self.parameter)
+        return self._metric
 
     @property
     def rate(self) -> float:
@@ -295,5 +297,5 @@ def was_skipped(optimizer: Optimizer) -> bool:
 
     The scaler calls ``step()`` of a fused optimizer all the same, and so its hooks.
     """
-    found_inf = getattr(optimizer, "found_inf", None)
+    found_inf = vars(optimizer).get("found_inf")
     return found_inf is not None and bool(torch.as_tensor(found_inf).any())

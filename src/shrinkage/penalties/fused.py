@@ -1,0 +1,89 @@
+"""What dual averaging does to all weights at every step, in as few passes as may be.
+
+PyTorch's operations are the specification, and what runs on other devices, in other dtypes, on
+strided or small tensors and on many threads. For large ones on few threads Numba's loops take their
+place where it is installed (extra ``fast``): one trip to memory instead of one per operation, with
+the same roundings in the same order, so that the bits are the same.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from shrinkage.penalties.base import checked_step
+from shrinkage.penalties.steps import Steps
+
+if TYPE_CHECKING:
+    from shrinkage.penalties.kernels import Loops
+
+_LARGE = 2**14
+"""The first tensor so large is worth importing Numba for; from then on all may go its way."""
+_THREADS = 3
+"""On more of them PyTorch's passes are as fast as the one thread of a loop."""
+_BITS = {torch.float32: 32, torch.float64: 64}
+
+
+def clip(w: Tensor, residual: Tensor, strength: float, steps: Steps) -> None:
+    """z = w + residual; residual ← z clipped to ±strength·Σ, 0 where that is NaN; w ← z − residual.
+
+    In place; Σ is the sum of the steps.
+    """
+    total, step = steps.total, steps.step
+    if isinstance(total, Tensor) and isinstance(step, Tensor):
+        if loops := _loops(w, residual, total, step):
+            at = (w.data_ptr(), residual.data_ptr(), total.data_ptr(), step.data_ptr())
+            loops.clip_each(*at, w.numel(), steps.elapsed, strength)
+            return
+    elif isinstance(total, float) and (loops := _loops(w, residual)):
+        threshold = checked_step(w, steps.sum) * strength
+        loops.clip(w.data_ptr(), residual.data_ptr(), w.numel(), threshold)
+        return
+    threshold = checked_step(w, steps.sum) * strength
+    torch.clamp(w.add_(residual), -threshold, threshold, out=residual)  # type: ignore[arg-type]
+    w.sub_(residual)
+    residual.nan_to_num_(0.0, torch.inf, -torch.inf)
+
+
+def shrink(
+    rows: Tensor, residual: Tensor, held: Tensor, r: Tensor, kappa: float, steps: Steps
+) -> None:
+    """row ← row·r/(r + κ·last step); a group with ``held`` = 0 first adds its row to its residual.
+
+    In place; a residual that is NaN becomes 0. ``rows`` and ``residual`` (..., m), ``held`` and
+    ``r`` (..., 1).
+    """
+    least = torch.finfo(rows.dtype).tiny ** 0.5  # a norm below which squares underflow
+    step = steps.step
+    if isinstance(step, Tensor) and (loops := _loops(rows, residual, step, held, r)):
+        at = (tensor.data_ptr() for tensor in (rows, residual, step, held, r))
+        loops.shrink_each(*at, r.numel(), rows.shape[-1], steps.since, kappa, least)
+        return
+    if bool((gone := held == 0).any()):
+        residual.addcmul_(rows, gone).nan_to_num_(0.0, torch.inf, -torch.inf)
+    rows.mul_(r / (checked_step(rows, steps.last) * kappa + r).clamp_(min=least))
+
+
+def _loops(*tensors: Tensor) -> "Loops | None":
+    """Numba's loops, where they can take these tensors and are faster."""
+    first = tensors[0]
+    waiting = first.numel() < _LARGE and not _compiled.cache_info().currsize
+    if waiting or torch.get_num_threads() > _THREADS:
+        return None
+    dtype = first.dtype
+    for tensor in tensors:
+        plain = type(tensor) in (Tensor, torch.nn.Parameter)
+        if not (plain and tensor.is_cpu and tensor.dtype == dtype and tensor.is_contiguous()):
+            return None
+    return _compiled(_BITS[dtype]) if dtype in _BITS else None
+
+
+@cache
+def _compiled(bits: int) -> "Loops | None":
+    """None without Numba, with one too old for this NumPy, or without a folder for its cache."""
+    try:
+        from shrinkage.penalties.kernels import loops
+    except (ImportError, RuntimeError):
+        return None
+    return loops(bits)

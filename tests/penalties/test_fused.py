@@ -1,0 +1,147 @@
+"""The compiled loops compute what PyTorch's operations specify, and give way to them elsewhere."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+
+from shrinkage.penalties import fused
+from shrinkage.penalties.steps import Step, Steps
+
+pytest.importorskip("numba")
+
+SHAPE = (130, 257)  # 33,410 weights: large enough, and no multiple of a vector's length
+DTYPES = (torch.float32, torch.float64)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def drawn(dtype: torch.dtype, seed: int = 0) -> Tensor:
+    """Weights of all sizes, with what training may leave: zeros, NaN, infinities."""
+    generator = torch.Generator().manual_seed(seed)
+    w = torch.randn(SHAPE, generator=generator, dtype=dtype)
+    w *= 10.0 ** torch.randint(-8, 3, SHAPE, generator=generator)
+    odd = torch.tensor([0.0, -0.0, torch.nan, torch.inf, -torch.inf], dtype=dtype)
+    w.view(-1)[:: SHAPE[0]] = odd.repeat(60)[: len(w.view(-1)[:: SHAPE[0]])]
+    return w
+
+
+def same(ours: Tensor, specified: Tensor) -> None:
+    """The same bits, NaN included."""
+    torch.testing.assert_close(ours, specified, rtol=0, atol=0, equal_nan=True)
+
+
+def specified(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "_loops", lambda *_: None)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("threshold", [0.0, 1e-3, 0.7])
+def test_one_threshold_gives_the_same_bits(
+    dtype: torch.dtype, threshold: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [(drawn(dtype), drawn(dtype, 1).nan_to_num(0, 0, 0)) for _ in range(2)]
+    steps = Steps(threshold, threshold, elapsed=3.0)
+    assert fused._loops(*pairs[0]) is not None, "the loops were not asked"
+    fused.clip(*pairs[0], 0.3, steps)
+    specified(monkeypatch)
+    fused.clip(*pairs[1], 0.3, steps)
+    for ours, theirs in zip(*pairs, strict=True):
+        same(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_threshold_per_weight_gives_the_same_bits(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total, step = (drawn(dtype, k).nan_to_num(0, 0, 0).abs() for k in (2, 3))
+    pairs = [(drawn(dtype), drawn(dtype, 1).nan_to_num(0, 0, 0)) for _ in range(2)]
+    for elapsed in (0.0, 2.5):
+        fused.clip(*pairs[0], 0.3, Steps(total, step, elapsed))
+        with monkeypatch.context() as patch:
+            specified(patch)
+            fused.clip(*pairs[1], 0.3, Steps(total, step, elapsed))
+        for ours, theirs in zip(*pairs, strict=True):
+            same(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_groups_shrink_to_the_same_bits(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = drawn(dtype, 2).nan_to_num(0, 0, 0).abs()
+    held = torch.rand(SHAPE[0], 1, dtype=dtype)
+    held[::3] = 0
+    waiting = drawn(dtype, 1).nan_to_num(0, 0, 0) * (held == 0)  # living groups have none
+    pairs = [(drawn(dtype), waiting.clone()) for _ in range(2)]
+    r = torch.rand(SHAPE[0], 1, dtype=dtype) * (held != 0)
+    fused.shrink(*pairs[0], held, r, 0.2, Steps(step, step, 0.0, 1.5))
+    specified(monkeypatch)
+    fused.shrink(*pairs[1], held, r, 0.2, Steps(step, step, 0.0, 1.5))
+    for ours, theirs in zip(*pairs, strict=True):
+        same(ours, theirs)
+
+
+def test_what_the_loops_cannot_take_goes_through_pytorch() -> None:
+    w, residual = drawn(torch.float32), torch.zeros(SHAPE)
+
+    class Mine(torch.Tensor):
+        pass
+
+    for unfit in (
+        (w.t(), residual.t()),
+        (w.to(torch.bfloat16), residual.to(torch.bfloat16)),
+        (w, residual.double()),
+        (w.as_subclass(Mine), residual),
+        (w.to("meta"), residual.to("meta")),
+    ):
+        assert fused._loops(*unfit) is None
+    torch.set_num_threads(8)
+    try:
+        assert fused._loops(w, residual) is None
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_mixed_steps_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sum per weight and a step that has become a number: RAdam and its like."""
+    total: Step = torch.full(SHAPE, 0.5)
+    pairs = [(drawn(torch.float32), torch.zeros(SHAPE)) for _ in range(2)]
+    fused.clip(*pairs[0], 1.0, Steps(total, 0.25, elapsed=2.0))
+    fused.clip(*pairs[1], 1.0, Steps(1.0, 0.0))
+    for ours, theirs in zip(*pairs, strict=True):
+        same(ours, theirs)
+
+
+def test_without_numba_training_is_the_same() -> None:
+    """In a process of its own, where importing Numba fails."""
+    code = """
+import sys, torch, shrinkage as sh
+if sys.argv[1] == "without":
+    sys.modules["numba"] = None
+torch.set_num_threads(1)
+torch.manual_seed(0)
+model = torch.nn.Linear(200, 100)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+sh.attach(optimizer, sh.Plan(model, sh.L1(1e-3)))
+x = torch.randn(64, 200)
+for _ in range(30):
+    optimizer.zero_grad()
+    model(x).square().mean().backward()
+    optimizer.step()
+from shrinkage.penalties.fused import _compiled
+print(_compiled(32) is None, int(model.weight.count_nonzero()), float(model.weight.double().sum()))
+"""
+    told = {}
+    for way in ("with", "without"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, way], capture_output=True, text=True, check=True
+        )
+        told[way] = done.stdout.split()
+    assert (told["with"][0], told["without"][0]) == ("False", "True")
+    assert told["with"][1:] == told["without"][1:]
