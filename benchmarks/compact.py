@@ -1,7 +1,7 @@
 """Group L1 → compact: LeNet-5 on MNIST, and a small ResNet beside filter-norm pruning.
 
     python benchmarks/compact.py lenet mnist.npz
-    python benchmarks/compact.py resnet
+    python benchmarks/compact.py resnet [mnist.npz]    (without: scikit-learn's digits)
 
 Test errors are those of the last epoch. Latency is the median of interleaved runs on one thread;
 the dense network and the published shapes are timed in the same rounds.
@@ -164,15 +164,19 @@ class Block(nn.Module):
         return relu(out + self.short(x))
 
 
-def small_resnet() -> nn.Module:
+def small_resnet(stride: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 32, 3, 1, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.Conv2d(1, 32, 3, stride, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
         Block(32, 32, 1), Block(32, 64, 2), Block(64, 64, 1),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
     )  # fmt: skip
 
 
-def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def images(data: str | None, train: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The first ``train`` of MNIST's training images and all test images, or digits."""
+    if data is not None:
+        x, y, x_test, y_test = mnist(data)
+        return x[:train], y[:train], x_test, y_test
     found = split(load("digits"), 0, validation=0.01, test=0.4)
     return found.train.x, found.train.y, found.test.x, found.test.y
 
@@ -246,12 +250,13 @@ def raised(
 
 def resnet(args: argparse.Namespace) -> None:
     """The coupled group path and filter-norm pruning: same epochs, same latency (or MACs)."""
-    x, y, x_test, y_test = digits()
+    x, y, x_test, y_test = images(args.data, args.train)
+    stride = 2 if x.shape[-1] > 20 else 1
     example, batch = x[:8], x_test[:BATCH]
-    found: dict[str, list[float]] = {"dense": [], "coupled group L1": [], "filter norm": []}
-    for seed in range(args.seeds):
+    found: dict[str, list[float]] = {"dense, before": [], "coupled group L1": [], "filter norm": []}
+    for seed in range(args.first_seed, args.first_seed + args.seeds):
         torch.manual_seed(seed)
-        dense = small_resnet()
+        dense = small_resnet(stride)
         whole, optimizer = macs(dense.eval(), (example,)), adam(dense, LR)
         for _ in range(args.dense):
             epoch(dense, x, y, optimizer, SMALL_BATCH)
@@ -265,9 +270,8 @@ def resnet(args: argparse.Namespace) -> None:
             keep = min(1.0, keep_for(pruned, aim, example, cost) + 0.01)
             pruned = by_norm(pruned, keep, example)
             epoch(pruned, x, y, adam(pruned, LR), SMALL_BATCH)
-            epoch(dense, x, y, optimizer, SMALL_BATCH)
         nets, rest = dict(zip(found, (dense, model, pruned), strict=True)), args.refit
-        for net in nets.values():
+        for net in (model, pruned):
             for k in range(rest):
                 epoch(net, x, y, adam(net, LR * (1 - k / rest)), SMALL_BATCH)
         times = interleaved([lambda m=m: m(batch) for m in nets.values()], 2.0)
@@ -281,7 +285,7 @@ def resnet(args: argparse.Namespace) -> None:
             )
     for name, errors in found.items():
         print(
-            f"{name:18} mean error {sum(errors) / len(errors):.2f} % of {len(y_test)} test digits"
+            f"{name:18} mean error {sum(errors) / len(errors):.2f} % of {len(y_test)} test images"
         )
 
 
@@ -300,6 +304,9 @@ def main() -> None:
     one.add_argument("--refit", type=int, default=14)
     one.set_defaults(run=lenet)
     two = commands.add_parser("resnet")
+    two.add_argument("data", nargs="?")
+    two.add_argument("--train", type=int, default=6000)
+    two.add_argument("--first-seed", type=int, default=0)
     two.add_argument("--seeds", type=int, default=3)
     two.add_argument("--dense", type=int, default=8)
     two.add_argument("--first", type=float, default=1e-3)

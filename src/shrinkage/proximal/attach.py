@@ -39,8 +39,8 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     penalty is relatively stronger.
 
     ``averaged`` keeps one number per penalised weight, and two more under optimizers with a step
-    per weight (Adam and its kin), whose step it reads anew every ten steps once it has settled;
-    ``prox`` keeps nothing. A write from outside (``load_state_dict``, a restored checkpoint) is
+    per weight (Adam and its kin). Once it has settled it reads the optimizer's step anew every ten
+    steps, and follows its learning rate meanwhile; ``prox`` keeps nothing. A write from outside (``load_state_dict``, a restored checkpoint) is
     noticed by comparing up to 1024 weights of each parameter, evenly spread, and averaging starts
     anew from it; a write to single rows of a parameter with more than 1024 of them may be missed.
     A copied or unpickled optimizer has no hooks (PyTorch leaves them out): attach to it anew.

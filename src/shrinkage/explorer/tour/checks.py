@@ -130,7 +130,9 @@ def proportional(view: View) -> Check:
 
 def _span(low: float, high: float) -> str:
     ends = num(low), num(high)
-    return f"{ends[0]} times" if ends[0] == ends[1] else f"{ends[0]} to {ends[1]} times"
+    if ends[0] != ends[1]:
+        return f"{ends[0]} to {ends[1]} times"
+    return "exactly" if ends[0] == "1" else f"{ends[0]} times"
 
 
 def zeros(view: View) -> Check:
