@@ -10,12 +10,15 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch import nn
 
 import shrinkage as sh
 from shrinkage.data import Spec
 from shrinkage.errors import FitError, PlanError
 from shrinkage.features import Features, expected_false, first_layers, frequencies, leaving
+from shrinkage.features.bound import _tail
 from shrinkage.features.stability import Frequencies
 from shrinkage.figures import frequency_paths, leaving_order
 from shrinkage.models import cnn, linear, mlp
@@ -174,19 +177,53 @@ def test_comparisons_are_features_of_their_own() -> None:
 
 
 def test_bounds_by_hand() -> None:
-    # Any distribution: q²/((2π − 1)p) = 100/(0.2·200); one peak: 0.5/(0.2 − 0.02) beside 1/0.2.
-    assert expected_false(10, 200, 0.6, 25) == pytest.approx(0.5 * 0.5 / 0.18)
-    assert expected_false(10, 200, 0.9, 25) == pytest.approx(0.5 * 4 * 0.12 / 1.04)
-    # q/p above 1/√3: theorem 2 says nothing, theorem 1 does.
+    # q/p too large for any tail to be bounded: what holds for any procedure, q²/((2π − 1)p).
     assert expected_false(150, 200, 0.9, 25) == pytest.approx(150**2 / (0.8 * 200))
     # A threshold between two frequencies asks for the next one: 0.75 of 10 half samples are 8.
-    assert expected_false(10, 200, 0.75, 5) == expected_false(10, 200, 0.8, 5)
+    by_next = expected_false(10, 200, 0.8, 5)
+    assert expected_false(10, 200, 0.75, 5) == pytest.approx(min(by_next, 100 / (0.5 * 200)))
+    # Shah & Samworth's example, p = 1000, q = 50, B = 50, at π = 0.6: 12.5 for any procedure.
+    assert expected_false(50, 1000, 0.6, 50) < 12.5 / 4
+
+
+def test_the_largest_tail_is_found_by_hand() -> None:
+    # Two steps, mean ½·2·η = m: f(i) ∝ (a + i)^(1/r) on 0, 1, 2. With r = −½ weights 1, b, c with
+    # √b, √c reciprocal to an arithmetic progression; a grid over a and the rest at k + 1.
+    m, best = 0.4, 0.0
+    for a in np.geomspace(1e-4, 1e6, 200_001):
+        one = (1 + 1 / a) ** -2.0  # 0 and 1 from the family, the rest at 2
+        share = (2 - m) / (2 + one)
+        rest = 1 - share * (1 + one)
+        if 0 <= rest <= share * (1 + 2 / a) ** -2.0:
+            best = max(best, rest)
+    assert _tail(0.2, 2, 2, -0.5) == pytest.approx(best, rel=1e-3)
+
+
+@given(
+    st.integers(2, 40), st.floats(0.01, 0.4), st.sampled_from([-0.5, -0.25]),
+    st.lists(st.floats(0, 5), min_size=1, max_size=41), st.floats(-3, 3), st.floats(0.01, 1),
+)  # fmt: skip
+def test_no_concave_distribution_has_a_larger_tail(
+    steps: int, most: float, r: float, bends: list[float], slope: float, start: float
+) -> None:
+    # f^r convex on a support 0 … k: its slopes rise by the bends.
+    k = min(len(bends), steps)
+    slopes = slope + np.cumsum(bends[:k])
+    power = start + np.concatenate([[0.0], np.cumsum(slopes)])
+    power -= min(0.0, power.min()) - 1e-3
+    f = np.zeros(steps + 1)
+    f[: k + 1] = power ** (1 / r)
+    f /= f.sum()
+    mean = float(np.arange(steps + 1) @ f) / steps
+    assume(0 < mean <= most)
+    for at in range(1, steps + 1):
+        assert f[at:].sum() <= _tail(mean, at, steps, r) + 1e-7
 
 
 @pytest.mark.parametrize("threshold", [0.6, 0.75, 0.9])
 def test_the_bound_holds_for_noise(threshold: float) -> None:
     # Selecting q of p at random in each half of a pair, without a truth: all that is stable is
-    # false. Frequencies are binomial with success q/p, so they have one peak.
+    # false. Frequencies are binomial with success q/p, so they are log-concave.
     draw = np.random.default_rng(0)
     p, q, pairs, trials = 100, 20, 10, 400
     false = 0

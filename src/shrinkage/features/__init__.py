@@ -1,5 +1,6 @@
 """Which inputs matter: rules that drop them, the order in which they leave, and how surely."""
 
+from shrinkage.features.bound import expected_false
 from shrinkage.features.first_layers import first_layers
 from shrinkage.features.leaving import Leaving, leaving
 from shrinkage.features.naming import Features
@@ -8,7 +9,6 @@ from shrinkage.features.stability import (
     Frequencies,
     Stability,
     StableSet,
-    expected_false,
     frequencies,
 )
 from shrinkage.features.weights import input_weights

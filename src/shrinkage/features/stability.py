@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, inf, sqrt
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shrinkage.errors import FitError
+from shrinkage.features.bound import ROUNDED, expected_false
 from shrinkage.features.naming import Features
 from shrinkage.runs import RunView
-
-_ROUNDED = 1e-9
-"""Shares are rounded numbers."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,16 @@ class Stability:
                 )
 
     def most_used(self, features: int) -> float:
-        """The number of used features beyond which more than ``errors`` false ones are expected.
+        """The number of used features, to half of one, beyond which more false ones are expected.
 
-        Without assumptions: √(errors·(2π − 1)·p).
+        More than ``errors``, by :func:`expected_false`, which rises with the number used.
         """
-        return sqrt(self.errors * (2 * self.threshold - 1) * features)
+        low, high, pairs = 0.0, float(features), self.subsamples // 2
+        while high - low > 0.5:
+            middle = (low + high) / 2
+            fits = expected_false(middle, features, self.threshold, pairs) <= self.errors
+            low, high = (middle, high) if fits else (low, middle)
+        return low
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Frequencies:
         Stability(threshold=threshold, errors=errors)
         bounds = self.expected(threshold)
         at = next((s for s, bound in enumerate(bounds) if bound <= errors), len(bounds) - 1)
-        enough = self.share[at] >= threshold - _ROUNDED
+        enough = self.share[at] >= threshold - ROUNDED
         return StableSet(
             tuple(name for name, is_stable in zip(self.names, enough, strict=True) if is_stable),
             self.scales[at],
@@ -133,36 +136,6 @@ class Frequencies:
             bounds[at],
             self.dropped,
         )
-
-
-def expected_false(used: float, features: int, threshold: float, pairs: int) -> float:
-    """A bound on the expected number of false features among the stable ones.
-
-    q features of p are used by a half sample on average, B is the number of complementary pairs,
-    π the threshold. False is a feature that a half sample selects with a probability of at most
-    q/p, no more than by chance. For any selection procedure the bound is q²/((2π − 1)·p). It is
-    C(π, B)·q²/p, with C about 1/(4π − 2) up to π = ¾ and 4·(1 − π) beyond, where the frequencies
-    of false features have a distribution with one peak. The smaller of both is returned.
-    Source: Shah & Samworth (2013), theorems 1 and 2.
-
-    >>> round(expected_false(10, 200, 0.75, 10), 2), round(expected_false(20, 200, 0.9, 25), 2)
-    (0.56, 0.92)
-    """
-    chance = used / features
-    any_way = 1 / (2 * threshold - 1)
-    return used * chance * min(any_way, _one_peak(threshold, pairs, chance))
-
-
-def _one_peak(threshold: float, pairs: int, chance: float) -> float:
-    """C(π, B) of theorem 2, for q/p ≤ 1/√3; infinite where the theorem says nothing."""
-    steps = 2 * pairs
-    threshold = ceil(threshold * steps - _ROUNDED) / steps  # frequencies are multiples of 1/(2B)
-    if chance > 1 / sqrt(3):
-        return inf
-    if threshold > 0.75:
-        return 4 * (1 - threshold + 1 / steps) / (1 + 1 / pairs)
-    least = min(0.5 + chance**2, 0.5 + 1 / steps + 0.75 * chance**2)
-    return 0.5 / (2 * threshold - 1 - 1 / steps) if threshold > least else inf
 
 
 def frequencies(view: RunView) -> Frequencies | None:

@@ -17,7 +17,7 @@ from shrinkage.studies import stable_key
 
 Show = Callable[[Progress], None]
 
-_FAR = 4.0
+_FAR = 2.0
 """How many times as many features as can count are far too many."""
 
 

@@ -3,7 +3,7 @@
 PyTorch's operations are the specification, and what runs on other devices, in other dtypes, on
 strided or small tensors and on many threads. For large ones on few threads Numba's loops take their
 place where it is installed (extra ``fast``): one trip to memory instead of one per operation, with
-the same roundings in the same order, so that the bits are the same.
+the same roundings in the same order, so that the values are the same.
 """
 
 from functools import cache
@@ -36,7 +36,7 @@ def clip(w: Tensor, residual: Tensor, strength: float, steps: Steps) -> None:
             at = (w.data_ptr(), residual.data_ptr(), total.data_ptr(), step.data_ptr())
             loops.clip_each(*at, w.numel(), steps.elapsed, strength)
             return
-    elif isinstance(total, float) and (loops := _loops(w, residual)):
+    elif type(total) is type(step) is float and (loops := _loops(w, residual)):
         threshold = checked_step(w, steps.sum) * strength
         loops.clip(w.data_ptr(), residual.data_ptr(), w.numel(), threshold)
         return
@@ -56,34 +56,38 @@ def shrink(
     """
     least = torch.finfo(rows.dtype).tiny ** 0.5  # a norm below which squares underflow
     step = steps.step
-    if isinstance(step, Tensor) and (loops := _loops(rows, residual, step, held, r)):
-        at = (tensor.data_ptr() for tensor in (rows, residual, step, held, r))
-        loops.shrink_each(*at, r.numel(), rows.shape[-1], steps.since, kappa, least)
-        return
+    if isinstance(step, Tensor) and r.shape == (*rows.shape[:-1], 1):
+        loops = _loops(rows, residual, step)
+        if loops and _loops(r, held):
+            at = (tensor.data_ptr() for tensor in (rows, residual, step, held, r))
+            loops.shrink_each(*at, r.numel(), rows.shape[-1], steps.since, kappa, least)
+            return
     if bool((gone := held == 0).any()):
         residual.addcmul_(rows, gone).nan_to_num_(0.0, torch.inf, -torch.inf)
     rows.mul_(r / (checked_step(rows, steps.last) * kappa + r).clamp_(min=least))
 
 
 def _loops(*tensors: Tensor) -> "Loops | None":
-    """Numba's loops, where they can take these tensors and are faster."""
+    """Numba's loops, where they can take these tensors, which must be alike, and are faster."""
     first = tensors[0]
     waiting = first.numel() < _LARGE and not _compiled.cache_info().currsize
     if waiting or torch.get_num_threads() > _THREADS:
         return None
-    dtype = first.dtype
+    dtype, shape = first.dtype, first.shape
     for tensor in tensors:
-        plain = type(tensor) in (Tensor, torch.nn.Parameter)
-        if not (plain and tensor.is_cpu and tensor.dtype == dtype and tensor.is_contiguous()):
+        plain = type(tensor) in (Tensor, torch.nn.Parameter) and tensor.is_cpu
+        alike = tensor.dtype == dtype and tensor.shape == shape
+        if not (plain and alike and tensor.is_contiguous()):
             return None
     return _compiled(_BITS[dtype]) if dtype in _BITS else None
 
 
 @cache
 def _compiled(bits: int) -> "Loops | None":
-    """None without Numba, with one too old for this NumPy, or without a folder for its cache."""
+    """None without Numba, with one too old for this NumPy, or where its cache cannot be used."""
     try:
         from shrinkage.penalties.kernels import loops
-    except (ImportError, RuntimeError):
+
+        return loops(bits)
+    except Exception:  # whatever it is: training goes on without
         return None
-    return loops(bits)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -211,12 +210,6 @@ class Term:
     penalty: Penalty
     parameters: tuple[nn.Parameter, ...]
     group: Coupled | None
-
-    @cached_property
-    def paths(self) -> tuple[str, ...]:
-        """Where the network has the parameters."""
-        parts = () if self.group is None else self.group.parts
-        return tuple(part.entry.path for part in parts) or (self.entry.path,)
 
     def has_gradients(self) -> bool:
         """Whether every parameter has one: else the optimizer does not move them all."""

@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import replace
-from functools import cache
 from math import prod
 from operator import attrgetter
 
@@ -22,7 +21,8 @@ from shrinkage.plans.coupled import Coupled, Term, couple, terms_of
 from shrinkage.plans.normalisation import followed_by_norm
 from shrinkage.plans.rules import Key, Rules
 
-_getter = cache(attrgetter)
+Place = tuple[Mapping[str, object], str, object]
+"""A module's dictionary of parts, a name in it, and what is there."""
 
 
 class Plan:
@@ -99,7 +99,7 @@ class Plan:
 
     def parameter(self, entry: Entry) -> nn.Parameter:
         """The network's parameter behind ``entry``."""
-        parameter: nn.Parameter = _getter(entry.path)(self.model)
+        parameter: nn.Parameter = attrgetter(entry.path)(self.model)
         return parameter
 
     def blocks(self) -> Iterator[tuple[Entry, Penalty, nn.Parameter]]:
@@ -112,13 +112,22 @@ class Plan:
         """The summands of the penalty: of each parameter, and of coupled groups over several."""
         return terms_of(self.blocks(), self.coupled, self.parameter)
 
-    def holds(self, terms: tuple[Term, ...]) -> bool:
-        """Whether the network still has the parameters that these terms of it have."""
-        for term in terms:
-            for path, parameter in zip(term.paths, term.parameters, strict=True):
-                if _getter(path)(self.model) is not parameter:
-                    return False
-        return True
+    def places(self) -> tuple[Place, ...]:
+        """Where the network keeps its penalised parameters, and the modules on the way to them.
+
+        As long as every dictionary has the same object under the name, :meth:`terms` are the same.
+        """
+        found: dict[tuple[int, str], Place] = {}
+        for entry in self.penalised:
+            module: nn.Module = self.model
+            *way, last = entry.path.split(".")
+            for name in way:
+                inner = module._modules[name]
+                found[id(module), name] = (module._modules, name, inner)
+                assert inner is not None  # noqa: S101  (it is on the way to a parameter)
+                module = inner
+            found[id(module), last] = (module._parameters, last, module._parameters[last])
+        return tuple(found.values())
 
     def penalty(self) -> Tensor:
         """Σ P(w) over the penalised parameters: the term that the textbook adds to the loss.

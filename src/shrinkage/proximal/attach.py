@@ -39,8 +39,8 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     penalty is relatively stronger.
 
     ``averaged`` keeps one number per penalised weight, and two more under optimizers with a step
-    per weight (Adam and its kin). Once it has settled it reads the optimizer's step anew every ten
-    steps, and follows its learning rate meanwhile; ``prox`` keeps nothing. A write from outside (``load_state_dict``, a restored checkpoint) is
+    per weight (Adam and its kin), whose step it reads anew every ten steps once it has settled;
+    ``prox`` keeps nothing. A write from outside (``load_state_dict``, a restored checkpoint) is
     noticed by comparing up to 1024 weights of each parameter, evenly spread, and averaging starts
     anew from it; a write to single rows of a parameter with more than 1024 of them may be missed.
     A copied or unpickled optimizer has no hooks (PyTorch leaves them out): attach to it anew.
@@ -80,7 +80,7 @@ class Handle:
             term.entry.name: _acting(method, term.entry, term.penalty, rescale=plan.rules.rescale)
             for term in plan.terms()
         }
-        self._terms, self._steps = tuple(plan.terms()), 0
+        self._terms, self._places = tuple(plan.terms()), plan.places()
         groups = _groups(optimizer)
         missing = [e.name for e, _, p in plan.blocks() if id(p) not in groups]
         if missing:
@@ -191,7 +191,8 @@ class Handle:
 
     def _prepare(self, optimizer: Optimizer) -> None:
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
-        self._look_up()
+        if not all(place.get(name) is held for place, name, held in self._places):
+            self._terms, self._places = tuple(self.plan.terms()), self.plan.places()
         for term in self._terms:
             if self.method == "subgradient" and term.group is not None:
                 self._add_slope(term, loss_scale)
@@ -199,16 +200,6 @@ class Handle:
             tensor = term.read()
             for method in self._methods[term.entry.name]:
                 method.before(tensor, self._scale, loss_scale)
-
-    def _look_up(self) -> None:
-        """See whether the network still has these parameters: those it lost have no gradient.
-
-        Where gradients are kept and zeroed that is seen ten steps later at most.
-        """
-        self._steps += 1
-        sure = self._steps % 10 and all(term.has_gradients() for term in self._terms)
-        if not sure and not self.plan.holds(self._terms):
-            self._terms = tuple(self.plan.terms())
 
     def _add_slope(self, term: Term, loss_scale: Tensor | float) -> None:
         """The textbook's form for coupled groups: the slope reaches every parameter's gradient."""

@@ -21,10 +21,10 @@ class Memory:
     """What lies between the network's weights and the latent ones, in the layout of the groups.
 
     The sum of all steps, in units of ``scale``, is total + elapsed·step: numbers, or tensors where
-    the optimizer has a step per weight. A step is held for up to 10 steps, while ``elapsed``
-    grows with the learning rate: momentum and second moments change little in that time. ``held`` is what the
-    penalty gave for the time between, if anything.
-    ``written`` tells whether somebody else has written the network since we did.
+    the optimizer has a step per weight. Such a step is held for up to 10 steps, while ``elapsed``
+    grows with the learning rate: second moments change little in that time. ``held`` is what the
+    penalty gave for the time between, if anything. ``written`` tells whether somebody else has
+    written the network since we did.
     """
 
     residual: Tensor
@@ -48,10 +48,7 @@ class Memory:
 
     def close(self) -> None:
         """Add what has elapsed to the total."""
-        if isinstance(self.total, Tensor) and isinstance(self.step, Tensor):
-            self.total.add_(self.step, alpha=self.elapsed)
-        else:
-            self.total = self.total + self.elapsed * self.step
+        self.total = self.total + self.elapsed * self.step
         self.elapsed = 0.0
 
     def saved(self) -> Saved:

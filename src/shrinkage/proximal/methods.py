@@ -24,7 +24,7 @@ class Method(ABC):
     penalty: Penalty
 
     def before(self, parameter: Tensor, scale: float, loss_scale: Tensor | float) -> None:  # noqa: B027
-        """Act before the optimizer reads the gradient; gradients may be recorded meanwhile."""
+        """Act before the optimizer reads the gradient; operations may be recorded meanwhile."""
 
     @abstractmethod
     def after(self, parameter: Tensor, reading: Reading, scale: float) -> None:
@@ -205,7 +205,7 @@ class Averaged(Method):
 
     def _advance(self, memory: Memory, reading: Reading, turn: bool) -> float:
         """One more step; returns what had elapsed before it."""
-        if turn:
+        if turn or not isinstance(memory.step, Tensor):  # a number costs nothing to read
             memory.close()
             memory.step = self._bounded(reading.metric, memory.scale)
             memory.reach, memory.rate = self._reach(memory, reading.metric), reading.rate
@@ -285,7 +285,8 @@ class Subgradient(Method):
             leaf = parameter.detach().requires_grad_()
             value = self.penalty.value(self.entry.grouping.view(leaf))
             (slope,) = torch.autograd.grad(value, leaf)
-        parameter.grad.add_(slope * (scale * loss_scale))
+        with torch.no_grad():
+            parameter.grad.add_(slope * (scale * loss_scale))
 
     def after(self, parameter: Tensor, reading: Reading, scale: float) -> None:
         """Nothing: the optimizer has done it."""

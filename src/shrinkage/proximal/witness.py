@@ -11,7 +11,7 @@ class Witness:
 
     def __init__(self, weights: Tensor) -> None:
         self.weights = weights
-        self._seen: Tensor | None = None  # a view of a parameter, which is costly to make
+        self._seen: tuple[Tensor, object] | None = None  # a view, which is costly to make; of what
 
     @classmethod
     def of(cls, parameter: Tensor) -> "Witness":
@@ -28,12 +28,12 @@ class Witness:
         self.weights.copy_(self._view(parameter))
 
     def _view(self, parameter: Tensor) -> Tensor:
-        seen, address = self._seen, parameter.data_ptr()
-        if seen is not None and seen.data_ptr() == address and seen.dtype == parameter.dtype:
-            return seen
+        memory = (parameter.data_ptr(), parameter.dtype, parameter.shape, parameter.stride())
+        if self._seen is not None and self._seen[1] == memory:
+            return self._seen[0]
         found = _some(parameter)
-        lasting = isinstance(parameter, nn.Parameter) and found.data_ptr() == address
-        self._seen = found if lasting else None
+        lasting = type(parameter) is nn.Parameter and found.data_ptr() == memory[0] != 0
+        self._seen = (found, memory) if lasting else None
         return found
 
 
