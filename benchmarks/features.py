@@ -22,7 +22,7 @@ from shrinkage.data import Spec
 from shrinkage.features import frequencies
 
 ROWS, COLUMNS, INFORMATIVE, SIGNAL_TO_NOISE = 2000, 200, 10, 4.0
-THRESHOLD, ERRORS = 0.75, 2.0
+THRESHOLD, ERRORS = 0.9, 2.0
 """Stability selection: false features that may be expected are those the statement allows."""
 SHAPES = {
     "sin": lambda x: np.sin(1.5 * x),
@@ -49,9 +49,9 @@ ADDITIVE = {
     "lr": 2e-3,
     "batch_size": 64,
     "epochs": 20,
-    "point_epochs": 12.0,
+    "point_epochs": 6.0,
     "rounds": 1,
-    "points": 10,
+    "points": 20,
     "weakest": 2e-3,
     "strongest": 2.4e-2,
     "refine": 0,

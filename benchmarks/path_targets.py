@@ -14,8 +14,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 from time import perf_counter
 
+import torch
+from torch import nn
+
 import shrinkage as sh
-from shrinkage.data import load
+from shrinkage.data import Spec, load
+from shrinkage.models import lenet_5, lenet_300_100
 
 PUBLISHED = {
     "lenet-300-100": (
@@ -29,6 +33,15 @@ PUBLISHED = {
         ("AutoPrune 2019", 1_400, 0.80),
     ),
 }
+
+
+def channels_last(spec: Spec) -> nn.Module:
+    """LeNet-5 in the memory layout that convolutions are faster in on CPUs."""
+    model: nn.Module = lenet_5(spec).to(memory_format=torch.channels_last)
+    return model
+
+
+MODELS = {"lenet-300-100": lenet_300_100, "lenet-5": channels_last}
 
 
 def told(errors: list[float]) -> str:
@@ -50,13 +63,14 @@ def main() -> None:
     parser.add_argument("--point-epochs", type=float, default=4)
     parser.add_argument("--lr", type=float, default=0.05)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int)
     parser.add_argument("--run", type=Path, help="keep the run folder, and go on with it")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     start = perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         path = sh.path(
-            options.model,
+            MODELS[options.model],
             load(options.mnist),
             sh.LogSum(1.0, epsilon=options.epsilon),
             run=options.run or Path(folder) / "run",
@@ -70,6 +84,7 @@ def main() -> None:
             rounds=1,
             lr=options.lr,
             validation=0.1,
+            jobs=options.jobs,
         )
         tests, results = path.view.of_kind("test"), []
         print(f"{'':28} {'weights':>8}  test error")

@@ -649,6 +649,21 @@ def test_weights_written_from_outside_are_kept(write: Any, method: str) -> None:
     torch.testing.assert_close(net[0].bias.detach(), torch.full((8,), 5.0))
 
 
+@pytest.mark.parametrize("cut", [lambda w: w[:3], lambda w: w[:, :2], lambda w: w.t()])
+def test_a_weight_seen_anew_in_the_same_memory_starts_anew(cut: Any) -> None:
+    """Slimmable networks set ``p.data`` to a part of the same memory, and back."""
+    layer = nn.Linear(6, 6, bias=False)
+    whole = layer.weight.data
+    optimizer = SGD(layer.parameters(), lr=1e-3)
+    attach(optimizer, Plan(layer, L1(0.1)), method="averaged")
+    for data in (whole, cut(whole), whole):
+        layer.weight.data = data.fill_(5.0)
+        for _ in range(20):
+            layer.weight.grad = torch.zeros_like(layer.weight)
+            optimizer.step()
+        torch.testing.assert_close(layer.weight.data, torch.full(data.shape, 5.0 - 20 * 1e-4))
+
+
 def test_a_cast_network_goes_on() -> None:
     net = network()
     optimizer = SGD(net.parameters(), lr=0.1)

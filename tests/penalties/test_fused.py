@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from shrinkage.errors import PenaltyError
 from shrinkage.penalties import fused
 from shrinkage.penalties.steps import Step, Steps
 
@@ -32,7 +33,7 @@ def drawn(dtype: torch.dtype, seed: int = 0) -> Tensor:
 
 
 def same(ours: Tensor, specified: Tensor) -> None:
-    """The same bits, NaN included."""
+    """Equal values, NaN included; the sign of a zero may differ."""
     torch.testing.assert_close(ours, specified, rtol=0, atol=0, equal_nan=True)
 
 
@@ -61,6 +62,7 @@ def test_a_threshold_per_weight_gives_the_same_bits(
 ) -> None:
     total, step = (drawn(dtype, k).nan_to_num(0, 0, 0).abs() for k in (2, 3))
     pairs = [(drawn(dtype), drawn(dtype, 1).nan_to_num(0, 0, 0)) for _ in range(2)]
+    assert fused._loops(*pairs[0], total, step) is not None, "the loops were not asked"
     for elapsed in (0.0, 2.5):
         fused.clip(*pairs[0], 0.3, Steps(total, step, elapsed))
         with monkeypatch.context() as patch:
@@ -79,6 +81,7 @@ def test_groups_shrink_to_the_same_bits(
     held[::3] = 0
     waiting = drawn(dtype, 1).nan_to_num(0, 0, 0) * (held == 0)  # living groups have none
     pairs = [(drawn(dtype), waiting.clone()) for _ in range(2)]
+    assert fused._loops(*pairs[0], step) is not None, "the loops were not asked"
     r = torch.rand(SHAPE[0], 1, dtype=dtype) * (held != 0)
     fused.shrink(*pairs[0], held, r, 0.2, Steps(step, step, 0.0, 1.5))
     specified(monkeypatch)
@@ -97,6 +100,8 @@ def test_what_the_loops_cannot_take_goes_through_pytorch() -> None:
         (w.t(), residual.t()),
         (w.to(torch.bfloat16), residual.to(torch.bfloat16)),
         (w, residual.double()),
+        (w, residual[:100]),
+        (w, residual.view(-1)),
         (w.as_subclass(Mine), residual),
         (w.to("meta"), residual.to("meta")),
     ):
@@ -106,6 +111,39 @@ def test_what_the_loops_cannot_take_goes_through_pytorch() -> None:
         assert fused._loops(w, residual) is None
     finally:
         torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [Steps(torch.tensor(0.1), torch.tensor(0.1)), Steps(0.0, torch.tensor(0.1), 1.0),
+     Steps(torch.tensor(0.1), 0.0)],
+)  # fmt: skip
+def test_steps_that_are_numbers_in_tensors_count_as_numbers(steps: Steps) -> None:
+    w, residual = torch.ones(SHAPE), torch.zeros(SHAPE)
+    fused.clip(w, residual, 1.0, steps)
+    same(w, torch.full(SHAPE, 0.9))
+
+
+def test_steps_of_another_shape_are_refused_and_not_read_beyond() -> None:
+    for steps in (Steps(torch.ones(10), torch.ones(10)), Steps(torch.ones(SHAPE), torch.ones(10))):
+        with pytest.raises((PenaltyError, RuntimeError)):
+            fused.clip(torch.ones(SHAPE), torch.zeros(SHAPE), 1.0, steps._replace(elapsed=1.0))
+    with pytest.raises(RuntimeError):
+        fused.clip(torch.ones(SHAPE), torch.zeros(100), 1.0, Steps(0.1, 0.1))
+
+
+def test_loops_that_cannot_be_compiled_are_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(bits: int) -> None:
+        raise OSError("the cache is full")
+
+    monkeypatch.setattr("shrinkage.penalties.kernels.loops", broken)
+    fused._compiled.cache_clear()
+    try:
+        w, residual = torch.ones(SHAPE), torch.zeros(SHAPE)
+        fused.clip(w, residual, 1.0, Steps(0.1, 0.1))
+        same(w, torch.full(SHAPE, 0.9))
+    finally:
+        fused._compiled.cache_clear()
 
 
 def test_mixed_steps_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from shrinkage.penalties import Penalty
 from shrinkage.penalties.base import check_factor
 from shrinkage.plans import Entry, Plan
 from shrinkage.plans.coupled import Term
-from shrinkage.proximal.memory import SAVED_KEYS, Saved
+from shrinkage.proximal.memory import PER_WEIGHT, SAVED_KEYS, Saved
 from shrinkage.proximal.methods import Averaged, Method, Prox, Subgradient
 from shrinkage.proximal.metrics import Group, Reading, check_optimizer, metric_of, was_skipped
 from shrinkage.proximal.spheres import Sphere
@@ -292,7 +292,9 @@ def _check_saved(entry: Entry, saved: Saved) -> None:
     """Raise :class:`AttachError` unless ``saved`` is empty or fits the parameter."""
     is_tensor = isinstance(saved.get("residual"), Tensor)
     rows = saved["residual"].numel() if is_tensor else None
-    if saved and (set(saved) != SAVED_KEYS or rows != prod(entry.shape)):
+    fits = set(saved) == SAVED_KEYS and rows == prod(entry.shape)
+    fits = fits and all(saved[key].shape in ((), saved["residual"].shape) for key in PER_WEIGHT)
+    if saved and not fits:
         raise AttachError(
             f"the saved state of {entry.name!r} does not fit",
             got=f"keys {', '.join(saved)}" + ("" if rows is None else f", {rows} weights"),

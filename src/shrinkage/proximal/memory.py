@@ -13,7 +13,9 @@ Saved = dict[str, Tensor]
 """Tensors by name, for a checkpoint."""
 
 _HOLD = 10
-SAVED_KEYS = {"residual", "written", "total", "step", "held", "clock"}
+PER_WEIGHT = ("total", "step")
+"""Saved as numbers, or in the shape of the residual."""
+SAVED_KEYS = {"residual", "written", *PER_WEIGHT, "held", "clock"}
 
 
 @dataclass

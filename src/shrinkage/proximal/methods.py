@@ -41,15 +41,16 @@ class Method(ABC):
         """Take back what :meth:`state` gave, for a parameter on ``device``."""
 
 
-_TILE = 262_144
+_TILE = {True: 262_144, False: 131_072}
+"""Weights in a tile: single ones take few passes, groups many, with more temporaries."""
 
 
-def _tiles(*tensors: Tensor) -> Iterable[tuple[Tensor, ...]]:
+def _tiles(*tensors: Tensor, single: bool) -> Iterable[tuple[Tensor, ...]]:
     """The same rows of tensors of one shape, so few that a CPU core's cache holds them.
 
     Several passes over a tile then cost one trip to memory. Other devices take all rows at once.
     """
-    size = _TILE * torch.get_num_threads()
+    size = _TILE[single] * torch.get_num_threads()
     if tensors[0].numel() <= size or not tensors[0].is_cpu:
         return (tensors,)
     count = -(-tensors[0].numel() // size)
@@ -103,7 +104,7 @@ class Prox(Method):
         grouping, metric = self.entry.grouping, reading.metric
         rows = grouping.view(parameter)
         steps = (grouping.view(metric.step),) if isinstance(metric.step, Tensor) else ()
-        for w, *step in _tiles(rows, *steps):
+        for w, *step in _tiles(rows, *steps, single=grouping.group_size == 1):
             shrunk = self.penalty.prox(w, (step[0] if step else metric.step) * scale)
             w.copy_(_within_reach(shrunk, w, metric.reach, grouping.group_size))
         _write(rows, parameter, self.entry)
@@ -166,7 +167,9 @@ class Averaged(Method):
         size, since, held = self.entry.grouping.group_size, memory.elapsed - start, []
         known = () if memory.held is None else (memory.held,)
         tensors = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
-        for part, residual, *more in _tiles(rows, memory.residual, *known, *tensors):
+        for part, residual, *more in _tiles(
+            rows, memory.residual, *known, *tensors, single=size == 1
+        ):
             living = more.pop(0) if known else None
             total, step = more or (memory.total, memory.step)
             w = _widened(part, residual, living)
@@ -196,7 +199,9 @@ class Averaged(Method):
     def _hold(self, memory: Memory, rows: Tensor, held: Tensor, start: float) -> None:
         since = memory.elapsed - start
         tensors = (memory.step,) if isinstance(memory.step, Tensor) else ()
-        for part, residual, ratios, *steps in _tiles(rows, memory.residual, held, *tensors):
+        for part, residual, ratios, *steps in _tiles(
+            rows, memory.residual, held, *tensors, single=False
+        ):
             (step,) = steps or (memory.step,)
             w = _widened(part, residual, ratios)
             self.penalty.hold(w, residual, ratios, Steps(memory.total, step, memory.elapsed, since))
