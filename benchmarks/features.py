@@ -4,7 +4,7 @@
 Linear target, solved exactly; additive non-linear target, a network. Per seed: of the stable
 features, how many of the 10 are kept, and how many others.
 
-    python benchmarks/features.py [linear] [additive] [--seeds 10] [--first 0] [--subsamples 10]
+    python benchmarks/features.py [linear] [additive] [--seeds 10] [--first 0] [--subsamples 20]
 """
 
 import argparse
@@ -119,7 +119,7 @@ def main() -> None:
     words.add_argument("kinds", nargs="*", default=["linear", "additive"])
     words.add_argument("--seeds", type=int, default=10)
     words.add_argument("--first", type=int, default=0)
-    words.add_argument("--subsamples", type=int, default=10)
+    words.add_argument("--subsamples", type=int, default=20)
     words.add_argument("--jobs", type=int)
     given = words.parse_args()
     torch.set_num_threads(1)
