@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
-from math import ceil, exp, floor, log
+from math import ceil, exp, log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,8 @@ def expected_false(used: float, features: int, threshold: float, pairs: int) -> 
     halves use the feature and −¼ over half samples (one peak, and tails no heavier than those of
     i^(1/r)), it is p·min(D(q²/p², 2π − 1, B, −½), D(q/p, π, 2B, −¼)) with D of :func:`_tail`. The
     smaller one is returned.
-    Source: Shah & Samworth (2013), theorem 1 and §3.3, equation (8).
+    Source: Shah & Samworth, Variable Selection with Error Control (2013), the bounds without
+    assumptions and under r-concavity.
 
     >>> round(expected_false(10, 200, 0.75, 10), 2), round(expected_false(20, 200, 0.9, 25), 2)
     (0.23, 0.19)
@@ -44,11 +45,11 @@ def _tail(mean: float, at: int, steps: int, r: float) -> float:
     """D: the largest P(X ≥ ``at``) of an r-concave X on 0, 1 … ``steps`` with E X = mean·steps.
 
     f is r-concave where f^r is convex on its support (r < 0). The largest tails have
-    f(i) ∝ (a + i)^(1/r) up to some k, and what is left of the mean at k + 1. Source: Shah &
-    Samworth (2013), §3.3 and appendix.
+    f(i) ∝ (a + i)^(1/r) up to some k, and what is left of the mean at k + 1. 1 for tails that begin
+    before twice the mean. Source: Shah & Samworth (2013), r-concavity; their r_concave_tail.R.
     """
     m = mean * steps
-    shortest = floor(2 * m) + 1  # uniform on 0 … k has mean k/2
+    shortest = ceil(2 * m) + 1  # uniform on 0 … k has mean k/2
     if at < shortest or shortest > steps:
         return 1.0
     ends = range(max(shortest, at - 1), steps + 1)
