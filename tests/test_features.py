@@ -176,6 +176,28 @@ def test_comparisons_are_features_of_their_own() -> None:
 # ------------------------------------------------------------------------------------- bounds
 
 
+def test_where_nothing_is_used_nothing_is_false() -> None:
+    assert expected_false(0.0, 15, 0.9, 25) == 0
+    empty = Frequencies(("a", "b"), (0.1, 0.2), np.array([[1.0, 1.0], [0.0, 0.0]]), 20)
+    found = empty.stable()
+    assert (found.names, found.expected) == ((), 0.0)
+    assert "no λ with few enough features has any" in str(found)
+
+
+def test_more_false_ones_than_were_allowed_are_told() -> None:
+    used = Frequencies(tuple("abcd"), (0.1, 0.2), np.ones((2, 4)), 4)
+    told = str(used.stable(0.9, errors=1.0))
+    assert "at most 1 false were allowed, and no λ of the path has so few" in told
+
+
+@pytest.mark.parametrize(
+    "given", [{"subsamples": "20"}, {"threshold": None}, {"errors": "a"}], ids=str
+)
+def test_stability_takes_numbers(given: dict[str, Any]) -> None:
+    with pytest.raises(FitError, match="out of range"):
+        sh.Stability(**given)
+
+
 def test_bounds_by_hand() -> None:
     # q/p too large for any tail to be bounded: what holds for any procedure, q²/((2π − 1)p).
     assert expected_false(150, 200, 0.9, 25) == pytest.approx(150**2 / (0.8 * 200))

@@ -6,6 +6,7 @@ from shrinkage.features.leaving import Leaving, leaving
 from shrinkage.features.naming import Features
 from shrinkage.features.rules import feature_rules
 from shrinkage.features.stability import (
+    ASSUMED,
     Frequencies,
     Stability,
     StableSet,
@@ -14,6 +15,7 @@ from shrinkage.features.stability import (
 from shrinkage.features.weights import input_weights
 
 __all__ = [
+    "ASSUMED",
     "Features",
     "Frequencies",
     "Leaving",

@@ -48,6 +48,8 @@ def _tail(mean: float, at: int, steps: int, r: float) -> float:
     f(i) ∝ (a + i)^(1/r) up to some k, and what is left of the mean at k + 1. 1 for tails that begin
     before twice the mean. Source: Shah & Samworth (2013), r-concavity; their r_concave_tail.R.
     """
+    if not mean:
+        return 0.0
     m = mean * steps
     shortest = ceil(2 * m) + 1  # uniform on 0 … k has mean k/2
     if at < shortest or shortest > steps:

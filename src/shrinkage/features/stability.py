@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ from shrinkage.errors import FitError
 from shrinkage.features.bound import ROUNDED, expected_false
 from shrinkage.features.naming import Features
 from shrinkage.runs import RunView
+
+ASSUMED = "used no more often than by chance, with frequencies of one peak and falling tails"
+"""What a false feature is, and what the bound assumes, in short: :func:`expected_false`."""
+_FINER = "more points (--points) or more half samples (--stability) let weaker λ count"
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,18 @@ class Stability:
                 isinstance(count, int) and count >= 2 and count % 2 == 0,
                 "an even number of subsamples ≥ 2: they come in pairs",
             ),
-            ("threshold", threshold, 0.5 < threshold <= 1, "a share above 0.5, at most 1"),
-            ("errors", errors, 0 < errors < inf, "a number of features > 0"),
+            (
+                "threshold",
+                threshold,
+                isinstance(threshold, Real) and 0.5 < threshold <= 1,
+                "a share above 0.5, at most 1",
+            ),
+            (
+                "errors",
+                errors,
+                isinstance(errors, Real) and 0 < errors < inf,
+                "a number of features > 0",
+            ),
         ):
             if not fits:
                 raise FitError(
@@ -67,8 +82,10 @@ class StableSet:
     """The stable features, and what they rest on.
 
     ``scale``: the weakest scale that counted. ``used``: features that a subsample used from there
-    on, on average. ``expected``: a bound on how many of the stable ones are false. ``dropped``:
-    pairs of half samples of which one diverged, so that neither counted.
+    on, on average. ``expected``: a bound on how many of the stable ones are false, in the sense and
+    under the assumptions of :func:`expected_false`; ``errors``: how many were allowed, which is
+    fewer where even the strongest scale has more. ``dropped``: pairs of half samples of which one
+    diverged, so that neither counted.
     """
 
     names: tuple[str, ...]
@@ -77,12 +94,25 @@ class StableSet:
     used: float
     expected: float
     dropped: int = 0
+    errors: float = inf
+
+    @property
+    def doubt(self) -> str:
+        """Why there may be too few of them, or too many that are false; empty where neither is."""
+        if self.expected > self.errors:
+            return (
+                f"at most {self.errors:g} false were allowed, and no λ of the path has so few: "
+                f"{_FINER}, or 1se chooses the point without half samples"
+            )
+        return "" if self.names else f"no λ with few enough features has any: {_FINER}"
 
     def __str__(self) -> str:
         return (
             f"{len(self.names)} features used by at least {self.threshold:.0%} of the half samples "
-            f"at λ ≥ {self.scale:.3g} (at most {self.expected:.2g} of them expected to be false): "
+            f"at λ ≥ {self.scale:.3g}, at most {self.expected:.2g} of them expected to be false "
+            f"({ASSUMED}): "
             + (", ".join(self.names) or "none")
+            + (f"; {self.doubt}" if self.doubt else "")
             + (f"; pairs dropped, because one diverged: {self.dropped}" if self.dropped else "")
         )
 
@@ -135,6 +165,7 @@ class Frequencies:
             float(self.used[at]),
             bounds[at],
             self.dropped,
+            errors,
         )
 
 

@@ -112,7 +112,7 @@ def path(
     anything is written. Source: Friedman, Hastie & Tibshirani, Regularization Paths for
     Generalized Linear Models (2010), for warm starts and the grid; Meinshausen (2007), refit.
     """
-    halves = Stability(stability) if isinstance(stability, int) else stability
+    halves = _halves(stability)
     wanted = _wanted(choose, within, halves)
     training_options = {"optimizer": optimizer, "lr": lr, "batch_size": batch_size}
     refuse_idle(train, training_options)
@@ -174,6 +174,12 @@ def _wanted(choose: str | None, within: float | None, halves: Stability | None) 
             remedy="Pass stability=50 (--stability 50).",
         )
     return wanted
+
+
+def _halves(stability: int | Stability | None) -> Stability | None:
+    if stability is None or isinstance(stability, Stability):
+        return stability
+    return Stability(stability)
 
 
 def _rules(

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from shrinkage.errors import FitError, did_you_mean
-from shrinkage.features import Features
+from shrinkage.features import Features, StableSet
 from shrinkage.paths.choice import Rule, choose
 from shrinkage.runs import RunView
 from shrinkage.studies import complete, is_usable
@@ -173,6 +173,8 @@ def _stable(view: RunView) -> Selected:
         raise _nothing(f"a network of the stable features that failed: {failed[0]}", "a lower --lr")
     share = f"{100 * found['threshold']:g} %"
     why = f"the {len(found['names'])} features that {share} of half samples use"
+    doubt = StableSet(**{**found, "names": tuple(found["names"])}).doubt
+    why += f" ({doubt})" if doubt else ""
     return Selected(found["scale"], "stable", why)
 
 

@@ -53,5 +53,6 @@ def opened(
     if not has_points(where):
         rehearse()
     with Run(where, config) as run:
-        run.decide(command=command)
+        if command is not None or "command" not in run.decisions:
+            run.decide(command=command)  # going on from Python leaves the line it was begun with
         yield run

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from shrinkage.features import Frequencies, frequencies, leaving
+from shrinkage.features import ASSUMED, Frequencies, StableSet, frequencies, leaving
 from shrinkage.figures import frequency_paths, leaving_order
 from shrinkage.reports.paths.track import Track
 from shrinkage.reports.paths.wording import lam
@@ -55,8 +55,11 @@ def _said(track: Track, found: Frequencies, threshold: float) -> str:
             f"{_share(threshold)} of {found.subsamples} half samples of the training rows use "
             f"them at λ ≥ {lam(decided['scale'])}. From there on a half sample uses "
             f"{num(decided['used'])} features on average, and at most {num(decided['expected'], 2)}"
-            f" of the stable ones are expected to be false."
+            f" of the stable ones are expected to be false: {ASSUMED} (bound of Shah & Samworth, "
+            f"2013)."
         )
+        doubt = StableSet(**{**decided, "names": tuple(names)}).doubt
+        text += f" Mind: {doubt}." if doubt else ""
     if found.dropped:
         text += f" Pairs of half samples left out, because one diverged: {found.dropped}."
     return f'<p class="note">{escape(text)}</p>'
