@@ -236,3 +236,15 @@ def test_a_path_is_the_same_on_ray(cluster: None, tmp_path: Path) -> None:
     here = content(path(tmp_path / "here", jobs=1))
     assert content(path(tmp_path / "ray", engine="ray")) == here
     assert len(here[0]) > 20
+
+
+def test_one_process_walks_a_chain_to_its_end_before_the_next() -> None:
+    """The parts of a seed's data are cut once, and not at every step of alternating chains."""
+
+    def go_on(job: tuple[int, int], _: object) -> tuple[int, int] | None:
+        seed, step = job
+        return (seed, step + 1) if step < 2 else None
+
+    with Workers(Staff(1).engine_for(None, threads=1)) as workers:
+        order = [job for job, _ in workers.work(lambda _shared, job: job, [(0, 0), (1, 0)], go_on)]
+    assert order == [(seed, step) for seed in (0, 1) for step in range(3)]

@@ -59,5 +59,5 @@ class Workers:
                 job, result = waiting.pop(ticket), self.engine.result(ticket)
                 yield job, result
                 following = then(job, result)
-                if following is not None:
-                    waiting[self.engine.submit(function, following)] = following
+                if following is not None:  # first of all, as its seed's data are at hand
+                    waiting = {self.engine.submit(function, following): following, **waiting}

@@ -21,7 +21,7 @@ class Here:
         return partial(function, self.shared, job)
 
     def wait(self, tickets: Collection[_Ticket]) -> Collection[_Ticket]:
-        """The job that has waited longest."""
+        """The first of them."""
         return [next(iter(tickets))]
 
     def result(self, ticket: _Ticket) -> Any:
