@@ -82,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("mnist")
     parser.add_argument("--dense-epochs", type=int, default=32)
-    parser.add_argument("--point-epochs", type=float, default=1.0)
+    parser.add_argument("--point-epochs", type=float, default=1.2)
     parser.add_argument("--lr", type=float, default=0.05)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="the budget, where it is known")
