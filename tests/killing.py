@@ -84,8 +84,10 @@ def points(run: Path) -> dict[tuple[str, str], Any]:
     return {(point["kind"], point["key"]): point for point in lines}
 
 
-def decisions(run: Path) -> Any:
-    return json.loads((run / "run.json").read_text())["decisions"]
+def decisions(run: Path) -> dict[str, Any]:
+    """All but the command line, which a run begun in Python does not have."""
+    found: dict[str, Any] = json.loads((run / "run.json").read_text())["decisions"]
+    return {name: value for name, value in found.items() if name != "command"}
 
 
 def weights(run: Path) -> dict[str, bytes]:

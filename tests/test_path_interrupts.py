@@ -4,6 +4,7 @@
 """
 
 import importlib.util
+import json
 import os
 import random
 import resource
@@ -158,6 +159,8 @@ def test_ctrl_c_is_one_friendly_line(tmp_path: Path, uninterrupted: Path) -> Non
     assert_gone(below)
     path(run)
     assert_equal(run, uninterrupted)
+    kept = json.loads((run / "run.json").read_text())["decisions"]["command"]
+    assert kept.startswith("shrinkage path"), "going on from Python erased the command line"
 
 
 def ray_workers(parent: int) -> set[int]:
