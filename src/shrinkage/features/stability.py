@@ -1,9 +1,10 @@
 """Stability selection: how often a feature is used over many half samples, and what that proves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +84,8 @@ class StableSet:
 
     ``scale``: the weakest scale that counted. ``used``: features that a subsample used from there
     on, on average. ``expected``: a bound on how many of the stable ones are false, in the sense and
-    under the assumptions of :func:`expected_false`; ``errors``: how many were allowed, which is
-    fewer where even the strongest scale has more. ``dropped``: pairs of half samples of which one
+    under the assumptions of :func:`expected_false`; ``errors``: how many were allowed, which even
+    the strongest scale may exceed. ``dropped``: pairs of half samples of which one
     diverged, so that neither counted.
     """
 
@@ -95,6 +96,11 @@ class StableSet:
     expected: float
     dropped: int = 0
     errors: float = inf
+
+    @classmethod
+    def of(cls, decided: Mapping[str, Any]) -> Self:
+        """The one that a run folder keeps."""
+        return cls(**{**decided, "names": tuple(decided["names"])})
 
     @property
     def doubt(self) -> str:

@@ -120,7 +120,7 @@ class RegularizationPath(Finished[Setting]):
     def stable(self) -> StableSet | None:
         """The stable features, and what they rest on; None without stability selection."""
         found = self.view.decisions.get("stable")
-        return None if found is None else StableSet(**{**found, "names": tuple(found["names"])})
+        return None if found is None else StableSet.of(found)
 
     def choose(
         self,

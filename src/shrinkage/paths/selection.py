@@ -173,7 +173,7 @@ def _stable(view: RunView) -> Selected:
         raise _nothing(f"a network of the stable features that failed: {failed[0]}", "a lower --lr")
     share = f"{100 * found['threshold']:g} %"
     why = f"the {len(found['names'])} features that {share} of half samples use"
-    doubt = StableSet(**{**found, "names": tuple(found["names"])}).doubt
+    doubt = StableSet.of(found).doubt
     why += f" ({doubt})" if doubt else ""
     return Selected(found["scale"], "stable", why)
 

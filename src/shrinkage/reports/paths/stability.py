@@ -58,7 +58,7 @@ def _said(track: Track, found: Frequencies, threshold: float) -> str:
             f" of the stable ones are expected to be false: {ASSUMED} (bound of Shah & Samworth, "
             f"2013)."
         )
-        doubt = StableSet(**{**decided, "names": tuple(names)}).doubt
+        doubt = StableSet.of(decided).doubt
         text += f" Mind: {doubt}." if doubt else ""
     if found.dropped:
         text += f" Pairs of half samples left out, because one diverged: {found.dropped}."
