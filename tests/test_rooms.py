@@ -8,6 +8,7 @@ import shrinkage
 SOURCE = Path(shrinkage.__file__).parent
 ROOMS = (
     "errors",
+    "kernels",
     "penalties",
     "data",
     "models",

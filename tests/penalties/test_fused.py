@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from shrinkage.errors import PenaltyError
+from shrinkage.kernels import offered
 from shrinkage.penalties import fused
 from shrinkage.penalties.steps import Step, Steps
 
@@ -38,7 +39,7 @@ def same(ours: Tensor, specified: Tensor) -> None:
 
 
 def specified(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "_loops", lambda *_: None)
+    monkeypatch.setattr(fused, "loops_for", lambda *_: None)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -48,7 +49,7 @@ def test_one_threshold_gives_the_same_bits(
 ) -> None:
     pairs = [(drawn(dtype), drawn(dtype, 1).nan_to_num(0, 0, 0)) for _ in range(2)]
     steps = Steps(threshold, threshold, elapsed=3.0)
-    assert fused._loops(*pairs[0]) is not None, "the loops were not asked"
+    assert offered.loops_for(*pairs[0]) is not None, "the loops were not asked"
     fused.clip(*pairs[0], 0.3, steps)
     specified(monkeypatch)
     fused.clip(*pairs[1], 0.3, steps)
@@ -62,7 +63,7 @@ def test_a_threshold_per_weight_gives_the_same_bits(
 ) -> None:
     total, step = (drawn(dtype, k).nan_to_num(0, 0, 0).abs() for k in (2, 3))
     pairs = [(drawn(dtype), drawn(dtype, 1).nan_to_num(0, 0, 0)) for _ in range(2)]
-    assert fused._loops(*pairs[0], total, step) is not None, "the loops were not asked"
+    assert offered.loops_for(*pairs[0], total, step) is not None, "the loops were not asked"
     for elapsed in (0.0, 2.5):
         fused.clip(*pairs[0], 0.3, Steps(total, step, elapsed))
         with monkeypatch.context() as patch:
@@ -81,7 +82,7 @@ def test_groups_shrink_to_the_same_bits(
     held[::3] = 0
     waiting = drawn(dtype, 1).nan_to_num(0, 0, 0) * (held == 0)  # living groups have none
     pairs = [(drawn(dtype), waiting.clone()) for _ in range(2)]
-    assert fused._loops(*pairs[0], step) is not None, "the loops were not asked"
+    assert offered.loops_for(*pairs[0], step) is not None, "the loops were not asked"
     r = torch.rand(SHAPE[0], 1, dtype=dtype) * (held != 0)
     fused.shrink(*pairs[0], held, r, 0.2, Steps(step, step, 0.0, 1.5))
     specified(monkeypatch)
@@ -105,10 +106,10 @@ def test_what_the_loops_cannot_take_goes_through_pytorch() -> None:
         (w.as_subclass(Mine), residual),
         (w.to("meta"), residual.to("meta")),
     ):
-        assert fused._loops(*unfit) is None
+        assert offered.loops_for(*unfit) is None
     torch.set_num_threads(8)
     try:
-        assert fused._loops(w, residual) is None
+        assert offered.loops_for(w, residual) is None
     finally:
         torch.set_num_threads(1)
 
@@ -136,14 +137,14 @@ def test_loops_that_cannot_be_compiled_are_done_without(monkeypatch: pytest.Monk
     def broken(bits: int) -> None:
         raise OSError("the cache is full")
 
-    monkeypatch.setattr("shrinkage.penalties.kernels.loops", broken)
-    fused._compiled.cache_clear()
+    monkeypatch.setattr("shrinkage.kernels.on_cpu.loops", broken)
+    offered.compiled.cache_clear()
     try:
         w, residual = torch.ones(SHAPE), torch.zeros(SHAPE)
         fused.clip(w, residual, 1.0, Steps(0.1, 0.1))
         same(w, torch.full(SHAPE, 0.9))
     finally:
-        fused._compiled.cache_clear()
+        offered.compiled.cache_clear()
 
 
 def test_mixed_steps_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,8 +173,8 @@ for _ in range(30):
     optimizer.zero_grad()
     model(x).square().mean().backward()
     optimizer.step()
-from shrinkage.penalties.fused import _compiled
-print(_compiled(32) is None, int(model.weight.count_nonzero()), float(model.weight.double().sum()))
+from shrinkage.kernels.offered import compiled
+print(compiled(32) is None, int(model.weight.count_nonzero()), float(model.weight.double().sum()))
 """
     told = {}
     for way in ("with", "without"):

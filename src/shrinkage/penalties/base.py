@@ -100,6 +100,11 @@ class Penalty(ABC):
         return False
 
     @property
+    def clips(self) -> float | None:
+        """s, where :meth:`accumulate` is :func:`fused.clip` with s: one call can then do many."""
+        return None
+
+    @property
     def parts(self) -> tuple["Penalty", ...]:
         """Penalties that add up to this one, those with a kink at zero apart from smooth ones."""
         return (self,)

@@ -6,23 +6,12 @@ place where it is installed (extra ``fast``): one trip to memory instead of one 
 the same roundings in the same order, so that the values are the same.
 """
 
-from functools import cache
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
+from shrinkage.kernels import loops_for
 from shrinkage.penalties.base import checked_step
 from shrinkage.penalties.steps import Steps
-
-if TYPE_CHECKING:
-    from shrinkage.penalties.kernels import Loops
-
-_LARGE = 2**14
-"""The first tensor so large is worth importing Numba for; from then on all may go its way."""
-_THREADS = 3
-"""On more of them PyTorch's passes are as fast as the one thread of a loop."""
-_BITS = {torch.float32: 32, torch.float64: 64}
 
 
 def clip(w: Tensor, residual: Tensor, strength: float, steps: Steps) -> None:
@@ -32,11 +21,11 @@ def clip(w: Tensor, residual: Tensor, strength: float, steps: Steps) -> None:
     """
     total, step = steps.total, steps.step
     if isinstance(total, Tensor) and isinstance(step, Tensor):
-        if loops := _loops(w, residual, total, step):
+        if loops := loops_for(w, residual, total, step):
             at = (w.data_ptr(), residual.data_ptr(), total.data_ptr(), step.data_ptr())
             loops.clip_each(*at, w.numel(), steps.elapsed, strength)
             return
-    elif type(total) is type(step) is float and (loops := _loops(w, residual)):
+    elif type(total) is type(step) is float and (loops := loops_for(w, residual)):
         threshold = checked_step(w, steps.sum) * strength
         loops.clip(w.data_ptr(), residual.data_ptr(), w.numel(), threshold)
         return
@@ -57,37 +46,11 @@ def shrink(
     least = torch.finfo(rows.dtype).tiny ** 0.5  # a norm below which squares underflow
     step = steps.step
     if isinstance(step, Tensor) and r.shape == (*rows.shape[:-1], 1):
-        loops = _loops(rows, residual, step)
-        if loops and _loops(r, held):
+        loops = loops_for(rows, residual, step)
+        if loops and loops_for(r, held):
             at = (tensor.data_ptr() for tensor in (rows, residual, step, held, r))
             loops.shrink_each(*at, r.numel(), rows.shape[-1], steps.since, kappa, least)
             return
     if bool((gone := held == 0).any()):
         residual.addcmul_(rows, gone).nan_to_num_(0.0, torch.inf, -torch.inf)
     rows.mul_(r / (checked_step(rows, steps.last) * kappa + r).clamp_(min=least))
-
-
-def _loops(*tensors: Tensor) -> "Loops | None":
-    """Numba's loops, where they can take these tensors, which must be alike, and are faster."""
-    first = tensors[0]
-    waiting = first.numel() < _LARGE and not _compiled.cache_info().currsize
-    if waiting or torch.get_num_threads() > _THREADS:
-        return None
-    dtype, shape = first.dtype, first.shape
-    for tensor in tensors:
-        plain = type(tensor) in (Tensor, torch.nn.Parameter) and tensor.is_cpu
-        alike = tensor.dtype == dtype and tensor.shape == shape
-        if not (plain and alike and tensor.is_contiguous()):
-            return None
-    return _compiled(_BITS[dtype]) if dtype in _BITS else None
-
-
-@cache
-def _compiled(bits: int) -> "Loops | None":
-    """None without Numba, with one too old for this NumPy, or where its cache cannot be used."""
-    try:
-        from shrinkage.penalties.kernels import loops
-
-        return loops(bits)
-    except Exception:  # whatever it is: training goes on without
-        return None

@@ -49,6 +49,11 @@ class L1(Penalty):
         """The residual is z clipped to ±s·Σ, Σ the sum of the steps."""
         clip(w, residual, self.strength, steps)
 
+    @property
+    def clips(self) -> float:
+        """s."""
+        return self.strength
+
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """|grad + s·sign(w)| where w ≠ 0, max(|grad| − s, 0) where w = 0; w's shape."""
         at_zero = (grad.abs() - self.strength).clamp(min=0)

@@ -7,7 +7,7 @@ from math import prod
 from typing import Any, Literal, NoReturn, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adafactor, Muon, Optimizer
 
 from shrinkage.errors import AttachError, PlanError, ShrinkageWarning, did_you_mean
@@ -15,6 +15,7 @@ from shrinkage.penalties import Penalty
 from shrinkage.penalties.base import check_factor
 from shrinkage.plans import Entry, Plan
 from shrinkage.plans.coupled import Term
+from shrinkage.proximal.crew import Crew
 from shrinkage.proximal.memory import PER_WEIGHT, SAVED_KEYS, Saved
 from shrinkage.proximal.methods import Averaged, Method, Prox, Subgradient
 from shrinkage.proximal.metrics import Group, Reading, check_optimizer, metric_of, was_skipped
@@ -81,6 +82,7 @@ class Handle:
             for term in plan.terms()
         }
         self._terms, self._places = tuple(plan.terms()), plan.places()
+        self._crew: Crew | None = None  # made at the end of a step
         groups = _groups(optimizer)
         missing = [e.name for e, _, p in plan.blocks() if id(p) not in groups]
         if missing:
@@ -193,7 +195,13 @@ class Handle:
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
         if not all(place.get(name) is held for place, name, held in self._places):
             self._terms, self._places = tuple(self.plan.terms()), self.plan.places()
+            self._crew = None
+        if self._crew is not None and not self._crew.unchanged(self._scale):
+            self._crew = None
+        ready = self._crew.names if self._crew is not None else ()
         for term in self._terms:
+            if term.entry.name in ready:
+                continue
             if self.method == "subgradient" and term.group is not None:
                 self._add_slope(term, loss_scale)
                 continue
@@ -211,29 +219,39 @@ class Handle:
                 method.before(stack, self._scale, loss_scale)
             term.write(stack.grad, gradients)
 
-    @torch.no_grad()
     def _after(self, optimizer: Optimizer, *_: object) -> None:
         if was_skipped(optimizer):
             return
-        groups = _groups(optimizer)
+        groups, crew = _groups(optimizer), self._crew
+        done: frozenset[str] = frozenset()
+        if crew is not None and crew.parameters <= groups.keys():
+            done = crew.step(groups, lambda parameter: self._read(parameter, groups))
         for term in self._terms:
-            if not term.has_gradients():
-                continue
-            if any(id(p) not in groups for p in term.parameters):
-                raise _lost(term.entry)
-            if self._metric is None:
-                continue  # the textbook's form has acted before the step
-            readings = [
-                Reading(self._metric, groups[id(p)], optimizer.state.get(p, {}), p)
-                for p in term.parameters
-            ]
-            reading = readings[0] if term.group is None else stacked(term, readings)
-            tensor, methods = term.read(), self._methods[term.entry.name]
-            for method in methods:
-                method.after(tensor, reading, self._scale)
-            for method in methods[:-1]:
-                method.rewritten(tensor)
-            term.write(tensor)
+            if term.entry.name not in done and term.has_gradients():
+                self._act(term, groups)
+        if self._scale and (crew is None or crew.stale):
+            self._crew = Crew(self._terms, self._methods)
+
+    @torch.no_grad()
+    def _act(self, term: Term, groups: Mapping[int, Group]) -> None:
+        """On one parameter by itself, or on coupled groups."""
+        if any(id(p) not in groups for p in term.parameters):
+            raise _lost(term.entry)
+        if self._metric is None:
+            return  # the textbook's form has acted before the step
+        readings = [self._read(parameter, groups) for parameter in term.parameters]
+        reading = readings[0] if term.group is None else stacked(term, readings)
+        tensor, methods = term.read(), self._methods[term.entry.name]
+        for method in methods:
+            method.after(tensor, reading, self._scale)
+        for method in methods[:-1]:
+            method.rewritten(tensor)
+        term.write(tensor)
+
+    def _read(self, parameter: nn.Parameter, groups: Mapping[int, Group]) -> Reading:
+        assert self._metric is not None  # noqa: S101  (narrowing)
+        state = self.optimizer.state.get(parameter, {})
+        return Reading(self._metric, groups[id(parameter)], state, parameter)
 
 
 def _acting(

@@ -6,7 +6,6 @@ from math import inf
 import torch
 from torch import Tensor
 
-from shrinkage.proximal.metrics import Reading
 from shrinkage.proximal.witness import Witness
 
 Saved = dict[str, Tensor]
@@ -23,7 +22,7 @@ class Memory:
     """What lies between the network's weights and the latent ones, in the layout of the groups.
 
     The sum of all steps, in units of ``scale``, is total + elapsed·step: numbers, or tensors where
-    the optimizer has a step per weight. Such a step is held for up to 10 steps, while ``elapsed``
+    the optimizer has a step per weight. A step is held for up to 10 steps, while ``elapsed``
     grows with the learning rate: second moments change little in that time. ``held`` is what the
     penalty gave for the time between, if anything. ``written`` tells whether somebody else has
     written the network since we did.
@@ -44,9 +43,12 @@ class Memory:
         """Whether to compute anew what may be held: every time at first, then more rarely."""
         return not (self.rate and self.age % min(_HOLD, 1 + self.age // 10))
 
-    def growth(self, reading: Reading) -> float:
-        """The optimizer's step in units of the one that is held."""
-        return reading.rate / self.rate if self.rate else 1.0
+    def go_on(self, rate: float) -> float:
+        """One more step, at this learning rate; gives its length in units of the one held."""
+        growth = rate / self.rate if self.rate else 1.0
+        self.elapsed += self.scale * growth
+        self.age += 1
+        return growth
 
     def close(self) -> None:
         """Add what has elapsed to the total."""

@@ -153,18 +153,22 @@ class Averaged(Method):
         memory = self.memory
         assert memory is not None  # noqa: S101  (before() made it)
         turn = memory.is_turn()
-        start = self._advance(memory, reading, turn)
-        reach = memory.reach * memory.growth(reading) if memory.reach < inf else inf
+        growth = self.advance(memory, reading) if turn else memory.go_on(reading.rate)
         rows = self._rows(parameter)
         if turn or memory.held is None:
-            self._accumulate(memory, rows, start, reach)
+            self._accumulate(memory, rows, scale * growth, memory.reach * growth)
         else:
-            self._hold(memory, rows, memory.held, start)
+            self._hold(memory, rows, memory.held, scale * growth)
         _write(rows, parameter, self.entry)
         memory.written.note(parameter)
 
-    def _accumulate(self, memory: Memory, rows: Tensor, start: float, reach: float) -> None:
-        size, since, held = self.entry.grouping.group_size, memory.elapsed - start, []
+    def clip(self, memory: Memory, parameter: Tensor) -> None:
+        """Single weights' share of :meth:`after`, once the sum of the steps is known."""
+        self._accumulate(memory, parameter, 0.0, inf)
+        memory.written.note(parameter)
+
+    def _accumulate(self, memory: Memory, rows: Tensor, since: float, reach: float) -> None:
+        size, held = self.entry.grouping.group_size, []
         known = () if memory.held is None else (memory.held,)
         tensors = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
         for part, residual, *more in _tiles(
@@ -196,8 +200,7 @@ class Averaged(Method):
         norm = torch.linalg.vector_norm(w, dim=-1, keepdim=True)
         return torch.maximum(held, least / torch.where(norm == 0, 1.0, norm))
 
-    def _hold(self, memory: Memory, rows: Tensor, held: Tensor, start: float) -> None:
-        since = memory.elapsed - start
+    def _hold(self, memory: Memory, rows: Tensor, held: Tensor, since: float) -> None:
         tensors = (memory.step,) if isinstance(memory.step, Tensor) else ()
         for part, residual, ratios, *steps in _tiles(
             rows, memory.residual, held, *tensors, single=False
@@ -208,18 +211,14 @@ class Averaged(Method):
             if w is not part:
                 _narrowed(w, part, residual)
 
-    def _advance(self, memory: Memory, reading: Reading, turn: bool) -> float:
-        """One more step; returns what had elapsed before it."""
-        if turn or not isinstance(memory.step, Tensor):  # a number costs nothing to read
-            memory.close()
-            memory.step = self._bounded(reading.metric, memory.scale)
-            memory.reach, memory.rate = self._reach(memory, reading.metric), reading.rate
-            if isinstance(memory.step, Tensor) and not isinstance(memory.total, Tensor):
-                memory.total = torch.full_like(memory.step, memory.total)
-        start = memory.elapsed
-        memory.elapsed += memory.scale * memory.growth(reading)
-        memory.age += 1
-        return start
+    def advance(self, memory: Memory, reading: Reading) -> float:
+        """T ← T + scale·step, with the metric read anew; gives what :meth:`Memory.go_on` does."""
+        memory.close()
+        memory.step = self._bounded(reading.metric, memory.scale)
+        memory.reach, memory.rate = self._reach(memory, reading.metric), reading.rate
+        if isinstance(memory.step, Tensor) and not isinstance(memory.total, Tensor):
+            memory.total = torch.full_like(memory.step, memory.total)
+        return memory.go_on(reading.rate)
 
     def rewritten(self, parameter: Tensor) -> None:
         """What was written is ours: the residual stays."""

@@ -206,8 +206,13 @@ class Reading:
 
     @property
     def rate(self) -> float:
-        """The learning rate, which every step is proportional to (1 where there is none)."""
-        return float(self.group.get("lr", 1.0))
+        """See :func:`rate_of`."""
+        return rate_of(self.group)
+
+
+def rate_of(group: Group) -> float:
+    """The learning rate, which every step is proportional to (1 where there is none)."""
+    return float(group.get("lr", 1.0))
 
 
 METRICS: dict[type[Optimizer], MetricOf] = {

@@ -1,0 +1,144 @@
+"""Triton's kernels, which importing this module imports: each launched once for all parameters."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+_BLOCK, _SAMPLES = 2048, 1024
+_PROGRAMS = 4096
+"""About so many in all fill a device; each takes every so-manieth block of its tensor."""
+_EXACT = {"enable_fp_fusion": False}
+"""A product and a sum round twice, as PyTorch's two operations do."""
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _at(table: Any, row: Any, n: Any, k: Any, kind: tl.constexpr) -> Any:
+    """The address in a row of the table, of tensor k."""
+    return tl.load(table + row * n + k).to(tl.pointer_type(kind), bitcast=True)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _clip(table: Any, numbers: Any, n: Any, kind: tl.constexpr, block: tl.constexpr) -> None:
+    k = tl.program_id(0)
+    w, residual = _at(table, 0, n, k, kind), _at(table, 1, n, k, kind)
+    size, threshold = tl.load(table + 2 * n + k), tl.load(numbers + k)
+    for start in range(tl.program_id(1) * block, size, tl.num_programs(1) * block):
+        at = start + tl.arange(0, block)
+        inside = at < size
+        latent = tl.load(w + at, mask=inside) + tl.load(residual + at, mask=inside)
+        kept = tl.where(latent < -threshold, -threshold, latent)
+        kept = tl.where(kept > threshold, threshold, kept)
+        tl.store(w + at, latent - kept, mask=inside)
+        tl.store(residual + at, tl.where(kept == kept, kept, 0.0), mask=inside)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _clip_each(table: Any, numbers: Any, n: Any, kind: tl.constexpr, block: tl.constexpr) -> None:
+    k = tl.program_id(0)
+    w, residual = _at(table, 0, n, k, kind), _at(table, 1, n, k, kind)
+    total, step = _at(table, 2, n, k, kind), _at(table, 3, n, k, kind)
+    size = tl.load(table + 4 * n + k)
+    elapsed, strength = tl.load(numbers + k), tl.load(numbers + n + k)
+    for start in range(tl.program_id(1) * block, size, tl.num_programs(1) * block):
+        at = start + tl.arange(0, block)
+        inside = at < size
+        threshold = tl.load(total + at, mask=inside) + tl.load(step + at, mask=inside) * elapsed
+        threshold = threshold * strength
+        latent = tl.load(w + at, mask=inside) + tl.load(residual + at, mask=inside)
+        kept = tl.where(latent < -threshold, -threshold, latent)
+        kept = tl.where(kept > threshold, threshold, kept)
+        tl.store(w + at, latent - kept, mask=inside)
+        tl.store(residual + at, tl.where(kept == kept, kept, 0.0), mask=inside)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _differs(table: Any, found: Any, n: Any, kind: tl.constexpr, block: tl.constexpr) -> None:
+    k = tl.program_id(0)
+    w, kept = _at(table, 0, n, k, kind), _at(table, 1, n, k, kind)
+    places, count = _at(table, 2, n, k, tl.int64), tl.load(table + 3 * n + k)
+    for start in range(0, count, block):
+        at = start + tl.arange(0, block)
+        inside = at < count
+        now = tl.load(w + tl.load(places + at, mask=inside, other=0), mask=inside, other=0.0)
+        unlike = (now == tl.load(kept + at, mask=inside, other=0.0)) == 0  # NaN is unlike all
+        if tl.max(unlike.to(tl.int32), axis=0) > 0:
+            tl.store(found, 1)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _note(table: Any, n: Any, kind: tl.constexpr, block: tl.constexpr) -> None:
+    k = tl.program_id(0)
+    w, kept = _at(table, 0, n, k, kind), _at(table, 1, n, k, kind)
+    places, count = _at(table, 2, n, k, tl.int64), tl.load(table + 3 * n + k)
+    for start in range(0, count, block):
+        at = start + tl.arange(0, block)
+        inside = at < count
+        now = tl.load(w + tl.load(places + at, mask=inside, other=0), mask=inside)
+        tl.store(kept + at, now, mask=inside)
+
+
+@dataclass(frozen=True, eq=False)
+class Launches:
+    """:class:`shrinkage.kernels.bundles.Passes` on a CUDA device."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def differs(self, table: Tensor) -> Callable[[], bool]:
+        """Waits for the device: the answer decides what is launched next."""
+        found = torch.zeros(1, dtype=torch.int32, device=self.device)
+        launch = self._launch(_differs, (table.shape[1],), _SAMPLES, table, found)
+
+        def run() -> bool:
+            found.zero_()
+            launch()
+            return bool(found.item())
+
+        return run
+
+    def note(self, table: Tensor) -> Callable[[], None]:
+        """One program per tensor."""
+        return self._launch(_note, (table.shape[1],), _SAMPLES, table)
+
+    def clip(self, table: Tensor) -> Callable[[Sequence[float]], None]:
+        """To be called only when the last call's work is done, as it is after :meth:`differs`."""
+        return self._filled(_clip, table, table.shape[1])
+
+    def clip_each(self, table: Tensor) -> Callable[[Sequence[float]], None]:
+        """To be called only when the last call's work is done, as it is after :meth:`differs`."""
+        return self._filled(_clip_each, table, 2 * table.shape[1])
+
+    def _filled(self, kernel: Any, table: Tensor, count: int) -> Callable[[Sequence[float]], None]:
+        pinned = torch.empty(count, dtype=self.dtype, pin_memory=self.device.type == "cuda")
+        numbers, writable = torch.empty_like(pinned, device=self.device), pinned.numpy()
+        n = table.shape[1]
+        launch = self._launch(kernel, (n, max(64, _PROGRAMS // n)), _BLOCK, table, numbers)
+
+        def call(values: Sequence[float]) -> None:
+            writable[:] = values
+            numbers.copy_(pinned, non_blocking=True)
+            launch()
+
+        return call
+
+    def _launch(
+        self, kernel: Any, grid: tuple[int, ...], block: int, table: Tensor, *more: Tensor
+    ) -> Callable[[], None]:
+        kind = tl.float32 if self.dtype == torch.float32 else tl.float64
+        arguments = (table, *more, table.shape[1], kind, block)
+
+        def launch() -> None:
+            with torch.cuda.device(self.device):
+                kernel[grid](*arguments, **_EXACT)
+
+        return launch
+
+
+def passes(device: torch.device, dtype: torch.dtype) -> Launches:
+    """The kernels for one device and dtype (float32 or float64)."""
+    return Launches(device, dtype)
