@@ -13,6 +13,7 @@ from shrinkage.cli.options import (
     BatchSize,
     Biases,
     Data,
+    Device,
     Epochs,
     ImageSize,
     Jobs,
@@ -128,6 +129,7 @@ def contrast_command(
         ),
     ] = 0,
     run: Run = None,
+    device: Device = "cpu",
     jobs: Jobs = None,
 ) -> None:
     """Train one network under several regularizers, side by side, and write a report.
@@ -162,6 +164,7 @@ def contrast_command(
             biases=biases,
             norms=norms,
             polish=polish,
+            device=device,
             jobs=jobs,
             command=command(sys.argv[1:], data),
         )

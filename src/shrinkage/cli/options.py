@@ -45,4 +45,5 @@ Run = Annotated[
     Path | None,
     typer.Option(help="Run folder. The same command on it goes on where it stopped."),
 ]
+Device = Annotated[str, typer.Option(help="Where to train: cpu, or cuda where there is a GPU.")]
 Jobs = Annotated[int | None, typer.Option(help="Worker processes. [default: one per core]")]

@@ -10,6 +10,7 @@ from shrinkage.cli.options import (
     BatchSize,
     Biases,
     Data,
+    Device,
     ImageSize,
     Jobs,
     Model,
@@ -112,6 +113,7 @@ def path_command(
     biases: Biases = False,
     norms: Norms = False,
     run: Run = None,
+    device: Device = "cpu",
     jobs: Jobs = None,
     engine: Annotated[
         str,
@@ -163,6 +165,7 @@ def path_command(
             test=test,
             biases=biases,
             norms=norms,
+            device=device,
             jobs=jobs,
             engine=engine,
             address=address,

@@ -20,7 +20,7 @@ from shrinkage.paths import Staff, checked_grid, strengths, weakest_for
 from shrinkage.paths.choice import Rule
 from shrinkage.progress import Progress, shown
 from shrinkage.reports import summary, table_text
-from shrinkage.studies import Finished, opened, refuse_idle, subject, train_function
+from shrinkage.studies import Finished, device_named, opened, refuse_idle, subject, train_function
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +78,7 @@ def contrast(
     biases: bool = False,
     norms: bool = False,
     polish: int = 0,
+    device: str = "cpu",
     jobs: int | None = None,
     command: str | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -120,6 +121,7 @@ def contrast(
         epochs=size.epochs,
         cut=about.cut,
         loss=loss,
+        device=device_named(device),
         biases=biases,
         norms=norms,
         polish=polish,

@@ -38,6 +38,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.x)
 
+    def to(self, device: torch.device) -> "Examples":
+        """The same rows in the memory of ``device``."""
+        return Examples(self.x.to(device), self.y.to(device))
+
     def batches(
         self, size: int, generator: torch.Generator | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,6 +1,6 @@
 """Training, validation and test parts that do not leak into each other."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
@@ -32,6 +32,11 @@ class Split:
     test: Examples
     y_mean: float = 0.0
     y_scale: float = 1.0
+
+    def to(self, device: torch.device) -> "Split":
+        """The same parts in the memory of ``device``."""
+        parts = {name: getattr(self, name).to(device) for name in ("train", "validation", "test")}
+        return replace(self, **parts)
 
 
 def split(

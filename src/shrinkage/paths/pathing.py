@@ -28,7 +28,7 @@ from shrinkage.plans.rules import Key
 from shrinkage.progress import Progress, shown
 from shrinkage.reports.paths import path_page
 from shrinkage.runs import Run
-from shrinkage.studies import opened, refuse_idle, subject, train_function
+from shrinkage.studies import device_named, opened, refuse_idle, subject, train_function
 
 _SEEN, _MOST_EPOCHS = 300_000, 50
 """Examples that pass by in a dense fit, and epochs at most."""
@@ -68,6 +68,7 @@ def path(
     test: float | None = None,
     biases: bool = False,
     norms: bool = False,
+    device: str = "cpu",
     jobs: int | None = None,
     engine: str = "auto",
     address: str | None = None,
@@ -104,6 +105,9 @@ def path(
     set is opened. ``run`` is the folder that holds everything; the same call goes on where it
     stopped.
 
+    ``device``: where networks and data lie while they are trained, such as ``"cuda"``. On a GPU
+    runs repeat up to rounding, and each of the ``jobs`` has its own copy of the data there.
+
     ``engine``: chains are worked through by ``jobs`` processes (``"process"``), or on a Ray cluster
     (``"ray"``; ``address``: ``"auto"``, ``"host:port"`` or ``"ray://host:port"``, without it one on
     this machine); ``"auto"`` takes Ray where there is an address. All give the same results.
@@ -134,6 +138,7 @@ def path(
         epochs=dense,
         cut=about.cut,
         loss=loss,
+        device=device_named(device),
         rules=_rules(given, biases, norms),
         grid=Grid(points, weakest, strongest),
         refine=refine,
@@ -215,7 +220,7 @@ def _point_epochs(given: float | None, dense: int, train: object) -> float:
 
 def _solved_where_convex(setting: Setting) -> Setting:
     """The same setting, solved by polish where loss + penalty is convex in the parameters."""
-    x = setting.data.x[:8]
+    x = setting.data.x[:8].to(setting.device)
     convex = (
         isinstance(setting.loss, _CONVEX_LOSSES)
         and setting.rules.convex == setting.rules

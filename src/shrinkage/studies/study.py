@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -32,7 +32,7 @@ class Cut:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Study:
-    """Data, factory, training: the same for every fit.
+    """Data, factory, training: the same for every fit, all of them on one ``device``.
 
     Raises :class:`FitError` for seeds and epochs below 1.
     """
@@ -44,6 +44,7 @@ class Study:
     epochs: int
     cut: Cut = Cut()
     loss: Loss | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
         for name, value in (("seeds", self.seeds), ("epochs", self.epochs)):
@@ -62,20 +63,26 @@ class Study:
         """
         held = _SPLITS.get(self)
         if held is None or held[0] != seed:
-            held = _SPLITS[self] = (seed, split(self.data, seed, **asdict(self.cut)))
+            held = _SPLITS[self] = (seed, self._cut(seed))
         return held[1]
 
+    def _cut(self, seed: int) -> Split:
+        return split(self.data, seed, **asdict(self.cut)).to(self.device)
+
     def build(self, seed: int, *, dropout: float | None = None) -> nn.Module:
-        """A new network with this seed's random weights, checked against the data."""
+        """A new network with this seed's random weights, checked against the data.
+
+        They are drawn where the factory makes it, so that they are the same on every device.
+        """
         torch.manual_seed(seed)
-        model = build(self.factory, self.data.spec, dropout=dropout)
+        model = build(self.factory, self.data.spec, dropout=dropout).to(self.device)
         check_output(model, self.data.spec, self.data.task)
         return model
 
     @property
     def example(self) -> Tensor:
         """Two inputs, for plans with coupled groups."""
-        return self.data.x[:2]
+        return self.data.x[:2].to(self.device)
 
     def describe(self, model: object, training: Training | None) -> dict[str, Any]:
         """The study as plain JSON values; ``training``: ours, or None for the user's own."""
@@ -103,7 +110,30 @@ class Study:
             "seeds": self.seeds,
             "epochs": self.epochs,
             "cut": asdict(self.cut),
+            "device": str(self.device),
         }
+
+
+def device_named(name: str | torch.device) -> torch.device:
+    """The device; :class:`FitError` where this machine's PyTorch does not have it."""
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise FitError(
+            "the device cannot be used",
+            got=f"{name!r}: {str(error).splitlines()[0]}",
+            expected="cpu, or cuda, cuda:1, mps where this machine has one",
+            remedy="Leave it out to train on the CPU.",
+        ) from error
+    if device.type == "meta":
+        raise FitError(
+            "the device cannot be used",
+            got="'meta', which holds no numbers",
+            expected="cpu, or cuda, cuda:1, mps where this machine has one",
+            remedy="Leave it out to train on the CPU.",
+        )
+    return device
 
 
 def quiet_plan(model: nn.Module, rules: Rules, example: Tensor | None = None) -> Plan:
