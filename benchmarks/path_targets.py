@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.05)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--run", type=Path, help="keep the run folder, and go on with it")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -84,6 +85,7 @@ def main() -> None:
             rounds=1,
             lr=options.lr,
             validation=0.1,
+            device=options.device,
             jobs=options.jobs,
         )
         tests, results = path.view.of_kind("test"), []

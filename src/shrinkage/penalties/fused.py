@@ -51,6 +51,7 @@ def shrink(
             at = (tensor.data_ptr() for tensor in (rows, residual, step, held, r))
             loops.shrink_each(*at, r.numel(), rows.shape[-1], steps.since, kappa, least)
             return
-    if bool((gone := held == 0).any()):
+    gone = held == 0
+    if not gone.is_cpu or bool(gone.any()):  # to ask a GPU takes longer than to add zeros
         residual.addcmul_(rows, gone).nan_to_num_(0.0, torch.inf, -torch.inf)
     rows.mul_(r / (checked_step(rows, steps.last) * kappa + r).clamp_(min=least))
