@@ -9,6 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from shrinkage.kernels.bundles import Clips, Samples
+
 _BLOCK, _SAMPLES = 2048, 1024
 _PROGRAMS = 4096
 """About so many in all fill a device; each takes every so-manieth block of its tensor."""
@@ -17,13 +19,13 @@ _EXACT = {"enable_fp_fusion": False}
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _at(table: Any, row: Any, n: Any, k: Any, kind: tl.constexpr) -> Any:
+def _at(table, row, n, k, kind: tl.constexpr):  # type: ignore[no-untyped-def]
     """The address in a row of the table, of tensor k."""
     return tl.load(table + row * n + k).to(tl.pointer_type(kind), bitcast=True)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _clip(table: Any, numbers: Any, n: Any, kind: tl.constexpr, block: tl.constexpr) -> None:
+def _clip(table, numbers, n, kind: tl.constexpr, block: tl.constexpr):  # type: ignore[no-untyped-def]
     k = tl.program_id(0)
     w, residual = _at(table, 0, n, k, kind), _at(table, 1, n, k, kind)
     size, threshold = tl.load(table + 2 * n + k), tl.load(numbers + k)
@@ -38,7 +40,7 @@ def _clip(table: Any, numbers: Any, n: Any, kind: tl.constexpr, block: tl.conste
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _clip_each(table: Any, numbers: Any, n: Any, kind: tl.constexpr, block: tl.constexpr) -> None:
+def _clip_each(table, numbers, n, kind: tl.constexpr, block: tl.constexpr):  # type: ignore[no-untyped-def]
     k = tl.program_id(0)
     w, residual = _at(table, 0, n, k, kind), _at(table, 1, n, k, kind)
     total, step = _at(table, 2, n, k, kind), _at(table, 3, n, k, kind)
@@ -57,7 +59,7 @@ def _clip_each(table: Any, numbers: Any, n: Any, kind: tl.constexpr, block: tl.c
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _differs(table: Any, found: Any, n: Any, kind: tl.constexpr, block: tl.constexpr) -> None:
+def _differs(table, found, n, kind: tl.constexpr, block: tl.constexpr):  # type: ignore[no-untyped-def]
     k = tl.program_id(0)
     w, kept = _at(table, 0, n, k, kind), _at(table, 1, n, k, kind)
     places, count = _at(table, 2, n, k, tl.int64), tl.load(table + 3 * n + k)
@@ -71,7 +73,7 @@ def _differs(table: Any, found: Any, n: Any, kind: tl.constexpr, block: tl.const
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _note(table: Any, n: Any, kind: tl.constexpr, block: tl.constexpr) -> None:
+def _note(table, n, kind: tl.constexpr, block: tl.constexpr):  # type: ignore[no-untyped-def]
     k = tl.program_id(0)
     w, kept = _at(table, 0, n, k, kind), _at(table, 1, n, k, kind)
     places, count = _at(table, 2, n, k, tl.int64), tl.load(table + 3 * n + k)
@@ -140,5 +142,12 @@ class Launches:
 
 
 def passes(device: torch.device, dtype: torch.dtype) -> Launches:
-    """The kernels for one device and dtype (float32 or float64)."""
-    return Launches(device, dtype)
+    """The kernels for one device and dtype (float32 or float64), tried on one weight."""
+    found = Launches(device, dtype)
+    one = [torch.zeros(1, dtype=dtype, device=device) for _ in range(4)]
+    samples = Samples.of(found, one[:1], one[1:2])
+    samples.note()
+    samples.differ()
+    Clips.of(found, one[:1], one[1:2]).run([0.0])
+    Clips.of(found, *([tensor] for tensor in one)).run([0.0, 0.0])
+    return found
