@@ -67,16 +67,16 @@ def test_samples_see_a_write_and_note_it(dtype: torch.dtype) -> None:
     weights = [w.nan_to_num(0, 1, -1) for w in drawn(dtype, 0)]
     kept = [w.reshape(-1)[:: -(-w.numel() // 1024)].clone() for w in weights]
     samples = Samples.of(passes(dtype), weights, kept)
-    assert not samples.differ()
-    for w in weights:
+    assert not samples.ask()()
+    for k, w in enumerate(weights):
         w.add_(1)
-        assert samples.differ()
+        assert samples.ask()() == [k]
         samples.note()
-        assert not samples.differ()
+        assert not samples.ask()()
     weights[3][0, 0, 0, 0] = torch.nan  # the first weight is always looked at
-    assert samples.differ()
+    assert samples.ask()() == [3]
     samples.note()
-    assert samples.differ(), "NaN differs from everything"
+    assert samples.ask()() == [3], "NaN differs from everything"
 
 
 def net() -> nn.Module:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 Clip = Callable[[Sequence[float]], None]
+Ask = Callable[[], Callable[[], list[int]]]
+"""Looks now, and gives a function that says what was seen: on a device, once it has come to it."""
 
 
 class Passes(Protocol):
@@ -23,8 +25,8 @@ class Passes(Protocol):
     def device(self) -> torch.device:
         """Where."""
 
-    def differs(self, table: Tensor) -> Callable[[], bool]:
-        """Rows: weights, kept, places, counts. Is weights[places] ≠ kept anywhere, as NaN is?"""
+    def differs(self, table: Tensor) -> Ask:
+        """Rows: weights, kept, places, counts. The columns where weights[places] ≠ kept, or NaN."""
 
     def note(self, table: Tensor) -> Callable[[], None]:
         """The same rows: kept ← weights[places]."""
@@ -46,8 +48,8 @@ class Passes(Protocol):
 class Samples:
     """Of each parameter some evenly spaced weights in logical order, to be compared and noted."""
 
-    differ: Callable[[], bool]
-    """Whether somebody has written the parameters since; on CUDA this waits for the device."""
+    ask: Ask
+    """Which of the parameters somebody has written since."""
     note: Callable[[], None]
     """Take what the parameters hold now."""
     alive: object

@@ -11,6 +11,8 @@ from numba import cfunc, types
 from numba.extending import register_jitable
 from torch import Tensor
 
+from shrinkage.kernels.bundles import Ask
+
 Loop = Callable[..., Any]
 
 _OWNERS: list[Any] = []
@@ -82,14 +84,14 @@ def clip_each_all(
         clip_each(*at, sizes[k], factors[k], factors[n + k])
 
 
-def differs(weights: Any, kept: Any, places: Any, counts: Any, n: int) -> int:
-    """1 where weights[places] ≠ kept in one of n tensors, else 0."""
-    for k in range(n):
+def differs(weights: Any, kept: Any, places: Any, counts: Any, n: int, first: int) -> int:
+    """The first of n tensors, from ``first`` on, with weights[places] ≠ kept; n where none is."""
+    for k in range(first, n):
         w, old, at = weights[k], kept[k], places[k]
         for i in range(counts[k]):
             if not (w[at[i]] == old[i]):  # noqa: SIM201  (NaN differs)
-                return 1
-    return 0
+                return k
+    return n
 
 
 def note(weights: Any, kept: Any, places: Any, counts: Any, n: int) -> None:
@@ -124,10 +126,18 @@ class Passes:
         """The CPU."""
         return torch.device("cpu")
 
-    def differs(self, table: Tensor) -> Callable[[], bool]:
-        """A call of :func:`differs`."""
-        run = _bound(self.differs_loop, table)
-        return lambda: bool(run())
+    def differs(self, table: Tensor) -> Ask:
+        """Calls of :func:`differs`, one more than tensors are found."""
+        next_from, n = _bound(self.differs_loop, table), table.shape[1]
+
+        def ask() -> Callable[[], list[int]]:
+            found, at = [], next_from(0)
+            while at < n:
+                found.append(at)
+                at = next_from(at + 1)
+            return lambda: found
+
+        return ask
 
     def note(self, table: Tensor) -> Callable[[], None]:
         """A call of :func:`note`."""
@@ -152,12 +162,12 @@ class Passes:
         return call
 
 
-def _bound(loop: Loop, table: Tensor, *more: int) -> Callable[[], Any]:
+def _bound(loop: Loop, table: Tensor, *more: int) -> Callable[..., Any]:
     """``loop`` with addresses of the table's rows, more addresses, and the number of columns."""
     length = table.shape[1] * table.element_size()
     rows = [table.data_ptr() + k * length for k in range(len(table))]
     arguments = (*rows, *more, table.shape[1])
-    return lambda: (loop(*arguments), table)[0]  # which keeps the table alive
+    return lambda *last: (loop(*arguments, *last), table)[0]  # which keeps the table alive
 
 
 @cache
@@ -188,7 +198,7 @@ def loops(bits: int) -> Loops:
             number,
             compiled(clip_all, many, many, sizes, floats, types.intp),
             compiled(clip_each_all, *[many] * 4, sizes, floats, types.intp),
-            compiled(differs, many, many, places, sizes, types.intp, gives=types.intp),
+            compiled(differs, many, many, places, sizes, *[types.intp] * 2, gives=types.intp),
             compiled(note, many, many, places, sizes, types.intp),
         ),
     )

@@ -108,7 +108,8 @@ class GroupL1(Penalty):
             shrunk = rows * (r / norm)
         gone = r == 0
         torch.mul(rows, gone, out=kept)
-        if bool((new := gone & ~waiting).any()):
+        new = gone & ~waiting
+        if not new.is_cpu or bool(new.any()):  # to ask a GPU takes longer than to add zeros
             kept.addcmul_(rows * (total - step), new * (kappa / norm))
         kept.nan_to_num_(0.0, torch.inf, -torch.inf)
         rows.copy_(shrunk)

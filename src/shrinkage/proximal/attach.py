@@ -196,7 +196,7 @@ class Handle:
         if not all(place.get(name) is held for place, name, held in self._places):
             self._terms, self._places = tuple(self.plan.terms()), self.plan.places()
             self._crew = None
-        if self._crew is not None and not self._crew.unchanged(self._scale):
+        if self._crew is not None and not self._crew.look(self._scale):
             self._crew = None
         ready = self._crew.names if self._crew is not None else ()
         for term in self._terms:
@@ -224,7 +224,7 @@ class Handle:
             return
         groups, crew = _groups(optimizer), self._crew
         done: frozenset[str] = frozenset()
-        if crew is not None and crew.parameters <= groups.keys():
+        if crew is not None and crew.heed() and crew.parameters <= groups.keys():
             done = crew.step(groups, lambda parameter: self._read(parameter, groups))
         for term in self._terms:
             if term.entry.name not in done and term.has_gradients():

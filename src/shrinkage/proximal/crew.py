@@ -67,25 +67,39 @@ class Crew:
             if seat is not None:
                 alike[seat.place.device, seat.place.dtype].append(seat)
         self._seats: list[Seat] = []
-        self._samples: list[Samples] = []
+        self._looks: list[tuple[list[Seat], Samples]] = []
+        self._answers: list[Callable[[], list[int]]] = []
         self._bundles: list[_Bundle] = []
         for seats in alike.values():
             passes = passes_for([seat.place for seat in seats])
             if passes is not None:
                 self._seats += seats
-                self._samples.append(_samples(seats, passes))
+                self._looks.append((seats, _samples(seats, passes)))
                 self._bundles += _bundles(seats, passes)
         self.names = frozenset(seat.name for seat in self._seats)
         self.parameters = frozenset(id(seat.parameter) for seat in self._seats)
         self.stale = False
         """Whether tensors have been replaced by others since the tables were made."""
 
-    def unchanged(self, scale: float) -> bool:
-        """Whether no one else has written the parameters, as far as :class:`Witness` looks."""
+    def look(self, scale: float) -> bool:
+        """:meth:`Averaged.before` of all; False where a parameter has moved, or the scale has.
+
+        Whether someone else has written one is asked here, before the optimizer writes it, and
+        answered in :meth:`heed`: a GPU has got the optimizer's work in the meantime.
+        """
         for seat in self._seats:
             if not seat.unmoved(scale):
                 return False
-        return not any(samples.differ() for samples in self._samples)
+        self._answers = [samples.ask() for _, samples in self._looks]
+        return True
+
+    def heed(self) -> bool:
+        """Start those anew that someone else has written; whether there were none."""
+        for (seats, _), answer in zip(self._looks, self._answers, strict=True):
+            for k in answer():
+                seats[k].averaged.restart(seats[k].parameter, seats[k].memory.scale)
+                self.stale = True
+        return not self.stale
 
     def step(self, groups: Groups, read: Callable[[nn.Parameter], Reading]) -> frozenset[str]:
         """:meth:`Averaged.after` of those that are clipped together; the names of those done."""

@@ -136,15 +136,16 @@ class Averaged(Method):
         if not scale:
             self.memory = None
         elif self.memory is None or not self.memory.written.agrees(parameter):
-            rows = self._rows(parameter.detach())
-            wide = torch.promote_types(parameter.dtype, torch.float32)
-            self.memory = Memory(
-                residual=torch.zeros_like(rows, dtype=wide),
-                written=Witness.of(parameter),
-                scale=scale,
-            )
+            self.restart(parameter, scale)
         elif self.memory.scale != scale:
             self._rescale(self.memory, parameter, scale)
+
+    def restart(self, parameter: Tensor, scale: float) -> None:
+        """Forget all steps so far; the network's weights are the latent ones."""
+        rows = self._rows(parameter.detach())
+        wide = torch.promote_types(parameter.dtype, torch.float32)
+        residual = torch.zeros_like(rows, dtype=wide)
+        self.memory = Memory(residual, Witness.of(parameter), scale)
 
     def after(self, parameter: Tensor, reading: Reading, scale: float) -> None:
         """T ← T + scale·step; z ← w + residual after the optimizer's step; w ← prox_T(z)."""
