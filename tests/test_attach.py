@@ -19,12 +19,19 @@ from torch import Tensor, nn, optim
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from shrinkage.errors import AttachError, PlanError, ShrinkageWarning
+from shrinkage.kernels import offered
 from shrinkage.penalties import L1, L2, ElasticNet, GroupL1, Penalty
 from shrinkage.plans import Plan
 from shrinkage.proximal import Metric, attach, register_metric
 from shrinkage.proximal.metrics import METRICS
 
 METHODS = ("prox", "averaged")
+
+
+@pytest.fixture(autouse=True)
+def _together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small networks, too, are looked after by a crew; test_crew.py says that it is the same."""
+    monkeypatch.setattr(offered, "_LARGE", 0)
 
 
 @dataclass(frozen=True)

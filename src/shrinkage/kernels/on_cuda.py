@@ -27,7 +27,7 @@ def _at(table, row, n, k, kind: tl.constexpr, aligned: tl.constexpr):  # type: i
     return address
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _clip_at(w, residual, at, inside, threshold):  # type: ignore[no-untyped-def]
     latent = tl.load(w + at, mask=inside) + tl.load(residual + at, mask=inside)
     kept = tl.where(latent < -threshold, -threshold, latent)
@@ -51,7 +51,7 @@ def _clip(  # type: ignore[no-untyped-def]
             _clip_at(w, residual, at, at < size, threshold)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit
 def _threshold_at(total, step, at, inside, elapsed, strength):  # type: ignore[no-untyped-def]
     moved = tl.load(step + at, mask=inside) * elapsed
     return (tl.load(total + at, mask=inside) + moved) * strength

@@ -224,7 +224,7 @@ class Handle:
             return
         groups, crew = _groups(optimizer), self._crew
         done: frozenset[str] = frozenset()
-        if crew is not None and crew.heed() and crew.parameters <= groups.keys():
+        if crew is not None and crew.heed():
             done = crew.step(groups, lambda parameter: self._read(parameter, groups))
         for term in self._terms:
             if term.entry.name not in done and term.has_gradients():

@@ -77,7 +77,7 @@ class Crew:
                 self._looks.append((seats, _samples(seats, passes)))
                 self._bundles += _bundles(seats, passes)
         self.names = frozenset(seat.name for seat in self._seats)
-        self.parameters = frozenset(id(seat.parameter) for seat in self._seats)
+        self._clipped = frozenset().union(*(bundle.names for bundle in self._bundles))
         self.stale = False
         """Whether tensors have been replaced by others since the tables were made."""
 
@@ -108,6 +108,7 @@ class Crew:
             if bundle.step(groups, read):
                 done |= bundle.names
             self.stale |= bundle.stale
+        self.stale |= done != self._clipped  # by themselves they may replace what is in the tables
         return done
 
 
@@ -126,9 +127,9 @@ class _Bundle:
         self.stale = False
 
     def step(self, groups: Groups, read: Callable[[nn.Parameter], Reading]) -> bool:
-        """One step of each, unless one has no gradient."""
+        """One step of each, unless one has no gradient or is no longer the optimizer's."""
         for seat in self._seats:
-            if seat.parameter.grad is None:
+            if seat.parameter.grad is None or id(seat.parameter) not in groups:
                 return False
         turn = False
         for seat in self._seats:

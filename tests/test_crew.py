@@ -1,0 +1,259 @@
+"""Parameters looked after together go exactly the way that each goes by itself."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn, optim
+from torch.optim import SGD, Adam, Optimizer
+
+import shrinkage as sh
+from shrinkage.kernels import Clips, Samples, offered
+from shrinkage.kernels.bundles import Passes
+from shrinkage.proximal import Handle, crew
+from test_attach import VARIANTS, Variant
+
+pytest.importorskip("numba")
+pytestmark = pytest.mark.filterwarnings("ignore::shrinkage.ShrinkageWarning")
+
+PENALTIES: tuple[object, ...] = (
+    sh.L1(0.01),
+    sh.ElasticNet(0.01, 0.01),
+    sh.GroupL1(0.02),
+    sh.LogSum(0.01, epsilon=0.1),
+    {"0": sh.L1(0.01), "4": sh.GroupL1(0.02), "6": sh.L1(0.003)},
+)
+
+
+@pytest.fixture(autouse=True)
+def _small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offered, "_LARGE", 0)
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    return lambda: monkeypatch.setattr(crew, "passes_for", lambda _: None)
+
+
+def network(dtype: torch.dtype = torch.float32) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(),
+        nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3),
+    ).to(dtype, memory_format=torch.channels_last)  # fmt: skip
+
+
+def batches(dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    while True:
+        x = torch.randn(16, 1, 8, 8, generator=generator)
+        yield x.to(dtype), torch.randint(3, (16,), generator=generator)
+
+
+Event = Callable[[nn.Module, Optimizer, Handle], None]
+
+
+def trained(
+    make: Callable[[list[nn.Parameter]], Optimizer],
+    penalty: object,
+    events: dict[int, Event] | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[nn.Module, Handle]:
+    """60 steps, with something happening before some of them."""
+    net, stream = network(dtype), batches(dtype)
+    optimizer = make(list(net.parameters()))
+    handle = sh.attach(optimizer, sh.Plan(net, penalty, biases=True))
+    for step in range(60):
+        x, y = next(stream)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x.to(net[0].weight.dtype)), y).backward()
+        if events and step in events:
+            events[step](net, optimizer, handle)
+        optimizer.step()
+    return net, handle
+
+
+def same(ours: tuple[nn.Module, Handle], theirs: tuple[nn.Module, Handle]) -> None:
+    for a, b in zip(ours[0].parameters(), theirs[0].parameters(), strict=True):
+        assert torch.equal(a, b)
+    blocks, others = (handle.state_dict()["blocks"] for _, handle in (ours, theirs))
+    for name, block in blocks.items():
+        for key, value in block.items():
+            assert torch.equal(value, others[name][key]), (name, key)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+def test_every_optimizer(variant: Variant, penalty: object, one_by_one: Callable[[], None]) -> None:
+    together = trained(variant.make, penalty)
+    assert together[1]._crew is not None
+    assert together[1]._crew.names, "nobody was in the crew"
+    one_by_one()
+    same(together, trained(variant.make, penalty))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_both_precisions(dtype: torch.dtype, one_by_one: Callable[[], None]) -> None:
+    def made(p: list[nn.Parameter]) -> Optimizer:
+        return Adam(p, lr=0.02)
+
+    together = trained(made, sh.L1(0.01), dtype=dtype)
+    one_by_one()
+    same(together, trained(made, sh.L1(0.01), dtype=dtype))
+
+
+@torch.no_grad()
+def _write_all(net: nn.Module, _optimizer: Optimizer, _handle: Handle) -> None:
+    net.load_state_dict({k: v * 2 for k, v in net.state_dict().items()})
+
+
+@torch.no_grad()
+def _write_one(net: nn.Module, _optimizer: Optimizer, _handle: Handle) -> None:
+    net[4].weight += 1
+
+
+def _replace(net: nn.Module, _optimizer: Optimizer, _handle: Handle) -> None:
+    net[4].weight.data = net[4].weight.data.clone()
+
+
+def _scale(_net: nn.Module, _optimizer: Optimizer, handle: Handle) -> None:
+    handle.scale *= 0.7
+
+
+def _off(_net: nn.Module, _optimizer: Optimizer, handle: Handle) -> None:
+    handle.scale = 0.0
+
+
+def _on(_net: nn.Module, _optimizer: Optimizer, handle: Handle) -> None:
+    handle.scale = 1.0
+
+
+def _reload(_net: nn.Module, optimizer: Optimizer, handle: Handle) -> None:
+    handle.load_state_dict(handle.state_dict())
+    optimizer.load_state_dict(optimizer.state_dict())
+
+
+def _no_gradient(net: nn.Module, _optimizer: Optimizer, _handle: Handle) -> None:
+    net[6].weight.grad = None
+
+
+def _slower(_net: nn.Module, optimizer: Optimizer, _handle: Handle) -> None:
+    optimizer.param_groups[0]["lr"] *= 0.5
+
+
+def _no_number(net: nn.Module, _optimizer: Optimizer, _handle: Handle) -> None:
+    net[6].weight.grad[0, 0] = torch.nan
+
+
+EVENTS: dict[str, dict[int, Event]] = {
+    "all are written": {30: _write_all},
+    "one is written, twice": {25: _write_one, 26: _write_one},
+    "one lies elsewhere": {33: _replace},
+    "the scale moves": {20: _scale, 21: _scale, 40: _scale},
+    "off and on": {10: _off, 30: _on},
+    "state is loaded": {17: _reload},
+    "a gradient is missing": {35: _no_gradient, 36: _no_gradient},
+    "the learning rate falls": {15: _slower, 44: _slower},
+    "a gradient is no number": {50: _no_number},
+}
+
+
+@pytest.mark.parametrize("events", EVENTS.values(), ids=EVENTS)
+@pytest.mark.parametrize("penalty", PENALTIES, ids=str)
+@pytest.mark.parametrize("kind", [SGD, Adam, optim.RAdam])
+def test_whatever_happens(
+    kind: type[Optimizer],
+    penalty: object,
+    events: dict[int, Event],
+    one_by_one: Callable[[], None],
+) -> None:
+    def made(p: list[nn.Parameter]) -> Optimizer:
+        return kind(p, lr=0.02)
+
+    together = trained(made, penalty, events)
+    one_by_one()
+    alone = trained(made, penalty, events)
+    if events.get(50) is _no_number:  # NaN is not equal to itself
+        for a, b in zip(together[0].parameters(), alone[0].parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
+    else:
+        same(together, alone)
+
+
+def test_a_crew_that_does_not_look_is_found_out(
+    one_by_one: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Saboteurs: writes from outside missed, and samples not noted."""
+
+    def made(p: list[nn.Parameter]) -> Optimizer:
+        return SGD(p, lr=0.02)
+
+    blind = Samples(ask=lambda: list, note=lambda: None, alive=())
+    with monkeypatch.context() as patch:
+        patch.setattr(crew, "_samples", lambda *_: blind)
+        missed = trained(made, sh.L1(0.01), {30: _write_all})
+    one_by_one()
+    with pytest.raises(AssertionError):
+        same(missed, trained(made, sh.L1(0.01), {30: _write_all}))
+
+
+def test_a_closure(one_by_one: Callable[[], None]) -> None:
+    def run() -> nn.Module:
+        net, stream = network(), batches(torch.float32)
+        optimizer = SGD(net.parameters(), lr=0.05)
+        sh.attach(optimizer, sh.Plan(net, sh.L1(0.01)))
+
+        def closure() -> Tensor:
+            x, y = next(stream)
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(net(x), y)
+            loss.backward()
+            return loss
+
+        for _ in range(40):
+            optimizer.step(closure)
+        return net
+
+    together = run()
+    one_by_one()
+    for a, b in zip(together.parameters(), run().parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def passes() -> Passes:
+    loops = offered.compiled(32)
+    assert loops is not None
+    return loops.passes
+
+
+def test_samples_name_what_was_written() -> None:
+    weights = [torch.randn(shape) for shape in ((3, 1000), (1,), (2, 3, 4), (1500,))]
+    kept = [w.reshape(-1)[:: -(-w.numel() // 1024)].clone() for w in weights]
+    samples = Samples.of(passes(), weights, kept)
+    assert samples.ask()() == []
+    for at in ([0], [1, 3], [2], [0, 1, 2, 3]):
+        for k in at:
+            weights[k] += 1
+        assert samples.ask()() == at
+        samples.note()
+        assert samples.ask()() == []
+    weights[1][0] = torch.nan
+    samples.note()
+    assert samples.ask()() == [1], "NaN differs from everything"
+
+
+def test_samples_lie_where_the_same_weights_do_in_any_layout() -> None:
+    w = torch.randn(16, 8, 5, 5)
+    kept = [w.reshape(-1)[:: -(-w.numel() // 1024)].clone()]
+    for layout in (torch.contiguous_format, torch.channels_last):
+        assert Samples.of(passes(), [w.to(memory_format=layout)], kept).ask()() == []
+
+
+def test_clips_keep_what_they_write_alive() -> None:
+    weights, residuals = [torch.ones(5)], [torch.zeros(5)]
+    clips = Clips.of(passes(), weights, residuals)
+    del residuals
+    for _ in range(3):
+        torch.full((5,), 7.0)  # would take the freed memory
+        clips.run([0.25])
+    torch.testing.assert_close(weights[0], torch.full((5,), 0.75))
