@@ -218,6 +218,10 @@ def test_folds_that_do_not_fit(folds: Any) -> None:
         ({"train": own_training, "lr": 0.1}, "lr has no meaning"),
         ({"seeds": 0}, "seeds"),
         ({"jobs": 0}, "jobs"),
+        ({"device": "cuda:99"}, "device cannot be used"),
+        ({"device": "meta"}, "device cannot be used"),
+        ({"device": "gpu"}, "device cannot be used"),
+        ({"device": 3.5}, "device cannot be used"),
     ],
 )
 def test_bad_options_write_nothing(options: Any, text: str, tmp_path: Path) -> None:

@@ -115,24 +115,17 @@ class Study:
 
 
 def device_named(name: str | torch.device) -> torch.device:
-    """The device; :class:`FitError` where this machine's PyTorch does not have it."""
+    """The device; :class:`FitError` where this machine's PyTorch cannot compute on it."""
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=device).item()  # which "meta" cannot
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         raise FitError(
             "the device cannot be used",
             got=f"{name!r}: {str(error).splitlines()[0]}",
             expected="cpu, or cuda, cuda:1, mps where this machine has one",
             remedy="Leave it out to train on the CPU.",
         ) from error
-    if device.type == "meta":
-        raise FitError(
-            "the device cannot be used",
-            got="'meta', which holds no numbers",
-            expected="cpu, or cuda, cuda:1, mps where this machine has one",
-            remedy="Leave it out to train on the CPU.",
-        )
     return device
 
 
