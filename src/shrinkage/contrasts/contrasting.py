@@ -95,7 +95,7 @@ def contrast(
     chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
     then the test set is opened once. ``polish``: rounds of :func:`shrinkage.polish`, at most, after
     the training of every network with an exact penalty, on its training data. ``device``: where
-    networks and data lie meanwhile, such as ``"cuda"`` (runs then repeat up to rounding). ``run`` is
+    networks and data lie meanwhile, such as ``"cuda"`` (runs repeat up to rounding). ``run`` is
     the folder that holds everything (by default a name of its own under ``runs/``); the same call
     continues what was interrupted. ``command``: the command line that stands behind the call,
     for the report's suggestions. ``progress`` takes :class:`Progress`; bars by default.
