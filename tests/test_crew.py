@@ -10,7 +10,9 @@ from torch.optim import SGD, Adam, Optimizer
 import shrinkage as sh
 from shrinkage.kernels import Clips, Samples, offered
 from shrinkage.kernels.bundles import Passes
-from shrinkage.proximal import Handle, crew
+from shrinkage.penalties.steps import Steps
+from shrinkage.proximal import Handle, Metric, crew
+from shrinkage.proximal.metrics import METRICS
 from test_attach import VARIANTS, Variant
 
 pytest.importorskip("numba")
@@ -38,7 +40,7 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def network(dtype: torch.dtype = torch.float32) -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(),
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(),
         nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 3),
     ).to(dtype, memory_format=torch.channels_last)  # fmt: skip
 
@@ -46,7 +48,7 @@ def network(dtype: torch.dtype = torch.float32) -> nn.Module:
 def batches(dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
     generator = torch.Generator().manual_seed(1)
     while True:
-        x = torch.randn(16, 1, 8, 8, generator=generator)
+        x = torch.randn(16, 3, 8, 8, generator=generator)
         yield x.to(dtype), torch.randint(3, (16,), generator=generator)
 
 
@@ -84,10 +86,25 @@ def same(ours: tuple[nn.Module, Handle], theirs: tuple[nn.Module, Handle]) -> No
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=str)
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
-def test_every_optimizer(variant: Variant, penalty: object, one_by_one: Callable[[], None]) -> None:
+def test_every_optimizer(
+    variant: Variant,
+    penalty: object,
+    one_by_one: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clipped = 0
+
+    def counted(self: crew._Bundle, read: crew.Read) -> bool:
+        nonlocal clipped
+        done = step(self, read)
+        clipped += self.together
+        return done
+
+    step = crew._Bundle.step
+    monkeypatch.setattr(crew._Bundle, "step", counted)
     together = trained(variant.make, penalty)
-    assert together[1]._crew is not None
-    assert together[1]._crew.names, "nobody was in the crew"
+    if penalty == sh.L1(0.01) and variant.name != "adafactor":  # whose state lies in another way
+        assert clipped > 40
     one_by_one()
     same(together, trained(variant.make, penalty))
 
@@ -145,6 +162,17 @@ def _no_number(net: nn.Module, _optimizer: Optimizer, _handle: Handle) -> None:
     net[6].weight.grad[0, 0] = torch.nan
 
 
+def _share(_net: nn.Module, _optimizer: Optimizer, handle: Handle) -> None:
+    """What a queue between processes does to the tensors of a checkpoint, in place."""
+    for block in handle.state_dict()["blocks"].values():
+        for tensor in block.values():
+            tensor.share_memory_()
+
+
+def _forget(_net: nn.Module, optimizer: Optimizer, _handle: Handle) -> None:
+    optimizer.state.clear()
+
+
 EVENTS: dict[str, dict[int, Event]] = {
     "all are written": {30: _write_all},
     "one is written, twice": {25: _write_one, 26: _write_one},
@@ -154,6 +182,8 @@ EVENTS: dict[str, dict[int, Event]] = {
     "state is loaded": {17: _reload},
     "a gradient is missing": {35: _no_gradient, 36: _no_gradient},
     "the learning rate falls": {15: _slower, 44: _slower},
+    "a checkpoint is shared": {30: _share},
+    "the optimizer forgets": {30: _forget},
     "a gradient is no number": {50: _no_number},
 }
 
@@ -195,6 +225,107 @@ def test_a_crew_that_does_not_look_is_found_out(
     one_by_one()
     with pytest.raises(AssertionError):
         same(missed, trained(made, sh.L1(0.01), {30: _write_all}))
+
+
+def test_a_state_in_another_layout(one_by_one: Callable[[], None]) -> None:
+    """Adam's moments were made before the weights became channels last."""
+
+    def run() -> nn.Module:
+        net, stream = network().to(memory_format=torch.contiguous_format), batches(torch.float32)
+        optimizer = Adam(net.parameters(), lr=0.02)
+        for step in range(60):
+            if step == 10:
+                net.to(memory_format=torch.channels_last)
+                sh.attach(optimizer, sh.Plan(net, sh.L1(0.01)))
+            x, y = next(stream)
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(x), y).backward()
+            optimizer.step()
+        return net
+
+    together = run()
+    one_by_one()
+    for a, b in zip(together.parameters(), run().parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+class Rebinding(SGD):
+    """An optimizer that puts new tensors in place of the old ones."""
+
+    @torch.no_grad()
+    def step(self, closure: object = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data = p.data - group["lr"] * p.grad
+
+
+class OtherPrecision(SGD):
+    """Plain steps, whose size is told in the other precision."""
+
+
+@pytest.mark.parametrize("kind", [Rebinding, OtherPrecision])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_optimizers_of_ones_own(
+    kind: type[SGD],
+    dtype: torch.dtype,
+    one_by_one: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = torch.float64 if dtype == torch.float32 else torch.float32
+    monkeypatch.setitem(
+        METRICS, OtherPrecision, lambda g, _, p: Metric(torch.full_like(p, g["lr"], dtype=other))
+    )
+
+    def made(p: list[nn.Parameter]) -> Optimizer:
+        return kind(p, lr=0.1)
+
+    together = trained(made, sh.L1(0.01), dtype=dtype)
+    assert (together[0][4].weight == 0).any()
+    one_by_one()
+    same(together, trained(made, sh.L1(0.01), dtype=dtype))
+
+
+class Positive(sh.L1):
+    """Weights are 0 or positive."""
+
+    def accumulate(self, w: Tensor, residual: Tensor, steps: Steps) -> None:
+        super().accumulate(w, residual, steps)
+        w.clamp_(min=0)
+
+
+def test_a_penalty_that_accumulates_in_its_own_way() -> None:
+    net, _ = trained(lambda p: SGD(p, lr=0.05), Positive(0.001))
+    assert all(bool((p >= 0).all()) for p in net.parameters())
+
+
+def test_under_another_default_device() -> None:
+    net = network()
+    optimizer = SGD(net.parameters(), lr=0.05)
+    sh.attach(optimizer, sh.Plan(net, sh.L1(0.01)))
+    x, y = next(batches(torch.float32))
+    for _ in range(3):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        with torch.device("meta"):
+            optimizer.step()
+
+
+def test_momentum_that_falls_is_felt_at_once() -> None:
+    layer = nn.Linear(200, 100, bias=False)
+    optimizer = SGD(layer.parameters(), lr=0.01, momentum=0.9)
+    handle = sh.attach(optimizer, sh.Plan(layer, sh.L1(0.1)))
+
+    def total() -> float:
+        block = handle.state_dict()["blocks"]["weight"]
+        return float(block["total"] + block["clock"][2] * block["step"])
+
+    for step in range(60):
+        if step == 50:
+            before = total()
+            optimizer.param_groups[0]["momentum"] = 0.0
+        layer.weight.grad = torch.zeros_like(layer.weight)
+        optimizer.step()
+    assert total() - before == pytest.approx(10 * 0.01)
 
 
 def test_a_closure(one_by_one: Callable[[], None]) -> None:

@@ -82,7 +82,7 @@ def test_samples_see_a_write_and_note_it(dtype: torch.dtype) -> None:
 def net() -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)
     ).to("cuda", memory_format=torch.channels_last)  # fmt: skip
 
 
@@ -97,7 +97,7 @@ PENALTIES = (sh.L1(3e-3), sh.ElasticNet(3e-3, 1e-3), sh.GroupL1(0.1), sh.LogSum(
 
 def trained(optimizer: str, penalty: sh.Penalty, steps: int = 60) -> nn.Module:
     model = net()
-    x = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(1)).cuda()
+    x = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(1)).cuda()
     y = torch.randint(10, (64,), generator=torch.Generator().manual_seed(2)).cuda()
     made = OPTIMIZERS[optimizer](list(model.parameters()))
     sh.attach(made, sh.Plan(model, penalty))
@@ -133,7 +133,7 @@ def test_mixed_precision_and_state(penalty: sh.Penalty) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, fused=True)
     handle = sh.attach(optimizer, sh.Plan(model, penalty))
     scaler = torch.amp.GradScaler("cuda")
-    x, y = torch.randn(64, 1, 8, 8).cuda(), torch.randint(10, (64,)).cuda()
+    x, y = torch.randn(64, 3, 8, 8).cuda(), torch.randint(10, (64,)).cuda()
     for _ in range(40):
         optimizer.zero_grad()
         with torch.autocast("cuda", torch.float16):
@@ -145,6 +145,25 @@ def test_mixed_precision_and_state(penalty: sh.Penalty) -> None:
     handle.load_state_dict(handle.state_dict())
     found = sh.certify(model, sh.Plan(model, penalty), (x, y))
     assert found.objective < found.null_objective * 2
+
+
+def test_under_another_default_device() -> None:
+    model = net()
+    x, y = torch.randn(64, 3, 8, 8).cuda(), torch.randint(10, (64,)).cuda()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    torch.set_default_device("cuda")
+    try:
+        offered.on_cuda.cache_clear()
+        handle = sh.attach(optimizer, sh.Plan(model, sh.L1(3e-3), norms=True))
+        for _ in range(5):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        assert handle._crew is not None
+        assert handle._crew.names
+    finally:
+        torch.set_default_device(None)
+        offered.on_cuda.cache_clear()
 
 
 def test_a_path_and_a_contrast_on_the_device(tmp_path: Path) -> None:

@@ -46,4 +46,6 @@ Run = Annotated[
     typer.Option(help="Run folder. The same command on it goes on where it stopped."),
 ]
 Device = Annotated[str, typer.Option(help="Where to train: cpu, or cuda where there is a GPU.")]
-Jobs = Annotated[int | None, typer.Option(help="Worker processes. [default: one per core]")]
+Jobs = Annotated[
+    int | None, typer.Option(help="Worker processes. [default: one per core; 1 on a GPU]")
+]

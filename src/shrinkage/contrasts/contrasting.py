@@ -20,7 +20,15 @@ from shrinkage.paths import Staff, checked_grid, strengths, weakest_for
 from shrinkage.paths.choice import Rule
 from shrinkage.progress import Progress, shown
 from shrinkage.reports import summary, table_text
-from shrinkage.studies import Finished, device_named, opened, refuse_idle, subject, train_function
+from shrinkage.studies import (
+    Finished,
+    device_named,
+    jobs_on,
+    opened,
+    refuse_idle,
+    subject,
+    train_function,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +114,8 @@ def contrast(
     """
     _check_rule(choose)
     refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
-    staff = Staff(jobs)
+    where = device_named(device)
+    staff = Staff(jobs_on(where, jobs))
     about = subject(make_model, data, train_size=train_size, validation=validation, test=test)
     n_train = about.n_train
     size = sized(budget, n_train, tries=tries, seeds=seeds, epochs=epochs, batch_size=batch_size)
@@ -122,7 +131,7 @@ def contrast(
         epochs=size.epochs,
         cut=about.cut,
         loss=loss,
-        device=device_named(device),
+        device=where,
         biases=biases,
         norms=norms,
         polish=polish,

@@ -81,12 +81,12 @@ class Clips:
 def _table(device: torch.device, *rows: Sequence[Tensor] | Sequence[int]) -> Tensor:
     """(rows, n) int64: addresses of tensors, and numbers."""
     numbers = [[v.data_ptr() if isinstance(v, Tensor) else v for v in row] for row in rows]
-    return torch.tensor(numbers, dtype=torch.int64).to(device)
+    return torch.tensor(numbers, dtype=torch.int64, device="cpu").to(device)
 
 
 def _places(w: Tensor, count: int) -> Tensor:
     """Offsets in memory of every k-th weight in logical order, k = ⌈size / count⌉."""
-    at = torch.arange(count) * -(-w.numel() // max(count, 1))
+    at = torch.arange(count, device="cpu") * -(-w.numel() // max(count, 1))
     where = torch.zeros_like(at)
     for size, stride in zip(reversed(w.shape), reversed(w.stride()), strict=True):
         where += at % size * stride

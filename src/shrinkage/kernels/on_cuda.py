@@ -134,7 +134,8 @@ class Launches:
         return self._filled(_clip_each, table, 2 * table.shape[1])
 
     def _filled(self, kernel: Any, table: Tensor, count: int) -> Callable[[Sequence[float]], None]:
-        pinned = torch.empty(count, dtype=self.dtype, pin_memory=self.device.type == "cuda")
+        on_cuda = self.device.type == "cuda"
+        pinned = torch.empty(count, dtype=self.dtype, device="cpu", pin_memory=on_cuda)
         numbers, writable = torch.empty_like(pinned, device=self.device), pinned.numpy()
         grid = (table.shape[1], max(64, _PROGRAMS // table.shape[1]))
         aligned = bool((table[:-1] % 16 == 0).all())

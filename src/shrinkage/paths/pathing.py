@@ -28,7 +28,7 @@ from shrinkage.plans.rules import Key
 from shrinkage.progress import Progress, shown
 from shrinkage.reports.paths import path_page
 from shrinkage.runs import Run
-from shrinkage.studies import device_named, opened, refuse_idle, subject, train_function
+from shrinkage.studies import device_named, jobs_on, opened, refuse_idle, subject, train_function
 
 _SEEN, _MOST_EPOCHS = 300_000, 50
 """Examples that pass by in a dense fit, and epochs at most."""
@@ -106,7 +106,8 @@ def path(
     stopped.
 
     ``device``: where networks and data lie while they are trained, such as ``"cuda"``. On a GPU
-    runs repeat up to rounding, and each of the ``jobs`` has its own copy of the data there.
+    runs repeat up to rounding; there is one job there unless more are asked for, because each has
+    its own copy of the data.
 
     ``engine``: chains are worked through by ``jobs`` processes (``"process"``), or on a Ray cluster
     (``"ray"``; ``address``: ``"auto"``, ``"host:port"`` or ``"ray://host:port"``, without it one on
@@ -121,7 +122,8 @@ def path(
     training_options = {"optimizer": optimizer, "lr": lr, "batch_size": batch_size}
     refuse_idle(train, training_options)
     _check_numbers(refit=refit, rounds=rounds, point_epochs=point_epochs, refine=refine)
-    staff = Staff(jobs, engine, address)
+    where = device_named(device)
+    staff = Staff(jobs_on(where, jobs), engine, address)
     about = subject(
         make_model, data, train_size=train_size, validation=validation, test=test, folds=folds
     )
@@ -138,7 +140,7 @@ def path(
         epochs=dense,
         cut=about.cut,
         loss=loss,
-        device=device_named(device),
+        device=where,
         rules=_rules(given, biases, norms),
         grid=Grid(points, weakest, strongest),
         refine=refine,

@@ -50,9 +50,9 @@ class L1(Penalty):
         clip(w, residual, self.strength, steps)
 
     @property
-    def clips(self) -> float:
-        """s."""
-        return self.strength
+    def clips(self) -> float | None:
+        """s, unless a subclass accumulates in its own way."""
+        return self.strength if type(self).accumulate is L1.accumulate else None
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """|grad + s·sign(w)| where w ≠ 0, max(|grad| − s, 0) where w = 0; w's shape."""

@@ -18,7 +18,14 @@ from shrinkage.plans.coupled import Term
 from shrinkage.proximal.crew import Crew
 from shrinkage.proximal.memory import PER_WEIGHT, SAVED_KEYS, Saved
 from shrinkage.proximal.methods import Averaged, Method, Prox, Subgradient
-from shrinkage.proximal.metrics import Group, Reading, check_optimizer, metric_of, was_skipped
+from shrinkage.proximal.metrics import (
+    OF_GROUP,
+    Group,
+    Reading,
+    check_optimizer,
+    metric_of,
+    was_skipped,
+)
 from shrinkage.proximal.spheres import Sphere
 from shrinkage.proximal.stacking import stacked
 
@@ -83,6 +90,7 @@ class Handle:
         }
         self._terms, self._places = tuple(plan.terms()), plan.places()
         self._crew: Crew | None = None  # made at the end of a step
+        self._rest = 0  # steps until one is made again
         groups = _groups(optimizer)
         missing = [e.name for e, _, p in plan.blocks() if id(p) not in groups]
         if missing:
@@ -195,9 +203,9 @@ class Handle:
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
         if not all(place.get(name) is held for place, name, held in self._places):
             self._terms, self._places = tuple(self.plan.terms()), self.plan.places()
-            self._crew = None
+            self._dismiss()
         if self._crew is not None and not self._crew.look(self._scale):
-            self._crew = None
+            self._dismiss()
         ready = self._crew.names if self._crew is not None else ()
         for term in self._terms:
             if term.entry.name in ready:
@@ -208,6 +216,10 @@ class Handle:
             tensor = term.read()
             for method in self._methods[term.entry.name]:
                 method.before(tensor, self._scale, loss_scale)
+
+    def _dismiss(self) -> None:
+        """Leave everything to each parameter for a while: what happened may happen again."""
+        self._crew, self._rest = None, _REST
 
     def _add_slope(self, term: Term, loss_scale: Tensor | float) -> None:
         """The textbook's form for coupled groups: the slope reaches every parameter's gradient."""
@@ -222,14 +234,18 @@ class Handle:
     def _after(self, optimizer: Optimizer, *_: object) -> None:
         if was_skipped(optimizer):
             return
-        groups, crew = _groups(optimizer), self._crew
-        done: frozenset[str] = frozenset()
-        if crew is not None and crew.heed():
-            done = crew.step(groups, lambda parameter: self._read(parameter, groups))
+        groups, done = _groups(optimizer), frozenset[str]()
+        if self._crew is not None and not self._crew.heed():
+            self._dismiss()
+        elif self._crew is not None:
+            done = self._crew.step(self._reader(groups))
         for term in self._terms:
             if term.entry.name not in done and term.has_gradients():
                 self._act(term, groups)
-        if self._scale and (crew is None or crew.stale):
+        if self._crew is not None and not self._crew.together and self._crew.replaced():
+            self._crew = None
+        self._rest = max(0, self._rest - 1)
+        if self._crew is None and self._scale and not self._rest:
             self._crew = Crew(self._terms, self._methods)
 
     @torch.no_grad()
@@ -247,6 +263,21 @@ class Handle:
         for method in methods[:-1]:
             method.rewritten(tensor)
         term.write(tensor)
+
+    def _reader(self, groups: Mapping[int, Group]) -> Callable[[nn.Parameter], Reading | None]:
+        """Readings, of which one does for a whole group where the metric depends on no more."""
+        known: dict[int, Reading] = {}
+        shared = self._metric in OF_GROUP
+
+        def read(parameter: nn.Parameter) -> Reading | None:
+            group = groups.get(id(parameter))
+            if group is None or not shared:
+                return None if group is None else self._read(parameter, groups)
+            if id(group) not in known:
+                known[id(group)] = self._read(parameter, groups)
+            return known[id(group)]
+
+        return read
 
     def _read(self, parameter: nn.Parameter, groups: Mapping[int, Group]) -> Reading:
         assert self._metric is not None  # noqa: S101  (narrowing)
@@ -333,6 +364,9 @@ def _lost(entry: Entry) -> AttachError:
         remedy="Load weights with load_state_dict(..., assign=False), or make a new optimizer.",
     )
 
+
+_REST = 10
+"""Steps that every parameter goes by itself after something unusual: making a crew takes time."""
 
 _DECAYS = ("weight_decay", "lambd")
 """Names of decays in optimizers' parameter groups; ASGD has the second, 1e-4 by default."""

@@ -18,18 +18,18 @@ from shrinkage.penalties.base import checked_step
 from shrinkage.plans.coupled import Term
 from shrinkage.proximal.memory import Memory
 from shrinkage.proximal.methods import Averaged, Method, Prox
-from shrinkage.proximal.metrics import Group, Reading, rate_of
+from shrinkage.proximal.metrics import Reading
 
 _FORMATS = {torch.contiguous_format: 0, torch.channels_last: 4, torch.channels_last_3d: 5}
 """Memory formats and the number of dimensions that they need (0: any)."""
 
-Groups = Mapping[int, Group]
-"""The optimizer's group of each parameter, by its id."""
+Read = Callable[[nn.Parameter], Reading | None]
+"""What the optimizer did to a parameter; None where it is no longer the optimizer's."""
 
 
 @dataclass(frozen=True, eq=False)
 class Seat:
-    """A parameter, and what a table of addresses takes for granted about it."""
+    """A parameter, and where it was when tables of addresses were made of it."""
 
     name: str
     methods: Sequence[Method]
@@ -46,15 +46,22 @@ class Seat:
         return same and w.data_ptr() == self.address and w.is_set_to(self.place)
 
     @property
+    def steps(self) -> tuple[Tensor, ...]:
+        """Sum of the steps and last step, as far as they are tensors."""
+        parts = (self.memory.total, self.memory.step)
+        return tuple(part for part in parts if isinstance(part, Tensor))
+
+    @property
     def is_clip(self) -> bool:
-        """Whether its step is one clip of single weights, whose residuals lie as they do."""
-        w, residual = self.place, self.memory.residual
+        """Whether its step is one clip of single weights, and all that it takes lies as they do."""
+        w = self.place
         if len(self.methods) > 1 or self.averaged.penalty.clips is None:
             return False
-        single = self.averaged.entry.grouping.group_size == 1 and residual.shape == w.shape
-        alike = (residual.dtype, residual.stride()) == (w.dtype, w.stride())
         formats = [f for f, ndim in _FORMATS.items() if ndim in (0, w.ndim)]
-        return single and alike and any(w.is_contiguous(memory_format=f) for f in formats)
+        dense = any(w.is_contiguous(memory_format=f) for f in formats)
+        alike = all(_kind(part) == _kind(w) for part in (self.memory.residual, *self.steps))
+        single = self.averaged.entry.grouping.group_size == 1
+        return single and dense and alike and len(self.steps) != 1
 
 
 class Crew:
@@ -77,9 +84,8 @@ class Crew:
                 self._looks.append((seats, _samples(seats, passes)))
                 self._bundles += _bundles(seats, passes)
         self.names = frozenset(seat.name for seat in self._seats)
-        self._clipped = frozenset().union(*(bundle.names for bundle in self._bundles))
-        self.stale = False
-        """Whether tensors have been replaced by others since the tables were made."""
+        self.together = True
+        """Whether in the last step all that are clipped were clipped in one call."""
 
     def look(self, scale: float) -> bool:
         """:meth:`Averaged.before` of all; False where a parameter has moved, or the scale has.
@@ -94,22 +100,30 @@ class Crew:
         return True
 
     def heed(self) -> bool:
-        """Start those anew that someone else has written; whether there were none."""
+        """Start those anew that someone else has written; whether there were none.
+
+        False, too, where the optimizer has moved a parameter elsewhere instead of writing it.
+        """
+        calm = True
         for (seats, _), answer in zip(self._looks, self._answers, strict=True):
             for k in answer():
                 seats[k].averaged.restart(seats[k].parameter, seats[k].memory.scale)
-                self.stale = True
-        return not self.stale
+                calm = False
+        return calm and all(seat.parameter.data_ptr() == seat.address for seat in self._seats)
 
-    def step(self, groups: Groups, read: Callable[[nn.Parameter], Reading]) -> frozenset[str]:
+    def step(self, read: Read) -> frozenset[str]:
         """:meth:`Averaged.after` of those that are clipped together; the names of those done."""
         done: frozenset[str] = frozenset()
+        self.together = True
         for bundle in self._bundles:
-            if bundle.step(groups, read):
+            if bundle.step(read):
                 done |= bundle.names
-            self.stale |= bundle.stale
-        self.stale |= done != self._clipped  # by themselves they may replace what is in the tables
+            self.together &= bundle.together
         return done
+
+    def replaced(self) -> bool:
+        """Whether there are other tensors now than those in the tables."""
+        return any(bundle.replaced() for bundle in self._bundles)
 
 
 class _Bundle:
@@ -118,50 +132,41 @@ class _Bundle:
     def __init__(self, seats: Sequence[Seat], passes: Passes) -> None:
         self.names = frozenset(seat.name for seat in seats)
         self._seats, self._samples = seats, _samples(seats, passes)
-        self._steps = [(seat.memory.total, seat.memory.step) for seat in seats]
+        self._steps = [seat.steps for seat in seats]
         self._strengths = [seat.averaged.penalty.clips or 0.0 for seat in seats]
-        self._each = isinstance(self._steps[0][0], Tensor)
-        tensors = zip(*self._steps, strict=True) if self._each else ()
         rows = ([seat.place for seat in seats], [seat.memory.residual for seat in seats])
-        self._clips = Clips.of(passes, *rows, *tensors)
-        self.stale = False
+        self._clips = Clips.of(passes, *rows, *zip(*self._steps, strict=True))
+        self.together = True
 
-    def step(self, groups: Groups, read: Callable[[nn.Parameter], Reading]) -> bool:
+    def step(self, read: Read) -> bool:
         """One step of each, unless one has no gradient or is no longer the optimizer's."""
+        readings, self.together = [], False
         for seat in self._seats:
-            if seat.parameter.grad is None or id(seat.parameter) not in groups:
+            reading = read(seat.parameter)
+            if reading is None or seat.parameter.grad is None:
                 return False
+            readings.append(reading)
         turn = False
-        for seat in self._seats:
-            memory = seat.memory
-            if memory.is_turn():
-                _advance(seat, read)
-                turn = True
-            else:
-                memory.go_on(rate_of(groups[id(seat.parameter)]))
-        self.stale = turn and self._replaced()
-        if self.stale:
-            self._one_by_one()
+        for seat, reading in zip(self._seats, readings, strict=True):
+            turn |= _advance(seat, reading)
+        if turn and self.replaced():
+            _one_by_one(self._seats)
         else:
             self._clips.run(self._numbers())
             self._samples.note()
+            self.together = True
         return True
 
-    @torch.no_grad()
-    def _one_by_one(self) -> None:
-        for seat in self._seats:
-            seat.averaged.clip(seat.memory, seat.parameter)
-
-    def _replaced(self) -> bool:
+    def replaced(self) -> bool:
         """Whether steps are other tensors than those in the table, or no numbers any more."""
-        now = [(seat.memory.total, seat.memory.step) for seat in self._seats]
-        if not self._each:
-            return any(isinstance(part, Tensor) for pair in now for part in pair)
-        pairs = zip(now, self._steps, strict=True)
-        return not all(a is b and c is d for (a, c), (b, d) in pairs)
+        for seat, before in zip(self._seats, self._steps, strict=True):
+            now = seat.steps
+            if len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True)):
+                return True
+        return False
 
     def _numbers(self) -> list[float]:
-        if self._each:
+        if self._steps[0]:
             return [*(seat.memory.elapsed for seat in self._seats), *self._strengths]
         found = []
         for seat, strength in zip(self._seats, self._strengths, strict=True):
@@ -173,30 +178,46 @@ class _Bundle:
         return found
 
 
+def _advance(seat: Seat, reading: Reading) -> bool:
+    """One step more; whether a step may have been read anew that is a tensor."""
+    memory = seat.memory
+    if isinstance(memory.step, Tensor) and not memory.is_turn():
+        memory.go_on(reading.rate)
+        return False
+    with torch.no_grad():
+        seat.averaged.advance(memory, reading, turn=memory.is_turn())
+    return isinstance(memory.step, Tensor) or isinstance(memory.total, Tensor)
+
+
 @torch.no_grad()
-def _advance(seat: Seat, read: Callable[[nn.Parameter], Reading]) -> None:
-    seat.averaged.advance(seat.memory, read(seat.parameter))
+def _one_by_one(seats: Sequence[Seat]) -> None:
+    for seat in seats:
+        seat.averaged.clip(seat.memory, seat.parameter)
 
 
 def _bundles(seats: Sequence[Seat], passes: Passes) -> list[_Bundle]:
     kinds = defaultdict(list)
     for seat in seats:
         if seat.is_clip:
-            kinds[isinstance(seat.memory.total, Tensor)].append(seat)
+            kinds[len(seat.steps)].append(seat)
     return [_Bundle(alike, passes) for alike in kinds.values()]
 
 
 def _seat(term: Term, methods: Sequence[Method]) -> Seat | None:
-    """None for coupled groups, other methods, parameters without a place in memory."""
+    """None for coupled groups, other methods, parameters without a gradient or without memory."""
     first, *rest = methods or (None,)
     if not isinstance(first, Averaged) or not all(isinstance(method, Prox) for method in rest):
         return None
     parameter = term.parameters[0]
     usual = term.group is None and type(parameter) is nn.Parameter and parameter.data_ptr() != 0
-    if first.memory is None or not usual:
+    if first.memory is None or not usual or parameter.grad is None:
         return None
     place = parameter.detach()
     return Seat(term.entry.name, methods, first, first.memory, parameter, place, place.data_ptr())
+
+
+def _kind(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.dtype, tensor.device, tensor.shape, tensor.stride()
 
 
 def _samples(seats: Sequence[Seat], passes: Passes) -> Samples:

@@ -22,7 +22,7 @@ class Memory:
     """What lies between the network's weights and the latent ones, in the layout of the groups.
 
     The sum of all steps, in units of ``scale``, is total + elapsed·step: numbers, or tensors where
-    the optimizer has a step per weight. A step is held for up to 10 steps, while ``elapsed``
+    the optimizer has a step per weight. Such a step is held for up to 10 steps, while ``elapsed``
     grows with the learning rate: second moments change little in that time. ``held`` is what the
     penalty gave for the time between, if anything. ``written`` tells whether somebody else has
     written the network since we did.
@@ -51,19 +51,31 @@ class Memory:
         return growth
 
     def close(self) -> None:
-        """Add what has elapsed to the total."""
-        self.total = self.total + self.elapsed * self.step
+        """Add what has elapsed to the total; a tensor stays the same one."""
+        if isinstance(self.total, Tensor):
+            self.total += self.elapsed * self.step
+        else:
+            self.total = self.total + self.elapsed * self.step
         self.elapsed = 0.0
 
+    def read(self, step: float | Tensor) -> None:
+        """Hold this step from now on; a tensor is taken into the one that is held, if it can be."""
+        self.close()
+        held = self.step
+        if isinstance(held, Tensor) and isinstance(step, Tensor) and held.dtype == step.dtype:
+            held.copy_(step)
+        else:
+            self.step = step
+
     def saved(self) -> Saved:
-        """Tensors by name."""
+        """Copies by name."""
         clock = (self.scale, self.reach, self.elapsed, self.rate, self.age)
         return {
-            "residual": self.residual,
-            "written": self.written.weights,
+            "residual": self.residual.clone(),
+            "written": self.written.weights.clone(),
             "total": _as_tensor(self.total),
             "step": _as_tensor(self.step),
-            "held": torch.empty(0) if self.held is None else self.held,
+            "held": torch.empty(0) if self.held is None else self.held.clone(),
             "clock": torch.tensor(clock, dtype=torch.float64),
         }
 
@@ -85,4 +97,6 @@ class Memory:
 
 
 def _as_tensor(number: float | Tensor) -> Tensor:
-    return number if isinstance(number, Tensor) else torch.tensor(number, dtype=torch.float64)
+    if isinstance(number, Tensor):
+        return number.clone()
+    return torch.tensor(number, dtype=torch.float64, device="cpu")

@@ -154,7 +154,7 @@ class Averaged(Method):
         memory = self.memory
         assert memory is not None  # noqa: S101  (before() made it)
         turn = memory.is_turn()
-        growth = self.advance(memory, reading) if turn else memory.go_on(reading.rate)
+        growth = self.advance(memory, reading, turn=turn)
         rows = self._rows(parameter)
         if turn or memory.held is None:
             self._accumulate(memory, rows, scale * growth, memory.reach * growth)
@@ -212,14 +212,22 @@ class Averaged(Method):
             if w is not part:
                 _narrowed(w, part, residual)
 
-    def advance(self, memory: Memory, reading: Reading) -> float:
-        """T ← T + scale·step, with the metric read anew; gives what :meth:`Memory.go_on` does."""
-        memory.close()
-        memory.step = self._bounded(reading.metric, memory.scale)
-        memory.reach, memory.rate = self._reach(memory, reading.metric), reading.rate
-        if isinstance(memory.step, Tensor) and not isinstance(memory.total, Tensor):
-            memory.total = torch.full_like(memory.step, memory.total)
-        return memory.go_on(reading.rate)
+    def advance(self, memory: Memory, reading: Reading, *, turn: bool) -> float:
+        """T ← T + scale·step; a step per weight is read only at a ``turn``, a number always.
+
+        Gives what :meth:`Memory.go_on` does.
+        """
+        rate = reading.rate
+        if not turn and isinstance(memory.step, Tensor):
+            return memory.go_on(rate)
+        step = self._bounded(reading.metric, memory.scale)
+        if turn or isinstance(step, Tensor) or step != memory.step:
+            memory.read(step)
+            memory.reach = self._reach(memory, reading.metric)
+            if isinstance(memory.step, Tensor) and not isinstance(memory.total, Tensor):
+                memory.total = torch.full_like(memory.step, memory.total)
+        memory.rate = rate  # a number has its learning rate in it
+        return memory.go_on(rate)
 
     def rewritten(self, parameter: Tensor) -> None:
         """What was written is ours: the residual stays."""

@@ -229,6 +229,9 @@ METRICS: dict[type[Optimizer], MetricOf] = {
     optim.Adafactor: adafactor,
 }
 
+OF_GROUP: frozenset[MetricOf] = frozenset({sgd})
+"""Those that depend on the group alone: one reading does for all its parameters."""
+
 REFUSED: Mapping[type[Optimizer], str] = {
     optim.Rprop: "its steps follow the gradient's sign alone, and no threshold balances them",
     optim.LBFGS: "its steps mix all weights",

@@ -110,7 +110,7 @@ class Study:
             "seeds": self.seeds,
             "epochs": self.epochs,
             "cut": asdict(self.cut),
-            "device": str(self.device),
+            **({} if self.device.type == "cpu" else {"device": self.device.type}),
         }
 
 
@@ -119,7 +119,7 @@ def device_named(name: str | torch.device) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # which "meta" cannot
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, TypeError, ImportError) as error:
         raise FitError(
             "the device cannot be used",
             got=f"{name!r}: {str(error).splitlines()[0]}",
@@ -169,6 +169,11 @@ def refuse_idle(train: object, options: Mapping[str, object]) -> None:
             expected="your function to make its optimizer and its batches",
             remedy=f"Leave {idle[0]} out, or train out.",
         )
+
+
+def jobs_on(device: torch.device, jobs: int | None) -> int | None:
+    """``jobs``, or 1 on a GPU, where each process has its own copy of everything."""
+    return 1 if jobs is None and device.type != "cpu" else jobs
 
 
 def workers(jobs: int | None) -> int:
