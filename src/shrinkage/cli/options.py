@@ -47,5 +47,5 @@ Run = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where to train: cpu, or cuda where there is a GPU.")]
 Jobs = Annotated[
-    int | None, typer.Option(help="Worker processes. [default: one per core; 1 on a GPU]")
+    int | None, typer.Option(help="Worker processes. [default: one per core, 1 on a GPU]")
 ]
