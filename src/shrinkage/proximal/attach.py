@@ -1,23 +1,27 @@
 """attach: a plan acts through an optimizer, in two lines."""
 
-import warnings
-import weakref
-from collections.abc import Callable, Iterator, Mapping
-from math import prod
-from typing import Any, Literal, NoReturn, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adafactor, Muon, Optimizer
+from torch.optim import Optimizer
 
-from shrinkage.errors import AttachError, PlanError, ShrinkageWarning, did_you_mean
-from shrinkage.penalties import Penalty
+from shrinkage.errors import AttachError, did_you_mean
 from shrinkage.penalties.base import check_factor
-from shrinkage.plans import Entry, Plan
+from shrinkage.plans import Plan
 from shrinkage.plans.coupled import Term
+from shrinkage.proximal.acting import MethodName, acting
+from shrinkage.proximal.checking import (
+    check_all_updated,
+    check_saved,
+    claim,
+    lost,
+    release,
+    warn_of_weight_decay,
+)
 from shrinkage.proximal.crew import Crew
-from shrinkage.proximal.memory import PER_WEIGHT, SAVED_KEYS, Saved
-from shrinkage.proximal.methods import Averaged, Method, Prox, Subgradient
+from shrinkage.proximal.memory import Saved
 from shrinkage.proximal.metrics import (
     OF_GROUP,
     Group,
@@ -26,10 +30,10 @@ from shrinkage.proximal.metrics import (
     metric_of,
     was_skipped,
 )
-from shrinkage.proximal.spheres import Sphere
 from shrinkage.proximal.stacking import stacked
 
-MethodName = Literal["auto", "prox", "averaged", "subgradient"]
+_REST = 10
+"""Steps that every parameter goes by itself after something unusual: making a crew takes time."""
 
 
 def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> "Handle":
@@ -85,21 +89,13 @@ class Handle:
         self.plan, self.optimizer, self.method = plan, optimizer, method
         self._scale = 1.0
         self._methods = {
-            term.entry.name: _acting(method, term.entry, term.penalty, rescale=plan.rules.rescale)
+            term.entry.name: acting(method, term.entry, term.penalty, rescale=plan.rules.rescale)
             for term in plan.terms()
         }
         self._terms, self._places = tuple(plan.terms()), plan.places()
         self._crew: Crew | None = None  # made at the end of a step
         self._rest = 0  # steps until one is made again
-        groups = _groups(optimizer)
-        missing = [e.name for e, _, p in plan.blocks() if id(p) not in groups]
-        if missing:
-            raise AttachError(
-                "the optimizer does not update every penalised parameter",
-                got=f"{len(missing)} missing, first {missing[0]!r}",
-                expected="an optimizer over all parameters of the plan",
-                remedy="Pass model.parameters() to the optimizer, or make one plan per optimizer.",
-            )
+        check_all_updated(plan, _groups(optimizer))
         if method == "subgradient" and any(g.get("maximize") for g in optimizer.param_groups):
             raise AttachError(
                 "the loss term cannot be maximized",
@@ -107,8 +103,8 @@ class Handle:
                 expected="an optimizer that minimises loss + penalty",
                 remedy="Minimise the negative loss, or use the exact form (method='auto').",
             )
-        _warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
-        _claim(self)
+        warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
+        claim(self)
         self._hooks = (
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
@@ -170,7 +166,7 @@ class Handle:
             )
         scale = check_factor(state["scale"])
         for term in self.plan.terms():
-            _check_saved(term.entry, blocks[term.entry.name])
+            check_saved(term.entry, blocks[term.entry.name])
         self._scale = scale
         for term in self.plan.terms():
             for method in self._methods[term.entry.name]:
@@ -180,8 +176,7 @@ class Handle:
         """Stop acting; the weights stay as they are and the plan is free again."""
         for hook in self._hooks:
             hook.remove()
-        self.plan.release(self)
-        _AT_WORK.get(self.optimizer, weakref.WeakSet()).discard(self)
+        release(self)
 
     def _before(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -252,7 +247,7 @@ class Handle:
     def _act(self, term: Term, groups: Mapping[int, Group]) -> None:
         """On one parameter by itself, or on coupled groups."""
         if any(id(p) not in groups for p in term.parameters):
-            raise _lost(term.entry)
+            raise lost(term.entry)
         if self._metric is None:
             return  # the textbook's form has acted before the step
         readings = [self._read(parameter, groups) for parameter in term.parameters]
@@ -285,116 +280,5 @@ class Handle:
         return Reading(self._metric, groups[id(parameter)], state, parameter)
 
 
-def _acting(
-    name: MethodName, entry: Entry, penalty: Penalty, *, rescale: bool
-) -> tuple[Method, ...]:
-    """The methods on one parameter, on its sphere where asked for; the loss term knows none."""
-    methods = tuple(_methods(name, entry, penalty))
-    if not rescale or entry.sphere is None or not methods or name == "subgradient":
-        return methods
-    return (Sphere(entry, penalty, entry.sphere, methods),)
-
-
-def _methods(name: MethodName, entry: Entry, penalty: Penalty) -> Iterator[Method]:
-    """How a penalty acts on one parameter; nothing where it has no strength.
-
-    Averaging is for kinks: a smooth part acts step by step, because averaged it would be felt less
-    and less; and after them, as in the prox of their sum: before, it would magnify their share.
-    """
-    if penalty == penalty.scaled(0):
-        return
-    match name:
-        case "auto" | "averaged":
-            parts = [part for part in penalty.parts if part != part.scaled(0)]
-            for part in sorted(parts, key=lambda part: part.slope == 0):
-                yield (Averaged if part.slope > 0 else Prox)(entry, part)
-        case "prox":
-            yield Prox(entry, penalty)
-        case "subgradient":
-            yield Subgradient(entry, penalty)
-
-
-_AT_WORK: "weakref.WeakKeyDictionary[Optimizer, weakref.WeakSet[Handle]]" = (
-    weakref.WeakKeyDictionary()
-)
-"""The handles on each optimizer: two on one parameter would each undo what the other does."""
-
-
-def _claim(handle: "Handle") -> None:
-    """Note that ``handle`` is at work; :class:`PlanError` where another has its parameters."""
-    others = _AT_WORK.setdefault(handle.optimizer, weakref.WeakSet())
-    taken = {id(p) for other in others for _, _, p in other.plan.blocks()}
-    handle.plan.claim(handle, handle.method)
-    for entry, _penalty, parameter in handle.plan.blocks():
-        if id(parameter) in taken:
-            handle.plan.release(handle)
-            raise PlanError(
-                f"parameter {entry.name!r} has a penalty at work already",
-                got="a second plan for it on the same optimizer",
-                expected="one plan per parameter",
-                remedy="Call remove() on the first handle, or put both penalties into one plan.",
-            )
-    others.add(handle)
-
-
-def _check_saved(entry: Entry, saved: Saved) -> None:
-    """Raise :class:`AttachError` unless ``saved`` is empty or fits the parameter."""
-    is_tensor = isinstance(saved.get("residual"), Tensor)
-    rows = saved["residual"].numel() if is_tensor else None
-    fits = set(saved) == SAVED_KEYS and rows == prod(entry.shape)
-    fits = fits and all(saved[key].shape in ((), saved["residual"].shape) for key in PER_WEIGHT)
-    if saved and not fits:
-        raise AttachError(
-            f"the saved state of {entry.name!r} does not fit",
-            got=f"keys {', '.join(saved)}" + ("" if rows is None else f", {rows} weights"),
-            expected=f"keys {', '.join(sorted(SAVED_KEYS))}, {prod(entry.shape)} weights",
-            remedy="Pass what handle.state_dict() gave for this network.",
-        )
-
-
 def _groups(optimizer: Optimizer) -> dict[int, Group]:
     return {id(p): group for group in optimizer.param_groups for p in group["params"]}
-
-
-def _lost(entry: Entry) -> AttachError:
-    return AttachError(
-        f"parameter {entry.name!r} is no longer the one the optimizer updates",
-        got="a network whose parameter was replaced after attach()",
-        expected="the parameter that was passed to the optimizer",
-        remedy="Load weights with load_state_dict(..., assign=False), or make a new optimizer.",
-    )
-
-
-_REST = 10
-"""Steps that every parameter goes by itself after something unusual: making a crew takes time."""
-
-_DECAYS = ("weight_decay", "lambd")
-"""Names of decays in optimizers' parameter groups; ASGD has the second, 1e-4 by default."""
-
-
-def _warn_of_weight_decay(optimizer: Optimizer, penalised: set[int]) -> None:
-    decaying = [
-        group
-        for group in optimizer.param_groups
-        if any(map(group.get, _DECAYS)) and any(id(p) in penalised for p in group["params"])
-    ]
-    if decaying:
-        name, worst = max(
-            ((key, float(group.get(key) or 0.0)) for group in decaying for key in _DECAYS),
-            key=lambda pair: pair[1],
-        )
-        decoupled = any(
-            group.get("decoupled_weight_decay") or isinstance(optimizer, Adafactor | Muon)
-            for group in decaying
-        )
-        what = (
-            "is the gradient of no penalty: the fixed point is not the minimiser of the plan's cost"
-            if decoupled
-            else "adds (d/2)·Σw² to the plan's cost"
-        )
-        warnings.warn(
-            f"{name}={worst:g} beside a plan: {type(optimizer).__name__}'s decay "
-            f"{what}. Set {name}=0 and put an L2 into the plan (from_weight_decay)",
-            ShrinkageWarning,
-            stacklevel=4,
-        )
