@@ -70,7 +70,9 @@ def path_command(
     ] = None,
     stability: Annotated[
         int | None,
-        typer.Option(help="Half samples (e.g. 50) that tell which features are stable."),
+        typer.Option(
+            help="Half samples, an even number such as 50, that tell which features are stable."
+        ),
     ] = None,
     threshold: Annotated[
         float | None,

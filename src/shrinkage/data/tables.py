@@ -36,7 +36,22 @@ def read_table(path: Path, target: str | None) -> Data:
             expected="a parquet file, or a csv file with commas and a header line",
             remedy="Open it with polars to see where it breaks.",
         ) from error
+    if path.suffix.lower() != ".parquet":
+        _check_header(path)
     return from_frame(path.name, frame, target)
+
+
+def _check_header(path: Path) -> None:
+    """Raise :class:`DataError` where two columns have one name: polars would rename the second."""
+    names = pl.read_csv(path, has_header=False, n_rows=1, infer_schema=False).row(0)
+    twice = sorted({str(name) for name in names if name is not None and names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{path.name}: columns share a name",
+            got=listed([repr(name) for name in twice], 20),
+            expected="a name of its own for every column",
+            remedy="Rename or drop the repeated columns.",
+        )
 
 
 def from_frame(name: str, frame: pl.DataFrame, target: str | None) -> Data:
