@@ -461,6 +461,7 @@ def bad_tables() -> list[tuple[str, str | None, tuple[str, ...]]]:
         ("a,t\n1,0.5\n2,0.5\n", "t", ("target is constant",)),
         ("a,t\n2020-01-31,x\n2021-01-31,y\n", "t", ("'a' is neither", "Date", "Drop it")),
         ("a,t\n1,2020-01-31\n2,2021-01-31\n", "t", ("'t' is neither number nor category",)),
+        ("a,b,a,t\n0,1,2,x\n1,2,3,y\n", "t", ("columns share a name", "'a'", "Rename or drop")),
         (",a,t\n0,1,x\n1,2,y\n", "t", ("a column has no name", "0, 1", "row number")),
         (many, "t", ("'id' has too many levels", "1001 distinct", "Drop it")),
         ("a,t\n1,x\ninf,y\n", "t", ("NaN or infinite", "'a' (1)")),
