@@ -531,7 +531,7 @@ def test_a_weaker_scale_lets_weights_return_at_once(penalty: Penalty) -> None:
 def test_scale_refuses_what_is_no_factor(wrong: Any) -> None:
     net = network()
     handle = attach(SGD(net.parameters(), lr=0.1), Plan(net, L1(0.1)))
-    with pytest.raises(ValueError, match="factor"):
+    with pytest.raises(ValueError, match="scale"):
         handle.scale = wrong
     assert handle.scale == 1.0
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import shrinkage as sh
-from shrinkage.data import Spec
+from shrinkage.data import Data, Spec, load
 from shrinkage.errors import FitError, PlanError
 from shrinkage.features import Features, expected_false, first_layers, frequencies, leaving
 from shrinkage.features.bound import _tail
@@ -158,19 +158,41 @@ def test_networks_without_a_dense_first_layer_are_refused() -> None:
 # ----------------------------------------------------------------------------------- features
 
 
+def features_of(*columns: str, numbers: bool = False) -> tuple[str, ...]:
+    """The features of data with these columns."""
+    x = torch.eye(len(columns))
+    y = torch.arange(len(columns)) % 2
+    standardise = (numbers,) * len(columns)
+    return Data("a", x, y, "classification", ("no", "yes"), columns, standardise).features
+
+
 def test_one_hot_columns_are_one_feature() -> None:
-    found = Features.from_columns(("age", "colour=blue", "colour=a=b", "=odd"), 4)
+    features = features_of("age", "colour=blue", "colour=a=b", "=odd")
+    assert features == ("age", "colour", "colour", "=odd")
+    found = Features.of_inputs(features, 4)
     assert found.names == ("age", "colour", "=odd")
     assert found.inputs == ((0,), (1, 2), (3,))
     assert found.used([2]) == [False, True, False]
-    assert Features.from_columns((), 3).names == ("0", "1", "2")
+    assert Features.of_inputs((), 3).names == ("0", "1", "2")
 
 
 def test_comparisons_are_features_of_their_own() -> None:
     columns = ("bmi<=25", "bmi<=30", "age>=40", "age!=50", "old>=9=no", "old>=9=yes", "size=<=9")
-    found = Features.from_columns(columns, len(columns))
-    assert found.names == ("bmi<=25", "bmi<=30", "age>=40", "age!=50", "old>=9", "size")
-    assert found.inputs == ((0,), (1,), (2,), (3,), (4, 5), (6,))
+    assert features_of(*columns) == (*columns[:4], "old>=9", "old>=9", "size")
+
+
+def test_numbers_are_features_of_their_own_whatever_their_name() -> None:
+    columns = ("q=1", "q=2", "z")
+    assert features_of(*columns, numbers=True) == columns
+
+
+def test_a_tables_columns_are_its_features(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    rows = [f"{i},{i % 3},{'ab'[i % 2]},{i % 2}" for i in range(20)]
+    file.write_text("\n".join(["q=1,q=2,col=our,t", *rows]) + "\n")
+    found = load(str(file), target="t")
+    assert found.columns == ("q=1", "q=2", "col=our=a", "col=our=b")
+    assert found.features == ("q=1", "q=2", "col=our", "col=our")
 
 
 # ------------------------------------------------------------------------------------- bounds
@@ -638,16 +660,17 @@ def test_a_half_sample_travels(tmp_path: Path) -> None:
         assert walk(setting, Walk(number, tuple(point["scales"]))) == point
 
 
-def test_a_run_without_a_stable_feature_chooses_the_constant(tmp_path: Path) -> None:
+def test_a_run_without_a_stable_feature_chooses_by_1se_and_says_so(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     x, y = (draw.standard_normal((300, k)).astype(np.float32) for k in (12, 1))
     path = sh.path(
         "linear", (x, y), "features", run=tmp_path / "run", points=6, seeds=1, jobs=1,
         stability=sh.Stability(4, threshold=1.0, errors=1e-3), progress=quietly,
     )  # fmt: skip
-    assert path.chosen.features == []
-    assert "chosen as the 0 features" in str(path.chosen)
-    assert abs(path.chosen.row["test_score"]) < 0.1
+    assert path.stable is not None
+    assert not path.stable.names
+    assert path.chosen.scale == path.choose("1se").scale
+    assert str(path.chosen).endswith("; no feature is stable")
 
 
 def test_what_stability_selection_refuses(tmp_path: Path) -> None:

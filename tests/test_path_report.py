@@ -310,7 +310,12 @@ def test_a_seed_that_emptied_early_counts_as_the_empty_network_it_ended_with(
 def test_a_choice_by_size_counts_columns_and_is_no_constant(linear: Path) -> None:
     whole = read(linear)
     columns = [f"{'abc'[k % 3]}={k}" for k in range(30)]
-    view = without(whole, config={"data": whole.config["data"] | {"columns": columns}})
+    view = without(
+        whole,
+        config={
+            "data": whole.config["data"] | {"columns": columns, "features": [c[0] for c in columns]}
+        },
+    )
     known = Features.of(view)
     rows = {r["scale"]: r for r in path_rows(view) if r["fit"] == "fit"}
     for scale, fits in complete(view).items():

@@ -31,7 +31,7 @@ from shrinkage.studies import (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Contrast(Finished[Setting]):
     """A finished contrast: its run folder and the networks behind it."""
 

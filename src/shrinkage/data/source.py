@@ -1,6 +1,7 @@
 """A data set: inputs, targets, their names; not yet cut into parts."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -12,6 +13,9 @@ from torch import Tensor
 from shrinkage.data.examples import Examples, Spec, check_lengths
 from shrinkage.errors import DataError
 
+_ONE_HOT = re.compile(r"(.+?)(?<![<>!])=", re.DOTALL)
+"""``name=value``; ``<=``, ``>=`` and ``!=`` are comparisons, and a feature each."""
+
 Task = Literal["classification", "regression"]
 
 
@@ -22,8 +26,10 @@ class Data:
     ``x`` is float (n, *input_shape); ``y`` is int64 (n,) with values 0…k−1 for the k ``classes``,
     or float (n, n_targets) for regression. ``columns`` names the input features of a table
     (``"age"``, ``"colour=red"``), and is empty for images. ``standardise`` says which columns are
-    numbers to be centred and scaled on the training part; empty: none. ``test`` is a test part
-    that came with the data; without one, :func:`split` draws it.
+    numbers to be centred and scaled on the training part; empty: none. ``origins`` says which
+    column of a table each of them was made from; empty: what stands before the ``=`` of those that
+    are not standardised. ``test`` is a test part that came with the data; without one,
+    :func:`split` draws it.
 
     Raises :class:`DataError` for lengths or shapes that do not agree, no rows, NaN or infinite
     values, labels outside 0…k−1, fewer than two classes, a regression target of one value, and
@@ -37,6 +43,7 @@ class Data:
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     standardise: tuple[bool, ...] = ()
+    origins: tuple[str, ...] = ()
     test: Examples | None = None
 
     def __post_init__(self) -> None:
@@ -58,6 +65,24 @@ class Data:
         shape = tuple(self.x.shape[1:])
         outputs = len(self.classes) if self.task == "classification" else self.y.shape[1]
         return Spec(n_inputs=prod(shape), input_shape=shape, n_outputs=outputs)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The feature that each input belongs to: the one-hot columns of one column are one.
+
+        >>> x, y = torch.eye(3), torch.tensor([0, 1, 0])
+        >>> columns = ("age<=9", "hue=blue", "hue=red")
+        >>> Data("a", x, y, "classification", ("no", "yes"), columns).features
+        ('age<=9', 'hue', 'hue')
+        """
+        if self.origins:
+            return self.origins
+        numbers = self.standardise or (False,) * len(self.columns)
+        pairs = zip(self.columns, numbers, strict=True)
+        return tuple(
+            column if number or not (found := _ONE_HOT.match(column)) else found[1]
+            for column, number in pairs
+        )
 
     @property
     def is_image(self) -> bool:
@@ -117,7 +142,11 @@ def _check_columns(data: Data) -> None:
             expected="at least one row, and one feature or pixel in each",
             remedy="x needs a row per example: reshape a single feature to (n, 1).",
         )
-    for what, names in (("columns", data.columns), ("standardise", data.standardise)):
+    for what, names in (
+        ("columns", data.columns),
+        ("standardise", data.standardise),
+        ("origins", data.origins),
+    ):
         if names and (data.x.ndim != 2 or len(names) != data.x.shape[1]):
             raise DataError(
                 f"{data.name}: {what} does not fit x",

@@ -135,7 +135,8 @@ class _Cut:
             raise DataError(
                 f"{self.name}: folds do not fit",
                 got=f"{folds} folds, fold {number}",
-                expected=f"2 to {least} folds, because every class must be in each",
+                expected=f"2 to {least} folds"
+                + ("" if labels is None else ", because every class must be in each"),
                 remedy="5 or 10 folds are usual.",
             )
         return _folds(rows, folds, labels)[number]

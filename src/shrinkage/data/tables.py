@@ -87,6 +87,9 @@ def from_frame(name: str, frame: pl.DataFrame, target: str | None) -> Data:
             for series, (_, names) in zip(features, blocks, strict=True)
             for _ in names
         ),
+        origins=tuple(
+            series.name for series, (_, names) in zip(features, blocks, strict=True) for _ in names
+        ),
     )
 
 
@@ -98,7 +101,7 @@ def _check_target(name: str, frame: pl.DataFrame, target: str | None) -> None:
             f"{name}: {what}",
             got="none" if target is None else repr(target),
             expected=f"one of {listed([repr(column) for column in frame.columns], 20)}",
-            remedy=hint + "Name it with target=… (on the command line --target COLUMN).",
+            remedy=hint + 'Name it: load(FILE, target="…"), on the command line --target COLUMN.',
         )
     if not frame.height or frame.width < 2:
         raise DataError(

@@ -56,7 +56,7 @@ def check_same(model: nn.Module, plan: Plan) -> None:
     if strange:
         raise PlanError(
             "the plan belongs to another network",
-            got=f"a plan with {strange[0]!r}, which is no parameter of this network",
+            got=f"a plan whose {strange[0]!r} is another network's",
             expected="a plan made for the network that is measured",
             remedy="Make the plan again: Plan(model, plan.rules).",
         )

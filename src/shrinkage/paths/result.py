@@ -21,7 +21,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PathPoint:
     """A chosen point: its scale, its figures over seeds, and the networks.
 
@@ -33,6 +33,9 @@ class PathPoint:
 
     path: "RegularizationPath"
     selected: Selected
+
+    def __repr__(self) -> str:
+        return f"<PathPoint: scale {self.scale:.3g}, {self.family}, of {self.path!r}>"
 
     @property
     def scale(self) -> float:
@@ -107,7 +110,7 @@ class PathPoint:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RegularizationPath(Finished[Setting]):
     """A finished path: its run folder and the networks behind it. ``str`` of it is the table."""
 

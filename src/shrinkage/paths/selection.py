@@ -1,7 +1,7 @@
 """Choosing one point of a path: by rule, tolerance, size or scale; from validation data only."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf, isfinite, isnan, nan
 from typing import Any, Literal, get_args
 
@@ -144,7 +144,11 @@ def select(view: RunView, wanted: Wanted) -> Selected:
     Raises :class:`FitError` where no point fits what is wanted.
     """
     if wanted.rule == "stable":
-        return _stable(view)
+        stable = _stable(view)
+        if view.decisions["stable"]["names"]:
+            return stable
+        instead = select(view, Wanted("1se"))
+        return replace(instead, why=f"{instead.why}; no feature is stable")
     table = Table(view)
     if not table.rows:
         raise _nothing("no point with a finite validation loss in every seed", "a lower --lr")

@@ -84,7 +84,7 @@ class Grid:
                 "the grid of a path is empty",
                 got=f"{self.points} points",
                 expected="a whole number ≥ 2",
-                remedy="Leave it out for 30.",
+                remedy="Leave it out for 25.",
             )
         given = {"from": self.weakest, "to": self.strongest}
         ends = {name: end for name, end in given.items() if end is not None}

@@ -139,7 +139,7 @@ def check_strength(name: str, value: object) -> None:
             f"{name} is out of range",
             got=value,
             expected="a finite number ≥ 0",
-            remedy="Use 0 for no penalty; usual strengths lie between 1e-6 and 1e-1.",
+            remedy="Use 0 for no penalty.",
         )
 
 
@@ -180,9 +180,9 @@ def checked_step(w: Tensor, step: Step) -> Step:
     return float(step)
 
 
-def check_factor(factor: float) -> float:
+def check_factor(factor: float, name: str = "factor") -> float:
     """Return ``factor``; :class:`PenaltyError` unless it is a finite number ≥ 0."""
-    check_strength("factor", factor)
+    check_strength(name, factor)
     return float(factor)
 
 

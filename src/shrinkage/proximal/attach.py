@@ -130,7 +130,7 @@ class Handle:
 
     @scale.setter
     def scale(self, factor: float) -> None:
-        self._scale = check_factor(factor)
+        self._scale = check_factor(factor, "scale")
 
     def state_dict(self) -> dict[str, Any]:
         """Scale, method and latent weights by parameter name: tensors and numbers only."""

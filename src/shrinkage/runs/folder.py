@@ -294,6 +294,14 @@ def _refuse_other_configuration(folder: Path, known: Json, given: Json) -> None:
     if differing:
         key, begun, asked = differing[0]
         more = [name for name, _, _ in differing[1:]]
+        if all(name.endswith(".fingerprint") for name, _, _ in differing):
+            what = ", ".join(sorted({name.partition(".")[0] for name, _, _ in differing}))
+            raise RunError(
+                f"code or data of the run folder {folder} have changed since it was begun",
+                got=f"another {what} than then, under the same name",
+                expected="the files as they were, to the letter",
+                remedy="Put them back as they were, or choose another folder (--run).",
+            )
         raise RunError(
             f"the run folder {folder} belongs to another configuration",
             got=f"{key} = {_short(asked)}" + (f" (and {', '.join(more[:3])})" if more else ""),

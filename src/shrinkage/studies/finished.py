@@ -13,12 +13,15 @@ from shrinkage.studies.study import Study
 S = TypeVar("S", bound=Study)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Finished(Generic[S]):
     """A finished run: what its folder holds, and the study that its networks are built by."""
 
     view: RunView
     setting: S
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} in {self.folder}>"
 
     @property
     def folder(self) -> Path:

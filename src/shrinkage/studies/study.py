@@ -95,6 +95,7 @@ class Study:
                 "examples": len(data.x),
                 "classes": list(data.classes),
                 "columns": list(data.columns),
+                "features": list(data.features),
             },
             "spec": asdict(data.spec),
             "model": {"name": describe(model), "fingerprint": fingerprint(self.factory)},
@@ -122,8 +123,8 @@ def device_named(name: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, TypeError, ImportError) as error:
         raise FitError(
             "the device cannot be used",
-            got=f"{name!r}: {str(error).splitlines()[0]}",
-            expected="cpu, or cuda, cuda:1, mps where this machine has one",
+            got=repr(name),
+            expected="cpu, or cuda, cuda:1, mps where this machine and this PyTorch have one",
             remedy="Leave it out to train on the CPU.",
         ) from error
     return device
