@@ -9,7 +9,7 @@ from shrinkage.contrasts.kinks import kink_samples
 from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.fitting import DivergedError, Epoch, NotApplicableError, fit, look
 from shrinkage.plans import Plan
-from shrinkage.polishing import polish
+from shrinkage.polishing import polish, quiet
 from shrinkage.studies import Point, history, outcome
 
 Outcome = tuple[Point, dict[str, Tensor]]
@@ -59,6 +59,14 @@ def train(
     )
     if setting.polish and column.penalty is not None and column.form == "exact":
         samples = kink_samples(model, split.train)
-        polish(model, plan, split.train, setting.loss, rounds=setting.polish, samples=samples)
+        polish(
+            model,
+            plan,
+            split.train,
+            setting.loss,
+            rounds=setting.polish,
+            samples=samples,
+            progress=quiet,
+        )
         epochs.append(look(model, plan, parts, setting.loss, setting.epochs + 1))
     return model, plan, epochs

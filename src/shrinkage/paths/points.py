@@ -22,7 +22,7 @@ from shrinkage.paths.setting import Job, Setting, refit_key
 from shrinkage.paths.shrinking import shrunk
 from shrinkage.paths.smooth import minimise_on_support
 from shrinkage.plans import Plan
-from shrinkage.polishing import polish
+from shrinkage.polishing import polish, quiet
 from shrinkage.studies import Point, outcome, quiet_plan
 
 Outcome = tuple[Point, dict[str, dict[str, Tensor]]]
@@ -154,7 +154,9 @@ def _polished(
     if job.start is None:
         empty(plan)
     model.double()
-    certificate = polish(model, plan, parts["train"], setting.loss, tol=_TOL, rounds=_ROUNDS)
+    certificate = polish(
+        model, plan, parts["train"], setting.loss, tol=_TOL, rounds=_ROUNDS, progress=quiet
+    )
     last = look(model, plan, parts, setting.loss, 0)
     model.float()
     return _Fitted(last, 1, settled=certificate.gap <= _TOL, gap=certificate.gap)

@@ -1,5 +1,6 @@
 """Drives a network to a stationary point of loss + penalty on all its data: proximal Newton."""
 
-from shrinkage.polishing.newton import Round, polish
+from shrinkage.polishing.newton import polish
+from shrinkage.polishing.rounds import Round, quiet
 
-__all__ = ["Round", "polish"]
+__all__ = ["Round", "polish", "quiet"]

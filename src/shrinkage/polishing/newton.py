@@ -17,6 +17,7 @@ from shrinkage.plans import Plan
 from shrinkage.polishing.curvature import Pair, Scale, corrected, measured
 from shrinkage.polishing.layout import Layout, dot, joined
 from shrinkage.polishing.quadratic import Quadratic
+from shrinkage.polishing.rounds import Round, Show, told
 
 _PAIRS = 8
 """Steps whose change of the gradient is remembered; two vectors each, and two more at work."""
@@ -25,16 +26,6 @@ _REST = 4
 _SLOW = 1e-4
 """Of the objective: where a round gains less, kinks are in the way, if there are any."""
 _ARMIJO, _SHORTEST = 1e-4, 1e-2
-
-
-@dataclass(frozen=True)
-class Round:
-    """A round of :func:`polish`: the objective after it, the gap before it, the step's length."""
-
-    number: int
-    objective: float
-    gap: float
-    step: float
 
 
 def polish(
@@ -46,7 +37,7 @@ def polish(
     tol: float = 1e-2,
     rounds: int = 200,
     samples: int = 0,
-    progress: Callable[[Round], None] | None = None,
+    progress: Show | None = None,
 ) -> Certificate:
     """Lower loss + penalty of ``model`` on all of ``data``, in place, until its gap is ``tol``.
 
@@ -67,8 +58,9 @@ def polish(
     combinations, and is done where the kink-aware gap is ``tol``.
 
     Returns the :class:`Certificate` of the end; its last note says why the polish stopped where
-    ``tol`` was not reached. ``progress`` is called after every round. Raises as :func:`certify`,
-    and :class:`FitError` for numbers out of range.
+    ``tol`` was not reached. ``progress`` is called after every round; by default a bar shows
+    those of a polish that takes more than a second. Raises as :func:`certify`, and
+    :class:`FitError` for numbers out of range.
     Source: Lee, Sun & Saunders, Proximal Newton-type Methods for Minimizing Composite Functions
     (2014), §2; the sampled Hessian, Byrd, Chin, Neveitt & Nocedal, On the Use of Stochastic
     Hessian Information in Optimization Methods (2011); damping, Martens, Hessian-free
@@ -77,8 +69,8 @@ def polish(
     _check(tol, rounds)
     check_samples(samples)
     objective = Objective(model, plan, data, loss)
-    with objective.evaluating():
-        reason = _Newton(objective, samples).run(tol, rounds, progress or _ignore)
+    with objective.evaluating(), told(progress, rounds) as show:
+        reason = _Newton(objective, samples).run(tol, rounds, show)
         found = certificate(objective, samples=samples)
     gap = found.gap if found.kink_gap is None else found.kink_gap
     return found if gap <= tol else replace(found, notes=(*found.notes, reason))
@@ -96,10 +88,6 @@ def _check(tol: float, rounds: int) -> None:
             expected="a whole number ≥ 1",
             remedy="Leave it out for the default.",
         )
-
-
-def _ignore(_: Round) -> None:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
