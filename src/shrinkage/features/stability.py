@@ -114,7 +114,7 @@ class StableSet:
 
     def __str__(self) -> str:
         return (
-            f"{len(self.names)} features used by at least {self.threshold:.0%} of the half samples "
+            f"{len(self.names)} feature{'s' * (len(self.names) != 1)} used by at least {self.threshold:.0%} of the half samples "
             f"at λ ≥ {self.scale:.3g}, at most {self.expected:.2g} of them expected to be false "
             f"({ASSUMED}): "
             + (", ".join(self.names) or "none")

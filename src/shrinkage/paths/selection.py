@@ -176,7 +176,9 @@ def _stable(view: RunView) -> Selected:
     if failed:
         raise _nothing(f"a network of the stable features that failed: {failed[0]}", "a lower --lr")
     share = f"{100 * found['threshold']:g} %"
-    why = f"the {len(found['names'])} features that {share} of half samples use"
+    count = len(found["names"])
+    why = f"the {count} features that" if count != 1 else "the one feature that"
+    why += f" {share} of half samples use"
     doubt = StableSet.of(found).doubt
     why += f" ({doubt})" if doubt else ""
     return Selected(found["scale"], "stable", why)
