@@ -115,8 +115,8 @@ class StableSet:
     def __str__(self) -> str:
         return (
             f"{len(self.names)} feature{'s' * (len(self.names) != 1)} used by at least "
-            f"{self.threshold:.0%} of the half samples at λ ≥ {self.scale:.3g}, at most {self.expected:.2g} of them expected to be false "
-            f"({ASSUMED}): "
+            f"{self.threshold:.0%} of the half samples at λ ≥ {self.scale:.3g}, at most "
+            f"{self.expected:.2g} of them expected to be false ({ASSUMED}): "
             + (", ".join(self.names) or "none")
             + (f"; {self.doubt}" if self.doubt else "")
             + (f"; pairs dropped, because one diverged: {self.dropped}" if self.dropped else "")
