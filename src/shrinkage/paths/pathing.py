@@ -98,7 +98,8 @@ def path(
 
     ``stability``: that many half samples of the first seed's training rows walk the same scales;
     the features that most of them use are stable (:class:`shrinkage.Stability`), and a network of
-    these alone is fit and chosen, unless ``choose`` says otherwise.
+    these alone is fit and chosen, unless ``choose`` says otherwise, or none is stable: then one
+    standard error chooses.
 
     ``seeds`` (3), or ``folds`` of a cross-validation, are chains of their own. ``choose``
     (``"1se"``, ``"best"``, ``"stable"``) or ``within`` choose on validation data; then the test
