@@ -142,7 +142,8 @@ class Treatment:
 
     ``keep``: magnitude pruning down to this many penalised weights. Train for half the epochs,
     then prune and fine-tune in three rounds of the rest, each to the same share of the last (in
-    one round where the epochs are few). ``warm``: the network comes trained (:class:`Budget`).
+    one round where the epochs are few). ``warm``: the network comes trained (:class:`Budget`),
+    and pruned already where it is to be.
     Source: Han et al., Learning both Weights and Connections for Efficient Neural Networks (2015),
     §3, iterative pruning.
     """
@@ -185,7 +186,12 @@ def fit(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     done: float = 0
-    for length, keep in _stages(epochs, treatment.keep, plan.n_penalised):
+    stages = (
+        [(epochs, treatment.keep)]
+        if treatment.warm
+        else _stages(epochs, treatment.keep, plan.n_penalised)
+    )
+    for length, keep in stages:
         masks = {} if keep is None else _magnitude_masks(plan, keep)
         budget = Budget(
             epochs=length if length % 1 else int(length),  # users write range(budget.epochs)

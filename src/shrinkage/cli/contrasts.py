@@ -101,6 +101,13 @@ def contrast_command(
     tries: Tries = None,
     seeds: Seeds = None,
     epochs: Epochs = None,
+    point_epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Tries go on from one another, weak to strong: the first has all epochs, each "
+            "later one so many. Several times faster. [default: every try from the beginning]"
+        ),
+    ] = None,
     batch_size: BatchSize = None,
     optimizer: Optimizer = None,
     lr: Rate = None,
@@ -152,6 +159,7 @@ def contrast_command(
             tries=tries,
             seeds=seeds,
             epochs=epochs,
+            point_epochs=point_epochs,
             batch_size=batch_size,
             optimizer=optimizer,
             lr=lr,

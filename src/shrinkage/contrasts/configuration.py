@@ -34,5 +34,6 @@ def configuration(
         "biases": setting.biases,
         "norms": setting.norms,
         "polish": setting.polish,
+        **({} if setting.point_epochs is None else {"point_epochs": setting.point_epochs}),
         "plan": describe_plan(plan),
     }

@@ -73,6 +73,7 @@ def contrast(
     tries: int | None = None,
     seeds: int | None = None,
     epochs: int | None = None,
+    point_epochs: int | None = None,
     batch_size: int | None = None,
     optimizer: Any = None,
     lr: float | None = None,
@@ -99,7 +100,9 @@ def contrast(
     which makes its optimizer (``optimizer``, ``lr`` and ``batch_size`` are for ours).
     ``test``: the share of the rows kept for testing (0.2), unless the data bring a test part.
     Every column gets ``tries`` values of its knob (``grid``: the strengths), ``seeds`` seeds and
-    the same epochs (``budget`` says how many where they are not given). Validation log-loss
+    the same epochs (``budget`` says how many where they are not given). ``point_epochs``: the
+    tries of a column become a warm-started path: the first has all epochs, and each one after it
+    goes on from the network before it for so many, in every column alike. Validation log-loss
     chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
     then the test set is opened once. ``polish``: rounds of :func:`shrinkage.polish`, at most, after
     the training of every network with an exact penalty, on its training data. ``device``: where
@@ -135,6 +138,7 @@ def contrast(
         biases=biases,
         norms=norms,
         polish=polish,
+        point_epochs=point_epochs,
     )
     config = configuration(
         setting,

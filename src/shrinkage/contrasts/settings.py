@@ -1,9 +1,10 @@
 """What all fits of a contrast have in common, and what one fit is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import nn
+from torch import Tensor, nn
 
 from shrinkage.contrasts.columns import Column
 from shrinkage.errors import FitError
@@ -15,13 +16,18 @@ from shrinkage.studies import Study, quiet_plan
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Setting(Study):
-    """A study with columns, each with its tries."""
+    """A study with columns, each with its tries.
+
+    ``point_epochs``: how long a try trains that goes on from the one before it; None: every try
+    begins anew.
+    """
 
     columns: tuple[Column, ...]
     strengths: tuple[float, ...]
     biases: bool = False
     norms: bool = False
     polish: int = 0
+    point_epochs: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -31,6 +37,14 @@ class Setting(Study):
                 got=self.polish,
                 expected="a number of rounds, 0 for none",
                 remedy="100 rounds go far; each costs about as much as an epoch or two.",
+            )
+        n = self.point_epochs
+        if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
+            raise FitError(
+                "point_epochs is out of range",
+                got=n,
+                expected="a whole number ≥ 1",
+                remedy="Leave it out, and every try is trained from the beginning.",
             )
 
     @cached_property
@@ -59,22 +73,34 @@ class Setting(Study):
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
-    """One fit: a column, a try, a seed; ``keep``: weights left by pruning."""
+    """One fit: a column, a try, a seed; ``keep``: weights left by pruning.
+
+    ``after``: the try it goes on from, whose weights are ``start`` and which had ``begun`` epochs;
+    None: it is trained from the beginning.
+    """
 
     column: str
     index: int
     knob: float
     seed: int
     keep: int | None = None
+    after: int | None = None
+    begun: int = 0
+    start: Mapping[str, Tensor] | None = None
 
     @property
     def key(self) -> str:
         """The name of the fit in the run folder."""
-        return f"{self.column}/{self.index}/{self.seed}"
+        return key(self.column, self.index, self.seed)
 
     def treatment(self, column: Column) -> Treatment:
         """What this job does besides training under its plan."""
         factor = self.knob if column.knob == "learning rate" else 1.0
-        return Treatment(form=column.form, lr_factor=factor, keep=self.keep)
+        return Treatment(column.form, factor, self.keep, warm=self.start is not None)
+
+
+def key(column: str, index: int, seed: int) -> str:
+    """The name of a fit in the run folder."""
+    return f"{column}/{index}/{seed}"

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from itertools import pairwise
 from time import monotonic
 
 import numpy as np
 import torch
 
 from shrinkage.contrasts.certifying import certify_fit
-from shrinkage.contrasts.columns import Column
-from shrinkage.contrasts.settings import Job, Setting
+from shrinkage.contrasts.chaining import Chain, chains, first, following, way
+from shrinkage.contrasts.settings import Job, Setting, key
 from shrinkage.contrasts.tracing import trace, trace_steps
-from shrinkage.contrasts.working import run_job
+from shrinkage.contrasts.working import Outcome, run_job
 from shrinkage.errors import FitError
 from shrinkage.measures import evaluate
 from shrinkage.paths import Staff, Workers, choose
@@ -73,12 +74,23 @@ class Stages:
         self.run_.decide(finished=True)
 
     def fit(self, workers: Workers, stage: str, jobs: Sequence[Job]) -> None:
-        """Work through the jobs that are not in the run folder yet."""
-        known = self.run_.view().of_kind("fit")
-        left = [job for job in jobs if job.key not in known]
-        done = len(jobs) - len(left)
+        """Work through the jobs that are not in the run folder yet, chain by chain."""
+        view = self.run_.view()
+        known = view.of_kind("fit")
+        done = sum(job.key in known for job in jobs)
+        rows = chains(self.setting, jobs)
+        after = {job.key: later for row in rows for job, later in pairwise(row)}
+
+        def then(job: Job, result: Outcome) -> Job | None:
+            point, weights = result
+            later = after.get(job.key)
+            if later is None:
+                return None
+            return following(self.setting, point, later, lambda _: weights or job.start or {})
+
         self.progress(Progress(stage, done, len(jobs)))
-        results = workers.work(run_job, left)
+        left = [job for row in rows if (job := first(self.setting, row, view))]
+        results = workers.work(run_job, left, then)
         with closing(results):
             for number, (job, (point, weights)) in enumerate(results, start=done + 1):
                 if weights:
@@ -96,7 +108,7 @@ class Stages:
         for column in self.setting.columns:
             knobs = column.knobs(self.setting.strengths)
             tries = [
-                [fits.get(_key(column, k, seed), {}) for seed in range(self.setting.seeds)]
+                [fits.get(key(column.name, k, seed), {}) for seed in range(self.setting.seeds)]
                 for k in range(len(knobs))
             ]
             if any("key" not in fit for row in tries for fit in row):
@@ -128,7 +140,7 @@ class Stages:
             index = choices[column.prunes_like]["index"]
             for k, knob in enumerate(column.knobs(self.setting.strengths)):
                 for seed in range(self.setting.seeds):
-                    model = fits[f"{column.prunes_like}/{index}/{seed}"]
+                    model = fits[key(column.prunes_like, index, seed)]
                     yield Job(column.name, k, knob, seed, keep=model["weights"]["nonzeros"])
 
     def certify(self, choices: Point) -> None:
@@ -174,11 +186,11 @@ class Stages:
         """Look inside the chosen networks of the first seed."""
         view = self.run_.view()
         fits = view.of_kind("fit")
-        jobs = []
-        for name, choice in choices.items():
-            fit = fits[f"{name}/{choice['index']}/0"]
-            jobs.append(Job(name, choice["index"], choice["knob"], 0, fit["keep"]))
-        left = [job for job in jobs if job.key not in view.of_kind("trace")]
+        ways: list[Chain] = [
+            way(fits, key(name, choice["index"], 0)) for name, choice in choices.items()
+        ]
+        jobs = [steps[-1] for steps in ways]
+        left = [steps for steps in ways if steps[-1].key not in view.of_kind("trace")]
         self.progress(Progress("closer look", len(jobs) - len(left), len(jobs)))
         results = workers.work(trace, left)
         with closing(results):
@@ -186,10 +198,10 @@ class Stages:
                 self.run_.append(point)
                 self.progress(Progress("closer look", number, len(jobs)))
         if "none" in choices:
-            start = view.weights(f"none/{choices['none']['index']}/0")
+            start = view.weights(key("none", choices["none"]["index"], 0))
             for job in jobs:
                 column = self.setting.by_name[job.column]
-                if column.penalty is not None and f"{job.key}" not in view.of_kind("steps"):
+                if column.penalty is not None and job.key not in view.of_kind("steps"):
                     self.run_.append(trace_steps(self.setting, job, start))
 
     def report(self, at_most_every: float = 0.0) -> None:
@@ -210,10 +222,6 @@ def _jobs(setting: Setting) -> list[Job]:
     ]
     middle = (len(setting.strengths) - 1) // 2
     return sorted(jobs, key=lambda j: (j.seed, j.index != middle, j.column not in _FIRST_COLUMNS))
-
-
-def _key(column: Column, index: int, seed: int) -> str:
-    return f"{column.name}/{index}/{seed}"
 
 
 def _losses(tries: list[list[Point]]) -> np.ndarray:

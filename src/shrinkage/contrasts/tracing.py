@@ -5,7 +5,7 @@ The test set is open here; nothing chosen depends on it any more.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import accumulate
 
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import SGD
 
+from shrinkage.contrasts.chaining import Chain
 from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.working import train
 from shrinkage.data import Examples
-from shrinkage.fitting import Loss
+from shrinkage.fitting import Epoch, Loss
 from shrinkage.measures import activity, default_loss, reach, weight_of, without_largest
 from shrinkage.measures.evaluation import evaluate_forward
 from shrinkage.measures.untouched import brought, home
@@ -33,8 +34,8 @@ BATCH = 1024
 _LR = 0.01
 
 
-def trace(setting: Setting, job: Job) -> Point:
-    """Fit the job once more, with the test curve beside it, and look inside.
+def trace(setting: Setting, way: Chain) -> Point:
+    """Fit the last job of its way once more, with the test curve beside it, and look inside.
 
     ``steps``: Δw of one real plain-SGD step that the penalty adds, from the weights of the
     unregularized network of the same seed, divided by the step size (C7, C8). ``worth``: for
@@ -43,15 +44,20 @@ def trace(setting: Setting, job: Job) -> Point:
     zero beside the penalty saved (C11). ``without_top``:
     scores without the largest 1 % and 10 % of the weights left (C10).
     """
-    column = setting.by_name[job.column]
-    model, plan, epochs = train(setting, job, column, with_test=True)
+    column = setting.by_name[way[-1].column]
+    looks: list[Epoch] = []
+    start = None
+    for step in way:
+        job = replace(step, start=start)
+        model, plan, seen = train(setting, job, column, with_test=True)
+        looks, start = [*looks, *seen], model.state_dict()
     split = setting.split(job.seed)
     loss = setting.loss or default_loss(split.train.y)
     paths = reach(model, setting.data.spec.input_shape)
     return {
         "kind": "trace",
         "key": job.key,
-        "history": history(epochs),
+        "history": history(looks),
         "activity": [asdict(a) for a in activity(model, split.train, plan)],
         "without_top": {
             str(share): without_largest(model, plan, share, split.test, setting.loss).score

@@ -1,9 +1,10 @@
 """What one worker does with one job: fit, measure, and say it in plain numbers."""
 
-from dataclasses import asdict
+from dataclasses import replace
 
 from torch import Tensor, nn
 
+from shrinkage.contrasts.chaining import epochs
 from shrinkage.contrasts.columns import Column
 from shrinkage.contrasts.kinks import kink_samples
 from shrinkage.contrasts.settings import Job, Setting
@@ -14,6 +15,9 @@ from shrinkage.studies import Point, history, outcome
 
 Outcome = tuple[Point, dict[str, Tensor]]
 
+_APART = 1_000_003
+"""Between the shuffles of two tries of a chain: each has its own."""
+
 
 def run_job(setting: Setting, job: Job) -> Outcome:
     """Fit one network; its point for the run folder and its weights.
@@ -22,15 +26,16 @@ def run_job(setting: Setting, job: Job) -> Outcome:
     columns go on. Anything else raises: bad input, a user's function that fails.
     """
     column = setting.by_name[job.column]
-    point: Point = {"kind": "fit", "key": job.key, **asdict(job)}
+    about = ("key", "column", "index", "knob", "seed", "keep", "after", "begun")
+    point: Point = {"kind": "fit", **{name: getattr(job, name) for name in about}}
     try:
-        model, plan, epochs = train(setting, job, column)
+        model, plan, looks = train(setting, job, column)
     except NotApplicableError as error:
         return {**point, "failed": str(error), "applies": False}, {}
     except DivergedError as error:
         return {**point, "failed": str(error), "applies": True}, {}
-    measured = outcome(model, plan, epochs[-1], setting.data.spec)
-    return {**point, **measured, "history": history(epochs)}, dict(model.state_dict())
+    measured = outcome(model, plan, looks[-1], setting.data.spec)
+    return {**point, **measured, "history": history(looks)}, dict(model.state_dict())
 
 
 def train(
@@ -38,21 +43,25 @@ def train(
 ) -> tuple[nn.Module, Plan, list[Epoch]]:
     """Build and train the network of a job; its way, looked at on the parts of its split.
 
-    Where the setting says so, a network with an exact penalty is polished: one look more.
+    A job that goes on from another counts its epochs from where that one ended. Where the setting
+    says so, a network with an exact penalty is polished: one look more.
     """
     model, plan = setting.network(column, job.knob, job.seed)
+    if job.start is not None:
+        model.load_state_dict(dict(job.start))
+    length = epochs(setting, job.after)
     split = setting.split(job.seed)
     parts = {"train": split.train, "validation": split.validation}
     if with_test:
         parts["test"] = split.test
-    epochs = list(
+    looks = list(
         fit(
             model,
             plan,
             setting.train,
             parts,
-            epochs=setting.epochs,
-            seed=job.seed,
+            epochs=length,
+            seed=job.seed + _APART * job.begun,
             treatment=job.treatment(column),
             loss=setting.loss,
         )
@@ -68,5 +77,5 @@ def train(
             samples=samples,
             progress=quiet,
         )
-        epochs.append(look(model, plan, parts, setting.loss, setting.epochs + 1))
-    return model, plan, epochs
+        looks.append(look(model, plan, parts, setting.loss, length + 1))
+    return model, plan, [replace(seen, epoch=job.begun + seen.epoch) for seen in looks]

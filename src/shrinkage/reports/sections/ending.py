@@ -25,7 +25,7 @@ def making(facts: Facts) -> Section:
         "network": f"{config['model']['name']}, input {' × '.join(map(str, shape_of(config)))}",
         "training": training_words(training, config["epochs"]),
         "seeds": f"{facts.seeds}, from 0; a seed draws the cut, the first weights and the order",
-        "tries": "; ".join(_knobs(column) for column in facts.columns.values()),
+        "tries": "; ".join(_knobs(column) for column in facts.columns.values()) + _warm(config),
         "choice": _choice(config["choose"]),
         "failed fits": _failures(facts),
         "versions": versions(facts.view),
@@ -79,6 +79,15 @@ def training_words(training: Point, epochs: int) -> str:
 def _knobs(column: Point) -> str:
     symbol = {"strength": "λ", "learning rate": "learning rate ×", "dropout": "p"}[column["knob"]]
     return f"{column['label']}: {symbol} {', '.join(strength(k) for k in column['knobs'])}"
+
+
+def _warm(config: Point) -> str:
+    if "point_epochs" not in config:
+        return ""
+    return (
+        f". In every column each try goes on from the one before it for {config['point_epochs']} "
+        "epochs; the first had all"
+    )
 
 
 def _choice(rule: str) -> str:
