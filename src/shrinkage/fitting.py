@@ -142,8 +142,7 @@ class Treatment:
 
     ``keep``: magnitude pruning down to this many penalised weights. Train for half the epochs,
     then prune and fine-tune in three rounds of the rest, each to the same share of the last (in
-    one round where the epochs are few). ``warm``: the network comes trained (:class:`Budget`),
-    and pruned already where it is to be.
+    one round where the epochs are few). ``warm``: the network comes trained (:class:`Budget`).
     Source: Han et al., Learning both Weights and Connections for Efficient Neural Networks (2015),
     §3, iterative pruning.
     """
@@ -186,12 +185,7 @@ def fit(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     done: float = 0
-    stages = (
-        [(epochs, treatment.keep)]
-        if treatment.warm
-        else _stages(epochs, treatment.keep, plan.n_penalised)
-    )
-    for length, keep in stages:
+    for length, keep in _stages(epochs, treatment.keep, plan.n_penalised):
         masks = {} if keep is None else _magnitude_masks(plan, keep)
         budget = Budget(
             epochs=length if length % 1 else int(length),  # users write range(budget.epochs)

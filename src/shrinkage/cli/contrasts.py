@@ -104,8 +104,8 @@ def contrast_command(
     point_epochs: Annotated[
         int | None,
         typer.Option(
-            help="Tries go on from one another, weak to strong: the first has all epochs, each "
-            "later one so many. Several times faster. [default: every try from the beginning]"
+            help="A column's tries go on from one another, weak to strong: the first has all "
+            "epochs, each later one so many. Sooner. [default: every try from the beginning]"
         ),
     ] = None,
     batch_size: BatchSize = None,

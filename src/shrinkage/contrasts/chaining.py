@@ -1,8 +1,7 @@
-"""Which fit follows which: each by itself, or every try warm from the one before it."""
+"""Which fit follows which: each by itself, or a column's tries warm from one another."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 
 from torch import Tensor
 
@@ -16,13 +15,11 @@ Weights = Mapping[str, Tensor]
 
 def chains(setting: Setting, jobs: Sequence[Job]) -> list[Chain]:
     """The fits in chains: one by one, or per column and seed, from its first try to its last."""
-    if setting.point_epochs is None:
-        return [(job,) for job in jobs]
-    ordered = sorted(jobs, key=lambda job: (job.seed, _place(setting, job), job.index))
-    return [
-        tuple(chain)
-        for _, chain in groupby(ordered, key=lambda job: (job.seed, _place(setting, job)))
-    ]
+    rows: dict[object, list[Job]] = {}
+    for job in jobs:
+        row = (job.column, job.seed) if _is_chained(setting, job) else job.key
+        rows.setdefault(row, []).append(job)
+    return [sorted(row, key=lambda job: job.index) for row in rows.values()]
 
 
 def first(setting: Setting, chain: Chain, view: RunView) -> Job | None:
@@ -50,13 +47,22 @@ def following(
     after = before["index"] if worked else before["after"]
     if after is None:
         return job
-    begun = before["begun"] + (epochs(setting, before["after"]) if worked else 0)
+    begun = before["begun"]
+    if worked:
+        begun += epochs(setting, replace(job, after=before["after"]))
     return replace(job, after=after, begun=begun, start=weights(key(job.column, after, job.seed)))
 
 
-def epochs(setting: Setting, after: int | None) -> int:
-    """How long a try trains: all epochs, or those of a point that goes on from another."""
-    return setting.epochs if after is None or not setting.point_epochs else setting.point_epochs
+def epochs(setting: Setting, job: Job) -> int:
+    """How long a try trains: all epochs, or those of a point that goes on from another.
+
+    Learning rates have no order in which one leads on to the next, so that their tries begin anew:
+    each has as many epochs as a chain has had at its end, so that none is at a disadvantage.
+    """
+    more = setting.point_epochs or 0
+    if not _is_chained(setting, job):
+        return setting.epochs + (len(setting.strengths) - 1) * more
+    return setting.epochs if job.after is None else more
 
 
 def way(fits: Mapping[str, Point], name: str) -> Chain:
@@ -70,5 +76,6 @@ def way(fits: Mapping[str, Point], name: str) -> Chain:
     return (*way(fits, key(job.column, after, job.seed)), warm)
 
 
-def _place(setting: Setting, job: Job) -> int:
-    return list(setting.by_name).index(job.column)
+def _is_chained(setting: Setting, job: Job) -> bool:
+    knob = setting.by_name[job.column].knob
+    return setting.point_epochs is not None and knob != "learning rate"

@@ -101,8 +101,9 @@ def contrast(
     ``test``: the share of the rows kept for testing (0.2), unless the data bring a test part.
     Every column gets ``tries`` values of its knob (``grid``: the strengths), ``seeds`` seeds and
     the same epochs (``budget`` says how many where they are not given). ``point_epochs``: the
-    tries of a column become a warm-started path: the first has all epochs, and each one after it
-    goes on from the network before it for so many, in every column alike. Validation log-loss
+    tries of strengths and dropout become warm-started paths: the first has all epochs, and each
+    one after it goes on from the network before it for so many; learning rates have no such order,
+    and each of their tries has as many epochs as a path in all. Validation log-loss
     chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
     then the test set is opened once. ``polish``: rounds of :func:`shrinkage.polish`, at most, after
     the training of every network with an exact penalty, on its training data. ``device``: where

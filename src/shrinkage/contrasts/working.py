@@ -49,7 +49,7 @@ def train(
     model, plan = setting.network(column, job.knob, job.seed)
     if job.start is not None:
         model.load_state_dict(dict(job.start))
-    length = epochs(setting, job.after)
+    length = epochs(setting, job)
     split = setting.split(job.seed)
     parts = {"train": split.train, "validation": split.validation}
     if with_test:

@@ -82,11 +82,13 @@ def _knobs(column: Point) -> str:
 
 
 def _warm(config: Point) -> str:
-    if "point_epochs" not in config:
+    more = config.get("point_epochs")
+    if more is None:
         return ""
-    return (
-        f". In every column each try goes on from the one before it for {config['point_epochs']} "
-        "epochs; the first had all"
+    anew = [c for c in config["columns"] if c["knob"] == "learning rate"]
+    total = config["epochs"] + (len(config["columns"][0]["knobs"]) - 1) * more
+    return f". Each try goes on from the one before it for {more} epochs, the first had all" + (
+        f"; {listed([c['label'] for c in anew])} began anew, for {total} epochs" if anew else ""
     )
 
 
