@@ -4,6 +4,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -280,3 +281,26 @@ def test_a_handles_state_goes_from_a_wrapped_network_to_a_plain_one() -> None:
         states.append(handle.state_dict())
     first, second = (state["blocks"]["0.weight"] for state in states)
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("loss", ["mse", 3, nn.CrossEntropyLoss])
+def test_a_loss_that_is_no_function_is_told_everywhere(tmp_path: Path, loss: Any) -> None:
+    """Names, and a class where an instance is meant."""
+    net = network()
+    plan = sh.Plan(net, sh.L1(1e-3))
+    for use in (
+        lambda: sh.certify(net, plan, (X, Y), loss),
+        lambda: sh.measure(net, plan, (X, Y), loss),
+        lambda: sh.polish(net, plan, (X, Y), loss),
+        lambda: sh.contrast(network, (X, Y), loss=loss, run=tmp_path / "run"),
+        lambda: sh.path(network, (X, Y), sh.L1(1.0), loss=loss, run=tmp_path / "run"),
+    ):
+        with pytest.raises(FitError, match="the loss is not a function"):
+            use()
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_optimizer_that_is_no_function_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FitError, match="optimizer is neither a name nor a function"):
+        sh.contrast(network, (X, Y), optimizer=3, run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -435,8 +435,17 @@ def test_a_function_that_raises_is_told_in_one_line() -> None:
         yield
         raise KeyError("x")
 
-    with pytest.raises(ModelError, match="training function late failed: got KeyError: 'x'"):
+    line = late.__code__.co_firstlineno + 2
+    place = rf"failed: got KeyError: 'x' \(test_fitting.py, line {line}\); expected"
+    with pytest.raises(ModelError, match=place):
         run(network(), late)
+
+    def misfit(model: nn.Module, plan: Plan, budget: Budget) -> None:
+        model(torch.zeros(3, 999))
+
+    line = misfit.__code__.co_firstlineno + 1
+    with pytest.raises(ModelError, match=rf"RuntimeError: .* \(test_fitting.py, line {line}\)"):
+        run(network(), misfit)  # the user's line, not PyTorch's
 
 
 def test_our_own_errors_come_through_as_they_are() -> None:

@@ -1,7 +1,10 @@
 """One shape of error for the whole package: what is wrong, got, expected, and a remedy."""
 
+import sysconfig
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+from traceback import extract_tb
 
 
 class ShrinkageError(ValueError):
@@ -69,3 +72,22 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"Did you mean 'conv1'? "`` where a known name is close to ``name``, else ``""``."""
     close = get_close_matches(name, list(known), n=1)
     return f"Did you mean {close[0]!r}? " if close else ""
+
+
+_OURS = str(Path(__file__).parent)
+_INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
+
+
+def told(error: BaseException) -> str:
+    """An exception of somebody else's code in one line: its type, its first paragraph, and where.
+
+    The place is the last line of the user's own code that we, or PyTorch, have called.
+    """
+    words = " ".join(str(error).strip().partition("\n\n")[0].split())
+    said = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    for frame in reversed(extract_tb(error.__traceback__)):
+        if frame.filename.startswith(_OURS):
+            break
+        if not frame.filename.startswith((*_INSTALLED, "<")):
+            return f"{said} ({Path(frame.filename).name}, line {frame.lineno})"
+    return said

@@ -14,8 +14,8 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from shrinkage.data import Examples
-from shrinkage.errors import FitError, ModelError, ShrinkageError
-from shrinkage.measures import CHUNKS, Evaluation, default_loss, evaluate
+from shrinkage.errors import FitError, ModelError, ShrinkageError, told
+from shrinkage.measures import CHUNKS, Evaluation, checked_loss, evaluate, loss_for
 from shrinkage.plans import Plan
 from shrinkage.proximal import attach
 
@@ -92,6 +92,15 @@ class Training:
                 expected="a share of the epochs, 0 ≤ share < 1",
                 remedy="0 lets the penalty act from the first step.",
             )
+        if not isinstance(self.optimizer, str) and not callable(self.optimizer):
+            raise FitError(
+                "optimizer is neither a name nor a function",
+                got=repr(self.optimizer),
+                expected=f"{', '.join(OPTIMIZERS)}, or f(parameters, lr) → optimizer",
+                remedy="For instance lambda parameters, lr: torch.optim.NAdam(parameters, lr=lr).",
+            )
+        if self.loss is not None:
+            checked_loss(self.loss)
         if self.lr is not None and not (isfinite(self.lr) and self.lr > 0):
             raise FitError(
                 "learning rate is out of range",
@@ -110,7 +119,7 @@ class Training:
     def __call__(self, model: nn.Module, plan: Plan, budget: Budget) -> Iterator[None]:
         """Train ``model``; yields after every whole epoch."""
         optimizer = self.make_optimizer(list(model.parameters()), budget.lr_factor)
-        loss = self.loss or default_loss(budget.train.y)
+        loss = loss_for(self.loss, budget.train.y)
         handle = attach(optimizer, plan) if budget.method == "auto" else None
         per_epoch = budget.train.n_batches(self.batch_size)
         steps = max(1, round(budget.epochs * per_epoch))
@@ -228,7 +237,7 @@ def _epochs(train: Train, model: nn.Module, plan: Plan, budget: Budget) -> Itera
         name = getattr(train, "__name__", type(train).__name__)
         raise ModelError(
             f"the training function {name} failed",
-            got=f"{type(error).__name__}: {error}",
+            got=told(error),
             expected="train(model, plan, budget) that runs to its end",
             remedy="Run it by itself on one model to see the traceback.",
         ) from error

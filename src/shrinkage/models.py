@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.data import Spec
-from shrinkage.errors import ModelError, ShrinkageError, did_you_mean
+from shrinkage.errors import ModelError, ShrinkageError, did_you_mean, told
 
 Factory = Callable[..., nn.Module]
 
@@ -176,7 +176,7 @@ def build(factory: Factory, spec: Spec, *, dropout: float | None = None) -> nn.M
     except Exception as error:
         raise ModelError(
             f"the factory {_name(factory)} failed",
-            got=f"{type(error).__name__}: {error}",
+            got=told(error),
             expected="a network",
             remedy=f"Call it on its own with {spec}." if args else "Call it on its own.",
         ) from error
@@ -226,7 +226,7 @@ def check_output(
         except Exception as error:
             raise ModelError(
                 f"{type(model).__name__} cannot take these inputs",
-                got=f"{type(error).__name__}: {error}",
+                got=told(error),
                 expected=f"a network for batches (n, {', '.join(map(str, spec.input_shape))})",
                 remedy="Build it from the spec: n_inputs, input_shape, n_outputs.",
             ) from error
@@ -371,7 +371,7 @@ def _import(path: Path) -> ModuleType:
         del sys.modules[name]
         raise ModelError(
             f"{path.name} cannot be imported",
-            got=f"{type(error).__name__}: {error}",
+            got=told(error),
             expected="a file that runs without error",
             remedy="Run it with python to see the whole traceback.",
         ) from error

@@ -11,8 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shrinkage.blocks import Vector, blocks
 from shrinkage.data import stream
-from shrinkage.errors import FitError, ModelError
-from shrinkage.measures import Loss, default_loss, weight_of
+from shrinkage.errors import FitError, ModelError, told
+from shrinkage.measures import Loss, loss_for, weight_of
 from shrinkage.measures.evaluation import checked_output
 from shrinkage.measures.losses import mean_loss
 from shrinkage.measures.removal import check_same
@@ -42,7 +42,7 @@ class Objective:
                 expected="a parameter with requires_grad=True",
                 remedy="Unfreeze the layers that the plan penalises.",
             )
-        self.criterion = default_loss(next(self.stream.batches())[1]) if loss is None else loss
+        self.criterion = loss_for(loss, next(self.stream.batches())[1])
         with self.evaluating(), torch.no_grad():
             x, y = next(self._weighed())
             prediction = checked_output(self.model(x), len(x))
@@ -62,7 +62,7 @@ class Objective:
             except (RuntimeError, IndexError) as error:
                 raise FitError(
                     "network, data and loss do not fit together",
-                    got=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+                    got=told(error),
                     expected="inputs the network takes, and targets the loss takes",
                     remedy="Check shapes, labels 0 … classes − 1, and loss=.",
                 ) from error

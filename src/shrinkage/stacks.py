@@ -11,7 +11,7 @@ from torch.func import functional_call, vmap
 
 from shrinkage.data import Examples
 from shrinkage.fitting import Budget, Training
-from shrinkage.measures import default_loss
+from shrinkage.measures import loss_for
 from shrinkage.plans import Plan
 
 
@@ -84,7 +84,7 @@ def train_together(
         for seed, examples in zip(seeds, rows, strict=True)
     )
     shared: dict[str, Any] = {f.name: getattr(each[0], f.name) for f in fields(Budget)}
-    criterion = training.loss or default_loss(rows[0].y)
+    criterion = loss_for(training.loss, rows[0].y)
 
     def summed(predictions: Tensor, y: Tensor) -> Tensor:
         return vmap(criterion)(predictions, y).sum()
@@ -107,7 +107,7 @@ def is_stackable(network: nn.Module, plan: Plan, training: Training, rows: Examp
     places = list(network.named_parameters(remove_duplicate=False))
     if next(network.buffers(), None) is not None or len(places) > len(list(network.parameters())):
         return False
-    criterion = training.loss or default_loss(rows.y)
+    criterion = loss_for(training.loss, rows.y)
     x, y = rows.x[:4], rows.y[:4]
     try:
         stack = Stack([network, network]).train()

@@ -16,7 +16,7 @@ from shrinkage.coupling import Record, Units, UnknownStructureError, trace
 from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.shadows import replaced, tensors
 from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError
+from shrinkage.errors import CompactionError, told
 from shrinkage.measures.untouched import home
 
 
@@ -140,8 +140,7 @@ def _check_runs(model: nn.Module, inputs: Inputs) -> None:
         shapes = ", ".join(str(tuple(t.shape)) for t in tensors(inputs))
         raise CompactionError(
             "the network does not take the example inputs",
-            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''} "
-            f"for inputs of shape {shapes}",
+            got=f"{told(error)} for inputs of shape {shapes}",
             expected="one batch that the network takes, in float64 too",
             remedy="Pass inputs as the network sees them in use, with the batch dimension.",
         ) from error

@@ -4,7 +4,7 @@ import copy
 
 from torch import Tensor, nn
 
-from shrinkage.errors import CompactionError
+from shrinkage.errors import CompactionError, told
 
 
 def copied(model: nn.Module) -> nn.Module:
@@ -20,7 +20,7 @@ def copied(model: nn.Module) -> nn.Module:
     except Exception as error:  # what a network holds decides what deepcopy raises
         raise CompactionError(
             "the network cannot be copied",
-            got=f"{type(error).__name__}: {error}",
+            got=told(error),
             expected="a network that copy.deepcopy takes",
             remedy="Take off what holds it together: old weight_norm, open files, locks.",
         ) from error

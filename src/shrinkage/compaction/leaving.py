@@ -15,7 +15,7 @@ from shrinkage.coupling import Record, Units, trace
 from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.shadows import replaced
 from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError
+from shrinkage.errors import CompactionError, told
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def leaving(
     except Exception as error:  # what cannot be followed; and a network may raise anything
         raise CompactionError(
             "the network cannot be cut while it trains",
-            got=f"{type(error).__name__}: {error}",
+            got=told(error),
             expected="a network whose units can be followed in training mode",
             remedy="It is trained whole.",
         ) from error

@@ -18,7 +18,7 @@ from shrinkage.compaction.saving import encoded, save_compact
 from shrinkage.compaction.sparse import Choice, sparsified
 from shrinkage.coupling.cutting import Cuts
 from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError
+from shrinkage.errors import CompactionError, told
 from shrinkage.measures.untouched import home
 
 
@@ -123,7 +123,7 @@ def _report(
     try:
         times = latencies(before, after, inputs, small_inputs, batch_sizes)
     except Exception as error:  # a network may be made for one batch size only
-        notes = (*notes, f"latency was not measured: {type(error).__name__}: {error}")
+        notes = (*notes, f"latency was not measured: {told(error)}")
     state = dict(found.after.named_parameters())
     return Report(
         parameters=(_count(before), _count(found.after)),

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from shrinkage.certificates import certify
 from shrinkage.contrasts import kinks
 from shrinkage.contrasts.settings import Job, Setting
-from shrinkage.errors import FitError, ShrinkageError
+from shrinkage.errors import FitError, ShrinkageError, told
 from shrinkage.measures import Loss
 from shrinkage.studies import Point
 
@@ -58,7 +58,7 @@ def _guarded(loss: Loss | None) -> Loss | None:
         except Exception as error:
             raise FitError(
                 "the loss cannot be certified",
-                got=f"{type(error).__name__}: {error}",
+                got=told(error),
                 expected="a loss that takes predictions in double precision, too",
                 remedy="Let it follow prediction.dtype.",
             ) from error

@@ -19,7 +19,7 @@ from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.working import train
 from shrinkage.data import Examples
 from shrinkage.fitting import Epoch, Loss
-from shrinkage.measures import activity, default_loss, reach, weight_of, without_largest
+from shrinkage.measures import activity, loss_for, reach, weight_of, without_largest
 from shrinkage.measures.evaluation import evaluate_forward
 from shrinkage.measures.untouched import brought, home
 from shrinkage.penalties import Penalty
@@ -52,7 +52,7 @@ def trace(setting: Setting, way: Chain) -> Point:
         model, plan, seen = train(setting, job, column, with_test=True)
         looks, start = [*looks, *seen], model.state_dict()
     split = setting.split(job.seed)
-    loss = setting.loss or default_loss(split.train.y)
+    loss = loss_for(setting.loss, split.train.y)
     paths = reach(model, setting.data.spec.input_shape)
     return {
         "kind": "trace",
@@ -72,7 +72,7 @@ def trace_steps(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
     """Δw against w of one real step for a column's chosen penalty, from ``weights``."""
     column = setting.by_name[job.column]
     batch = setting.split(job.seed).train
-    loss = setting.loss or default_loss(batch.y)
+    loss = loss_for(setting.loss, batch.y)
     moved = []
     for penalised in (True, False):
         model, plan = setting.network(column, job.knob, job.seed)

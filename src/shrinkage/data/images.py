@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 from shrinkage.data.arrays import Array
 from shrinkage.data.source import Data, listed
-from shrinkage.errors import DataError
+from shrinkage.errors import DataError, told
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -100,7 +100,7 @@ def _open(path: Path) -> Image.Image:
     except Exception as error:
         raise DataError(
             f"image {_short(path)} cannot be read",
-            got=f"{type(error).__name__}: {error}",
+            got=told(error),
             expected="an image file",
             remedy="Replace it or delete it.",
         ) from error

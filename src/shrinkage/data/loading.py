@@ -23,7 +23,7 @@ from shrinkage.data.images import read_images
 from shrinkage.data.openml import read_openml
 from shrinkage.data.source import Data
 from shrinkage.data.tables import read_table
-from shrinkage.errors import DataError, did_you_mean
+from shrinkage.errors import DataError, did_you_mean, told
 
 _SUFFIXES = (".npz", ".csv", ".parquet")
 _SOURCES = (
@@ -241,7 +241,7 @@ def _stacked(dataset: Dataset[Any]) -> tuple[Any, Any]:
     except (RuntimeError, TypeError, ValueError) as error:
         raise DataError(
             f"{name}: rows cannot be stacked",
-            got=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            got=told(error),
             expected="tensors, arrays or numbers of one shape in all rows",
             remedy="Give the dataset a transform to tensors of one size.",
         ) from error

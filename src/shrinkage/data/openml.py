@@ -7,7 +7,7 @@ import polars as pl
 
 from shrinkage.data.source import Data, listed
 from shrinkage.data.tables import from_frame
-from shrinkage.errors import DataError
+from shrinkage.errors import DataError, told
 
 
 def read_openml(name: str, target: str | None) -> Data:
@@ -47,7 +47,7 @@ def _fetch(name: str, target_column: str | None) -> Any:
     except OSError as error:  # URLError, timeouts and a full disk are all of this type
         raise DataError(
             f"openml:{name} cannot be fetched",
-            got=f"{type(error).__name__}: {error}",
+            got=told(error),
             expected="an answer from openml.org",
             remedy="Check the network and try again; fetched data sets are kept on disk.",
         ) from error

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shrinkage.data.arrays import Array, class_names
 from shrinkage.data.source import Data, listed
-from shrinkage.errors import DataError, did_you_mean
+from shrinkage.errors import DataError, did_you_mean, told
 
 MOST_LEVELS = 1000
 MOST_INTEGER_CLASSES = 20
@@ -32,7 +32,7 @@ def read_table(path: Path, target: str | None) -> Data:
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise DataError(
             f"{path.name} cannot be read",
-            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            got=told(error),
             expected="a parquet file, or a csv file with commas and a header line",
             remedy="Open it with polars to see where it breaks.",
         ) from error

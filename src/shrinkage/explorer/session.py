@@ -20,7 +20,7 @@ from shrinkage.explorer.stories import Target, tell
 from shrinkage.explorer.tour import TOUR, Check, View, for_data
 from shrinkage.explorer.worth import worth
 from shrinkage.figures.style import lean
-from shrinkage.measures import default_loss
+from shrinkage.measures import loss_for
 
 Json = dict[str, Any]
 _NARROW = 0.01
@@ -229,7 +229,7 @@ class Session:
         lanes = [_lane(setting, choice, controls) for choice in controls.columns]
         self.pool, self.held, self.controls, self.lanes = pool, split.validation, controls, lanes
         self._check_train_size(controls)
-        self._loss = setting.loss or default_loss(pool.rows.y)
+        self._loss = loss_for(setting.loss, pool.rows.y)
         self.rows = pool.take(controls.train_size, controls.label_noise)
         self.batches, self.step, self._guided_at = Batches(controls.seed), 0, 0
         self.probes = _probes(lanes)

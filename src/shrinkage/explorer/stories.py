@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shrinkage.data import Examples
 from shrinkage.explorer.lanes import Lane
-from shrinkage.measures import Loss, default_loss, evaluate
+from shrinkage.measures import Loss, evaluate, loss_for
 from shrinkage.measures.untouched import brought, home, untouched
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry
@@ -267,7 +267,7 @@ def gradients(
     lane: Lane, weights: Sequence[Tensor], train: Examples, loss: Loss | None
 ) -> list[Tensor]:
     """∂loss/∂w of some parameters on all of ``train``, in eval mode; the network stays as it is."""
-    criterion, totals = loss or default_loss(train.y), [torch.zeros_like(w) for w in weights]
+    criterion, totals = loss_for(loss, train.y), [torch.zeros_like(w) for w in weights]
     with untouched(lane.model), torch.enable_grad():
         at = home(lane.model)
         for x, y in train.batches(_BATCH):

@@ -8,7 +8,7 @@ from math import inf
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from shrinkage.errors import ShrinkageError
+from shrinkage.errors import ShrinkageError, told
 from shrinkage.explorer.commands import (
     Advance,
     Change,
@@ -108,7 +108,7 @@ class Worker(threading.Thread):
             except Exception as error:  # a user's network may raise anything, anywhere
                 self._looking = None
                 self._fresh_look = True
-                self._halt(f"{type(error).__name__}: {error}")
+                self._halt(told(error))
 
     def _turn(self) -> None:
         """One round: all commands that wait, at most one piece of showing, one step."""

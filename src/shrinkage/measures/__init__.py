@@ -2,7 +2,7 @@
 
 from shrinkage.measures.activations import LayerActivity, activity, channels
 from shrinkage.measures.evaluation import CHUNKS, Evaluation, evaluate
-from shrinkage.measures.losses import Loss, default_loss, weight_of
+from shrinkage.measures.losses import Loss, checked_loss, default_loss, loss_for, weight_of
 from shrinkage.measures.reachability import Reach, reach
 from shrinkage.measures.removal import without_largest
 from shrinkage.measures.report_card import Measures, measure
@@ -19,9 +19,11 @@ __all__ = [
     "Weights",
     "activity",
     "channels",
+    "checked_loss",
     "default_loss",
     "evaluate",
     "gini",
+    "loss_for",
     "measure",
     "reach",
     "weigh",

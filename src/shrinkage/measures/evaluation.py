@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from shrinkage.data import Examples
 from shrinkage.errors import DataError, ModelError
-from shrinkage.measures.losses import Loss, aligned, as_module, default_loss, mean_loss, weight_of
+from shrinkage.measures.losses import Loss, aligned, as_module, loss_for, mean_loss, weight_of
 from shrinkage.measures.untouched import Home, brought, home, untouched
 
 BATCH = 1024
@@ -74,7 +74,7 @@ def evaluate_forward(
             expected="at least one",
             remedy="Check how the data was cut into parts.",
         )
-    criterion = default_loss(examples.y) if loss is None else loss
+    criterion = loss_for(loss, examples.y)
     ignored = getattr(as_module(criterion), "ignore_index", None)
     whole, parts, errors = _Mean(), [_Mean() for _ in range(_n_chunks(len(examples), chunks))], []
     for start, stop, pieces in _batches(len(examples), chunks):

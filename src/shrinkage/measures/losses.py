@@ -28,6 +28,23 @@ def default_loss(y: Tensor) -> Loss:
     return nn.functional.cross_entropy
 
 
+def loss_for(loss: Loss | None, y: Tensor) -> Loss:
+    """``loss`` itself, or the :func:`default_loss` of targets ``y`` where there is none."""
+    return default_loss(y) if loss is None else checked_loss(loss)
+
+
+def checked_loss(loss: Loss) -> Loss:
+    """``loss``; :class:`FitError` for what is no function of (prediction, y)."""
+    if not callable(loss) or isinstance(loss, type):
+        raise FitError(
+            "the loss is not a function",
+            got=repr(loss),
+            expected="f(prediction, y) that gives a mean, such as nn.CrossEntropyLoss()",
+            remedy="Leave it out for cross-entropy (labels) or the mean squared error (floats).",
+        )
+    return loss
+
+
 def mean_squared_error(prediction: Tensor, y: Tensor) -> Tensor:
     """Mean of (prediction − y)²; (n, 1) and (n,) fit each other and are never broadcast.
 

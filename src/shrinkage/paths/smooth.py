@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from shrinkage.data import Examples
 from shrinkage.fitting import Loss, zeros_held
-from shrinkage.measures import default_loss
+from shrinkage.measures import loss_for
 from shrinkage.plans import Plan
 
 _STEPS = 500
@@ -16,7 +16,7 @@ def minimise_on_support(model: nn.Module, plan: Plan, train: Examples, loss: Los
 
     For networks that are affine in their parameters, in float64.
     """
-    criterion = loss or default_loss(train.y)
+    criterion = loss_for(loss, train.y)
     x, y = train.x.double(), train.y.double() if train.y.is_floating_point() else train.y
     optimizer = torch.optim.LBFGS(
         model.parameters(),

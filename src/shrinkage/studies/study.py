@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from shrinkage.data import Data, Split, split
 from shrinkage.errors import FitError, ShrinkageWarning
 from shrinkage.fitting import Loss, Train, Training
+from shrinkage.measures import checked_loss
 from shrinkage.models import Factory, build, check_output, load_object
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs import describe, fingerprint
@@ -55,6 +56,9 @@ class Study:
                     expected="a whole number ≥ 1",
                     remedy="Leave it out for the default.",
                 )
+
+        if self.loss is not None:
+            checked_loss(self.loss)
 
     def split(self, seed: int) -> Split:
         """Training and validation parts of a seed; the test part is the same for all.
