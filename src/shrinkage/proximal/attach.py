@@ -226,6 +226,7 @@ class Handle:
                 method.before(stack, self._scale, loss_scale)
             term.write(stack.grad, gradients)
 
+    @torch.no_grad()
     def _after(self, optimizer: Optimizer, *_: object) -> None:
         if was_skipped(optimizer):
             return
@@ -243,7 +244,6 @@ class Handle:
         if self._crew is None and self._scale and not self._rest:
             self._crew = Crew(self._terms, self._methods)
 
-    @torch.no_grad()
     def _act(self, term: Term, groups: Mapping[int, Group]) -> None:
         """On one parameter by itself, or on coupled groups."""
         if any(id(p) not in groups for p in term.parameters):

@@ -2,7 +2,8 @@
 
 On a small network more time goes into Python between two steps than into the weights, and on a GPU
 every parameter costs launches and every question a wait. A crew does what :class:`Averaged` does,
-for many at once, and leaves to it whatever is out of the ordinary.
+for many at once, and leaves to it whatever is out of the ordinary. Nothing of it is recorded by
+autograd: whoever calls sees to that.
 """
 
 from collections import defaultdict
@@ -184,12 +185,10 @@ def _advance(seat: Seat, reading: Reading) -> bool:
     if isinstance(memory.step, Tensor) and not memory.is_turn():
         memory.go_on(reading.rate)
         return False
-    with torch.no_grad():
-        seat.averaged.advance(memory, reading, turn=memory.is_turn())
+    seat.averaged.advance(memory, reading, turn=memory.is_turn())
     return isinstance(memory.step, Tensor) or isinstance(memory.total, Tensor)
 
 
-@torch.no_grad()
 def _one_by_one(seats: Sequence[Seat]) -> None:
     for seat in seats:
         seat.averaged.clip(seat.memory, seat.parameter)

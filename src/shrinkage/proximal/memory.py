@@ -52,20 +52,29 @@ class Memory:
 
     def close(self) -> None:
         """Add what has elapsed to the total; a tensor stays the same one."""
-        if isinstance(self.total, Tensor):
+        if isinstance(self.total, Tensor) and isinstance(self.step, Tensor):
+            self.total.add_(self.step, alpha=self.elapsed)  # no tensor between them
+        elif isinstance(self.total, Tensor):
             self.total += self.elapsed * self.step
         else:
             self.total = self.total + self.elapsed * self.step
         self.elapsed = 0.0
 
-    def read(self, step: float | Tensor) -> None:
-        """Hold this step from now on; a tensor is taken into the one that is held, if it can be."""
+    def read(self, step: float) -> None:
+        """Hold this step from now on."""
         self.close()
+        self.step = step
+
+    def read_each(self, step: Tensor, longest: float) -> None:
+        """Hold this step per weight, at most ``longest`` and 0 for NaN; in place, if it can be."""
+        self.close()
+        step = step.to(torch.promote_types(step.dtype, torch.float32))
         held = self.step
-        if isinstance(held, Tensor) and isinstance(step, Tensor) and held.dtype == step.dtype:
-            held.copy_(step)
-        else:
-            self.step = step
+        if not isinstance(held, Tensor) or held.dtype != step.dtype:
+            held = self.step = torch.empty_like(step)
+        torch.clamp(step, max=longest, out=held).nan_to_num_(nan=0.0, posinf=inf)
+        if not isinstance(self.total, Tensor):
+            self.total = torch.full_like(held, self.total)
 
     def saved(self) -> Saved:
         """Copies by name."""

@@ -220,12 +220,17 @@ class Averaged(Method):
         rate = reading.rate
         if not turn and isinstance(memory.step, Tensor):
             return memory.go_on(rate)
-        step = self._bounded(reading.metric, memory.scale)
-        if turn or isinstance(step, Tensor) or step != memory.step:
-            memory.read(step)
-            memory.reach = self._reach(memory, reading.metric)
-            if isinstance(memory.step, Tensor) and not isinstance(memory.total, Tensor):
-                memory.total = torch.full_like(memory.step, memory.total)
+        metric = reading.metric
+        longest, step = self._longest(metric, memory.scale), metric.step
+        is_each = isinstance(step, Tensor) and step.shape == self.entry.grouping.shape
+        if not is_each:
+            step = min(float(step), longest)
+        if turn or is_each or step != memory.step:
+            if isinstance(step, Tensor):
+                memory.read_each(self._rows(step), longest)
+            else:
+                memory.read(step)
+            memory.reach = self._reach(memory, metric)
         memory.rate = rate  # a number has its learning rate in it
         return memory.go_on(rate)
 
@@ -237,7 +242,7 @@ class Averaged(Method):
     def _reach(self, memory: Memory, metric: Metric) -> float:
         """The bound on the move of groups; infinite where no threshold exceeds it.
 
-        Single weights need none: see :meth:`_bounded`.
+        Single weights need none: see :meth:`_longest`.
         """
         size = self.entry.grouping.group_size
         if size == 1 or not isinstance(memory.step, Tensor):
@@ -261,19 +266,15 @@ class Averaged(Method):
         rows = self.entry.grouping.view(tensor)
         return rows if rows.ndim else rows.reshape(1)
 
-    def _bounded(self, metric: Metric, scale: float) -> float | Tensor:
-        """``metric.step``, where it explodes no longer than what outweighs the optimizer's reach.
+    def _longest(self, metric: Metric, scale: float) -> float:
+        """The longest step that counts: what outweighs the optimizer's reach, where it explodes.
 
         Per step the threshold of a group of m weights grows by at most m times the reach. The
         optimizer moves its latent weights no further, so no zero is lost; and a weight without
         gradients so far (an embedding row not seen yet) still comes back once it has some.
         """
-        grouping, step = self.entry.grouping, metric.step
-        longest = metric.reach * sqrt(grouping.group_size) / (scale * self.penalty.slope)
-        if not isinstance(step, Tensor) or step.shape != grouping.shape:
-            return min(float(step), longest)
-        wide = torch.promote_types(step.dtype, torch.float32)
-        return self._rows(step).to(wide).clamp(max=longest).nan_to_num_(nan=0.0, posinf=inf)
+        size = self.entry.grouping.group_size
+        return metric.reach * sqrt(size) / (scale * self.penalty.slope)
 
     def state(self) -> Saved:
         """Residual, sum of the steps, and some of the last weights written."""

@@ -63,8 +63,8 @@ def adam(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG0
     lr = float(group["lr"])
     beta1, beta2 = (float(beta) for beta in group["betas"])
     second: Tensor = state["max_exp_avg_sq"] if group["amsgrad"] else state["exp_avg_sq"]
-    root = _root(second, 1 - beta2 ** float(state["step"]))
-    return Metric(lr / root.add_(group["eps"]), lr * max(1.0, (1 - beta1) / sqrt(1 - beta2)))
+    step = _over_root(lr, second, 1 - beta2 ** float(state["step"]), group["eps"])
+    return Metric(step, lr * max(1.0, (1 - beta1) / sqrt(1 - beta2)))
 
 
 def nadam(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
@@ -79,10 +79,9 @@ def nadam(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG
     )
     product = float(state["mu_product"])
     fresh, kept = (1 - now) / (1 - product), later / (1 - product * later)
-    root = _root(state["exp_avg_sq"], 1 - beta2**t)
-    step = lr * (fresh + kept * (1 - beta1**t))
+    length = lr * (fresh + kept * (1 - beta1**t))
     reach = lr * max(fresh + kept, (fresh + kept * (1 - beta1)) / sqrt(1 - beta2))
-    return Metric(step / root.add_(group["eps"]), reach)
+    return Metric(_over_root(length, state["exp_avg_sq"], 1 - beta2**t, group["eps"]), reach)
 
 
 def radam(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
@@ -168,8 +167,11 @@ def adafactor(group: Group, state: State, parameter: Tensor) -> Metric:
     return Metric(inverse * (alpha / max(1.0, excess)), alpha * size * float(group["d"]))
 
 
-def _root(second: Tensor, correction: float) -> Tensor:
-    return second.sqrt().div_(sqrt(correction))
+def _over_root(length: float, second: Tensor, correction: float, eps: float) -> Tensor:
+    """length/(√(second/correction) + ε), with one new tensor and few passes over it."""
+    factor = sqrt(correction)
+    root = second.sqrt().add_(eps * factor)
+    return torch.div(torch.tensor(length * factor, dtype=root.dtype), root, out=root)
 
 
 def _rest_of(momentum: float) -> float:
