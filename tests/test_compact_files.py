@@ -13,7 +13,7 @@ import shrinkage as sh
 from architectures import ARCHITECTURES, example, with_dead_units
 from shrinkage.cli import app
 from shrinkage.cli.words import command
-from shrinkage.compaction import compact_run
+from shrinkage.compaction import Point, compact_run
 from shrinkage.compaction.chosen import chosen, words
 from shrinkage.compaction.sparse import SparseLinear, sparsified
 from shrinkage.errors import CompactionError, RunError, ShrinkageError
@@ -230,6 +230,44 @@ def test_a_path_of_coupled_groups_is_compacted(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded(x), path.chosen.model(x), rtol=1e-4, atol=1e-5)
     with pytest.raises(RunError, match="the run has no such network: got seed 2"):
         compact_run(folder, seed=2)
+
+
+def test_another_point_of_a_path_without_its_unused_inputs(tmp_path: Path) -> None:
+    """Names of what is left, and the same predictions from fewer columns."""
+    folder = tmp_path / "run"
+    path = sh.path(
+        "mlp", "breast_cancer", "features", run=folder, points=5, seeds=1, epochs=60, refine=0,
+        weakest=4e-3, strongest=1.2e-2, jobs=1,
+        command="shrinkage path breast_cancer --penalty features --model mlp",
+        progress=lambda _: None,
+    )  # fmt: skip
+    few = path.choose(features=12)
+    said = CliRunner().invoke(app, ["compact", str(folder), "--features", "12", "--drop-inputs"])
+    assert said.exit_code == 0, said.output
+    (made,) = folder.glob("compact-path-*-0")
+    known = json.loads((made / "compact.json").read_text())
+    assert 0 < len(known["inputs"]) == len(known["columns"]) <= 12
+    assert f"It takes {len(known['inputs'])} of 30 inputs" in said.output
+    assert known["columns"][0] in said.output
+    assert "the same prediction for 114 of 114 test examples, ONNX 114" in said.output
+    loaded = sh.load_compact(lambda: path.setting.build(0), made)
+    x = path.setting.split(0).test.x
+    with torch.no_grad():
+        expected, found = few.model(x), loaded(x[:, known["inputs"]])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    dense = CliRunner().invoke(app, ["compact", str(folder), "--scale", "0"])
+    assert dense.exit_code == 0, dense.output
+    assert "scale 0, " in dense.output
+    assert "It takes" not in dense.output
+
+
+def test_a_contrast_has_no_points(run: Path) -> None:
+    for option in ("--scale", "--nonzeros", "--features"):
+        said = CliRunner().invoke(app, ["compact", str(run), option, "3"])
+        assert isinstance(said.exception, RunError)
+        assert f"got {option} for a run of 'contrast'" in str(said.exception)
+    with pytest.raises(RunError, match="no points to choose from"):
+        compact_run(run, point=Point(0.1, "fit"))
 
 
 class Stored(RunView):

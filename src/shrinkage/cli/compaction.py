@@ -1,11 +1,15 @@
 """compact: a run's zeros as a smaller network."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shrinkage.cli.app import app
+from shrinkage.errors import RunError
+
+if TYPE_CHECKING:
+    from shrinkage.compaction import Point
 
 
 @app.command("compact")
@@ -20,6 +24,19 @@ def compact_command(
     ] = None,
     data: Annotated[str | None, typer.Option(help="Data. [default: the run's own]")] = None,
     target: Annotated[str | None, typer.Option(help="Target column. [default: the run's]")] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Of a path: the point at this λ × instead of its choice.")
+    ] = None,
+    nonzeros: Annotated[
+        int | None, typer.Option(help="Of a path: the best point with at most so many weights.")
+    ] = None,
+    features: Annotated[
+        int | None, typer.Option(help="Of a path: the best point with at most so many features.")
+    ] = None,
+    drop_inputs: Annotated[
+        bool,
+        typer.Option("--drop-inputs", help="Leave out inputs that nobody reads; lists the others."),
+    ] = False,
     batch: Annotated[
         int, typer.Option(min=1, help="Batch size that latency is measured for, beside 1.")
     ] = 128,
@@ -36,9 +53,29 @@ def compact_command(
     """
     from shrinkage.compaction import compact_run
 
+    asked = {"scale": scale, "nonzeros": nonzeros, "features": features}
+    point = _point(run, asked) if any(value is not None for value in asked.values()) else None
     typer.echo(
         compact_run(
             run, column=column, seed=seed, model=model, data=data, target=target, batch=batch,
-            out=out,
+            drop_inputs=drop_inputs, point=point, out=out,
         )
     )  # fmt: skip
+
+
+def _point(run: Path, asked: dict[str, Any]) -> "Point":
+    from shrinkage.compaction import Point
+    from shrinkage.paths import Wanted, select
+    from shrinkage.runs import read
+
+    view = read(run)
+    if view.config.get("command") != "path":
+        name = next(name for name, value in asked.items() if value is not None)
+        raise RunError(
+            "the run has no points to choose from",
+            got=f"--{name} for a run of {view.config.get('command')!r}",
+            expected="a run of shrinkage path",
+            remedy="Of a contrast, name a --column.",
+        )
+    found = select(view, Wanted(**asked))
+    return Point(found.scale, found.family)

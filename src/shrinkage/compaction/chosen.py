@@ -25,11 +25,23 @@ class Chosen:
     weights: Mapping[str, Tensor]
 
 
-Reader = Callable[[RunView, str | None, int], Chosen]
+@dataclass(frozen=True)
+class Point:
+    """A point of a path: its scale, and which of its networks ("fit", "refit", "stable")."""
+
+    scale: float
+    family: str
 
 
-def chosen(view: RunView, column: str | None = None, seed: int = 0) -> Chosen:
+Reader = Callable[[RunView, str | None, int, Point | None], Chosen]
+
+
+def chosen(
+    view: RunView, column: str | None = None, seed: int = 0, point: Point | None = None
+) -> Chosen:
     """The network that a run has chosen; of a contrast that of ``column`` (group L1 or L1).
+
+    ``point``: of a path instead of the one it has chosen.
 
     Raises :class:`RunError` for a run that is not finished, of a kind without a reader, and for
     columns and seeds that it does not have.
@@ -42,10 +54,17 @@ def chosen(view: RunView, column: str | None = None, seed: int = 0) -> Chosen:
             expected=f"a run of {' or '.join(READERS)}",
             remedy="In Python: sh.compact(model, example_inputs).",
         )
-    return READERS[kind](view, column, seed)
+    return READERS[kind](view, column, seed, point)
 
 
-def _of_contrast(view: RunView, column: str | None, seed: int) -> Chosen:
+def _of_contrast(view: RunView, column: str | None, seed: int, point: Point | None) -> Chosen:
+    if point is not None:
+        raise RunError(
+            "the run has no points to choose from",
+            got=f"a point at scale {point.scale:.3g} of a contrast",
+            expected="a run of a path",
+            remedy="Name a --column.",
+        )
     choices: dict[str, Any] = view.decisions.get("choices") or {}
     if column is None:
         column = next((name for name in _PREFERRED if name in choices), None)
@@ -65,7 +84,7 @@ def _of_contrast(view: RunView, column: str | None, seed: int) -> Chosen:
     return Chosen(label, column, seed, view.weights(stored))
 
 
-def _of_path(view: RunView, column: str | None, seed: int) -> Chosen:
+def _of_path(view: RunView, column: str | None, seed: int, point: Point | None) -> Chosen:
     choice: dict[str, Any] | None = view.decisions.get("choice")
     if column is not None:
         raise RunError(
@@ -83,9 +102,11 @@ def _of_path(view: RunView, column: str | None, seed: int) -> Chosen:
             if choice
             else "Finish the run with the command it was begun with.",
         )
-    scale, family = choice["scale"], choice["family"]
-    stored = weights_key(view, family, seed, scale)
-    return Chosen(f"scale {scale:.3g}, {family}, seed {seed}", "path", seed, view.weights(stored))
+    at = Point(choice["scale"], choice["family"]) if point is None else point
+    label = f"scale {at.scale:.3g}, {at.family}, seed {seed}"
+    name = "path" if point is None else f"path-{at.scale:.3g}-{at.family}"
+    weights = view.weights(weights_key(view, at.family, seed, at.scale))
+    return Chosen(label, name, seed, weights)
 
 
 READERS: Mapping[str, Reader] = MappingProxyType({"contrast": _of_contrast, "path": _of_path})

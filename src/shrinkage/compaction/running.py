@@ -1,13 +1,14 @@
 """From a run folder to files: compact the chosen network, prove, measure, export, compare."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from shrinkage.compaction.chosen import Chosen, chosen, words
+from shrinkage.compaction.chosen import Chosen, Point, chosen, words
 from shrinkage.compaction.exporting import onnx_outputs
 from shrinkage.compaction.public import Compact, compact
 from shrinkage.data import Data, Examples, load, split
@@ -17,6 +18,7 @@ from shrinkage.models import MODELS, Factory, build, resolve
 from shrinkage.runs import RunView, fingerprint, read
 
 _EXAMPLES = 64
+_NAMED = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +27,7 @@ class Outcome:
 
     ``scores``: accuracy (or R²) before and after; ``same`` and ``same_onnx``: how many of the
     ``n_test`` test examples get the same prediction as before; None without the ONNX packages.
+    ``inputs``: how many there are, and the names or places of those left where some were dropped.
     """
 
     folder: Path
@@ -35,6 +38,7 @@ class Outcome:
     same: int
     same_onnx: int | None
     n_test: int
+    inputs: tuple[int, list[str]] | None = None
 
     def __str__(self) -> str:
         before, after = self.scores
@@ -47,8 +51,15 @@ class Outcome:
             f"{self.chosen.label}\n\n{self.compact.report}\n\n"
             f"test {self.score_name} {before:.4f} → {after:.4f}; the same prediction for "
             f"{self.same:,} of {self.n_test:,} test examples, {onnx}\n"
-            f"Files: {self.folder}"
+            f"{self._told_inputs()}Files: {self.folder}"
         )
+
+    def _told_inputs(self) -> str:
+        if self.inputs is None:
+            return ""
+        count, left = self.inputs
+        some = ", ".join(left[:_NAMED]) + (", …" if len(left) > _NAMED else "")
+        return f"It takes {len(left)} of {count} inputs (all in compact.json): {some}\n"
 
 
 def compact_run(
@@ -60,46 +71,59 @@ def compact_run(
     data: str | None = None,
     target: str | None = None,
     batch: int = 128,
+    drop_inputs: bool = False,
+    point: Point | None = None,
     out: str | Path | None = None,
 ) -> Outcome:
     """Compact the network that a run has chosen, and write it into ``RUN/compact-COLUMN-SEED``.
 
+    ``point``: another one of a path. ``drop_inputs``: without inputs that nobody reads; then
+    ``compact.json`` has the places of those that are left, and their columns where they have names.
     Weights (safetensors) and ``compact.json``, ``model.pt2`` and ``model.onnx``. ``model`` and
     ``data`` are taken from the run's command line where they are not given. Linear layers are
     measured as CSR at ``batch``. Raises :class:`RunError` for a folder without a run,
     :class:`CompactionError` and the errors of data and models.
     """
     view = read(folder)
-    point = chosen(view, column, seed)
+    which = chosen(view, column, seed, point)
     source = _data(view, data, target)
     spec = source.spec
     network = build(_factory(view, model), spec)
-    _load(network, point)
+    _load(network, which)
     test = split(source, seed, **view.config["cut"]).test
-    small = compact(network, test.x[:_EXAMPLES], sparse=batch, batch_sizes=(1, batch))
-    where = Path(out) if out is not None else view.folder / f"compact-{point.column}-{seed}"
-    small.save(where, model=view.config["model"]["name"], run=view.folder.name, network=point.label)
+    sizes, example = (1, batch), test.x[:_EXAMPLES]
+    small = compact(network, example, drop_inputs=drop_inputs, sparse=batch, batch_sizes=sizes)
+    where = Path(out) if out is not None else view.folder / f"compact-{which.column}-{seed}"
+    about: dict[str, Any] = {"model": view.config["model"]["name"], "run": view.folder.name}
+    inputs = None
+    if small.inputs is not None:
+        names = source.columns or range(spec.n_inputs)
+        inputs = spec.n_inputs, [str(names[k]) for k in small.inputs.tolist()]
+        about |= {"columns": inputs[1]} if source.columns else {}
+    small.save(where, network=which.label, **about)
     small.export(where / "model.pt2")
+    left = test if small.inputs is None else Examples(test.x.flatten(1)[:, small.inputs], test.y)
     predictions = None
     if find_spec("onnx") and find_spec("onnxruntime") and find_spec("onnxscript"):
-        predictions = onnx_outputs(small.onnx(where / "model.onnx"), test.x)
-    return _outcome(where, point, network, small, test, predictions)
+        predictions = onnx_outputs(small.onnx(where / "model.onnx"), left.x)
+    outcome = _outcome(where, which, (network, test), (small, left), predictions)
+    return replace(outcome, inputs=inputs)
 
 
 def _outcome(
     where: Path,
-    point: Chosen,
-    network: nn.Module,
-    small: Compact,
-    test: Examples,
+    which: Chosen,
+    before: tuple[nn.Module, Examples],
+    after: tuple[Compact, Examples],
     predictions: Tensor | None,
 ) -> Outcome:
-    first, second = evaluate(network, test), evaluate(small.model, test)
+    (network, test), (small, left) = before, after
+    first, second = evaluate(network, test), evaluate(small.model, left)
     with torch.no_grad():
-        old, new = network(test.x), small.model(test.x)
+        old, new = network(test.x), small.model(left.x)
     return Outcome(
         where,
-        point,
+        which,
         small,
         first.score_name,
         (first.score, second.score),
