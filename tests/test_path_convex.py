@@ -98,3 +98,26 @@ def test_refit_is_the_unpenalised_minimum_on_the_support(tmp_path: Path) -> None
     design = np.column_stack([x[:, used], np.ones(len(x))])
     exact = np.linalg.lstsq(design, y, rcond=None)[0][:-1]
     assert refit.double().numpy()[used] == pytest.approx(exact, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "said"),
+    [
+        ("linear", {"epochs": 2}, "without epochs every point is solved exactly"),
+        ("linear", {"epochs": 2, "lr": 0.1}, "without lr and epochs every point"),
+        ("linear", {}, ""),
+        ("mlp", {"epochs": 2}, ""),
+    ],
+)
+def test_options_that_ask_for_training_where_none_is_needed_are_told(
+    model: str, options: dict[str, float], said: str, tmp_path: Path
+) -> None:
+    path = sh.path(
+        model, "wine", sh.L1(1.0), run=tmp_path, points=3, seeds=1, refine=0, jobs=1,
+        weakest=1e-3, strongest=0.1, progress=lambda _: None, **options,
+    )  # fmt: skip
+    assert (path.setting.solver == "polish") == (model == "linear" and not options)
+    page = path.report.read_text(encoding="utf-8")
+    for text in (str(path), page):
+        assert ("is solved exactly" in text) == bool(said)
+        assert said in text

@@ -153,13 +153,16 @@ def path(
         shrink=shrink,
         stability=halves,
     )
-    asked = {**training_options, "train": train, "epochs": epochs, "point_epochs": point_epochs}
-    if all(value is None for value in asked.values()):
-        setting = _solved_where_convex(setting)
+    options = {**training_options, "train": train, "epochs": epochs, "point_epochs": point_epochs}
+    asked = [name for name, value in options.items() if value is not None]
+    exact = _solved_where_convex(setting)
+    setting = setting if asked else exact
     plan = rehearse(setting)
     ours = training if train is None else None
     config = configuration(setting, plan, ours, wanted, about.model)
     with opened(run, config, lambda: rehearse_training(setting), command) as folder:
+        if exact.solver != setting.solver and "exact_without" not in folder.decisions:
+            folder.decide(exact_without=asked)
         with shown(progress) as show:
             Stages(setting, folder, wanted, staff, show, _write_report).run()
         return RegularizationPath(folder.view(), setting)

@@ -10,6 +10,7 @@ from shrinkage.reports.paths.wording import (
     penalties,
     shown,
     spread,
+    trained_all_the_same,
 )
 from shrinkage.reports.sections.base import Section, plan_table, table
 from shrinkage.reports.sections.ending import cutting, shape_of, training_words, versions
@@ -102,6 +103,7 @@ def _solver(track: Track) -> str:
     return (
         f"dense network: {words}; each point goes on from the one before for "
         f"{num(config['point_epochs'])} {unit}, {f'up to {most} times' if most > 1 else 'once'}"
+        + (f"; {inexact}" if (inexact := trained_all_the_same(track)) else "")
     )
 
 

@@ -5,7 +5,7 @@ from rich.table import Table
 
 from shrinkage.reports.paths.rows import Point, path_rows
 from shrinkage.reports.paths.track import Stop, Track
-from shrinkage.reports.paths.wording import count, lam
+from shrinkage.reports.paths.wording import count, lam, trained_all_the_same
 from shrinkage.reports.wording import num, percent, score
 from shrinkage.runs import RunView
 
@@ -34,7 +34,9 @@ def path_table(view: RunView, most: int = MOST) -> str:
     some = f"{on_path}" if all_shown else f"{len(shown) - len(beside)} of {on_path}"
     seeds = f"mean ± sd over {track.chains}" if track.seeds > 1 else "one seed"
     text = f"{data}, {model}: {some} points, {seeds}\n\n{_plain(table)}"
-    return text + ("\n\n▸ chosen" if chosen is not None else "")
+    text += "\n\n▸ chosen" if chosen is not None else ""
+    inexact = trained_all_the_same(track)
+    return text + (f"\n{inexact[0].upper()}{inexact[1:]}." if inexact else "")
 
 
 def evenly(count: int, most: int, keep: int | None) -> list[int]:

@@ -1,7 +1,7 @@
 """The path in words: its penalty, its choice."""
 
 from shrinkage.reports.paths.track import Chosen, Part, Point, Stop, Track, mean, sd
-from shrinkage.reports.wording import num, percent, score
+from shrinkage.reports.wording import listed, num, percent, score
 
 FAMILIES = {"fit": "penalised fit", "refit": "refit", "stable": "stable features, refit"}
 
@@ -115,6 +115,14 @@ def _scores(track: Track, chosen: Chosen) -> str:
         if (values := track.results(chosen.scale, chosen.family, part, "score"))
     ]
     return f"{track.score} {' and '.join(told)} data" if told else f"no {track.score} yet"
+
+
+def trained_all_the_same(track: Track) -> str:
+    """Of a path that would have been solved exactly, had no option asked for training."""
+    asked = track.decisions.get("exact_without")
+    if not asked:
+        return ""
+    return f"the cost is convex here: without {listed(asked)} every point is solved exactly"
 
 
 def at(fit: Point) -> str:
