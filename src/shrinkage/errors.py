@@ -17,6 +17,11 @@ class ShrinkageError(ValueError):
         self.what, self.got, self.expected, self.remedy = what, str(got), expected, remedy
         super().__init__(f"{what}: got {got}; expected {expected}. {remedy}")
 
+    @property
+    def briefly(self) -> str:
+        """What is wrong and what was got, to be told within another message."""
+        return f"{self.what}: {self.got}"
+
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the way back from a worker process, keyword arguments and all."""
         return _rebuild, (type(self), self.what, self.got, self.expected, self.remedy)

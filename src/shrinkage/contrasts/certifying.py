@@ -29,7 +29,7 @@ def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
     try:
         found = certify(model, plan, examples, _guarded(setting.loss), samples=samples)
     except ShrinkageError as error:
-        return {**point, "failed": str(error)}
+        return {**point, "failed": error.briefly}
     trained = counts or (column.knob != "dropout" and column.prunes_like is None)
     return {
         **point,

@@ -31,9 +31,9 @@ def run_job(setting: Setting, job: Job) -> Outcome:
     try:
         model, plan, looks = train(setting, job, column)
     except NotApplicableError as error:
-        return {**point, "failed": str(error), "applies": False}, {}
+        return {**point, "failed": error.briefly, "applies": False}, {}
     except DivergedError as error:
-        return {**point, "failed": str(error), "applies": True}, {}
+        return {**point, "failed": error.briefly, "applies": True}, {}
     measured = outcome(model, plan, looks[-1], setting.data.spec)
     return {**point, **measured, "history": history(looks)}, dict(model.state_dict())
 

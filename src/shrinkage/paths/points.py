@@ -84,7 +84,7 @@ def fit_point(setting: Setting, job: Job) -> Outcome:
             weights[refit_key(job.key)] = copied(again)
             point["refit"] = evaluated(last)
     except DivergedError as error:
-        return {**point, "failed": str(error)}, {}
+        return {**point, "failed": error.briefly}, {}
     return point, weights
 
 

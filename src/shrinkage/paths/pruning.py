@@ -53,7 +53,7 @@ def prune_point(setting: Setting, job: Pruning) -> Outcome:
         if job.more:
             last = _trained(setting, job, small, job.more, small.parts)
     except DivergedError as error:
-        return {**point, "failed": str(error)}, {}
+        return {**point, "failed": error.briefly}, {}
     nonzeros = sum(int(parameter.count_nonzero()) for _, _, parameter in plan.blocks())
     point |= {"nonzeros": nonzeros, "epochs": job.epochs + job.more, "shrunk": small.note}
     point |= evaluated(last)

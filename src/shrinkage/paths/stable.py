@@ -47,7 +47,7 @@ def fit_stable(setting: Setting, job: StableJob) -> Outcome:
     try:
         again, plan, last = refit_on_support(setting, Job(job.seed, job.scale), model, parts)
     except DivergedError as error:
-        return {**point, "failed": str(error)}, {}
+        return {**point, "failed": error.briefly}, {}
     point |= outcome(again, plan, last, setting.data.spec)
     return {**point, "features": used_inputs(setting, again)}, {job.key: copied(again)}
 
