@@ -484,3 +484,23 @@ def test_gradients_that_differ_are_seen() -> None:
     nothing = torch.zeros(1, dtype=torch.bool)
     with pytest.raises(CompactionError, match=r"has other gradients: got a relative difference"):
         prove(model, other, [batch], lambda x: x, Cuts({}, {}), Record(), nothing)
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind: type[nn.RNNBase]) -> None:
+        super().__init__()
+        self.cells = kind(6, 5, num_layers=2, batch_first=True, bidirectional=True)
+        self.out = nn.Linear(10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.cells(x)[0][:, -1])
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_recurrent_layers_count_in_the_multiply_accumulates(kind: type[nn.RNNBase]) -> None:
+    """Every weight matrix is multiplied once per time step."""
+    model, steps = Recurrent(kind).eval(), 7
+    report = compacted(model, torch.randn(4, steps, 6)).report
+    once = sum(p.numel() for p in model.cells.parameters() if p.ndim > 1)
+    assert report.macs[0] == steps * once + model.out.weight.numel()
+    assert torch.backends.mkldnn.enabled

@@ -1,10 +1,12 @@
 """How large and how fast: multiply–accumulates, and latency by interleaved runs."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,11 +36,23 @@ class Latency:
 
 
 def macs(model: nn.Module, inputs: Inputs) -> int:
-    """Multiply–accumulates of one example: convolutions, matrix products and attention."""
+    """Multiply–accumulates of one example: convolutions, matrix products, attention, recurrence."""
     counter = FlopCounterMode(display=False)
-    with torch.enable_grad(), counter:  # without gradients attention takes a path nobody counts
+    # Without gradients attention, and with oneDNN LSTMs, take paths that nobody counts.
+    with torch.enable_grad(), _without_onednn(), counter:
         model(*inputs)
     return int(counter.get_total_flops()) // (2 * rows(inputs))
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    onednn: Any = torch.backends.mkldnn  # its own flags() sets precisions too, and warns
+    before = onednn.enabled
+    onednn.enabled = False
+    try:
+        yield
+    finally:
+        onednn.enabled = before
 
 
 def rows(inputs: Inputs) -> int:
