@@ -504,3 +504,30 @@ def test_recurrent_layers_count_in_the_multiply_accumulates(kind: type[nn.RNNBas
     once = sum(p.numel() for p in model.cells.parameters() if p.ndim > 1)
     assert report.macs[0] == steps * once + model.out.weight.numel()
     assert torch.backends.mkldnn.enabled
+
+
+class Watched(nn.Linear):
+    """Notes how precise a GPU's products of float32 would be."""
+
+    seen: set[str] = set()  # noqa: RUF012  (copies share it)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.weight.dtype == torch.float32:
+            self.seen.add(torch.backends.cuda.matmul.fp32_precision)
+        return super().forward(x)
+
+
+def test_float32_is_compared_without_tf32() -> None:
+    """A GPU's TF32 differs from width to width by more than the proof allows."""
+    precisions = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+    before = [kind.fp32_precision for kind in precisions]
+    model = nn.Sequential(Watched(6, 5), nn.ReLU(), nn.Linear(5, 3)).eval()
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    try:
+        report = compacted(model, torch.randn(4, 6)).report
+        assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = before[0]
+    assert "float32" in report.proofs
+    assert "ieee" in Watched.seen
+    assert [kind.fp32_precision for kind in precisions] == before

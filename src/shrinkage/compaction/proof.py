@@ -1,6 +1,7 @@
 """Proof by trial: the same outputs and the same gradients, before and after."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,21 @@ class Proof:
     tolerance: float
 
 
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """GPUs round the factors of float32 products to 10 bits by default, and each width otherwise."""
+    kinds = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+    before = [kind.fp32_precision for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.fp32_precision = "ieee"
+        yield
+    finally:
+        for kind, precision in zip(kinds, before, strict=True):
+            kind.fp32_precision = precision
+
+
+@_without_tf32()
 def prove(
     before: nn.Module,
     after: nn.Module,
@@ -180,6 +196,7 @@ def _calls(model: nn.Module, inputs: Inputs, record: Record) -> dict[str, Tensor
     return found
 
 
+@_without_tf32()
 def check_equal(before: nn.Module, after: nn.Module, inputs: Inputs) -> None:
     """Raise :class:`CompactionError` where two networks differ in their outputs on ``inputs``."""
     with torch.no_grad():
