@@ -33,8 +33,9 @@ class Proof:
 
 @contextmanager
 def _without_tf32() -> Iterator[None]:
-    """GPUs round the factors of float32 products to 10 bits by default, and each width otherwise."""
-    kinds = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+    """GPUs may round the factors of float32 products to 10 bits, and each width in its own way."""
+    backends: Any = torch.backends
+    kinds = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
     before = [kind.fp32_precision for kind in kinds]
     try:
         for kind in kinds:
