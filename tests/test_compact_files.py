@@ -1,6 +1,7 @@
 """Compact networks on disk: safetensors and JSON, torch.export, ONNX, and the command."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,70 @@ def test_a_path_of_coupled_groups_is_compacted(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded(x), path.chosen.model(x), rtol=1e-4, atol=1e-5)
     with pytest.raises(RunError, match="the run has no such network: got seed 2"):
         compact_run(folder, seed=2)
+
+
+def half_dead(hidden: int = 8, activation: type[nn.Module] = nn.ReLU) -> nn.Module:
+    net = nn.Sequential(nn.Linear(6, hidden), activation(), nn.Linear(hidden, 3)).eval()
+    with torch.no_grad():
+        net[0].weight[:4] = 0.0
+        net[0].bias[:4] = 0.0
+    return net
+
+
+def no_factory() -> nn.Module:
+    raise RuntimeError("on purpose")
+
+
+@pytest.mark.parametrize(
+    ("factory", "said"),
+    [
+        (lambda: half_dead(activation=nn.Tanh), "of the same shapes with other outputs"),
+        (lambda: half_dead(hidden=5), "narrower layers"),
+        (lambda: nn.Linear(6, 3), "has no attribute `0`"),
+        (no_factory, r"a factory that failed, RuntimeError: on purpose \(test_compact_files.py"),
+        (lambda: None, "a NoneType"),
+    ],
+)
+def test_another_network_is_found_out(
+    factory: Callable[[], nn.Module], said: str, tmp_path: Path
+) -> None:
+    """Equal shapes are not enough: another activation is another function."""
+    torch.manual_seed(0)
+    net, x = half_dead(), torch.randn(5, 6)
+    sh.compact(net, x, batch_sizes=()).save(tmp_path)
+    torch.testing.assert_close(sh.load_compact(half_dead, tmp_path)(x), net(x))
+    with pytest.raises(CompactionError, match=f"does not make the network.*{said}"):
+        sh.load_compact(factory, tmp_path)
+
+
+class AtRandom(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(nn.functional.dropout(x, 0.5))
+
+
+class OfWords(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.out = nn.Embedding(9, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.words(x).mean(1))
+
+
+@pytest.mark.parametrize(
+    ("make", "x"),
+    [(AtRandom, torch.randn(5, 6)), (OfWords, torch.randint(9, (5, 2)))],
+)
+def test_networks_that_cannot_be_asked_are_loaded_as_before(
+    make: Callable[[], nn.Module], x: Tensor, tmp_path: Path
+) -> None:
+    sh.compact(make().eval(), x, batch_sizes=()).save(tmp_path)
+    assert json.loads((tmp_path / "compact.json").read_text())["answer"] is None
+    assert isinstance(sh.load_compact(make, tmp_path), make)  # type: ignore[arg-type]
 
 
 def test_another_point_of_a_path_without_its_unused_inputs(tmp_path: Path) -> None:

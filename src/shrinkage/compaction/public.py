@@ -14,7 +14,7 @@ from shrinkage.compaction.exporting import export_onnx, export_program
 from shrinkage.compaction.measuring import Latency, latencies, macs
 from shrinkage.compaction.proof import check_equal
 from shrinkage.compaction.reporting import LayerChange, Report
-from shrinkage.compaction.saving import encoded, save_compact
+from shrinkage.compaction.saving import answer, encoded, save_compact
 from shrinkage.compaction.sparse import Choice, sparsified
 from shrinkage.coupling.cutting import Cuts
 from shrinkage.coupling.tracing import Inputs
@@ -42,10 +42,10 @@ class Compact:
 
         ``about``: more values for the JSON, such as where the network came from.
         """
-        shapes = [list(t.shape[1:]) for t in self._example if isinstance(t, Tensor)]
         more = {
             "dtype": str(home(self.model)[1]).removeprefix("torch."),
-            "input_shapes": shapes,
+            "input_shapes": [list(t.shape[1:]) for t in self._example if isinstance(t, Tensor)],
+            "answer": answer(self.model, self._example),
             "inputs": None if self.inputs is None else self.inputs.tolist(),
         }
         return save_compact(folder, self.model, self._cuts, {**more, **about})

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from shrinkage.compaction.copying import copied
 from shrinkage.compaction.sparse import SparseLinear
 from shrinkage.coupling.cutting import Cuts, cut
-from shrinkage.errors import CompactionError
+from shrinkage.coupling.tracing import Inputs
+from shrinkage.errors import CompactionError, told
 
 _FORMAT = 1
+_WORDS = 32
+_AGREE = {"float64": 1e-4, "float32": 1e-3}
+"""As far apart as other machines may be, relative to the largest number; else 0.05."""
 _SHORT = torch.iinfo(torch.int16).max
 
 
@@ -70,17 +76,48 @@ def save_compact(
     return folder
 
 
+def answer(model: nn.Module, example: Inputs) -> list[float] | None:
+    """What the network says to the inputs sin 0, sin 1, …, by which another one is found out.
+
+    None where it takes anything but float tensors, or gives anything but one, always the same.
+    """
+    if not all(isinstance(t, Tensor) and t.ndim and t.is_floating_point() for t in example):
+        return None
+    asked, shapes = copied(model).cpu().eval(), [list(t.shape[1:]) for t in example]
+    once = _asked(asked, shapes)
+    return once if once == _asked(asked, shapes) else None
+
+
+def _asked(model: nn.Module, shapes: list[list[int]]) -> list[float] | None:
+    at = next(iter(model.parameters()), torch.empty(0))
+    inputs = [
+        torch.arange(2 * prod(s), dtype=torch.float64).sin().reshape(2, *s).to(at) for s in shapes
+    ]
+    try:
+        with torch.no_grad():
+            said = model(*inputs)
+    except Exception:  # a network may be made for other batches, or numbers
+        return None
+    if not isinstance(said, Tensor) or not bool(said.isfinite().all()):
+        return None
+    return [float(number) for number in said.double().flatten()[:_WORDS]]
+
+
 def load_compact(make_model: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
     """The compact network of a folder, built from the factory of the *original* network.
 
     ``make_model()`` makes the network as it was before; its units are cut as noted in
     ``compact.json`` and the stored weights loaded. The result is in eval mode. Raises
     :class:`CompactionError` for a folder without a compact network, damaged files, and a factory
-    that makes another network.
+    that fails, or makes another network: of other layers, or (with another activation, say) of
+    other outputs on an input that was tried when it was saved.
     """
     folder = Path(folder)
     known = _read(folder)
-    model = make_model()
+    try:
+        model = make_model()
+    except Exception as error:  # a factory may raise anything
+        raise _other(folder, f"a factory that failed, {told(error)}") from error
     if not isinstance(model, nn.Module):
         raise _other(folder, f"a {type(model).__name__} from the factory")
     try:
@@ -92,9 +129,22 @@ def load_compact(make_model: Callable[[], nn.Module], folder: str | Path) -> nn.
         model.load_state_dict(state)
     except (OSError, SafetensorError) as error:
         raise _damaged(folder, str(error)) from None
-    except (RuntimeError, AttributeError, IndexError) as error:
+    except IndexError as error:
+        raise _other(folder, "a network with narrower layers") from error
+    except (RuntimeError, AttributeError) as error:
         raise _other(folder, str(error).splitlines()[-1].strip()) from error
-    return model.eval()
+    model.eval()
+    expected = known.get("answer")  # folders of before have none
+    if expected and not _agrees(_asked(model, known["input_shapes"]), expected, known["dtype"]):
+        raise _other(folder, "a network of the same shapes with other outputs")
+    return model
+
+
+def _agrees(found: list[float] | None, expected: list[float], dtype: str) -> bool:
+    if found is None or len(found) != len(expected):
+        return False
+    gap = max(abs(a - b) for a, b in zip(found, expected, strict=True))
+    return gap <= _AGREE.get(dtype, 0.05) * max(1e-6, *map(abs, expected))
 
 
 def _prepare(model: nn.Module, name: str, count: int) -> None:
