@@ -705,7 +705,7 @@ def test_the_command_prints_the_features(tmp_path: Path) -> None:
     x, y, truth = known_truth(300, 6, [lambda x: x, lambda x: x])
     frame_of(x, y).write_csv(tmp_path / "t.csv")
     words = f"path {tmp_path / 't.csv'} --target y --model linear --penalty features --stability 4"
-    words += " --threshold 0.95 --refine 1"
+    words += " --threshold 0.95 --errors 3 --refine 1"
     more = f"--points 5 --seeds 1 --jobs 1 --run {tmp_path / 'run'}"
     result = CliRunner().invoke(app, [*words.split(), *more.split()], catch_exceptions=False)
     assert result.exit_code == 0
@@ -713,6 +713,7 @@ def test_the_command_prints_the_features(tmp_path: Path) -> None:
     found = path.decisions["stable"]["names"]
     assert found
     assert path.config["stability"]["threshold"] == 0.95
+    assert path.config["stability"]["errors"] == 3
     assert path.config["refine"] == 1
     assert set(found) <= {"colour", *(f"c{k}" for k in truth)}
     table, _, summary = result.stdout.partition(f"{len(found)} features used by at least")
@@ -720,10 +721,11 @@ def test_the_command_prints_the_features(tmp_path: Path) -> None:
     assert [name for name in found if f" {name} " in table] == found
 
 
-def test_a_threshold_alone_is_refused() -> None:
+@pytest.mark.parametrize("name", ["--threshold", "--errors"])
+def test_what_belongs_to_half_samples_is_refused_alone(name: str) -> None:
     from typer.testing import CliRunner
 
     from shrinkage.cli import app
 
-    with pytest.raises(FitError, match="threshold has no meaning without half samples"):
-        CliRunner().invoke(app, ["path", "wine", "--threshold", "0.8"], catch_exceptions=False)
+    with pytest.raises(FitError, match=f"{name} has no meaning without half samples"):
+        CliRunner().invoke(app, ["path", "wine", name, "0.8"], catch_exceptions=False)

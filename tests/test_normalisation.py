@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import shrinkage as sh
+from shrinkage.data import Spec
 from shrinkage.plans.grouping import Grouping
 from shrinkage.plans.normalisation import invariances
 from shrinkage.proximal import spheres
@@ -302,3 +304,30 @@ def test_the_tangent_by_hand() -> None:
     # the loss is 0: ∂P = 5·(1, 1), minus its part along (3, 4): 7/25·5·(3, 4) = (4.2, 5.6)
     assert found.residual == pytest.approx(0.8)
     assert found.per_parameter["0.weight"].gap == pytest.approx(0.16)
+
+
+def normalised(spec: Spec) -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(spec.n_inputs, 6, bias=False), nn.BatchNorm1d(6), nn.ReLU(),
+        nn.Linear(6, spec.n_outputs),
+    )  # fmt: skip
+
+
+def test_contrasts_and_paths_keep_norms_where_asked(tmp_path: Path) -> None:
+    few: dict[str, Any] = {"seeds": 1, "epochs": 2, "jobs": 1, "progress": lambda _: None}
+    for rescale in (True, False):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            contrast = sh.contrast(
+                normalised, "wine", columns=["l1"], grid=[1e-2], run=tmp_path / f"a{rescale}",
+                rescale=rescale, **few,
+            )  # fmt: skip
+            path = sh.path(
+                normalised, "wine", sh.L1(1.0), run=tmp_path / f"b{rescale}", points=2,
+                weakest=1e-3, strongest=1e-2, refine=0, rescale=rescale, **few,
+            )  # fmt: skip
+        said = [w for w in caught if "normalisation layer" in str(w.message)]
+        assert bool(said) == (not rescale)
+        column = contrast.setting.columns[0]
+        for _, plan in (contrast.setting.network(column, 1e-2, 0), path.setting.network(0, 1e-2)):
+            assert plan.rules.rescale == rescale

@@ -21,6 +21,7 @@ from shrinkage.cli.options import (
     Norms,
     Optimizer,
     Rate,
+    Rescale,
     Run,
     Seeds,
     Target,
@@ -128,6 +129,7 @@ def contrast_command(
     ] = "1se",
     biases: Biases = False,
     norms: Norms = False,
+    rescale: Rescale = False,
     polish: Annotated[
         int,
         typer.Option(
@@ -171,6 +173,7 @@ def contrast_command(
             choose=cast("Rule", choose),
             biases=biases,
             norms=norms,
+            rescale=rescale,
             polish=polish,
             device=device,
             jobs=jobs,

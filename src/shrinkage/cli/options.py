@@ -41,6 +41,10 @@ Tries = Annotated[
 Epochs = Annotated[int | None, typer.Option(help="Epochs of every fit.")]
 Biases = Annotated[bool, typer.Option("--biases", help="Penalise biases too.")]
 Norms = Annotated[bool, typer.Option("--norms", help="Penalise normalisation layers too.")]
+Rescale = Annotated[
+    bool,
+    typer.Option("--rescale", help="Weights before a normalisation layer keep their norms."),
+]
 Run = Annotated[
     Path | None,
     typer.Option(help="Run folder. The same command on it goes on where it stopped."),

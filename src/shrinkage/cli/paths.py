@@ -17,6 +17,7 @@ from shrinkage.cli.options import (
     Norms,
     Optimizer,
     Rate,
+    Rescale,
     Run,
     Target,
     Train,
@@ -82,6 +83,13 @@ def path_command(
             "is printed falls with it. [default: 0.9]"
         ),
     ] = None,
+    errors: Annotated[
+        float | None,
+        typer.Option(
+            help="With --stability: how many false features may be expected, at most, where the "
+            "stable ones are looked for. [default: 1]"
+        ),
+    ] = None,
     within: Annotated[
         float | None,
         typer.Option(help="Instead: fewest weights whose score is within this of the best."),
@@ -114,6 +122,7 @@ def path_command(
     ] = None,
     biases: Biases = False,
     norms: Norms = False,
+    rescale: Rescale = False,
     run: Run = None,
     device: Device = "cpu",
     jobs: Jobs = None,
@@ -148,7 +157,7 @@ def path_command(
             strongest=strongest,
             choose=choose,
             within=within,
-            stability=_halves(stability, threshold),
+            stability=_halves(stability, threshold, errors),
             refine=refine,
             refit=0.0 if refit else None,
             magnitude=magnitude,
@@ -167,6 +176,7 @@ def path_command(
             test=test,
             biases=biases,
             norms=norms,
+            rescale=rescale,
             device=device,
             jobs=jobs,
             engine=engine,
@@ -179,21 +189,25 @@ def path_command(
     typer.echo(f"Report: {result.report.resolve()}\nRun folder: {result.folder}")
 
 
-def _halves(subsamples: int | None, threshold: float | None) -> "Stability | None":
-    """What --stability and --threshold ask for together."""
+def _halves(
+    subsamples: int | None, threshold: float | None, errors: float | None
+) -> "Stability | None":
+    """What --stability, --threshold and --errors ask for together."""
     from shrinkage.errors import FitError
     from shrinkage.features import Stability
 
-    if subsamples is None:
-        if threshold is not None:
-            raise FitError(
-                "--threshold has no meaning without half samples",
-                got=f"--threshold {threshold:g} alone",
-                expected="a number of half samples beside it",
-                remedy="Add --stability 50, or leave --threshold out.",
-            )
-        return None
-    return Stability(subsamples) if threshold is None else Stability(subsamples, threshold)
+    options = {"threshold": threshold, "errors": errors}
+    given = {name: value for name, value in options.items() if value is not None}
+    if subsamples is not None:
+        return Stability(subsamples, **given)
+    for name, value in given.items():
+        raise FitError(
+            f"--{name} has no meaning without half samples",
+            got=f"--{name} {value:g} alone",
+            expected="a number of half samples beside it",
+            remedy=f"Add --stability 50, or leave --{name} out.",
+        )
+    return None
 
 
 def _show_features(result: "RegularizationPath") -> None:

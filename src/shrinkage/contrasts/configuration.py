@@ -34,6 +34,7 @@ def configuration(
         "biases": setting.biases,
         "norms": setting.norms,
         "polish": setting.polish,
+        **({"rescale": True} if setting.rescale else {}),
         **({} if setting.point_epochs is None else {"point_epochs": setting.point_epochs}),
         "plan": describe_plan(plan),
     }

@@ -86,6 +86,7 @@ def contrast(
     choose: Rule = "1se",
     biases: bool = False,
     norms: bool = False,
+    rescale: bool = False,
     polish: int = 0,
     device: str = "cpu",
     jobs: int | None = None,
@@ -106,7 +107,8 @@ def contrast(
     and each of their tries has as many epochs as a path in all. Validation log-loss
     chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
     then the test set is opened once. ``polish``: rounds of :func:`shrinkage.polish`, at most, after
-    the training of every network with an exact penalty, on its training data. ``device``: where
+    the training of every network with an exact penalty, on its training data. ``biases``,
+    ``norms``, ``rescale``: as a :class:`Plan` takes them. ``device``: where
     networks and data lie meanwhile, such as ``"cuda"`` (runs repeat up to rounding). ``run`` is
     the folder that holds everything (by default a name of its own under ``runs/``); the same call
     continues what was interrupted. ``command``: the command line that stands behind the call,
@@ -138,6 +140,7 @@ def contrast(
         device=where,
         biases=biases,
         norms=norms,
+        rescale=rescale,
         polish=polish,
         point_epochs=point_epochs,
     )

@@ -26,6 +26,7 @@ class Setting(Study):
     strengths: tuple[float, ...]
     biases: bool = False
     norms: bool = False
+    rescale: bool = False
     polish: int = 0
     point_epochs: int | None = None
 
@@ -60,7 +61,8 @@ class Setting(Study):
         model = self.build(seed, dropout=knob if column.knob == "dropout" else None)
         if column.knob == "dropout":
             self._drop(model, knob)
-        rules = Rules(column.penalty_at(knob), biases=self.biases, norms=self.norms)
+        acting = {"biases": self.biases, "norms": self.norms, "rescale": self.rescale}
+        rules = Rules(column.penalty_at(knob), **acting)
         return model, quiet_plan(model, rules, self.example)
 
     def _drop(self, model: nn.Module, p: float) -> None:

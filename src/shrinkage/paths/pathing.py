@@ -68,6 +68,7 @@ def path(
     test: float | None = None,
     biases: bool = False,
     norms: bool = False,
+    rescale: bool = False,
     device: str = "cpu",
     jobs: int | None = None,
     engine: str = "auto",
@@ -106,6 +107,8 @@ def path(
     set is opened. ``run`` is the folder that holds everything; the same call goes on where it
     stopped.
 
+    ``biases``, ``norms``, ``rescale``: as a :class:`Plan` takes them.
+
     ``device``: where networks and data lie while they are trained, such as ``"cuda"``. On a GPU
     runs repeat up to rounding; there is one job there unless more are asked for, because each has
     its own copy of the data.
@@ -142,7 +145,7 @@ def path(
         cut=about.cut,
         loss=loss,
         device=where,
-        rules=_rules(given, biases, norms),
+        rules=_rules(given, biases=biases, norms=norms, rescale=rescale),
         grid=Grid(points, weakest, strongest),
         refine=refine,
         point_epochs=_point_epochs(point_epochs, dense, train),
@@ -194,14 +197,18 @@ def _halves(stability: int | Stability | None) -> Stability | None:
 
 
 def _rules(
-    penalty: Penalty | Mapping[Key, Penalty | None] | Rules, biases: bool, norms: bool
+    penalty: Penalty | Mapping[Key, Penalty | None] | Rules,
+    *,
+    biases: bool,
+    norms: bool,
+    rescale: bool,
 ) -> Rules:
     given = penalty if isinstance(penalty, Rules) else Rules(penalty)
     return Rules(
         given.rules,
         biases=given.biases or biases,
         norms=given.norms or norms,
-        rescale=given.rescale,
+        rescale=given.rescale or rescale,
     )
 
 
