@@ -241,7 +241,7 @@ class Plan:
                 "a normalisation layer undoes the size of these weights, so a penalty on them "
                 "shrinks numbers without regularizing the function. Zeros made there are real; "
                 "their number depends on how long you train"
-                + (". rescale=True keeps the norms" if free else ""),
+                + (". rescale=True keeps the norms (--rescale)" if free else ""),
             ),
             (
                 constant,
