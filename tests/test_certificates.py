@@ -360,3 +360,21 @@ def test_arguments_in_another_order() -> None:
     for call in (sh.certify, sh.measure, sh.polish):
         with pytest.raises(PlanError, match="this is no plan: got tuple"):
             call(net, (x, y), plan)
+
+
+def test_a_handles_scale_is_told() -> None:
+    """The plan counts as written, whatever the handle does with it at present."""
+    net = nn.Linear(4, 3)
+    data = (torch.randn(20, 4), torch.randint(3, (20,)))
+    plan = sh.Plan(net, sh.L1(0.1))
+    plain = sh.certify(net, plan, data)
+    handle = sh.attach(torch.optim.SGD(net.parameters(), lr=0.1), plan)
+    assert sh.certify(net, plan, data).notes == plain.notes == ()
+    handle.scale = 0.5
+    (note,) = sh.certify(net, plan, data).notes
+    assert "× 0.5" in note
+    assert "plan.scaled(0.5)" in str(sh.certify(net, plan, data))
+    assert sh.certify(net, plan, data).objective == plain.objective
+    assert sh.certify(net, plan.scaled(0.5), data).objective < plain.objective
+    handle.remove()
+    assert sh.certify(net, plan, data).notes == ()

@@ -167,7 +167,12 @@ def certificate(
         nonzeros=sum(int(block.parameter.count_nonzero()) for block in penalised),
         penalised=sum(block.parameter.numel() for block in penalised),
         per_parameter=MappingProxyType(per_parameter),
-        notes=(*_notes(objective.model), *_tangent(objective), *notes),
+        notes=(
+            *_scaled(objective.plan),
+            *_notes(objective.model),
+            *_tangent(objective),
+            *notes,
+        ),
     )
 
 
@@ -202,6 +207,17 @@ def _null_objective(objective: Objective) -> float:
     with torch.enable_grad():
         optimizer.step(closure)  # type: ignore[no-untyped-call]
         return float(closure().detach())
+
+
+def _scaled(plan: Plan) -> tuple[str, ...]:
+    """Whether training has another strength at present than what is certified."""
+    if plan.acting_scale == 1:
+        return ()
+    factor = f"{plan.acting_scale:g}"
+    return (
+        f"The plan is taken as written; its handle applies it × {factor}: for that pass "
+        f"plan.scaled({factor}).",
+    )
 
 
 def _notes(model: nn.Module) -> tuple[str, ...]:

@@ -207,6 +207,12 @@ class Plan:
         if self._owner is not None and self._owner() is owner:
             self._owner = None
 
+    @property
+    def acting_scale(self) -> float:
+        """By how much its handle multiplies the plan at present; 1 where none applies it."""
+        owner = None if self._owner is None else self._owner()
+        return float(getattr(owner, "scale", 1.0))
+
     def __getstate__(self) -> dict[str, object]:
         """A copy is a plan for the copied network, and nobody has attached it."""
         return {**self.__dict__, "_owner": None, "applied": None}
