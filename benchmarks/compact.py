@@ -13,7 +13,7 @@ import copy
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from statistics import fmean
+from statistics import fmean, stdev
 
 import numpy as np
 import torch
@@ -199,6 +199,9 @@ def by_norm(model: nn.Module, count: Callable[[int], int], x: Tensor) -> nn.Modu
 Cost = Callable[[nn.Module], float]
 
 
+Share = Callable[[float], Callable[[int], int]]
+
+
 def share(keep: float) -> Callable[[int], int]:
     """Filter-norm pruning: the same share of every set."""
     return lambda n: max(1, round(keep * n))
@@ -209,19 +212,24 @@ def rounded(n: int) -> int:
     return n if n < WIDE else n - n % WIDE
 
 
+def blocks(keep: float) -> Callable[[int], int]:
+    """The same share of every set, down to whole blocks."""
+    return lambda n: rounded(share(keep)(n))
+
+
 def cut(model: nn.Module, x: Tensor) -> nn.Module:
     """What the penalty has left, with widths that are fast."""
     return by_norm(sh.compact(model, x, batch_sizes=()).model, rounded, x)
 
 
-def keep_for(model: nn.Module, most: float, x: Tensor, cost: Cost) -> float:
-    """The largest share of units, in hundredths, whose network costs at most so much."""
+def cut_to(model: nn.Module, most: float, x: Tensor, cost: Cost, widths: Share) -> nn.Module:
+    """With the largest share of units, in hundredths, whose network costs at most so much."""
     low, high = 0, 100
     while high - low > 1:
         middle = (low + high) // 2
-        fits = cost(by_norm(model, share(middle / 100), x)) <= most
+        fits = cost(by_norm(model, widths(middle / 100), x)) <= most
         low, high = (middle, high) if fits else (low, middle)
-    return low / 100
+    return by_norm(model, widths(low / 100), x)
 
 
 def costs(dense: nn.Module, example: Tensor, batch: Tensor) -> dict[str, Cost]:
@@ -240,6 +248,7 @@ def costs(dense: nn.Module, example: Tensor, batch: Tensor) -> dict[str, Cost]:
     return {"latency": latency, "macs": lambda net: macs(net.eval(), (example,)) / whole}
 
 
+PRUNING: dict[str, Share] = {"filter norm": share, "filter norm, blocks": blocks}
 RULES = sh.Rules({"8": None, "*": sh.GroupL1(1.0, coupled=True)})
 
 
@@ -269,43 +278,51 @@ def resnet(args: argparse.Namespace) -> None:
 
     Both may cost one part in ``times`` of the dense network. The path is over at the first epoch
     in which it does; filter norms keep the largest share of filters with which they do, or with
-    which they take as long as the path's network, should that one, measured again, take longer.
+    which they take as long as the path's network, should that one, measured again, take longer;
+    once in any number, and once in whole blocks, as the path's.
     """
     x, y, x_test, y_test = images(args.data, args.train)
     stride = 2 if x.shape[-1] > 20 else 1
     example, batch, most = x[:8], x_test[:BATCH], 1 / args.times
-    found: dict[str, list[float]] = {"dense, before": [], "coupled group L1": [], "filter norm": []}
+    rows = ("dense, before", "coupled group L1", *PRUNING)
+    found: dict[str, list[float]] = {name: [] for name in rows}
     for seed in range(args.first_seed, args.first_seed + args.seeds):
         torch.manual_seed(seed)
         dense = small_resnet(stride)
         optimizer = adam(dense, LR)
         for _ in range(args.dense):
             epoch(dense, x, y, optimizer, SMALL_BATCH)
-        model, pruned = copy.deepcopy(dense), copy.deepcopy(dense)
+        model = copy.deepcopy(dense)
         cost = costs(dense, example, batch)[args.equal]
         scales = raised(model, x, y, cost, most, args.first, args.growth)
         model = cut(model, example)
         equal = max(most, fmean(cost(model) for _ in range(5)))  # timings vary: not to our favour
-        for k in range(len(scales)):  # evenly down to the bound
-            keep = keep_for(pruned, equal ** ((k + 1) / len(scales)), example, cost)
-            pruned = by_norm(pruned, share(keep), example)
-            epoch(pruned, x, y, adam(pruned, LR), SMALL_BATCH)
-        nets, rest = dict(zip(found, (dense, model, pruned), strict=True)), args.refit
-        for net in (model, pruned):
-            for k in range(rest):
-                epoch(net, x, y, adam(net, LR * (1 - k / rest)), SMALL_BATCH)
-        times = interleaved([lambda m=m: m(batch) for m in nets.values()], 2.0, time.thread_time)
+        nets = [dense, model]
+        for widths_of in PRUNING.values():
+            torch.manual_seed(seed)
+            pruned = copy.deepcopy(dense)
+            for k in range(len(scales)):  # evenly down to the bound
+                most_now = equal ** ((k + 1) / len(scales))
+                pruned = cut_to(pruned, most_now, example, cost, widths_of)
+                epoch(pruned, x, y, adam(pruned, LR), SMALL_BATCH)
+            nets.append(pruned)
+        for net in nets[1:]:
+            torch.manual_seed(seed)
+            for k in range(args.refit):
+                epoch(net, x, y, adam(net, LR * (1 - k / args.refit)), SMALL_BATCH)
+        times = interleaved([lambda m=m: m(batch) for m in nets], 2.0, time.thread_time)
         print(f"seed {seed}: {len(scales)} epochs under the penalty, up to {scales[-1]:.3g}")
-        for (name, net), ms in zip(nets.items(), times, strict=True):
+        for name, net, ms in zip(rows, nets, times, strict=True):
             found[name].append(error(net, x_test, y_test))
             print(
-                f"  {name:18} {macs(net, (example,)):>10,} MACs  {ms:6.2f} ms at batch {BATCH}  "
+                f"  {name:20} {macs(net, (example,)):>10,} MACs  {ms:6.2f} ms at batch {BATCH}  "
                 f"error {found[name][-1]:.2f} %  {widths(net)}",
                 flush=True,
             )
     for name, errors in found.items():
         print(
-            f"{name:18} mean error {sum(errors) / len(errors):.2f} % of {len(y_test)} test images"
+            f"{name:20} error {fmean(errors):.2f} ± {stdev(errors) if errors[1:] else 0:.2f} % "
+            f"of {len(y_test)} test images"
         )
 
 
