@@ -18,7 +18,7 @@ from shrinkage.compaction import Point, compact_run
 from shrinkage.compaction.chosen import chosen, words
 from shrinkage.compaction.sparse import SparseLinear, sparsified
 from shrinkage.errors import CompactionError, RunError, ShrinkageError
-from shrinkage.runs import RunView
+from shrinkage.runs import Run, RunView
 
 
 def small(name: str, **options: object) -> sh.Compact:
@@ -309,7 +309,7 @@ def test_another_point_of_a_path_without_its_unused_inputs(tmp_path: Path) -> No
     few = path.choose(features=12)
     said = CliRunner().invoke(app, ["compact", str(folder), "--features", "12", "--drop-inputs"])
     assert said.exit_code == 0, said.output
-    (made,) = folder.glob("compact-path-*-0")
+    (made,) = folder.glob("compact-path-*-0-inputs")
     known = json.loads((made / "compact.json").read_text())
     assert 0 < len(known["inputs"]) == len(known["columns"]) <= 12
     assert f"It takes {len(known['inputs'])} of 30 inputs" in said.output
@@ -324,6 +324,19 @@ def test_another_point_of_a_path_without_its_unused_inputs(tmp_path: Path) -> No
     assert dense.exit_code == 0, dense.output
     assert "scale 0, " in dense.output
     assert "It takes" not in dense.output
+    whole = CliRunner().invoke(app, ["compact", str(folder), "--scale", "0", "--drop-inputs"])
+    assert "All 30 inputs are read: none was dropped" in whole.output
+    for scale in path.view.decisions["scales"]:  # as tables show them
+        assert path.choose(scale=float(f"{scale:.3g}")).scale == scale
+
+
+def test_an_unfinished_path_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with Run(folder, {"command": "path"}):
+        pass
+    said = CliRunner().invoke(app, ["compact", str(folder), "--features", "3"])
+    assert isinstance(said.exception, RunError)
+    assert "the path is not finished" in str(said.exception)
 
 
 def test_a_contrast_has_no_points(run: Path) -> None:

@@ -16,6 +16,7 @@ from shrinkage.errors import FitError, RunError
 from shrinkage.fitting import Budget, Training
 from shrinkage.plans import Plan
 from shrinkage.progress import Progress
+from shrinkage.proximal import attach
 from shrinkage.runs import read
 
 EPOCHS, MORE, TRIES, SEEDS = 4, 2, 3, 2
@@ -187,3 +188,55 @@ def test_the_report_says_it(whole: Contrast) -> None:
     page = whole.report.read_text(encoding="utf-8")
     assert f"goes on from the one before it for {MORE} epochs" in page
     assert f"none and magnitude pruning began anew, for {EPOCHS + (TRIES - 1) * MORE}" in page
+
+
+def test_seeds_are_what_numpy_takes(tmp_path: Path) -> None:
+    seen = []
+
+    def mine(model: nn.Module, plan: Plan, budget: Budget) -> None:
+        seen.append(budget.seed)
+        attach(torch.optim.SGD(model.parameters(), lr=0.1), plan)
+
+    warm(
+        tmp_path / "run", columns=["l1"], train=mine, lr=None, seeds=1, epochs=10_000,
+        point_epochs=5_000,
+    )  # fmt: skip
+    assert len(set(seen[1:])) == TRIES
+    assert all(0 <= seed < 2**32 for seed in seen)
+
+
+@pytest.mark.parametrize("columns", [["none", "dropout"], ["l1"], ["l1_term"]])
+def test_the_rehearsal_is_one_epoch(columns: list[str], tmp_path: Path) -> None:
+    seen = []
+
+    def mine(model: nn.Module, plan: Plan, budget: Budget) -> None:
+        seen.append(budget.epochs)
+        attach(torch.optim.SGD(model.parameters(), lr=0.1), plan, method=budget.method)
+
+    warm(tmp_path / "run", columns=columns, train=mine, lr=None, seeds=1)
+    assert seen[0] == 1
+    assert min(seen[1:]) > 1
+
+
+def test_a_closer_look_at_polished_tries_has_every_epoch_once(tmp_path: Path) -> None:
+    result = warm(tmp_path / "run", columns=["l1"], polish=2, seeds=1, choose="best")
+    (trace,) = result.view.of_kind("trace").values()
+    epochs = trace["history"]["epoch"]
+    assert epochs == sorted(set(epochs))
+
+
+@pytest.mark.parametrize(
+    ("columns", "tries", "head", "chained"),
+    [
+        (["none", "l1"], 3, "4 to 8 epochs", True),
+        (["l1"], 1, "4 epochs", False),
+        (["none"], 3, "8 epochs", False),
+    ],
+)
+def test_the_report_counts_the_epochs(
+    columns: list[str], tries: int, head: str, chained: bool, tmp_path: Path
+) -> None:
+    page = warm(tmp_path / "run", columns=columns, tries=tries, seeds=1).report.read_text()
+    assert f"training examples · {head}" in page
+    assert f"sgd, {head}" in page
+    assert ("goes on from the one before it" in page) == chained

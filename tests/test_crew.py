@@ -304,15 +304,16 @@ def test_a_penalty_that_accumulates_in_its_own_way() -> None:
     assert all(bool((p >= 0).all()) for p in net.parameters())
 
 
-def test_under_another_default_device() -> None:
+@pytest.mark.parametrize("kind", [SGD, Adam, optim.NAdam, optim.RAdam, optim.RMSprop])
+def test_under_another_default_device(kind: type[Optimizer]) -> None:
     net = network()
-    optimizer = SGD(net.parameters(), lr=0.05)
+    optimizer = kind(net.parameters(), lr=0.05)
     sh.attach(optimizer, sh.Plan(net, sh.L1(0.01)))
     x, y = next(batches(torch.float32))
-    for _ in range(3):
+    for device in ("cpu", "meta", "meta"):  # the optimizer's own state is made in the first step
         optimizer.zero_grad()
         nn.functional.cross_entropy(net(x), y).backward()
-        with torch.device("meta"):
+        with torch.device(device):
             optimizer.step()
 
 

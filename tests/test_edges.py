@@ -14,7 +14,15 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import shrinkage as sh
-from shrinkage.errors import AttachError, DataError, FitError, ModelError, PlanError, ShrinkageError
+from shrinkage.errors import (
+    AttachError,
+    DataError,
+    FitError,
+    ModelError,
+    PlanError,
+    ShrinkageError,
+    told,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(60, 5, generator=GENERATOR)
@@ -304,3 +312,31 @@ def test_an_optimizer_that_is_no_function_is_told(tmp_path: Path) -> None:
     with pytest.raises(FitError, match="optimizer is neither a name nor a function"):
         sh.contrast(network, (X, Y), optimizer=3, run=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy.random.RandomState(-1)",  # raised in Cython, whose files have no path
+        "json.loads('no')",
+        "torch.zeros(2) @ torch.zeros(3)",
+        "package_of_theirs.go()",
+    ],
+)
+@pytest.mark.parametrize("folder", ["mine", f"{Path(sh.__file__).parent}_experiments"])
+def test_the_place_that_is_told_is_the_users_own(
+    line: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "lib" / "dist-packages"
+    packages.mkdir(parents=True)
+    (packages / "package_of_theirs.py").write_text("def go():\n    raise ValueError('inside')\n")
+    monkeypatch.syspath_prepend(str(packages))
+    code = f"import json, numpy, torch, package_of_theirs\n\ndef f():\n    {line}\n"
+    names: dict[str, Any] = {}
+    exec(compile(code, f"{folder}/train.py", "exec"), names)  # noqa: S102
+    try:
+        names["f"]()
+    except Exception as error:
+        assert told(error).endswith("(train.py, line 4)")  # noqa: PT017
+    else:
+        raise AssertionError

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 import shrinkage as sh
 from shrinkage.data import load
+from shrinkage.proximal.metrics import adam
 from test_attach import VARIANTS, Variant
 
 sh.register_metric(Prodigy, lambda group, state, parameter: sh.Metric(
@@ -90,3 +91,16 @@ def test_full_batches_end_at_the_minimiser(variant: Variant, name: str) -> None:
     classes = 2 if name == "breast_cancer" else 1
     differing = int(((net.weight != 0) != support).sum())
     assert differing <= classes, (differing, int(support.sum()))
+
+
+@pytest.mark.parametrize("lr", [1e-4, 1e-6])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_small_rates_are_not_rounded_to_a_weights_precision(lr: float, dtype: torch.dtype) -> None:
+    parameter = nn.Parameter(torch.zeros(500, dtype=dtype))
+    optimizer = torch.optim.Adam([parameter], lr=lr)
+    parameter.grad = torch.linspace(0.1, 3, 500).to(dtype)
+    optimizer.step()
+    state = optimizer.state[parameter]
+    step = adam(optimizer.param_groups[0], state, parameter).step
+    exact = lr / ((state["exp_avg_sq"].double() / 1e-3).sqrt() + 1e-8)
+    assert float((step.double() / exact).mean()) == pytest.approx(1, abs=0.01)

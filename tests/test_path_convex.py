@@ -1,6 +1,7 @@
 """Paths of linear models beside scikit-learn's and skglm's: the same minima, the same supports."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from skglm import SparseLogisticRegression
 from sklearn.linear_model import enet_path
 
 import shrinkage as sh
-from shrinkage.paths import RegularizationPath
+from shrinkage.fitting import Training
+from shrinkage.paths import RegularizationPath, ends
 from shrinkage.paths.setting import key
 
 
@@ -121,3 +123,30 @@ def test_options_that_ask_for_training_where_none_is_needed_are_told(
     for text in (str(path), page):
         assert ("is solved exactly" in text) == bool(said)
         assert said in text
+
+
+class Casting(torch.nn.Linear):
+    """Takes float32, whatever it is given."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.float())
+
+
+@pytest.mark.parametrize("options", [{"epochs": 2}, {"train": Training(2)}, {}], ids=str)
+def test_a_network_that_cannot_be_asked_in_float64_is_trained(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    path = sh.path(
+        lambda: Casting(13, 3), "wine", sh.L1(1.0), run=tmp_path, points=2, seeds=1, refine=0,
+        weakest=1e-3, strongest=0.1, jobs=1, progress=lambda _: None, **options,
+    )  # fmt: skip
+    assert path.setting.solver == "train"
+    assert "exact_without" not in path.view.decisions
+
+
+def test_affinity_is_asked_where_the_network_is() -> None:
+    with torch.device("meta"):  # stands for a device other than the numbers'
+        x, layer = torch.zeros(4, 5), torch.nn.Linear(5, 2)
+    with pytest.raises(RuntimeError, match="meta"):
+        ends._is_affine(layer.double(), x.double())  # all the way to comparing meta tensors
+    assert not ends.is_affine(layer, x)

@@ -79,10 +79,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"Did you mean {close[0]!r}? " if close else ""
 
 
-_OURS = str(Path(__file__).parent)
-_INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
-
-
 def told(error: BaseException) -> str:
     """An exception of somebody else's code in one line: its type, its first paragraph, and where.
 
@@ -91,8 +87,20 @@ def told(error: BaseException) -> str:
     words = " ".join(str(error).strip().partition("\n\n")[0].split())
     said = f"{type(error).__name__}: {words}" if words else type(error).__name__
     for frame in reversed(extract_tb(error.__traceback__)):
-        if frame.filename.startswith(_OURS):
+        path = Path(frame.filename)
+        if path.is_relative_to(_OURS):
             break
-        if not frame.filename.startswith((*_INSTALLED, "<")):
-            return f"{said} ({Path(frame.filename).name}, line {frame.lineno})"
+        if not _is_installed(path):
+            return f"{said} ({path.name}, line {frame.lineno})"
     return said
+
+
+_OURS = Path(__file__).parent
+_STDLIB = Path(sysconfig.get_paths()["stdlib"])
+_PACKAGES = {"site-packages", "dist-packages"}
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether a frame's file is Python's or a package's; Cython's and made-up ones have no path."""
+    compiled = path.suffix in {".pyx", ".pxd", ".pxi"} or path.name.startswith("<")
+    return compiled or path.is_relative_to(_STDLIB) or not _PACKAGES.isdisjoint(path.parts)

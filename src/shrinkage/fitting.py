@@ -95,7 +95,7 @@ class Training:
         if not isinstance(self.optimizer, str) and not callable(self.optimizer):
             raise FitError(
                 "optimizer is neither a name nor a function",
-                got=repr(self.optimizer),
+                got=f"{type(self.optimizer).__name__}, an instance",
                 expected=f"{', '.join(OPTIMIZERS)}, or f(parameters, lr) → optimizer",
                 remedy="For instance lambda parameters, lr: torch.optim.NAdam(parameters, lr=lr).",
             )

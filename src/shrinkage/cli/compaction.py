@@ -28,10 +28,14 @@ def compact_command(
         float | None, typer.Option(help="Of a path: the point at this λ × instead of its choice.")
     ] = None,
     nonzeros: Annotated[
-        int | None, typer.Option(help="Of a path: the best point with at most so many weights.")
+        int | None,
+        typer.Option(
+            help="Of a path: the best point with at most so many weights, mean over seeds."
+        ),
     ] = None,
     features: Annotated[
-        int | None, typer.Option(help="Of a path: the best point with at most so many features.")
+        int | None,
+        typer.Option(help="Of a path: the best with at most so many features, mean over seeds."),
     ] = None,
     drop_inputs: Annotated[
         bool,
@@ -69,6 +73,13 @@ def _point(run: Path, asked: dict[str, Any]) -> "Point":
     from shrinkage.runs import read
 
     view = read(run)
+    if view.config.get("command") == "path" and "choice" not in view.decisions:
+        raise RunError(
+            "the path is not finished",
+            got=f"{run} without a choice",
+            expected="a path that has chosen a point",
+            remedy="Finish the run with the command it was begun with.",
+        )
     if view.config.get("command") != "path":
         name = next(name for name, value in asked.items() if value is not None)
         raise RunError(

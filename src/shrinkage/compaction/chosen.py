@@ -104,7 +104,7 @@ def _of_path(view: RunView, column: str | None, seed: int, point: Point | None) 
         )
     at = Point(choice["scale"], choice["family"]) if point is None else point
     label = f"scale {at.scale:.3g}, {at.family}, seed {seed}"
-    name = "path" if point is None else f"path-{at.scale:.3g}-{at.family}"
+    name = "path" if point is None else f"path-{at.scale:.10g}-{at.family}"
     weights = view.weights(weights_key(view, at.family, seed, at.scale))
     return Chosen(label, name, seed, weights)
 

@@ -27,7 +27,8 @@ class Outcome:
 
     ``scores``: accuracy (or R²) before and after; ``same`` and ``same_onnx``: how many of the
     ``n_test`` test examples get the same prediction as before; None without the ONNX packages.
-    ``inputs``: how many there are, and the names or places of those left where some were dropped.
+    ``inputs``: how many there are, and the names or places of those left, if unused ones were to
+    be dropped.
     """
 
     folder: Path
@@ -58,6 +59,8 @@ class Outcome:
         if self.inputs is None:
             return ""
         count, left = self.inputs
+        if len(left) == count:
+            return f"All {count} inputs are read: none was dropped\n"
         some = ", ".join(left[:_NAMED]) + (", …" if len(left) > _NAMED else "")
         return f"It takes {len(left)} of {count} inputs (all in compact.json): {some}\n"
 
@@ -93,13 +96,17 @@ def compact_run(
     test = split(source, seed, **view.config["cut"]).test
     sizes, example = (1, batch), test.x[:_EXAMPLES]
     small = compact(network, example, drop_inputs=drop_inputs, sparse=batch, batch_sizes=sizes)
-    where = Path(out) if out is not None else view.folder / f"compact-{which.column}-{seed}"
+    name = f"compact-{which.column}-{seed}" + ("" if small.inputs is None else "-inputs")
+    where = Path(out) if out is not None else view.folder / name
+    for stale in ("model.pt2", "model.onnx"):
+        (where / stale).unlink(
+            missing_ok=True
+        )  # of another network, should they not be written now
     about: dict[str, Any] = {"model": view.config["model"]["name"], "run": view.folder.name}
-    inputs = None
-    if small.inputs is not None:
-        names = source.columns or range(spec.n_inputs)
-        inputs = spec.n_inputs, [str(names[k]) for k in small.inputs.tolist()]
-        about |= {"columns": inputs[1]} if source.columns else {}
+    names = [str(name) for name in source.columns or range(spec.n_inputs)]
+    kept = names if small.inputs is None else [names[k] for k in small.inputs.tolist()]
+    if small.inputs is not None and source.columns:
+        about["columns"] = kept
     small.save(where, network=which.label, **about)
     small.export(where / "model.pt2")
     left = test if small.inputs is None else Examples(test.x.flatten(1)[:, small.inputs], test.y)
@@ -107,7 +114,7 @@ def compact_run(
     if find_spec("onnx") and find_spec("onnxruntime") and find_spec("onnxscript"):
         predictions = onnx_outputs(small.onnx(where / "model.onnx"), left.x)
     outcome = _outcome(where, which, (network, test), (small, left), predictions)
-    return replace(outcome, inputs=inputs)
+    return replace(outcome, inputs=(spec.n_inputs, kept) if drop_inputs else None)
 
 
 def _outcome(

@@ -46,4 +46,5 @@ def rehearse_training(setting: Setting) -> None:
     column = (penalised or list(setting.columns))[0]
     job = Job(column.name, 0, column.knobs(setting.strengths)[0], 0)
     with suppress(NotApplicableError, DivergedError):
-        train(replace(setting, epochs=1, polish=min(1, setting.polish)), job, column)
+        once = replace(setting, epochs=1, point_epochs=None, polish=min(1, setting.polish))
+        train(once, job, column)

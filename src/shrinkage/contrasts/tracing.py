@@ -50,7 +50,8 @@ def trace(setting: Setting, way: Chain) -> Point:
     for step in way:
         job = replace(step, start=start)
         model, plan, seen = train(setting, job, column, with_test=True)
-        looks, start = [*looks, *seen], model.state_dict()
+        looks = [*(look for look in looks if look.epoch <= step.begun), *seen]
+        start = model.state_dict()
     split = setting.split(job.seed)
     loss = loss_for(setting.loss, split.train.y)
     paths = reach(model, setting.data.spec.input_shape)

@@ -61,7 +61,7 @@ def train(
             setting.train,
             parts,
             epochs=length,
-            seed=job.seed + _APART * job.begun,
+            seed=(job.seed + _APART * job.begun) % 2**32,  # what NumPy takes, too
             treatment=job.treatment(column),
             loss=setting.loss,
         )

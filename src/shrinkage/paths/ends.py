@@ -36,24 +36,32 @@ def is_affine(model: nn.Module, x: torch.Tensor) -> bool:
 
     Then a convex loss + a convex penalty has one minimum. Tested at random parameters:
     f((a + b)/2) = (f(a) + f(b))/2, in float64. A network that is another one while it trains
-    (dropout, statistics of a batch) is not taken for affine.
+    (dropout, statistics of a batch) is not taken for affine, nor one that cannot be asked so.
     """
-    copy = deepcopy(model).double().train()
+    try:
+        return _is_affine(deepcopy(model).double().train(), x.double())
+    except Exception:  # one that casts to float32, say, or is no function of any numbers
+        return False
+
+
+def _is_affine(copy: torch.nn.Module, x: torch.Tensor) -> bool:
     generator = torch.Generator().manual_seed(0)
     points = [
         {
-            name: torch.randn(p.shape, generator=generator, dtype=torch.float64)
+            name: torch.randn(p.shape, generator=generator, dtype=torch.float64, device="cpu").to(
+                p.device
+            )
             for name, p in copy.named_parameters()
         }
         for _ in range(2)
     ]
     middle = {name: (points[0][name] + points[1][name]) / 2 for name in points[0]}
     with torch.no_grad():
-        a, b, c = (functional_call(copy, point, (x.double(),)) for point in (*points, middle))
+        a, b, c = (functional_call(copy, point, (x,)) for point in (*points, middle))
         copy.eval()
         if not isinstance(a, torch.Tensor):
             return False
-        used = functional_call(copy, middle, (x.double(),))
+        used = functional_call(copy, middle, (x,))
     return _close((a + b) / 2, c) and _close(c, used)
 
 

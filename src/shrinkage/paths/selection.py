@@ -30,7 +30,7 @@ class Wanted:
     nonzeros whose score is within this of the best (0.005: half a point of accuracy).
     ``nonzeros``, ``features``: the best validation loss among points with at most so many, on
     average over seeds; networks that predict a constant only where 0 is asked for.
-    ``scale``: the point at this scale.
+    ``scale``: the point at this scale, in the three digits that tables show, or more.
     """
 
     rule: str | None = None
@@ -190,7 +190,8 @@ def _within(table: Table, family: Family, wanted: Wanted) -> Selected | None:
     losses = {scale: _loss(row) for scale, row in points.items()}
     if wanted.scale is not None:
         near = min(points, key=lambda s: abs(s - wanted.scale))  # type: ignore[operator]
-        if abs(near - wanted.scale) > 1e-3 * wanted.scale:
+        is_shown = f"{near:.3g}" == f"{wanted.scale:.3g}"  # as tables and reports have it
+        if not is_shown and abs(near - wanted.scale) > 1e-3 * wanted.scale:
             return None
         return Selected(near, family, "the scale asked for")
     if wanted.within is not None:
@@ -268,7 +269,7 @@ def _too_few(table: Table, wanted: Wanted) -> FitError:
     asked = "no such" if wanted.scale is None else f"scale {wanted.scale:g}"
     near = ", ".join(f"{scale:.3g}" for scale in table.rows)
     return _nothing(
-        f"{asked}; the points are at {near}", "one of these scales", "one within 0.1 % of it"
+        f"{asked}; the points are at {near}", "one of these scales", "the scale of a point"
     )
 
 

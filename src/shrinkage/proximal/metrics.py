@@ -170,8 +170,7 @@ def adafactor(group: Group, state: State, parameter: Tensor) -> Metric:
 def _over_root(length: float, second: Tensor, correction: float, eps: float) -> Tensor:
     """length/(√(second/correction) + ε), with one new tensor and few passes over it."""
     factor = sqrt(correction)
-    root = second.sqrt().add_(eps * factor)
-    return torch.div(torch.tensor(length * factor, dtype=root.dtype), root, out=root)
+    return second.sqrt().add_(eps * factor).reciprocal_().mul_(length * factor)
 
 
 def _rest_of(momentum: float) -> float:

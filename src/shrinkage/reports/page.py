@@ -10,7 +10,7 @@ from shrinkage.reports.facts import Facts
 from shrinkage.reports.layout import RELOAD, filled, status, text
 from shrinkage.reports.panels import first_screen
 from shrinkage.reports.sections import SECTIONS
-from shrinkage.reports.sections.ending import train_examples
+from shrinkage.reports.sections.ending import epochs_of, train_examples
 from shrinkage.runs import RunView
 
 
@@ -44,7 +44,7 @@ def _title(facts: Facts) -> str:
 def _subtitle(facts: Facts) -> str:
     n, seeds = train_examples(facts.config), facts.seeds
     unit = "seeds, the first one in these panels" if seeds > 1 else "seed"
-    return f"{n:,} training examples · {facts.config['epochs']} epochs · {seeds} {unit}"
+    return f"{n:,} training examples · {epochs_of(facts.config)} epochs · {seeds} {unit}"
 
 
 def _status(facts: Facts) -> str:

@@ -23,7 +23,7 @@ def making(facts: Facts) -> Section:
         + (f" in {kinds} classes" if kinds else ""),
         "cut": cutting(config, facts.tests),
         "network": f"{config['model']['name']}, input {' × '.join(map(str, shape_of(config)))}",
-        "training": training_words(training, config["epochs"]),
+        "training": training_words(training, epochs_of(config)),
         "seeds": f"{facts.seeds}, from 0; a seed draws the cut, the first weights and the order",
         "tries": "; ".join(_knobs(column) for column in facts.columns.values()) + _warm(config),
         "choice": _choice(config["choose"]),
@@ -67,7 +67,7 @@ def cutting(config: Point, tests: Mapping[str, Point]) -> str:
     return listed(parts)
 
 
-def training_words(training: Point, epochs: int) -> str:
+def training_words(training: Point, epochs: int | str) -> str:
     """Optimizer, epochs, batches, learning rate."""
     if "optimizer" not in training:
         return f"your own function, {epochs} epochs"
@@ -81,15 +81,35 @@ def _knobs(column: Point) -> str:
     return f"{column['label']}: {symbol} {', '.join(strength(k) for k in column['knobs'])}"
 
 
-def _warm(config: Point) -> str:
-    more = config.get("point_epochs")
-    if more is None:
-        return ""
-    anew = [c for c in config["columns"] if c["knob"] == "learning rate"]
-    total = config["epochs"] + (len(config["columns"][0]["knobs"]) - 1) * more
-    return f". Each try goes on from the one before it for {more} epochs, the first had all" + (
-        f"; {listed([c['label'] for c in anew])} began anew, for {total} epochs" if anew else ""
+def epochs_of(config: Point) -> str:
+    """The epochs of a network; from the first try of a warm-started path to its last."""
+    first, last = config["epochs"], config["epochs"] + _more(config)
+    return (
+        f"{first} to {last}"
+        if any(map(_is_chained, config["columns"])) and last > first
+        else f"{last}"
     )
+
+
+def _warm(config: Point) -> str:
+    chained = [c["label"] for c in config["columns"] if _is_chained(c)]
+    anew = [c["label"] for c in config["columns"] if not _is_chained(c)]
+    if not _more(config) or not chained:
+        return ""
+    total = config["epochs"] + _more(config)
+    return (
+        f". Each try goes on from the one before it for {config['point_epochs']} epochs, the first "
+        f"had all" + (f"; {listed(anew)} began anew, for {total} epochs" if anew else "")
+    )
+
+
+def _more(config: Point) -> int:
+    """What the last try of a warm-started path has had beyond the first."""
+    return int((len(config["columns"][0]["knobs"]) - 1) * config.get("point_epochs", 0))
+
+
+def _is_chained(column: Point) -> bool:
+    return bool(column["knob"] != "learning rate")
 
 
 def _choice(rule: str) -> str:
