@@ -415,7 +415,14 @@ def test_the_demos_command_is_the_demo(monkeypatch: pytest.MonkeyPatch, options:
     assert again.pop("command") == command
     if "grid" in demo:
         demo["grid"] = list(demo["grid"])
-    defaults = {"budget": "normal", "choose": "1se", "norms": False, "polish": 0, "device": "cpu"}
+    defaults = {
+        "budget": "normal",
+        "choose": "1se",
+        "norms": False,
+        "rescale": False,
+        "polish": 0,
+        "device": "cpu",
+    }
     assert again == {**defaults, **demo}
 
 

@@ -17,6 +17,7 @@ from shrinkage.cli.words import command
 from shrinkage.compaction import Point, compact_run
 from shrinkage.compaction.chosen import chosen, words
 from shrinkage.compaction.sparse import SparseLinear, sparsified
+from shrinkage.data import load
 from shrinkage.errors import CompactionError, RunError, ShrinkageError
 from shrinkage.runs import Run, RunView
 
@@ -251,8 +252,10 @@ def no_factory() -> nn.Module:
         (lambda: half_dead(activation=nn.Tanh), "of the same shapes with other outputs"),
         (lambda: half_dead(hidden=5), "narrower layers"),
         (lambda: nn.Linear(6, 3), "has no attribute `0`"),
-        (no_factory, r"a factory that failed, RuntimeError: on purpose \(test_compact_files.py"),
+        (no_factory, r"no_factory failed: RuntimeError: on purpose \(test_compact_files.py"),
         (lambda: None, "a NoneType"),
+        ("mlpp", "unknown model: 'mlpp'"),
+        (None, "no factory, and no name of one"),
     ],
 )
 def test_another_network_is_found_out(
@@ -315,11 +318,17 @@ def test_another_point_of_a_path_without_its_unused_inputs(tmp_path: Path) -> No
     assert f"It takes {len(known['inputs'])} of 30 inputs" in said.output
     assert known["columns"][0] in said.output
     assert "the same prediction for 114 of 114 test examples, ONNX 114" in said.output
-    loaded = sh.load_compact(lambda: path.setting.build(0), made)
-    x = path.setting.split(0).test.x
+    assert 'see "scaling" in compact.json' in said.output
+    x, source = path.setting.split(0).test.x, load("breast_cancer")
+    raw = x * path.setting.split(0).x_scale + path.setting.split(0).x_mean
+    columns = [source.columns.index(name) for name in known["columns"]]
+    mean, scale = (torch.tensor(known["scaling"][f"input_{k}"]) for k in ("mean", "scale"))
+    own = (raw[:, columns] - mean) / scale  # what a user does with a new table
     with torch.no_grad():
-        expected, found = few.model(x), loaded(x[:, known["inputs"]])
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        expected = few.model(x)
+        for factory in (None, "mlp", sh.models.mlp, lambda: path.setting.build(0)):
+            found = sh.load_compact(factory, made)(own.float())
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     dense = CliRunner().invoke(app, ["compact", str(folder), "--scale", "0"])
     assert dense.exit_code == 0, dense.output
     assert "scale 0, " in dense.output
@@ -445,3 +454,27 @@ def test_a_folder_without_a_run(tmp_path: Path) -> None:
 def test_the_data_behind_a_command_are_found_wherever_they_stood(line: str) -> None:
     told = command(line.split(), "digits")
     assert words(RunView(Path(), {}, {"command": told}, ())) == {"data": "digits", "seeds": "1"}
+
+
+def test_a_regressions_answers_can_be_put_back_into_units(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = sh.contrast(
+        "linear", "diabetes", columns=["l1"], grid=[1e-2], seeds=1, epochs=5, jobs=1, run=run,
+        command="shrinkage contrast diabetes --model linear", progress=lambda _: None,
+    )  # fmt: skip
+    outcome = compact_run(run)
+    assert "scaling" in str(outcome)
+    known = json.loads((outcome.folder / "compact.json").read_text())
+    parts, source = result.setting.split(0), load("diabetes")
+    assert known["scaling"]["target_scale"] == parts.y_scale
+    with torch.no_grad():
+        answers = outcome.compact.model(parts.test.x)
+    answers = answers * parts.y_scale + known["scaling"]["target_mean"]
+    truth = parts.test.y * parts.y_scale + parts.y_mean
+    assert float((answers - truth).abs().mean()) < float((truth - source.y.mean()).abs().mean())
+
+
+def test_images_have_no_scaling(run: Path) -> None:
+    known = json.loads((compact_run(run, column="l1").folder / "compact.json").read_text())
+    assert known["scaling"] is None
+    assert known["classes"] == [str(k) for k in range(10)]

@@ -11,10 +11,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from shrinkage.blocks import Vector, blocks
 from shrinkage.data import stream
-from shrinkage.errors import FitError, ModelError, told
+from shrinkage.errors import FitError, ModelError
 from shrinkage.measures import Loss, loss_for, weight_of
 from shrinkage.measures.evaluation import checked_output
-from shrinkage.measures.losses import mean_loss
+from shrinkage.measures.losses import fitting_together, mean_loss
 from shrinkage.measures.removal import check_same
 from shrinkage.measures.untouched import brought, home, untouched
 from shrinkage.plans import Plan
@@ -56,16 +56,9 @@ class Objective:
         What PyTorch says of shapes and labels that do not fit comes out as :class:`FitError`.
         """
         # Fused attention has no second derivative.
-        with torch.inference_mode(mode=False), untouched(self.model), sdpa_kernel(SDPBackend.MATH):
-            try:
-                yield
-            except (RuntimeError, IndexError) as error:
-                raise FitError(
-                    "network, data and loss do not fit together",
-                    got=told(error),
-                    expected="inputs the network takes, and targets the loss takes",
-                    remedy="Check shapes, labels 0 … classes − 1, and loss=.",
-                ) from error
+        exact = sdpa_kernel(SDPBackend.MATH)
+        with torch.inference_mode(mode=False), untouched(self.model), exact, fitting_together():
+            yield
 
     @property
     def point(self) -> Vector:

@@ -43,6 +43,9 @@ def main() -> None:
         except ShrinkageError as error:
             say(f"[bold red]error:[/] {escaped(str(error))}")
             sys.exit(2)
+        except KeyboardInterrupt:  # before there was anything to stop
+            say("Stopped.")
+            sys.exit(130)
 
 
 def _show_warning(

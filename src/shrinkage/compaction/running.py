@@ -1,6 +1,6 @@
 """From a run folder to files: compact the chosen network, prove, measure, export, compare."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from shrinkage.compaction.chosen import Chosen, Point, chosen, words
 from shrinkage.compaction.exporting import onnx_outputs
 from shrinkage.compaction.public import Compact, compact
-from shrinkage.data import Data, Examples, load, split
+from shrinkage.data import Data, Examples, Split, load, split
 from shrinkage.errors import CompactionError, DataError
 from shrinkage.measures import evaluate
 from shrinkage.models import MODELS, Factory, build, resolve
@@ -19,6 +19,7 @@ from shrinkage.runs import RunView, fingerprint, read
 
 _EXAMPLES = 64
 _NAMED = 12
+_SCALED = 'Its numbers are scaled, (x − mean)/scale: see "scaling" in compact.json\n'
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class Outcome:
     ``scores``: accuracy (or R²) before and after; ``same`` and ``same_onnx``: how many of the
     ``n_test`` test examples get the same prediction as before; None without the ONNX packages.
     ``inputs``: how many there are, and the names or places of those left, if unused ones were to
-    be dropped.
+    be dropped. ``scaled``: whether columns or the target were standardised for it.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class Outcome:
     same_onnx: int | None
     n_test: int
     inputs: tuple[int, list[str]] | None = None
+    scaled: bool = False
 
     def __str__(self) -> str:
         before, after = self.scores
@@ -52,7 +54,7 @@ class Outcome:
             f"{self.chosen.label}\n\n{self.compact.report}\n\n"
             f"test {self.score_name} {before:.4f} → {after:.4f}; the same prediction for "
             f"{self.same:,} of {self.n_test:,} test examples, {onnx}\n"
-            f"{self._told_inputs()}Files: {self.folder}"
+            f"{self._told_inputs()}{_SCALED if self.scaled else ''}Files: {self.folder}"
         )
 
     def _told_inputs(self) -> str:
@@ -82,7 +84,8 @@ def compact_run(
 
     ``point``: another one of a path. ``drop_inputs``: without inputs that nobody reads; then
     ``compact.json`` has the places of those that are left, and their columns where they have names.
-    Weights (safetensors) and ``compact.json``, ``model.pt2`` and ``model.onnx``. ``model`` and
+    Weights (safetensors) and ``compact.json`` (with names of classes and columns, and what these
+    and a regression target were scaled by), ``model.pt2`` and ``model.onnx``. ``model`` and
     ``data`` are taken from the run's command line where they are not given. Linear layers are
     measured as CSR at ``batch``. Raises :class:`RunError` for a folder without a run,
     :class:`CompactionError` and the errors of data and models.
@@ -93,20 +96,21 @@ def compact_run(
     spec = source.spec
     network = build(_factory(view, model), spec)
     _load(network, which)
-    test = split(source, seed, **view.config["cut"]).test
+    parts = split(source, seed, **view.config["cut"])
+    test = parts.test
     sizes, example = (1, batch), test.x[:_EXAMPLES]
     small = compact(network, example, drop_inputs=drop_inputs, sparse=batch, batch_sizes=sizes)
     name = f"compact-{which.column}-{seed}" + ("" if small.inputs is None else "-inputs")
     where = Path(out) if out is not None else view.folder / name
     for stale in ("model.pt2", "model.onnx"):
-        (where / stale).unlink(
-            missing_ok=True
-        )  # of another network, should they not be written now
+        (where / stale).unlink(missing_ok=True)  # it may be of another network
     about: dict[str, Any] = {"model": view.config["model"]["name"], "run": view.folder.name}
+    about |= {"spec": asdict(spec), "classes": list(source.classes)}
     names = [str(name) for name in source.columns or range(spec.n_inputs)]
     kept = names if small.inputs is None else [names[k] for k in small.inputs.tolist()]
-    if small.inputs is not None and source.columns:
+    if source.columns:
         about["columns"] = kept
+    about["scaling"] = scaling = _scaling(parts, small.inputs)
     small.save(where, network=which.label, **about)
     small.export(where / "model.pt2")
     left = test if small.inputs is None else Examples(test.x.flatten(1)[:, small.inputs], test.y)
@@ -114,7 +118,19 @@ def compact_run(
     if find_spec("onnx") and find_spec("onnxruntime") and find_spec("onnxscript"):
         predictions = onnx_outputs(small.onnx(where / "model.onnx"), left.x)
     outcome = _outcome(where, which, (network, test), (small, left), predictions)
-    return replace(outcome, inputs=(spec.n_inputs, kept) if drop_inputs else None)
+    left_over = (spec.n_inputs, kept) if drop_inputs else None
+    return replace(outcome, inputs=left_over, scaled=scaling is not None)
+
+
+def _scaling(parts: Split, kept: Tensor | None) -> dict[str, Any] | None:
+    """What the network's inputs and answers were scaled by: (x − mean)/scale; None for nothing."""
+    found: dict[str, Any] = {}
+    if parts.x_mean is not None and parts.x_scale is not None:
+        mean, scale = (t if kept is None else t[kept] for t in (parts.x_mean, parts.x_scale))
+        found |= {"input_mean": mean.tolist(), "input_scale": scale.tolist()}
+    if (parts.y_mean, parts.y_scale) != (0.0, 1.0):
+        found |= {"target_mean": parts.y_mean, "target_scale": parts.y_scale}
+    return found or None
 
 
 def _outcome(

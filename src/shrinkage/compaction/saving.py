@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ from shrinkage.compaction.copying import copied
 from shrinkage.compaction.sparse import SparseLinear
 from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError, told
+from shrinkage.data import Spec
+from shrinkage.errors import CompactionError, ModelError
+from shrinkage.models import Factory, build, resolve
 
 _FORMAT = 1
+_NO_SPEC = Spec(0, (), 0)
+"""For factories that take none: the folder of a network that was compacted by itself."""
 _WORDS = 32
 _AGREE = {"float64": 1e-4, "float32": 1e-3}
 """As far apart as other machines may be, relative to the largest number; else 0.05."""
@@ -103,10 +107,12 @@ def _asked(model: nn.Module, shapes: list[list[int]]) -> list[float] | None:
     return [float(number) for number in said.double().flatten()[:_WORDS]]
 
 
-def load_compact(make_model: Callable[[], nn.Module], folder: str | Path) -> nn.Module:
+def load_compact(make_model: str | Factory | None, folder: str | Path) -> nn.Module:
     """The compact network of a folder, built from the factory of the *original* network.
 
-    ``make_model()`` makes the network as it was before; its units are cut as noted in
+    ``make_model`` makes the network as it was before: a function that takes nothing or, of a folder
+    that ``shrinkage compact`` wrote, a spec; a name, ``FILE.py:FACTORY``, or None for the name in
+    the folder. Its units are cut as noted in
     ``compact.json`` and the stored weights loaded. The result is in eval mode. Raises
     :class:`CompactionError` for a folder without a compact network, damaged files, and a factory
     that fails, or makes another network: of other layers, or (with another activation, say) of
@@ -115,11 +121,10 @@ def load_compact(make_model: Callable[[], nn.Module], folder: str | Path) -> nn.
     folder = Path(folder)
     known = _read(folder)
     try:
-        model = make_model()
-    except Exception as error:  # a factory may raise anything
-        raise _other(folder, f"a factory that failed, {told(error)}") from error
-    if not isinstance(model, nn.Module):
-        raise _other(folder, f"a {type(model).__name__} from the factory")
+        model = _made(known["model"] if make_model is None else make_model, known.get("spec"))
+    except (ModelError, KeyError) as error:
+        said = error.briefly if isinstance(error, ModelError) else "no factory, and no name of one"
+        raise _other(folder, said) from error
     try:
         model.to(getattr(torch, known["dtype"]))
         cut(model, Cuts.of_json(known["cuts"]))
@@ -138,6 +143,12 @@ def load_compact(make_model: Callable[[], nn.Module], folder: str | Path) -> nn.
     if expected and not _agrees(_asked(model, known["input_shapes"]), expected, known["dtype"]):
         raise _other(folder, "a network of the same shapes with other outputs")
     return model
+
+
+def _made(make_model: str | Factory, spec: dict[str, Any] | None) -> nn.Module:
+    shape = tuple(spec["input_shape"]) if spec else ()
+    known = Spec(spec["n_inputs"], shape, spec["n_outputs"]) if spec else _NO_SPEC
+    return build(resolve(make_model), known)
 
 
 def _agrees(found: list[float] | None, expected: list[float], dtype: str) -> bool:

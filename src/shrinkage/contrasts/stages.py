@@ -75,6 +75,8 @@ class Stages:
 
     def fit(self, workers: Workers, stage: str, jobs: Sequence[Job]) -> None:
         """Work through the jobs that are not in the run folder yet, chain by chain."""
+        if not jobs:
+            return
         view = self.run_.view()
         known = view.of_kind("fit")
         done = sum(job.key in known for job in jobs)

@@ -20,11 +20,12 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Three parts of one data set, and how the regression target was scaled.
+    """Three parts of one data set, and how columns and a regression target were scaled.
 
-    Target in the units of the data = y·``y_scale`` + ``y_mean``, and mean squared errors there
-    are ``y_scale``² times those here. Several targets share one mean and one scale, so that their
-    weights against each other stay. For a classification they are 0 and 1.
+    Columns in the units of the data = x·``x_scale`` + ``x_mean``, float64 (n_columns,); None where
+    none was. Target in the units of the data = y·``y_scale`` + ``y_mean``, and mean squared errors
+    there are ``y_scale``² times those here. Several targets share one mean and one scale, so that
+    their weights against each other stay. For a classification they are 0 and 1.
     """
 
     train: Examples
@@ -32,6 +33,8 @@ class Split:
     test: Examples
     y_mean: float = 0.0
     y_scale: float = 1.0
+    x_mean: Tensor | None = None
+    x_scale: Tensor | None = None
 
     def to(self, device: torch.device) -> "Split":
         """The same parts in the memory of ``device``."""
@@ -244,7 +247,10 @@ def _standardised(data: Data, train: Examples, valid: Examples, test: Examples) 
             y = ((y.double() - y_mean) / y_scale).to(y.dtype)
         return Examples(x, y)
 
-    return Split(scaled(train), scaled(valid), scaled(test), y_mean, y_scale)
+    first, second, third = (scaled(part) for part in (train, valid, test))
+    if not any(data.standardise):
+        return Split(first, second, third, y_mean, y_scale)
+    return Split(first, second, third, y_mean, y_scale, x_mean, x_scale)
 
 
 def _moments(x: Tensor, chosen: tuple[bool, ...]) -> tuple[Tensor, Tensor]:

@@ -97,6 +97,9 @@ def _check_target(name: str, frame: pl.DataFrame, target: str | None) -> None:
     if target not in frame.columns:
         what = "a table needs a target column" if target is None else "unknown target column"
         hint = "" if target is None else did_you_mean(target, frame.columns)
+        sign = next((s for s in (";", "\t") if frame.width == 1 and s in frame.columns[0]), None)
+        if sign is not None:
+            hint = f"The columns seem to be parted by {sign!r}; commas are expected. "
         raise DataError(
             f"{name}: {what}",
             got="none" if target is None else repr(target),

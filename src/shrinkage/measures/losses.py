@@ -1,11 +1,12 @@
 """The loss that fits a target, and what a batch weighs in its mean."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from shrinkage.errors import DataError, FitError
+from shrinkage.errors import DataError, FitError, told
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -43,6 +44,20 @@ def checked_loss(loss: Loss) -> Loss:
             remedy="Leave it out for cross-entropy (labels) or the mean squared error (floats).",
         )
     return loss
+
+
+@contextmanager
+def fitting_together() -> Iterator[None]:
+    """What PyTorch says of shapes and labels that do not fit comes out as :class:`FitError`."""
+    try:
+        yield
+    except (RuntimeError, IndexError) as error:
+        raise FitError(
+            "network, data and loss do not fit together",
+            got=told(error),
+            expected="inputs the network takes, and targets the loss takes",
+            remedy="Check shapes, labels 0 … classes − 1, and loss=.",
+        ) from error
 
 
 def mean_squared_error(prediction: Tensor, y: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from shrinkage.data import Examples, Split, examples
+from shrinkage.errors import DataError
 from shrinkage.measures.activations import LayerActivity, activity, owner_of
 from shrinkage.measures.evaluation import Evaluation, evaluate
-from shrinkage.measures.losses import Loss
+from shrinkage.measures.losses import Loss, fitting_together
 from shrinkage.measures.reachability import Reach, reach
 from shrinkage.measures.removal import check_same
 from shrinkage.measures.weights import LayerWeights, Weights, weigh
@@ -147,12 +148,16 @@ def measure(
     such parts, a :class:`Split`, or nothing; inputs are taken as they are (nothing is
     standardised). ``loss`` is what :func:`evaluate` takes. Raises :class:`PlanError` for a plan
     of another network,
-    :class:`DataError` for data of another kind, and as :func:`evaluate` does.
+    :class:`DataError` for data of another kind and inputs that are not finite, :class:`FitError`
+    for data that network and loss do not take, and as :func:`evaluate` does.
     """
     plan = Plan(model, L1(0.0)) if plan is None else plan
     check_same(model, plan)
     examples = _examples(data)
-    parts = {name: evaluate(model, part, loss) for name, part in examples.items()}
+    for name, part in examples.items():
+        _check_finite(name, part)
+    with fitting_together():
+        parts = {name: evaluate(model, part, loss) for name, part in examples.items()}
     main = next((name for name in ("train", *examples) if name in examples), None)
     penalty = plan.value()
     sized = "train" in parts or len(parts) == 1
@@ -176,6 +181,16 @@ def _examples(data: Parts | None) -> dict[str, Examples]:
         case Mapping() if data:
             return {name: examples(part) for name, part in data.items()}
     return {"data": examples(data)}
+
+
+def _check_finite(name: str, part: Examples) -> None:
+    if part.x.is_floating_point() and not bool(part.x.isfinite().all()):
+        raise DataError(
+            f"{name}: inputs are not all finite",
+            got=f"{int((~part.x.isfinite()).sum()):,} NaN or infinite values",
+            expected="finite numbers",
+            remedy="Drop these rows, or fill the values in.",
+        )
 
 
 def _dead(alive: Tensor | None) -> str:

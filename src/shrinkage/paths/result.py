@@ -27,8 +27,8 @@ class PathPoint:
 
     ``family``: ``"fit"`` (penalised), ``"refit"`` (the same support, fit once more) or
     ``"stable"`` (the stable features alone); ``why``: the
-    reason of the choice. ``score`` and ``test_score`` are means over seeds, ``nonzeros`` counts
-    penalised weights, ``features`` are those used in the first seed.
+    reason of the choice; ``row``: its losses, scores and counts, means over seeds; ``features``:
+    those used in the first seed.
     """
 
     path: "RegularizationPath"

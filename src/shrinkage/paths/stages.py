@@ -194,6 +194,9 @@ class Stages:
                 done += 1
                 self.progress(Progress(stage, done, total, f"λ × {job.scale:.2g}, seed {job.seed}"))
                 (meanwhile or self.report_now_and_then)()
+        if done < total:  # an empty network stays so: its chain has ended
+            beyond = f"{total - done} beyond a chain's end"
+            self.progress(Progress(stage, total, total, beyond))
 
     def report_now_and_then(self) -> None:
         """A report of what is there so far: seldom enough to take a small part of the time."""

@@ -31,9 +31,11 @@ def path_table(view: RunView, most: int = MOST) -> str:
         table.add_row("▸" if index == chosen else "", *_cells(track, stops[index], rows))
     data, model = view.config["data"]["name"], view.config["model"]["name"]
     all_shown = len(shown) == len(stops)
-    some = f"{on_path}" if all_shown else f"{len(shown) - len(beside)} of {on_path}"
+    some = f"{on_path} points"
+    if not all_shown:
+        some = f"{len(shown) - len(beside)} of its {on_path} points (all in the report)"
     seeds = f"mean ± sd over {track.chains}" if track.seeds > 1 else "one seed"
-    text = f"{data}, {model}: {some} points, {seeds}\n\n{_plain(table)}"
+    text = f"{data}, {model}: {some}, {seeds}\n\n{_plain(table)}"
     text += "\n\n▸ chosen" if chosen is not None else ""
     inexact = trained_all_the_same(track)
     return text + (f"\n{inexact[0].upper()}{inexact[1:]}." if inexact else "")
