@@ -29,7 +29,7 @@ from torch.utils.data import (
 
 from shrinkage.data import Data, Examples, Spec, from_user, load, split
 from shrinkage.data.splitting import share_for_test
-from shrinkage.errors import DataError
+from shrinkage.errors import DataError, ShrinkageWarning
 
 rng = np.random.default_rng(0)
 
@@ -1055,3 +1055,56 @@ def test_a_regression_needs_no_classes_in_its_parts() -> None:
     parts = split(data, 0)
     assert [len(parts.train), len(parts.validation), len(parts.test)] == [1, 1, 1]
     assert (parts.y_scale, parts.train.y.item()) == (1, 0)
+
+
+def ratings(tmp_path: Path) -> Path:
+    rows = ["stars,size,kind"] + [f"{k % 5 + 1},{k * 1.5},{'ab'[k % 2]}" for k in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    return tmp_path / "t.csv"
+
+
+def test_a_task_decides_what_integers_are(tmp_path: Path) -> None:
+    file = ratings(tmp_path)
+    assert load(file, target="stars").task == "classification"
+    quantity = load(file, target="stars", task="regression")
+    assert (quantity.task, quantity.spec.n_outputs) == ("regression", 1)
+    assert quantity.y[:5].flatten().tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    classes = load(file, target="size", task="classification")
+    assert (classes.task, len(classes.classes)) == ("classification", 60)
+    with fails("the target 'kind' is no quantity", "2 distinct values"):
+        load(file, target="kind", task="regression")
+    with fails("task is unknown", "'regresion'", "Did you mean 'regression'?"):
+        load(file, target="stars", task="regresion")  # type: ignore[arg-type]
+    with fails("task has no meaning for digits", "csv"):
+        load("digits", task="regression")
+
+
+def test_the_task_reaches_the_run_and_what_is_compacted(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from shrinkage.cli import app
+
+    run = tmp_path / "run"
+    words = f"contrast {ratings(tmp_path)} --target stars --task regression --columns l1 --seeds 1"
+    words += f" --strengths 0.01 --epochs 2 --jobs 1 --model linear --run {run}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["shrinkage", *words.split()])
+        said = CliRunner().invoke(app, words.split())
+    assert said.exit_code == 0, said.output
+    assert "R²" in said.output
+    again = CliRunner().invoke(app, ["compact", str(run), "--column", "l1"])
+    assert again.exit_code == 0, again.output
+    assert "test R²" in again.output
+
+
+def test_text_with_many_values_is_told(tmp_path: Path) -> None:
+    rows = ["y,id"] + [f"{k * 0.5},name{k}" for k in range(80)]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    with pytest.warns(ShrinkageWarning, match="'id' has 80 different values in 80 rows"):
+        load(tmp_path / "t.csv", target="y")
+
+
+def test_semicolons_are_recognised(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a;b;price\n1;2;3\n4;5;6\n")
+    with fails("unknown target column", "parted by ';'"):
+        load(tmp_path / "t.csv", target="price")

@@ -25,6 +25,7 @@ from shrinkage.cli.options import (
     Run,
     Seeds,
     Target,
+    Task,
     Train,
     TrainSize,
     Tries,
@@ -85,6 +86,7 @@ def contrast_command(
     data: Data,
     model: Model = None,
     target: Target = None,
+    kind: Task = None,
     image_size: ImageSize = None,
     train: Train = None,
     columns: Annotated[
@@ -154,7 +156,7 @@ def contrast_command(
     with stoppable():
         result = contrast(
             model,
-            load(data, target=target, image_size=image_size),
+            load(data, target=target, task=cast("Any", kind), image_size=image_size),
             columns=None if columns is None else listed(columns),
             run=run,
             budget=cast("BudgetName", budget),

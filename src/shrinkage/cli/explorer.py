@@ -1,11 +1,21 @@
 """explore: the live page."""
 
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
 from shrinkage.cli.app import app
-from shrinkage.cli.options import BatchSize, Biases, Data, ImageSize, Model, Rate, Target, TrainSize
+from shrinkage.cli.options import (
+    BatchSize,
+    Biases,
+    Data,
+    ImageSize,
+    Model,
+    Rate,
+    Target,
+    Task,
+    TrainSize,
+)
 from shrinkage.cli.words import command_data, listed, tell
 
 
@@ -14,6 +24,7 @@ def explore_command(
     data: Data = "digits",
     model: Model = None,
     target: Target = None,
+    kind: Task = None,
     image_size: ImageSize = None,
     columns: Annotated[
         str,
@@ -49,7 +60,7 @@ def explore_command(
 
     explore(
         model,
-        load(data, target=target, image_size=image_size),
+        load(data, target=target, task=cast("Any", kind), image_size=image_size),
         columns=listed(columns),
         optimizer=optimizer,
         lr=lr,
@@ -60,6 +71,6 @@ def explore_command(
         settings=settings,
         port=port,
         browser=not no_browser,
-        source=command_data(data, target, image_size),
+        source=command_data(data, target, kind, image_size),
         say=tell,
     )

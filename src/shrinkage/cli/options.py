@@ -13,6 +13,14 @@ Data = Annotated[
     ),
 ]
 Target = Annotated[str | None, typer.Option(help="The column to predict, for CSV and Parquet.")]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="classification|regression",
+        help="What the target of a table is. [default: by its values]",
+    ),
+]
 ImageSize = Annotated[
     int | None, typer.Option(help="Resize the images of a folder to this many pixels.")
 ]

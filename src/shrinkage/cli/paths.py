@@ -1,7 +1,7 @@
 """path: every strength, and the choice of one."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -20,6 +20,7 @@ from shrinkage.cli.options import (
     Rescale,
     Run,
     Target,
+    Task,
     Train,
     TrainSize,
     Validation,
@@ -46,6 +47,7 @@ def path_command(
     ] = "l1",
     model: Model = None,
     target: Target = None,
+    kind: Task = None,
     image_size: ImageSize = None,
     points: Annotated[int, typer.Option(help="Points of the path.")] = 25,
     weakest: Annotated[
@@ -149,7 +151,7 @@ def path_command(
     with stoppable():
         result = path(
             model,
-            load(data, target=target, image_size=image_size),
+            load(data, target=target, task=cast("Any", kind), image_size=image_size),
             penalty,
             run=run,
             points=points,

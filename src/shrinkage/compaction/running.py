@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -170,6 +170,7 @@ def _data(view: RunView, data: str | None, target: str | None) -> Data:
     source = load(
         data or known.get("data") or view.config["data"]["name"],
         target=target or known.get("target"),
+        task=cast("Any", known.get("task")),
         image_size=None if size is None else int(size),
     )
     if source.fingerprint != view.config["data"]["fingerprint"]:

@@ -9,6 +9,7 @@ from shrinkage.errors import FitError
 from shrinkage.fitting import DivergedError, NotApplicableError
 from shrinkage.models import check_state
 from shrinkage.plans import Plan
+from shrinkage.studies.threads import threads
 
 
 def rehearse(setting: Setting) -> Plan:
@@ -45,6 +46,6 @@ def rehearse_training(setting: Setting) -> None:
     penalised = [c for c in setting.columns if c.penalty is not None and c.form == "exact"]
     column = (penalised or list(setting.columns))[0]
     job = Job(column.name, 0, column.knobs(setting.strengths)[0], 0)
-    with suppress(NotApplicableError, DivergedError):
+    with threads(1), suppress(NotApplicableError, DivergedError):
         once = replace(setting, epochs=1, point_epochs=None, polish=min(1, setting.polish))
         train(once, job, column)

@@ -7,7 +7,6 @@ from itertools import pairwise
 from time import monotonic
 
 import numpy as np
-import torch
 
 from shrinkage.contrasts.certifying import certify_fit
 from shrinkage.contrasts.chaining import Chain, chains, first, following, way
@@ -22,6 +21,7 @@ from shrinkage.progress import Progress
 from shrinkage.reports import report_page
 from shrinkage.runs import Run
 from shrinkage.studies import Point
+from shrinkage.studies.threads import threads
 
 _FIRST_PICTURE = 4
 _FIRST_COLUMNS = ("none", "l1_term", "l1", "l2")
@@ -47,14 +47,10 @@ class Stages:
     def run(self) -> None:
         """Fit, choose, prune, choose, certify, open the test set, look inside, report."""
         if not self.run_.decisions.get("finished"):
-            before = torch.get_num_threads()
-            torch.set_num_threads(self.threads)
-            try:
+            with threads(self.threads):
                 engine = self.staff.engine_for(self.setting, threads=self.threads)
                 with Workers(engine) as workers:
                     self.stages(workers)
-            finally:
-                torch.set_num_threads(before)
         self.report()
 
     def stages(self, workers: Workers) -> None:

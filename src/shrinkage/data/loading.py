@@ -21,7 +21,7 @@ from shrinkage.data.builtin import BUILT_IN
 from shrinkage.data.examples import Examples
 from shrinkage.data.images import read_images
 from shrinkage.data.openml import read_openml
-from shrinkage.data.source import Data
+from shrinkage.data.source import Data, Task
 from shrinkage.data.tables import read_table
 from shrinkage.errors import DataError, did_you_mean, told
 
@@ -36,6 +36,7 @@ def load(
     source: str | Path,
     *,
     target: str | None = None,
+    task: Task | None = None,
     image_size: int | tuple[int, int] | None = None,
 ) -> Data:
     """A data set by name or path.
@@ -45,7 +46,8 @@ def load(
     - ``.npz`` with x_train, y_train and perhaps x_test, y_test. Integer, boolean or string y is a
       classification, **float y a regression even where its values are whole numbers**.
     - ``.csv`` and ``.parquet`` with ``target``, the name of a column. Text and boolean targets,
-      and integers of at most 20 distinct values, are a classification; all else a regression.
+      and integers of at most 20 distinct values, are a classification; all else a regression;
+      unless ``task`` says ``"classification"`` or ``"regression"``.
     - a folder with one sub-folder of images per class; ``image_size`` (pixels: a side, or height
       and width) resizes them.
     - ``openml:NAME`` from openml.org (needs the extra ``openml``), with or without ``target``.
@@ -58,23 +60,23 @@ def load(
     """
     if isinstance(source, str) and source.startswith("openml:"):
         _refuse(source, image_size=image_size)
-        return read_openml(source.removeprefix("openml:"), target)
+        return read_openml(source.removeprefix("openml:"), target, task)
     if isinstance(source, str) and source in BUILT_IN:
-        _refuse(source, target=target, image_size=image_size)
+        _refuse(source, target=target, task=task, image_size=image_size)
         return BUILT_IN[source]()
     path = Path(source).expanduser()
     if path.is_dir():
-        _refuse(str(source), target=target)
+        _refuse(str(source), target=target, task=task)
         return read_images(path, image_size)
     if not path.exists():
         raise _not_found(source, path)
     _refuse(str(source), image_size=image_size)
     match path.suffix.lower():
         case ".npz":
-            _refuse(str(source), target=target)
+            _refuse(str(source), target=target, task=task)
             return read_npz(path)
         case ".csv" | ".parquet":
-            return read_table(path, target)
+            return read_table(path, target, task)
     raise DataError(
         f"{path.name}: unknown type of file",
         got=repr(path.suffix),
@@ -152,7 +154,8 @@ def _pair_of(data: object) -> tuple[Any, Any]:
 def _refuse(source: str, **options: object) -> None:
     for option, value in options.items():
         if value is not None:
-            where = ".csv, .parquet and openml:NAME" if option == "target" else "image folders"
+            tables = option in ("target", "task")
+            where = ".csv, .parquet and openml:NAME" if tables else "image folders"
             raise DataError(
                 f"{option} has no meaning for {source}",
                 got=repr(value),

@@ -1,6 +1,8 @@
 """Tables with named columns: ``.csv``, ``.parquet``, and any frame."""
 
+import warnings
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import polars as pl
@@ -8,15 +10,17 @@ import torch
 from torch import Tensor
 
 from shrinkage.data.arrays import Array, class_names
-from shrinkage.data.source import Data, listed
-from shrinkage.errors import DataError, did_you_mean, told
+from shrinkage.data.source import Data, Task, listed
+from shrinkage.errors import DataError, ShrinkageWarning, did_you_mean, told
 
 MOST_LEVELS = 1000
+_MANY = 50
+"""Levels that are said to be many where rows are few."""
 MOST_INTEGER_CLASSES = 20
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"]
 
 
-def read_table(path: Path, target: str | None) -> Data:
+def read_table(path: Path, target: str | None, task: Task | None = None) -> Data:
     """A ``.csv`` (commas, a header line) or ``.parquet`` file, by :func:`from_frame`.
 
     In a csv file empty cells and NA, N/A, NaN, null and ? are missing values.
@@ -38,7 +42,7 @@ def read_table(path: Path, target: str | None) -> Data:
         ) from error
     if path.suffix.lower() != ".parquet":
         _check_header(path)
-    return from_frame(path.name, frame, target)
+    return from_frame(path.name, frame, target, task)
 
 
 def _check_header(path: Path) -> None:
@@ -54,14 +58,17 @@ def _check_header(path: Path) -> None:
         )
 
 
-def from_frame(name: str, frame: pl.DataFrame, target: str | None) -> Data:
+def from_frame(
+    name: str, frame: pl.DataFrame, target: str | None, task: Task | None = None
+) -> Data:
     """A frame as data: numbers stay numbers, everything else becomes one-hot.
 
     Numeric columns keep their name and are standardised on the training part. Text, boolean and
     categorical columns become one column of 0 and 1 per level, ``colour=red``, levels sorted and
     taken from all rows. A text, boolean or categorical target is a classification; so is an
     integer target with at most 20 distinct values; other integers, and all floats, are a
-    regression.
+    regression. ``task`` decides otherwise: ``"regression"`` for any numbers, ``"classification"``
+    with a class per distinct value.
 
     Raises :class:`DataError` for a missing or unknown target, missing values (naming columns and
     counts), dates and nested columns, a column without a name, more than 1000 levels, no rows,
@@ -72,7 +79,7 @@ def from_frame(name: str, frame: pl.DataFrame, target: str | None) -> Data:
     _check_missing(name, frame)
     features = [series for series in frame.get_columns() if series.name != target]
     blocks = [_block(name, series) for series in features]
-    y, classes = _targets(frame.get_column(str(target)))
+    y, classes = _targets(name, frame.get_column(str(target)), task)
     with np.errstate(over="ignore"):  # an overflow becomes inf, which Data reports
         x = np.concatenate([block for block, _ in blocks], axis=1).astype(np.float32)
     return Data(
@@ -167,6 +174,14 @@ def _block(name: str, series: pl.Series) -> tuple[Array, list[str]]:
             "or group its levels.",
         )
     codes, levels = _levels(series)
+    if len(levels) > _MANY and len(levels) > series.len() / 10:
+        warnings.warn(
+            f"{name}: column {series.name!r} has {len(levels)} different values in {series.len()} "
+            "rows, and each becomes an input. Drop it if it is an identifier; numbers with decimal "
+            "commas need points",
+            ShrinkageWarning,
+            stacklevel=2,
+        )
     return np.eye(len(levels), dtype=np.float32)[codes], [f"{series.name}={v}" for v in levels]
 
 
@@ -177,9 +192,24 @@ def _levels(series: pl.Series) -> tuple[Array, tuple[str, ...]]:
     return codes, class_names(levels)
 
 
-def _targets(series: pl.Series) -> tuple[Tensor, tuple[str, ...]]:
+def _targets(name: str, series: pl.Series, task: Task | None) -> tuple[Tensor, tuple[str, ...]]:
+    if task is not None and task not in get_args(Task):
+        raise DataError(
+            "task is unknown",
+            got=repr(task),
+            expected=" or ".join(get_args(Task)),
+            remedy=did_you_mean(str(task), get_args(Task))
+            + "Leave it out to let the values decide.",
+        )
+    if task == "regression" and _is_category(series):
+        raise DataError(
+            f"{name}: the target {series.name!r} is no quantity",
+            got=f"{series.n_unique()} distinct values of dtype {series.dtype}",
+            expected="numbers, for a regression",
+            remedy="Leave task out, or turn it into numbers.",
+        )
     few = series.dtype.is_integer() and series.n_unique() <= MOST_INTEGER_CLASSES
-    if _is_category(series) or few:
+    if task == "classification" or (task is None and (_is_category(series) or few)):
         codes, classes = _levels(series)
         return torch.from_numpy(codes.astype(np.int64)), classes
     with np.errstate(over="ignore"):

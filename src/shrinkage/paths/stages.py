@@ -8,8 +8,6 @@ from math import sqrt
 from time import monotonic
 from typing import Any, TypeVar
 
-import torch
-
 from shrinkage.errors import FitError
 from shrinkage.paths.ends import convex_ends, swept_ends
 from shrinkage.paths.engines import Staff, Workers
@@ -21,6 +19,7 @@ from shrinkage.paths.stabilising import select_stable
 from shrinkage.paths.testing import Testing, networks, on_test_part
 from shrinkage.progress import Progress
 from shrinkage.runs import Run, RunView
+from shrinkage.studies.threads import threads
 
 J = TypeVar("J", Job, Pruning)
 
@@ -53,16 +52,12 @@ class Stages:
     def run(self) -> None:
         """Dense networks, ends, chains, refinement, choice, test, report."""
         if not self.run_.decisions.get("finished"):
-            before = torch.get_num_threads()
-            torch.set_num_threads(self.threads)
-            try:
+            with threads(self.threads):
                 engine = self.staff.engine_for(
                     self.setting, threads=self.threads, chains=self.setting.chains
                 )
                 with Workers(engine) as workers:
                     self.stages(workers)
-            finally:
-                torch.set_num_threads(before)
         self.write_report(self.run_)
 
     def stages(self, workers: Workers) -> None:

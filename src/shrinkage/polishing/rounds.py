@@ -40,7 +40,7 @@ def told(progress: Show | None, rounds: int) -> Iterator[Show]:
         if not shows and monotonic() - begun > _SECOND:
             shows.append(bars.enter_context(shown(None)))
         for one in shows:
-            note = f"objective {at.objective:.6g}, gap {at.gap:.3g}"
+            note = f"objective {at.objective:.6g}, gap before {at.gap:.3g}"
             one(Progress("polish", at.number, rounds, note))
 
     with bars:
