@@ -14,7 +14,7 @@ import shrinkage as sh
 from architectures import ARCHITECTURES, example, with_dead_units
 from shrinkage.cli import app
 from shrinkage.cli.words import command
-from shrinkage.compaction import Point, compact_run
+from shrinkage.compaction import Point, compact_run, measuring
 from shrinkage.compaction.chosen import chosen, words
 from shrinkage.compaction.sparse import SparseLinear, sparsified
 from shrinkage.data import load
@@ -478,3 +478,21 @@ def test_images_have_no_scaling(run: Path) -> None:
     known = json.loads((compact_run(run, column="l1").folder / "compact.json").read_text())
     assert known["scaling"] is None
     assert known["classes"] == [str(k) for k in range(10)]
+
+
+def test_a_file_where_the_folder_should_be(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(CompactionError, match="the folder cannot be written"):
+        compact_run(run, column="l1", out=tmp_path / "taken")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.parametrize("disturbed", [True, False])
+def test_timings_that_other_work_has_disturbed_are_told(
+    disturbed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = [[1.0, 40.0, 41.0] if disturbed else [1.0, 1.1, 9.0], [1.0, 1.0, 1.0]]
+    monkeypatch.setattr(measuring, "runs", lambda _: taken)
+    report = sh.compact(half_dead(), torch.randn(5, 6)).report
+    assert [one.disturbed for one in report.latencies] == [disturbed] * len(report.latencies)
+    assert ("Other work disturbed the timing" in str(report)) == disturbed

@@ -18,16 +18,21 @@ from shrinkage.coupling.tracing import Inputs
 
 _SECONDS = 0.4
 _ROUNDS = range(5, 200)
+_DISTURBED = 3.0
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Medians in milliseconds of interleaved runs of both networks at one batch size."""
+    """Medians in milliseconds of interleaved runs of both networks at one batch size.
+
+    ``disturbed``: a median is several times the shortest run, so that something else was at work.
+    """
 
     device: str
     batch: int
     before: float
     after: float
+    disturbed: bool = False
 
     @property
     def speedup(self) -> float:
@@ -81,10 +86,11 @@ def latencies(
                 tuple(replaced(v, lambda t: t.to(device)) for v in batch_of(inputs, size))  # noqa: B023
                 for inputs in (first, second)
             ]
-            times = interleaved(
-                [partial(model, *batch) for model, batch in zip(pair, batches, strict=True)]
-            )
-            found.append(Latency(device, size, *times))
+            calls = [partial(model, *batch) for model, batch in zip(pair, batches, strict=True)]
+            taken = runs(calls)
+            disturbed = any(median(times) > _DISTURBED * min(times) for times in taken)
+            one, other = map(median, taken)
+            found.append(Latency(device, size, one, other, disturbed))
     return tuple(found)
 
 
@@ -93,7 +99,16 @@ def interleaved(
     seconds: float = _SECONDS,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """The median milliseconds of each call, one after the other in every round.
+    """The median milliseconds of each call: see :func:`runs`."""
+    return [median(times) for times in runs(calls, seconds, clock)]
+
+
+def runs(
+    calls: Sequence[Callable[[], object]],
+    seconds: float = _SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[list[float]]:
+    """The milliseconds of each call, one after the other in every round.
 
     ``clock``: ``time.thread_time`` sees other processes less, where one thread does all.
     """
@@ -111,7 +126,7 @@ def interleaved(
                 into.append(1e3 * (clock() - start))
             if k + 1 >= _ROUNDS.start and time.perf_counter() > end:
                 break
-    return [median(times) for times in taken]
+    return taken
 
 
 def _settle() -> None:

@@ -69,6 +69,11 @@ class Report:
             slow = [one for one in self.latencies if one.speedup <= 1.1]
             where = ", ".join(f"{one.device} at batch {one.batch}" for one in slow)
             lines.append(f"Not faster: {where}.")
+        if any(one.disturbed for one in self.latencies):
+            lines.append(
+                "Other work disturbed the timing: its median is over three times its shortest run. "
+                "Try again when the machine is idle, or with OMP_NUM_THREADS=1."
+            )
         return "\n".join([*lines, *self.notes])
 
     def _layers(self) -> Table:

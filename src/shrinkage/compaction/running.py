@@ -102,8 +102,6 @@ def compact_run(
     small = compact(network, example, drop_inputs=drop_inputs, sparse=batch, batch_sizes=sizes)
     name = f"compact-{which.column}-{seed}" + ("" if small.inputs is None else "-inputs")
     where = Path(out) if out is not None else view.folder / name
-    for stale in ("model.pt2", "model.onnx"):
-        (where / stale).unlink(missing_ok=True)  # it may be of another network
     about: dict[str, Any] = {"model": view.config["model"]["name"], "run": view.folder.name}
     about |= {"spec": asdict(spec), "classes": list(source.classes)}
     names = [str(name) for name in source.columns or range(spec.n_inputs)]
@@ -112,6 +110,8 @@ def compact_run(
         about["columns"] = kept
     about["scaling"] = scaling = _scaling(parts, small.inputs)
     small.save(where, network=which.label, **about)
+    for stale in ("model.pt2", "model.onnx"):
+        (where / stale).unlink(missing_ok=True)  # it may be of another network
     small.export(where / "model.pt2")
     left = test if small.inputs is None else Examples(test.x.flatten(1)[:, small.inputs], test.y)
     predictions = None
