@@ -89,7 +89,8 @@
     part(".split").setAttribute("aria-label", `loss ${point.loss}, penalty ${point.penalty}`);
     Drawing.words(part(".sum"), [[`${point.cost} = `], [`loss ${point.loss}`, "loss"], [" + "],
       [`penalty ${point.penalty}`, "penalty"]]);
-    part(".held").textContent = `${data.held_out} ${data.score}`;
+    const first = data.families.length > 1 && !point.name ? `, ${data.families[0]}` : "";
+    part(".held").textContent = `${data.held_out} ${data.score}${first}`;
     part(".score").textContent = point.score;
     part(".inputs").textContent = point.inputs || "—";
     part(".rest").textContent = point.rest;
