@@ -2,10 +2,9 @@
 
 import webbrowser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from shrinkage.contrasts.settings import Setting
 from shrinkage.data import from_user
@@ -18,6 +17,7 @@ from shrinkage.models import Factory, check_state, default_model, resolve
 from shrinkage.plans import Plan
 from shrinkage.runs import describe
 from shrinkage.studies import Cut
+from shrinkage.studies.threads import threads
 
 if TYPE_CHECKING:
     from shrinkage.explorer.server import Live
@@ -68,14 +68,9 @@ def explore(
     say(f"Explore at {live.address} (this machine only; Ctrl-C ends it)")
     if browser:
         webbrowser.open(live.address)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # small tensors on many threads wait for each other, and for the page
-    try:
+    # Small tensors on many threads wait for each other, and for the page.
+    with threads(1), suppress(KeyboardInterrupt):
         live.run()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        torch.set_num_threads(before)
     say("Stopped.")
 
 

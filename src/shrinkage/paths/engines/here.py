@@ -1,11 +1,10 @@
 """The engine in this process: one job after the other."""
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
-import torch
+from shrinkage.studies.threads import threads
 
 _Ticket = partial[Any]
 
@@ -26,18 +25,8 @@ class Here:
 
     def result(self, ticket: _Ticket) -> Any:
         """Compute it now."""
-        with _computing_on(self.threads):
+        with threads(self.threads):
             return ticket()
 
     def close(self) -> None:
         """Nothing was started."""
-
-
-@contextmanager
-def _computing_on(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
