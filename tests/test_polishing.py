@@ -188,9 +188,9 @@ def test_a_smooth_network_comes_to_rest() -> None:
     assert after.objective == pytest.approx(falling[-1], rel=1e-9)
 
 
-def contrasted(net: nn.Module, plan: sh.Plan) -> Examples:
-    """200 digits on which ``net`` was trained as a contrast trains it."""
-    parts = split(load("digits"), 0, train_size=200)
+def contrasted(net: nn.Module, plan: sh.Plan, size: int = 200) -> Examples:
+    """Some digits on which ``net`` was trained as a contrast trains it."""
+    parts = split(load("digits"), 0, train_size=size)
     for _ in fit(net, plan, Training(epochs=60), {"train": parts.train}, epochs=60, seed=0):
         pass
     return parts.train
@@ -199,7 +199,7 @@ def contrasted(net: nn.Module, plan: sh.Plan) -> Examples:
 def test_a_smooth_convolutional_network_comes_to_rest() -> None:
     net, _, _ = digits_net(smooth=True)
     plan = sh.Plan(net, sh.L1(3e-3), biases=True)
-    train = contrasted(net, plan)
+    train = contrasted(net, plan, 100)
     before = sh.certify(net, plan, train)
     after = sh.polish(net, plan, train, tol=0.05)
     assert before.gap > 1
