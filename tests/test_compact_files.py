@@ -496,3 +496,20 @@ def test_timings_that_other_work_has_disturbed_are_told(
     report = sh.compact(half_dead(), torch.randn(5, 6)).report
     assert [one.disturbed for one in report.latencies] == [disturbed] * len(report.latencies)
     assert ("Other work disturbed the timing" in str(report)) == disturbed
+
+
+def test_a_factory_whose_spec_has_a_default_is_called_as_it_is(tmp_path: Path) -> None:
+    """A network that was compacted by itself: its folder knows no spec."""
+
+    def make(spec: int = 8) -> nn.Module:
+        return half_dead(spec)
+
+    def needs(spec: int) -> nn.Module:
+        return half_dead(spec)
+
+    torch.manual_seed(0)
+    net, x = half_dead(), torch.randn(5, 6)
+    sh.compact(net, x, batch_sizes=()).save(tmp_path)
+    torch.testing.assert_close(sh.load_compact(make, tmp_path)(x), net(x))
+    with pytest.raises(CompactionError, match=r"the factory needs failed.*missing 1 required"):
+        sh.load_compact(needs, tmp_path)

@@ -21,8 +21,6 @@ from shrinkage.errors import CompactionError, ModelError
 from shrinkage.models import Factory, build, resolve
 
 _FORMAT = 1
-_NO_SPEC = Spec(0, (), 0)
-"""For factories that take none: the folder of a network that was compacted by itself."""
 _WORDS = 32
 _AGREE = {"float64": 1e-4, "float32": 1e-3}
 """As far apart as other machines may be, relative to the largest number; else 0.05."""
@@ -146,9 +144,16 @@ def load_compact(make_model: str | Factory | None, folder: str | Path) -> nn.Mod
 
 
 def _made(make_model: str | Factory, spec: dict[str, Any] | None) -> nn.Module:
-    shape = tuple(spec["input_shape"]) if spec else ()
-    known = Spec(spec["n_inputs"], shape, spec["n_outputs"]) if spec else _NO_SPEC
-    return build(resolve(make_model), known)
+    factory = resolve(make_model)
+    if spec is not None:
+        shape = tuple(spec["input_shape"])
+        return build(factory, Spec(spec["n_inputs"], shape, spec["n_outputs"]))
+
+    def alone() -> nn.Module:
+        return factory()  # without a spec in the folder its own defaults count
+
+    alone.__name__ = getattr(factory, "__name__", type(factory).__name__)
+    return build(alone, Spec(0, (), 0))
 
 
 def _agrees(found: list[float] | None, expected: list[float], dtype: str) -> bool:
