@@ -6,13 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 from torch.optim import SGD, Adam, Optimizer
+from torch.overrides import TorchFunctionMode
 
 import shrinkage as sh
 from shrinkage.kernels import Clips, Samples, offered
 from shrinkage.kernels.bundles import Passes
+from shrinkage.penalties.holds import Holds
 from shrinkage.penalties.steps import Steps
 from shrinkage.proximal import Handle, Metric, crew
+from shrinkage.proximal.clipping import Clipping
 from shrinkage.proximal.metrics import METRICS
+from shrinkage.proximal.seats import Read
 from test_attach import VARIANTS, Variant
 
 pytest.importorskip("numba")
@@ -53,6 +57,16 @@ def batches(dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
     while True:
         x = torch.randn(16, 3, 8, 8, generator=generator)
         yield x.to(dtype), torch.randint(3, (16,), generator=generator)
+
+
+class CountingCalls(TorchFunctionMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.calls += 1
+        return func(*args, **(kwargs or {}))
 
 
 Event = Callable[[nn.Module, Optimizer, Handle], None]
@@ -97,14 +111,14 @@ def test_every_optimizer(
 ) -> None:
     clipped = 0
 
-    def counted(self: crew._Bundle, read: crew.Read) -> bool:
+    def counted(self: Clipping, read: Read) -> bool:
         nonlocal clipped
         done = step(self, read)
         clipped += self.together
         return done
 
-    step = crew._Bundle.step
-    monkeypatch.setattr(crew._Bundle, "step", counted)
+    step = Clipping.step
+    monkeypatch.setattr(Clipping, "step", counted)
     together = trained(variant.make, penalty)
     if penalty == sh.L1(0.01) and variant.name != "adafactor":  # whose state lies in another way
         assert clipped > 40
@@ -216,6 +230,56 @@ def test_whatever_happens(
         same(together, alone)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("kind", [SGD, Adam, optim.RAdam])
+def test_groups_in_lists_as_on_a_gpu(
+    kind: type[Optimizer],
+    dtype: torch.dtype,
+    one_by_one: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def made(p: list[nn.Parameter]) -> Optimizer:
+        return kind(p, lr=0.02)
+
+    def counted(self: Holds, rows: list[Tensor], lengths: list[float]) -> None:
+        nonlocal steps
+        steps += len(rows) == 6
+        in_lists(self, rows, lengths)
+
+    steps, in_lists = 0, Holds._in_lists
+    monkeypatch.setattr(Holds, "_in_lists", counted)
+    monkeypatch.setattr(Holds, "_one_by_one", counted)
+    together = trained(made, sh.GroupL1(0.02), {20: _scale, 40: _slower}, dtype)
+    assert steps > 15
+    zeros = [int((p == 0).sum()) for p in together[0].parameters()]
+    assert 0 < sum(zeros) < sum(p.numel() for p in together[0].parameters())
+    one_by_one()
+    same(together, trained(made, sh.GroupL1(0.02), {20: _scale, 40: _slower}, dtype))
+
+
+def test_groups_that_hold_in_lists_take_fewer_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Holds, "_one_by_one", Holds._in_lists)
+
+    def calls(kind: type[Optimizer]) -> int:
+        torch.manual_seed(0)
+        net = nn.Sequential(*(nn.Linear(20, 20, bias=False) for _ in range(40)))
+        optimizer = kind(net.parameters(), lr=0.01)
+        sh.attach(optimizer, sh.Plan(net, sh.GroupL1(1e-3)))
+        for p in net.parameters():
+            p.grad = torch.randn_like(p)
+        for _ in range(121):  # so that the next is no turn
+            optimizer.step()
+        with CountingCalls() as counting:
+            optimizer.step()
+        return counting.calls
+
+    for kind in (SGD, Adam):
+        with monkeypatch.context() as patch:
+            patch.setattr(crew, "passes_for", lambda _: None)
+            alone = calls(kind)
+        assert calls(kind) < alone - 40 * 6
+
+
 def test_a_crew_that_does_not_look_is_found_out(
     one_by_one: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +290,7 @@ def test_a_crew_that_does_not_look_is_found_out(
 
     blind = Samples(ask=lambda: list, note=lambda: None, alive=())
     with monkeypatch.context() as patch:
-        patch.setattr(crew, "_samples", lambda *_: blind)
+        patch.setattr(crew, "samples_of", lambda *_: blind)
         missed = trained(made, sh.L1(0.01), {30: _write_all})
     one_by_one()
     with pytest.raises(AssertionError):

@@ -7,6 +7,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from shrinkage.penalties import GroupL1
+from shrinkage.penalties.steps import Steps
 
 from .laws import DTYPES
 
@@ -56,3 +57,22 @@ def test_the_last_group_goes_at_its_own_strength() -> None:
     last = float((w / step).norm(dim=-1).max()) / sqrt(784)
     assert int(GroupL1(last * 0.999).prox(w, step).any(dim=-1).sum()) == 1
     assert not GroupL1(last * 1.001).prox(w, step).count_nonzero()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=["float32", "float64"])
+def test_groups_vanish_as_wholes_when_one_step_follows_steps_per_weight(dtype: torch.dtype) -> None:
+    """The sum of the steps differs from weight to weight, the last of them does not (RAdam)."""
+    w, total, penalty = layer(1.0, 0.999, dtype)
+    residual = torch.zeros_like(w)
+    penalty.accumulate(w, residual, Steps(total, total))
+    new = Steps(total + 1e-6, 1e-6)
+    spelled_out = (w.clone(), residual.clone(), Steps(new.sum, torch.full_like(w, 1e-6)))
+    held = penalty.accumulate(w, residual, new)
+    assert held is not None
+    assert held.shape == (40, 1)
+    counts = w.count_nonzero(dim=-1)
+    assert 0 < int((counts == 0).sum()) < 40
+    assert set(counts.tolist()) == {0, 784}
+    penalty.accumulate(*spelled_out)
+    assert torch.equal(w, spelled_out[0])
+    assert torch.equal(residual, spelled_out[1])

@@ -105,6 +105,11 @@ class Penalty(ABC):
         return None
 
     @property
+    def holds(self) -> float | None:
+        """s, where :meth:`hold` is what :class:`holds.Holds` does for many, with κ = s·√m."""
+        return None
+
+    @property
     def parts(self) -> tuple["Penalty", ...]:
         """Penalties that add up to this one, those with a kink at zero apart from smooth ones."""
         return (self,)

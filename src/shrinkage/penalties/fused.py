@@ -43,8 +43,7 @@ def shrink(
     In place; a residual that is NaN becomes 0. ``rows`` and ``residual`` (..., m), ``held`` and
     ``r`` (..., 1).
     """
-    least = torch.finfo(rows.dtype).tiny ** 0.5  # a norm below which squares underflow
-    step = steps.step
+    least, step = least_norm(rows.dtype), steps.step
     if isinstance(step, Tensor) and r.shape == (*rows.shape[:-1], 1):
         loops = loops_for(rows, residual, step)
         if loops and loops_for(r, held):
@@ -55,3 +54,8 @@ def shrink(
     if not gone.is_cpu or bool(gone.any()):  # to ask a GPU takes longer than to add zeros
         residual.addcmul_(rows, gone).nan_to_num_(0.0, torch.inf, -torch.inf)
     rows.mul_(r / (checked_step(rows, steps.last) * kappa + r).clamp_(min=least))
+
+
+def least_norm(dtype: torch.dtype) -> float:
+    """A norm below which squares underflow."""
+    return float(torch.finfo(dtype).tiny ** 0.5)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shrinkage.errors import PenaltyError, did_you_mean
 from shrinkage.penalties.base import Penalty, check_factor, check_strength, checked_step
-from shrinkage.penalties.fused import shrink
+from shrinkage.penalties.fused import least_norm, shrink
 from shrinkage.penalties.steps import Step, Steps
 
 By = Literal["filter", "input", "kernel"]
@@ -98,8 +98,9 @@ class GroupL1(Penalty):
         total, step = checked_step(w, steps.sum), checked_step(w, steps.last)
         kappa = self.strength * sqrt(_size(w))
         waiting = _norm(kept) > 0
-        norm = _norm(rows.add_(kept)).clamp_(min=_least(rows))
-        if isinstance(total, Tensor) and isinstance(step, Tensor):
+        norm = _norm(rows.add_(kept)).clamp_(min=least_norm(rows.dtype))
+        if isinstance(total, Tensor):
+            step = step if isinstance(step, Tensor) else torch.full_like(total, step)
             threshold = torch.lerp(step, total, waiting.to(rows.dtype)).mul_(kappa)
             shrunk, r = _metric_prox(rows, threshold.reshape(rows.shape))
         else:
@@ -128,6 +129,11 @@ class GroupL1(Penalty):
         if not isinstance(steps.step, Tensor):
             r = torch.where(held == 0, r, (norm - kappa * steps.last).clamp(min=0))
         shrink(rows, grouped(residual), held, r, kappa, steps)
+
+    @property
+    def holds(self) -> float | None:
+        """s, unless a subclass holds in its own way."""
+        return self.strength if type(self).hold is GroupL1.hold else None
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """‖grad + κ·w/‖w‖‖₂ per group where w ≠ 0, max(‖grad‖₂ − κ, 0) where w = 0; (..., 1)."""
@@ -191,14 +197,9 @@ def _norm(rows: Tensor) -> Tensor:
     return norm
 
 
-def _least(rows: Tensor) -> float:
-    """A norm below which squares underflow."""
-    return float(torch.finfo(rows.dtype).tiny ** 0.5)
-
-
 def _metric_prox(rows: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
     """Group prox with one threshold κ·stepᵢ per weight, and its norms r in the metric, (..., 1)."""
-    eps, least = torch.finfo(rows.dtype).eps, _least(rows) ** 0.5
+    eps, least = torch.finfo(rows.dtype).eps, least_norm(rows.dtype) ** 0.5
     norm, unit = _norm(rows), None
     if not bool(((norm == 0) | ((norm > least) & (norm < 1 / least))).all()):
         top = rows.abs().amax(dim=-1, keepdim=True)  # squares would overflow or underflow

@@ -107,10 +107,10 @@ class Prox(Method):
         for w, *step in _tiles(rows, *steps, single=grouping.group_size == 1):
             shrunk = self.penalty.prox(w, (step[0] if step else metric.step) * scale)
             w.copy_(_within_reach(shrunk, w, metric.reach, grouping.group_size))
-        _write(rows, parameter, self.entry)
+        write_rows(rows, parameter, self.entry)
 
 
-def _write(rows: Tensor, parameter: Tensor, entry: Entry) -> None:
+def write_rows(rows: Tensor, parameter: Tensor, entry: Entry) -> None:
     """Take ``rows`` into the parameter where they are a copy and not a view of it."""
     if rows.data_ptr() != parameter.data_ptr():
         parameter.copy_(entry.grouping.restore(rows))
@@ -142,7 +142,7 @@ class Averaged(Method):
 
     def restart(self, parameter: Tensor, scale: float) -> None:
         """Forget all steps so far; the network's weights are the latent ones."""
-        rows = self._rows(parameter.detach())
+        rows = self.rows(parameter.detach())
         wide = torch.promote_types(parameter.dtype, torch.float32)
         residual = torch.zeros_like(rows, dtype=wide)
         self.memory = Memory(residual, Witness.of(parameter), scale)
@@ -155,12 +155,12 @@ class Averaged(Method):
         assert memory is not None  # noqa: S101  (before() made it)
         turn = memory.is_turn()
         growth = self.advance(memory, reading, turn=turn)
-        rows = self._rows(parameter)
-        if turn or memory.held is None:
-            self._accumulate(memory, rows, scale * growth, memory.reach * growth)
-        else:
-            self._hold(memory, rows, memory.held, scale * growth)
-        _write(rows, parameter, self.entry)
+        if not turn and memory.held is not None:
+            self.hold(memory, parameter, growth)
+            return
+        rows = self.rows(parameter)
+        self._accumulate(memory, rows, scale * growth, memory.reach * growth)
+        write_rows(rows, parameter, self.entry)
         memory.written.note(parameter)
 
     def clip(self, memory: Memory, parameter: Tensor) -> None:
@@ -201,7 +201,10 @@ class Averaged(Method):
         norm = torch.linalg.vector_norm(w, dim=-1, keepdim=True)
         return torch.maximum(held, least / torch.where(norm == 0, 1.0, norm))
 
-    def _hold(self, memory: Memory, rows: Tensor, held: Tensor, since: float) -> None:
+    def hold(self, memory: Memory, parameter: Tensor, growth: float) -> None:
+        """Groups' share of :meth:`after` where their ratios are held, once the step is known."""
+        held, rows, since = memory.held, self.rows(parameter), memory.scale * growth
+        assert held is not None  # noqa: S101  (it is no turn)
         tensors = (memory.step,) if isinstance(memory.step, Tensor) else ()
         for part, residual, ratios, *steps in _tiles(
             rows, memory.residual, held, *tensors, single=False
@@ -211,6 +214,8 @@ class Averaged(Method):
             self.penalty.hold(w, residual, ratios, Steps(memory.total, step, memory.elapsed, since))
             if w is not part:
                 _narrowed(w, part, residual)
+        write_rows(rows, parameter, self.entry)
+        memory.written.note(parameter)
 
     def advance(self, memory: Memory, reading: Reading, *, turn: bool) -> float:
         """T ← T + scale·step; a step per weight is read only at a ``turn``, a number always.
@@ -227,7 +232,7 @@ class Averaged(Method):
             step = min(float(step), longest)
         if turn or is_each or step != memory.step:
             if isinstance(step, Tensor):
-                memory.read_each(self._rows(step), longest)
+                memory.read_each(self.rows(step), longest)
             else:
                 memory.read(step)
             memory.reach = self._reach(memory, metric)
@@ -257,11 +262,11 @@ class Averaged(Method):
         memory.total = memory.total * ratio
         residual = memory.residual
         held = residual - self.penalty.averaged.prox(residual, memory.total)
-        is_zero = self._rows(parameter) == 0
+        is_zero = self.rows(parameter) == 0
         memory.residual = torch.where(is_zero, held, residual * ratio)
         memory.scale, memory.rate = scale, 0.0  # which makes it a turn
 
-    def _rows(self, tensor: Tensor) -> Tensor:
+    def rows(self, tensor: Tensor) -> Tensor:
         """In the layout of the groups; with a dimension, so that only numbers have none."""
         rows = self.entry.grouping.view(tensor)
         return rows if rows.ndim else rows.reshape(1)
