@@ -1,6 +1,8 @@
 """The house stays a house: a room imports only from rooms above it, and nothing shadows a room."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import shrinkage
@@ -96,3 +98,19 @@ def test_architecture_names_every_room() -> None:
 
 def test_public_names_are_documented() -> None:
     assert [n for n in shrinkage.__all__ if not (getattr(shrinkage, n).__doc__ or "").strip()] == []
+
+
+def test_neither_help_nor_import_waits_for_pytorch() -> None:
+    """Who asks for --help, or mistypes an option, is answered at once."""
+    asked = "from shrinkage.cli import app\napp(['path', '--help'], standalone_mode=False)\n"
+    for code in ("import shrinkage\n", asked):
+        check = "import sys; assert 'torch' not in sys.modules, 'torch was imported'"
+        subprocess.run([sys.executable, "-c", code + check], check=True, capture_output=True)
+
+
+def test_rooms_are_there_without_an_import_of_their_own() -> None:
+    code = "import shrinkage as sh; assert sh.models.mlp and sh.data.Spec; sh.no_such"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "AttributeError" in done.stderr
+    assert "no_such" in done.stderr

@@ -7,69 +7,16 @@
 >>> handle = sh.attach(optimizer, plan)
 """
 
-from shrinkage.certificates import Certificate, certify
-from shrinkage.compaction import Compact, compact, load_compact
-from shrinkage.contrasts import Contrast, contrast
-from shrinkage.errors import ShrinkageError, ShrinkageWarning
-from shrinkage.explorer import explore
-from shrinkage.features import Stability, StableSet, feature_rules
-from shrinkage.fitting import Budget, Training
-from shrinkage.measures import Measures, measure
-from shrinkage.paths import PathPoint, RegularizationPath, path
-from shrinkage.penalties import (
-    L1,
-    L2,
-    MCP,
-    ElasticNet,
-    GroupL1,
-    LogSum,
-    Penalty,
-    SparseGroupL1,
-    from_glmnet,
-    from_sklearn,
-    from_weight_decay,
-)
-from shrinkage.plans import Plan, Rules
-from shrinkage.polishing import polish
-from shrinkage.proximal import Handle, Metric, attach, register_metric
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
-__all__ = [
-    "L1",
-    "L2",
-    "MCP",
-    "Budget",
-    "Certificate",
-    "Compact",
-    "Contrast",
-    "ElasticNet",
-    "GroupL1",
-    "Handle",
-    "LogSum",
-    "Measures",
-    "Metric",
-    "PathPoint",
-    "Penalty",
-    "Plan",
-    "RegularizationPath",
-    "Rules",
-    "ShrinkageError",
-    "ShrinkageWarning",
-    "SparseGroupL1",
-    "Stability",
-    "StableSet",
-    "Training",
-    "attach",
-    "certify",
-    "compact",
-    "contrast",
-    "explore",
-    "feature_rules",
-    "from_glmnet",
-    "from_sklearn",
-    "from_weight_decay",
-    "load_compact",
-    "measure",
-    "path",
-    "polish",
-    "register_metric",
-]
+import lazy_loader
+
+_public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    """A public name of ``__init__.pyi``, or a room, loaded when it is first asked for."""
+    is_room = find_spec(f"{__name__}.{name}") is not None
+    return import_module(f"{__name__}.{name}") if is_room else _public(name)

@@ -1,0 +1,68 @@
+"""What ``import shrinkage`` offers, loaded when it is first asked for: PyTorch takes seconds."""
+
+from .certificates import Certificate, certify
+from .compaction import Compact, compact, load_compact
+from .contrasts import Contrast, contrast
+from .errors import ShrinkageError, ShrinkageWarning
+from .explorer import explore
+from .features import Stability, StableSet, feature_rules
+from .fitting import Budget, Training
+from .measures import Measures, measure
+from .paths import PathPoint, RegularizationPath, path
+from .penalties import (
+    L1,
+    L2,
+    MCP,
+    ElasticNet,
+    GroupL1,
+    LogSum,
+    Penalty,
+    SparseGroupL1,
+    from_glmnet,
+    from_sklearn,
+    from_weight_decay,
+)
+from .plans import Plan, Rules
+from .polishing import polish
+from .proximal import Handle, Metric, attach, register_metric
+
+__all__ = [
+    "L1",
+    "L2",
+    "MCP",
+    "Budget",
+    "Certificate",
+    "Compact",
+    "Contrast",
+    "ElasticNet",
+    "GroupL1",
+    "Handle",
+    "LogSum",
+    "Measures",
+    "Metric",
+    "PathPoint",
+    "Penalty",
+    "Plan",
+    "RegularizationPath",
+    "Rules",
+    "ShrinkageError",
+    "ShrinkageWarning",
+    "SparseGroupL1",
+    "Stability",
+    "StableSet",
+    "Training",
+    "attach",
+    "certify",
+    "compact",
+    "contrast",
+    "explore",
+    "feature_rules",
+    "from_glmnet",
+    "from_sklearn",
+    "from_weight_decay",
+    "load_compact",
+    "measure",
+    "path",
+    "polish",
+    "register_metric",
+]
