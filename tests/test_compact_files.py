@@ -513,3 +513,20 @@ def test_a_factory_whose_spec_has_a_default_is_called_as_it_is(tmp_path: Path) -
     torch.testing.assert_close(sh.load_compact(make, tmp_path)(x), net(x))
     with pytest.raises(CompactionError, match=r"the factory needs failed.*missing 1 required"):
         sh.load_compact(needs, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:.*missing values:shrinkage.ShrinkageWarning")
+def test_a_run_with_missing_values_finds_its_data_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{k if k % 5 else ''},{k % 3},{'ab'[k % 2]}\n" for k in range(90))
+    Path("my.csv").write_text("size,other,kind\n" + rows, "utf-8")
+    sh.contrast(
+        "linear", load("my.csv", target="kind", missing="fill"), columns=["l1"], grid=[1e-3],
+        seeds=1, epochs=2, jobs=1, run="run", progress=lambda _: None,
+        command="shrinkage contrast my.csv --target kind --missing fill --model linear",
+    )  # fmt: skip
+    outcome = compact_run("run", drop_inputs=True)
+    known = json.loads((outcome.folder / "compact.json").read_text())
+    assert known["columns"] == ["size", "size=(missing)", "other"]

@@ -450,6 +450,95 @@ def test_parquet_missing_values_are_null_or_nan(tmp_path: Path) -> None:
         load(tmp_path / "my.parquet", target="t")
 
 
+HOLES = (
+    "age,town,constant,t\n"
+    + "".join(f"{k},{'ab'[k % 2]},7.3,{k % 2}\n" for k in range(40))
+    + ",a,7.3,1\n41,,,0\n42,b,7.3,\n"
+)
+
+
+def test_rows_with_missing_values_are_left_out_if_asked(tmp_path: Path) -> None:
+    path = tmp_path / "my.csv"
+    path.write_text(HOLES, "utf-8")
+    with pytest.warns(ShrinkageWarning, match=r"'town' \(1\).*; 3 of 43 rows were left out$"):
+        data = load(path, target="t", missing="drop")
+    assert len(data) == 40
+    assert data.columns == ("age", "town=a", "town=b", "constant")
+    assert data.x.isfinite().all()
+
+
+def test_missing_values_are_filled_if_asked(tmp_path: Path) -> None:
+    path = tmp_path / "my.csv"
+    path.write_text(HOLES, "utf-8")
+    said = r"1 of 43 rows were left out and 'age', 'town', 'constant' were filled$"
+    with pytest.warns(ShrinkageWarning, match=said):
+        data = load(path, target="t", missing="fill")
+    assert len(data) == 42
+    marks = ("age", "age=(missing)")
+    assert data.columns == (
+        *marks, "town=(missing)", "town=a", "town=b", "constant", "constant=(missing)"
+    )  # fmt: skip
+    assert data.features == ("age", "age", "town", "town", "town", "constant", "constant")
+    assert data.x[40, :2].isnan().tolist() == [True, False]
+    assert data.x[41, 2:5].tolist() == [1, 0, 0]
+    assert data.first(42).isfinite().all()
+    for seed in range(4):
+        parts = split(data, seed)
+        for part in (parts.train, parts.validation, parts.test):
+            assert part.x.isfinite().all()
+            hole = part.x[:, 1] == 1
+            assert (part.x[hole, 0] == 0).all(), "a hole is the mean"
+            assert (part.x[:, 5] == 0).all(), "a constant is centred exactly"
+            assert set(part.x[:, 1].tolist()) <= {0, 1}, "marks are left as they are"
+        known = parts.train.x[parts.train.x[:, 1] == 0, 0].double()
+        torch.testing.assert_close(known.mean(), torch.tensor(0.0).double(), atol=1e-6, rtol=0)
+        torch.testing.assert_close(known.std(correction=0), torch.tensor(1.0).double())
+
+
+def test_the_mean_that_fills_is_of_the_training_part_alone() -> None:
+    def with_a_hole(far: float) -> Data:
+        x = torch.arange(40, dtype=torch.float32)[:, None]
+        y = torch.arange(40) % 2
+        x[3] = torch.nan
+        x[held] = far
+        return Data("a", x, y, "classification", ("p", "q"), ("x",), (True,), holes=True)
+
+    plain = Data(
+        "a", torch.arange(40.0)[:, None], torch.arange(40) % 2, "classification", ("p", "q"), ("x",)
+    )
+    held = [int(v) for v in split(plain, 0).test.x[:, 0]]
+    near, away = (split(with_a_hole(far), 0) for far in (0.0, 1e6))
+    assert torch.equal(near.train.x, away.train.x)
+    assert near.x_mean is not None
+    assert away.x_mean is not None
+    assert torch.equal(near.x_mean, away.x_mean)
+
+
+def test_holes_are_only_where_columns_are_standardised() -> None:
+    x, y = torch.tensor([[torch.nan, 1.0], [2.0, 3.0]]), torch.tensor([0, 1])
+    with fails("x holds NaN", "'a' (1)"):
+        Data("d", x, y, "classification", ("p", "q"), ("a", "b"), (False, True), holes=True)
+    with fails("x holds NaN", "'a' (1)"):
+        Data("d", x, y, "classification", ("p", "q"), ("a", "b"), (True, True))
+    x[1, 1] = torch.inf
+    with fails("x holds NaN or infinite", "'b' (1)"):
+        Data("d", x, y, "classification", ("p", "q"), ("a", "b"), (True, True), holes=True)
+
+
+def test_a_column_without_any_value_and_tables_without_any_row(tmp_path: Path) -> None:
+    path = tmp_path / "my.csv"
+    rows = "".join(f"{k},,{k % 2}\n" for k in range(30))
+    path.write_text("a,empty,t\n" + rows, "utf-8")
+    with fails("no row is left", "'empty' (30) of 30 rows", "fill"):
+        load(path, target="t", missing="drop")
+    with pytest.warns(ShrinkageWarning, match="'empty' were filled"):
+        assert split(load(path, target="t", missing="fill"), 0).train.x.isfinite().all()
+    with fails("missing is unknown", "'fil'", "drop or fill", "Did you mean 'fill'"):
+        load(path, target="t", missing="fil")
+    with fails("missing has no meaning for digits"):
+        load("digits", missing="drop")
+
+
 def bad_tables() -> list[tuple[str, str | None, tuple[str, ...]]]:
     many = "id,t\n" + "".join(f"k{i},{i % 2}\n" for i in range(1001))
     return [

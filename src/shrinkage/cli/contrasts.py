@@ -17,6 +17,7 @@ from shrinkage.cli.options import (
     Epochs,
     ImageSize,
     Jobs,
+    Missing,
     Model,
     Norms,
     Optimizer,
@@ -87,6 +88,7 @@ def contrast_command(
     model: Model = None,
     target: Target = None,
     kind: Task = None,
+    missing: Missing = None,
     image_size: ImageSize = None,
     train: Train = None,
     columns: Annotated[
@@ -156,7 +158,13 @@ def contrast_command(
     with stoppable():
         result = contrast(
             model,
-            load(data, target=target, task=cast("Any", kind), image_size=image_size),
+            load(
+                data,
+                target=target,
+                task=cast("Any", kind),
+                missing=cast("Any", missing),
+                image_size=image_size,
+            ),
             columns=None if columns is None else listed(columns),
             run=run,
             budget=cast("BudgetName", budget),

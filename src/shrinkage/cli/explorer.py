@@ -10,6 +10,7 @@ from shrinkage.cli.options import (
     Biases,
     Data,
     ImageSize,
+    Missing,
     Model,
     Rate,
     Target,
@@ -25,6 +26,7 @@ def explore_command(
     model: Model = None,
     target: Target = None,
     kind: Task = None,
+    missing: Missing = None,
     image_size: ImageSize = None,
     columns: Annotated[
         str,
@@ -60,7 +62,13 @@ def explore_command(
 
     explore(
         model,
-        load(data, target=target, task=cast("Any", kind), image_size=image_size),
+        load(
+            data,
+            target=target,
+            task=cast("Any", kind),
+            missing=cast("Any", missing),
+            image_size=image_size,
+        ),
         columns=listed(columns),
         optimizer=optimizer,
         lr=lr,
@@ -71,6 +79,6 @@ def explore_command(
         settings=settings,
         port=port,
         browser=not no_browser,
-        source=command_data(data, target, kind, image_size),
+        source=command_data(data, target=target, task=kind, missing=missing, image_size=image_size),
         say=tell,
     )

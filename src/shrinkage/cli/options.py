@@ -21,6 +21,15 @@ Task = Annotated[
         help="What the target of a table is. [default: by its values]",
     ),
 ]
+Missing = Annotated[
+    str | None,
+    typer.Option(
+        "--missing",
+        metavar="drop|fill",
+        help="Missing values of a table: leave those rows out, or fill them in (numbers: the mean "
+        "of the training part, and an input that says where). [default: an error]",
+    ),
+]
 ImageSize = Annotated[
     int | None, typer.Option(help="Resize the images of a folder to this many pixels.")
 ]

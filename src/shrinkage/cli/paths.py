@@ -13,6 +13,7 @@ from shrinkage.cli.options import (
     Device,
     ImageSize,
     Jobs,
+    Missing,
     Model,
     Norms,
     Optimizer,
@@ -48,6 +49,7 @@ def path_command(
     model: Model = None,
     target: Target = None,
     kind: Task = None,
+    missing: Missing = None,
     image_size: ImageSize = None,
     points: Annotated[int, typer.Option(help="Points of the path.")] = 25,
     weakest: Annotated[
@@ -151,7 +153,13 @@ def path_command(
     with stoppable():
         result = path(
             model,
-            load(data, target=target, task=cast("Any", kind), image_size=image_size),
+            load(
+                data,
+                target=target,
+                task=cast("Any", kind),
+                missing=cast("Any", missing),
+                image_size=image_size,
+            ),
             penalty,
             run=run,
             points=points,

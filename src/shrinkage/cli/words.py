@@ -35,12 +35,11 @@ def escaped(text: str) -> str:
     return escape(" ".join(text.split()))
 
 
-def command_data(data: str, target: str | None, task: str | None, image_size: int | None) -> str:
+def command_data(data: str, **options: object) -> str:
     """Data and what is needed to read them, as they are typed."""
     words = [data]
-    words += [] if target is None else ["--target", target]
-    words += [] if task is None else ["--task", task]
-    words += [] if image_size is None else ["--image-size", str(image_size)]
+    for option, value in options.items():
+        words += [] if value is None else [f"--{option.replace('_', '-')}", str(value)]
     return shlex.join(words)
 
 

@@ -171,6 +171,7 @@ def _data(view: RunView, data: str | None, target: str | None) -> Data:
         data or known.get("data") or view.config["data"]["name"],
         target=target or known.get("target"),
         task=cast("Any", known.get("task")),
+        missing=cast("Any", known.get("missing")),
         image_size=None if size is None else int(size),
     )
     if source.fingerprint != view.config["data"]["fingerprint"]:

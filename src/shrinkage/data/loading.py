@@ -20,6 +20,7 @@ from shrinkage.data.arrays import from_arrays, read_npz
 from shrinkage.data.builtin import BUILT_IN
 from shrinkage.data.examples import Examples
 from shrinkage.data.images import read_images
+from shrinkage.data.missing import Missing
 from shrinkage.data.openml import read_openml
 from shrinkage.data.source import Data, Task
 from shrinkage.data.tables import read_table
@@ -37,6 +38,7 @@ def load(
     *,
     target: str | None = None,
     task: Task | None = None,
+    missing: Missing | None = None,
     image_size: int | tuple[int, int] | None = None,
 ) -> Data:
     """A data set by name or path.
@@ -47,7 +49,9 @@ def load(
       classification, **float y a regression even where its values are whole numbers**.
     - ``.csv`` and ``.parquet`` with ``target``, the name of a column. Text and boolean targets,
       and integers of at most 20 distinct values, are a classification; all else a regression;
-      unless ``task`` says ``"classification"`` or ``"regression"``.
+      unless ``task`` says ``"classification"`` or ``"regression"``. Missing values are refused
+      unless ``missing`` says ``"drop"`` (leave their rows out) or ``"fill"`` (text: a level of its
+      own; numbers: the mean of the training part, with a column of 0 and 1 that says where).
     - a folder with one sub-folder of images per class; ``image_size`` (pixels: a side, or height
       and width) resizes them.
     - ``openml:NAME`` from openml.org (needs the extra ``openml``), with or without ``target``.
@@ -58,25 +62,26 @@ def load(
     >>> load("digits").spec
     Spec(n_inputs=64, input_shape=(1, 8, 8), n_outputs=10)
     """
+    of_tables = {"target": target, "task": task, "missing": missing}
     if isinstance(source, str) and source.startswith("openml:"):
         _refuse(source, image_size=image_size)
-        return read_openml(source.removeprefix("openml:"), target, task)
+        return read_openml(source.removeprefix("openml:"), target, task, missing)
     if isinstance(source, str) and source in BUILT_IN:
-        _refuse(source, target=target, task=task, image_size=image_size)
+        _refuse(source, **of_tables, image_size=image_size)
         return BUILT_IN[source]()
     path = Path(source).expanduser()
     if path.is_dir():
-        _refuse(str(source), target=target, task=task)
+        _refuse(str(source), **of_tables)
         return read_images(path, image_size)
     if not path.exists():
         raise _not_found(source, path)
     _refuse(str(source), image_size=image_size)
     match path.suffix.lower():
         case ".npz":
-            _refuse(str(source), target=target, task=task)
+            _refuse(str(source), **of_tables)
             return read_npz(path)
         case ".csv" | ".parquet":
-            return read_table(path, target, task)
+            return read_table(path, target, task, missing)
     raise DataError(
         f"{path.name}: unknown type of file",
         got=repr(path.suffix),
@@ -154,7 +159,7 @@ def _pair_of(data: object) -> tuple[Any, Any]:
 def _refuse(source: str, **options: object) -> None:
     for option, value in options.items():
         if value is not None:
-            tables = option in ("target", "task")
+            tables = option in ("target", "task", "missing")
             where = ".csv, .parquet and openml:NAME" if tables else "image folders"
             raise DataError(
                 f"{option} has no meaning for {source}",

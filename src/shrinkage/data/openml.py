@@ -5,12 +5,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from shrinkage.data.missing import Missing
 from shrinkage.data.source import Data, Task, listed
 from shrinkage.data.tables import from_frame
 from shrinkage.errors import DataError, told
 
 
-def read_openml(name: str, target: str | None, task: Task | None = None) -> Data:
+def read_openml(
+    name: str, target: str | None, task: Task | None = None, missing: Missing | None = None
+) -> Data:
     """The active version of ``name`` on openml.org, cached by scikit-learn, as a table.
 
     Without ``target`` the data set's own default target is taken. Raises :class:`DataError`
@@ -29,7 +32,7 @@ def read_openml(name: str, target: str | None, task: Task | None = None) -> Data
             )
         target = targets[0]
     frame = pl.DataFrame([_series(str(column), bunch.frame[column]) for column in bunch.frame])
-    return from_frame(f"openml:{name}", frame, target, task)
+    return from_frame(f"openml:{name}", frame, target, task, missing)
 
 
 def _fetch(name: str, target_column: str | None) -> Any:

@@ -28,7 +28,8 @@ class Data:
     (``"age"``, ``"colour=red"``), and is empty for images. ``standardise`` says which columns are
     numbers to be centred and scaled on the training part; empty: none. ``origins`` says which
     column of a table each of them was made from; empty: what stands before the ``=`` of those that
-    are not standardised. ``test`` is a test part that came with the data; without one,
+    are not standardised. ``holes``: whether NaN in such columns is a missing value, which becomes
+    the mean of the training part. ``test`` is a test part that came with the data; without one,
     :func:`split` draws it.
 
     Raises :class:`DataError` for lengths or shapes that do not agree, no rows, NaN or infinite
@@ -44,6 +45,7 @@ class Data:
     columns: tuple[str, ...] = ()
     standardise: tuple[bool, ...] = ()
     origins: tuple[str, ...] = ()
+    holes: bool = False
     test: Examples | None = None
 
     def __post_init__(self) -> None:
@@ -58,6 +60,10 @@ class Data:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def first(self, count: int) -> Tensor:
+        """Inputs of the first rows, as a network may see them: 0 where a value is missing."""
+        return self.x[:count].nan_to_num(0.0) if self.holes else self.x[:count]
 
     @property
     def spec(self) -> Spec:
@@ -177,6 +183,8 @@ def _check_same_shape(data: Data, test: Examples) -> None:
 def _check_values(data: Data, x: Tensor, y: Tensor, where: str) -> None:
     for what, tensor, names in (("x", x, data.columns), ("y", y, ())):
         wrong = ~tensor.isfinite()
+        if what == "x" and data.holes and data.standardise:
+            wrong &= ~(tensor.isnan() & torch.tensor(data.standardise, device=tensor.device))
         if wrong.any():
             counts = wrong.sum(dim=0).tolist() if names else []
             named = [f"{name!r} ({n})" for name, n in zip(names, counts, strict=False) if n]

@@ -57,8 +57,9 @@ def split(
     ``test`` of the rows (0.2 unless given), drawn once and for all. ``seed`` draws the fraction
     ``validation`` of the rest; what remains is for training, or ``train_size`` rows of it. Columns
     to be standardised become (x − mean)/std with mean and (population) std of *these* training
-    rows, in all three parts; a column that is constant there is only centred. A regression target
-    is standardised in the same way. The tensors of ``data`` are not written to.
+    rows, in all three parts; a column that is constant there is only centred. Missing values are
+    left out of mean and std and become the mean, 0. A regression target is standardised in the
+    same way. The tensors of ``data`` are not written to.
 
     With ``folds`` = k the seeds 0 … k−1 are the folds of a cross-validation: what is not for
     testing is cut once into k parts, and the part ``seed`` is for validation.
@@ -243,6 +244,7 @@ def _standardised(data: Data, train: Examples, valid: Examples, test: Examples) 
         x, y = part.x, part.y
         if any(data.standardise):
             x = ((x.double() - x_mean) / x_scale).to(x.dtype)
+            x = torch.where(x.isnan(), 0.0, x) if data.holes else x
         if data.task == "regression":
             y = ((y.double() - y_mean) / y_scale).to(y.dtype)
         return Examples(x, y)
@@ -258,7 +260,20 @@ def _moments(x: Tensor, chosen: tuple[bool, ...]) -> tuple[Tensor, Tensor]:
     if not any(chosen):
         return torch.zeros(()), torch.ones(())
     mask = torch.tensor(chosen, device=x.device)
+    if x.isnan().any():
+        return _moments_of_present(x.double(), mask)
     constant = x.amax(dim=0) == x.amin(dim=0)
     mean = torch.where(constant, x[0].double(), x.double().mean(dim=0))
     std = x.double().std(dim=0, correction=0)
     return torch.where(mask, mean, 0.0), torch.where(mask & ~constant, std, 1.0)
+
+
+def _moments_of_present(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The same over what is not NaN; 0 and 1 for a column without a value."""
+    holes = x.isnan()
+    count = (~holes).sum(dim=0).clamp(min=1)
+    least, most = (torch.where(holes, end, x) for end in (torch.inf, -torch.inf))
+    low, high = least.amin(dim=0), most.amax(dim=0)
+    mean = torch.where(low == high, low, x.nansum(dim=0) / count)
+    std = ((x - mean).square().nansum(dim=0) / count).sqrt()
+    return torch.where(mask, mean, 0.0), torch.where(mask & (low < high), std, 1.0)

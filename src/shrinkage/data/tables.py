@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from shrinkage.data.arrays import Array, class_names
+from shrinkage.data.missing import LEVEL, Missing, without_gaps
 from shrinkage.data.source import Data, Task, listed
 from shrinkage.errors import DataError, ShrinkageWarning, did_you_mean, told
 
@@ -20,7 +21,9 @@ MOST_INTEGER_CLASSES = 20
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"]
 
 
-def read_table(path: Path, target: str | None, task: Task | None = None) -> Data:
+def read_table(
+    path: Path, target: str | None, task: Task | None = None, missing: Missing | None = None
+) -> Data:
     """A ``.csv`` (commas, a header line) or ``.parquet`` file, by :func:`from_frame`.
 
     In a csv file empty cells and NA, N/A, NaN, null and ? are missing values.
@@ -42,7 +45,7 @@ def read_table(path: Path, target: str | None, task: Task | None = None) -> Data
         ) from error
     if path.suffix.lower() != ".parquet":
         _check_header(path)
-    return from_frame(path.name, frame, target, task)
+    return from_frame(path.name, frame, target, task, missing)
 
 
 def _check_header(path: Path) -> None:
@@ -59,7 +62,11 @@ def _check_header(path: Path) -> None:
 
 
 def from_frame(
-    name: str, frame: pl.DataFrame, target: str | None, task: Task | None = None
+    name: str,
+    frame: pl.DataFrame,
+    target: str | None,
+    task: Task | None = None,
+    missing: Missing | None = None,
 ) -> Data:
     """A frame as data: numbers stay numbers, everything else becomes one-hot.
 
@@ -70,13 +77,17 @@ def from_frame(
     regression. ``task`` decides otherwise: ``"regression"`` for any numbers, ``"classification"``
     with a class per distinct value.
 
+    ``missing``: ``"drop"`` leaves rows with a missing value out. ``"fill"`` makes them a level
+    ``colour=(missing)`` of text, and the mean of the training part of numbers, with a column
+    ``age=(missing)`` of 0 and 1 beside them; rows without a target are left out.
+
     Raises :class:`DataError` for a missing or unknown target, missing values (naming columns and
-    counts), dates and nested columns, a column without a name, more than 1000 levels, no rows,
-    no column beside the target, and as :class:`Data` does.
+    counts) unless ``missing`` is given, dates and nested columns, a column without a name, more
+    than 1000 levels, no rows, no column beside the target, and as :class:`Data` does.
     """
     _check_target(name, frame, target)
     _check_columns(name, frame)
-    _check_missing(name, frame)
+    frame = without_gaps(name, frame, str(target), missing)
     features = [series for series in frame.get_columns() if series.name != target]
     blocks = [_block(name, series) for series in features]
     y, classes = _targets(name, frame.get_column(str(target)), task)
@@ -90,10 +101,11 @@ def from_frame(
         classes=classes,
         columns=tuple(column for _, names in blocks for column in names),
         standardise=tuple(
-            series.dtype.is_numeric()
+            column == series.name and series.dtype.is_numeric()
             for series, (_, names) in zip(features, blocks, strict=True)
-            for _ in names
+            for column in names
         ),
+        holes=bool(np.isnan(x).any()),
         origins=tuple(
             series.name for series, (_, names) in zip(features, blocks, strict=True) for _ in names
         ),
@@ -141,22 +153,6 @@ def _check_columns(name: str, frame: pl.DataFrame) -> None:
             )
 
 
-def _check_missing(name: str, frame: pl.DataFrame) -> None:
-    counts = {
-        series.name: series.null_count()
-        + (int(series.is_nan().sum()) if series.dtype.is_float() else 0)
-        for series in frame.get_columns()
-    }
-    missing = [f"{column!r} ({count})" for column, count in counts.items() if count]
-    if missing:
-        raise DataError(
-            f"{name}: missing values",
-            got=f"{listed(missing, 20)} of {frame.height} rows",
-            expected="a value in every cell",
-            remedy="Drop those rows or columns, or fill the values in before.",
-        )
-
-
 def _is_category(series: pl.Series) -> bool:
     return isinstance(series.dtype, pl.String | pl.Boolean | pl.Categorical | pl.Enum)
 
@@ -164,7 +160,11 @@ def _is_category(series: pl.Series) -> bool:
 def _block(name: str, series: pl.Series) -> tuple[Array, list[str]]:
     """The columns (n, m) that one column of the frame becomes, and their m names."""
     if series.dtype.is_numeric():
-        return series.cast(pl.Float64).to_numpy()[:, None], [series.name]
+        values = series.cast(pl.Float64).to_numpy()[:, None]
+        if not series.null_count():
+            return values, [series.name]
+        holes = series.is_null().to_numpy()[:, None]
+        return np.concatenate([values, holes], axis=1), [series.name, f"{series.name}={LEVEL}"]
     if series.n_unique() > MOST_LEVELS:
         raise DataError(
             f"{name}: column {series.name!r} has too many levels",

@@ -233,7 +233,7 @@ def _point_epochs(given: float | None, dense: int, train: object) -> float:
 
 def _solved_where_convex(setting: Setting) -> Setting:
     """The same setting, solved by polish where loss + penalty is convex in the parameters."""
-    x = setting.data.x[:8].to(setting.device)
+    x = setting.data.first(8).to(setting.device)
     convex = (
         isinstance(setting.loss, _CONVEX_LOSSES)
         and setting.rules.convex == setting.rules

@@ -86,7 +86,7 @@ class Study:
     @property
     def example(self) -> Tensor:
         """Two inputs, for plans with coupled groups."""
-        return self.data.x[:2].to(self.device)
+        return self.data.first(2).to(self.device)
 
     def describe(self, model: object, training: Training | None) -> dict[str, Any]:
         """The study as plain JSON values; ``training``: ours, or None for the user's own."""

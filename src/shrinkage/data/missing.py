@@ -1,0 +1,72 @@
+"""Cells of a table that hold nothing: told, left out with their rows, or filled."""
+
+import warnings
+from typing import Literal, get_args
+
+import polars as pl
+
+from shrinkage.data.source import listed
+from shrinkage.errors import DataError, ShrinkageWarning, did_you_mean
+
+Missing = Literal["drop", "fill"]
+LEVEL = "(missing)"
+"""The level of a text column, and the mark of a number's, where a value is missing."""
+
+
+def without_gaps(
+    name: str, frame: pl.DataFrame, target: str, missing: Missing | None
+) -> pl.DataFrame:
+    """The frame as it can be learnt from: NaN is missing too, and becomes null.
+
+    ``"drop"`` leaves out rows with a missing value; ``"fill"`` those whose target is missing, and
+    makes a level of its own of missing text. Missing numbers stay null: what fills them is known
+    when there is a training part. Either is said in a warning.
+    Raises :class:`DataError` where something is missing and nothing is asked for, for an unknown
+    wish, and where no row is left.
+    """
+    if missing is not None and missing not in get_args(Missing):
+        raise DataError(
+            "missing is unknown",
+            got=repr(missing),
+            expected=" or ".join(get_args(Missing)),
+            remedy=did_you_mean(str(missing), get_args(Missing))
+            + "Leave it out where every cell has a value.",
+        )
+    frame = frame.with_columns(pl.selectors.float().fill_nan(None))
+    counts = {series.name: series.null_count() for series in frame.get_columns()}
+    gaps = [f"{column!r} ({count})" for column, count in counts.items() if count]
+    if not gaps:
+        return frame
+    if missing is None:
+        raise DataError(
+            f"{name}: missing values",
+            got=f"{listed(gaps, 20)} of {frame.height} rows",
+            expected="a value in every cell",
+            remedy='missing="drop" leaves those rows out; missing="fill" takes the mean of the '
+            "training part, and tells the network where (on the command line --missing). Or drop "
+            "those columns.",
+        )
+    kept = frame.drop_nulls(None if missing == "drop" else target)
+    left_out = frame.height - kept.height
+    said = [f"{left_out} of {frame.height} rows were left out"] if left_out else []
+    if not kept.height:
+        raise DataError(
+            f"{name}: no row is left",
+            got=f"missing values in {listed(gaps, 20)} of {frame.height} rows",
+            expected="rows with a value in every cell",
+            remedy='Drop the emptiest columns, or take missing="fill".',
+        )
+    if missing == "fill":
+        holes = [s.name for s in kept.get_columns() if s.null_count()]
+        said += [f"{listed([repr(hole) for hole in holes], 20)} were filled"] if holes else []
+        kept = kept.with_columns(
+            pl.col(hole).cast(pl.String).fill_null(LEVEL)
+            for hole in holes
+            if not kept[hole].dtype.is_numeric()
+        )
+    warnings.warn(
+        f"{name}: missing values in {listed(gaps, 20)}; {' and '.join(said)}",
+        ShrinkageWarning,
+        stacklevel=2,
+    )
+    return kept
