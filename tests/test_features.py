@@ -718,7 +718,7 @@ def test_the_command_prints_the_features(tmp_path: Path) -> None:
     assert set(found) <= {"colour", *(f"c{k}" for k in truth)}
     table, _, summary = result.stdout.partition(f"{len(found)} features used by at least")
     assert summary
-    assert [name for name in found if f" {name} " in table] == found
+    assert [name for name in found if f"\n{name} " in table] == found
 
 
 @pytest.mark.parametrize("name", ["--threshold", "--errors"])

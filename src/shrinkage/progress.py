@@ -1,8 +1,10 @@
-"""Progress of long work: events, and the bars that show them."""
+"""Progress of long work: events, and the bars or lines that show them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import (
@@ -13,6 +15,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
+
+_PAUSE = 10.0
+"""Seconds between two lines, where there is no terminal for bars."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,45 @@ class Progress:
 def shown(
     progress: Callable[[Progress], None] | None,
 ) -> Iterator[Callable[[Progress], None]]:
-    """``progress`` itself, or bars with the time left on the error stream."""
+    """``progress`` itself, or bars with the time left on the error stream.
+
+    Where that goes to a file or a pipe, a line every ten seconds instead.
+    """
+    console = Console(stderr=True)
     if progress is not None:
         yield progress
-        return
+    elif console.is_terminal or console.is_jupyter:
+        with _bars(console) as show:
+            yield show
+    else:
+        yield lines(lambda text: console.out(text, highlight=False))
+
+
+def lines(say: Callable[[str], object], pause: float = _PAUSE) -> Callable[[Progress], None]:
+    """Says where a stage stands, at most once in ``pause`` seconds, and when it is done."""
+    begun: dict[str, tuple[float, int]] = {}
+    said: dict[str, float] = {}
+
+    def show(event: Progress) -> None:
+        now = monotonic()
+        start, first = begun.setdefault(event.stage, (now, event.done))
+        if now - said.setdefault(event.stage, now) < pause and event.done < event.total:
+            return
+        said[event.stage] = now
+        done, ahead = event.done - first, event.total - event.done
+        left = f", left {_clock((now - start) * ahead / done)}" if done and ahead else ""
+        clock = f"{_clock(now - start)}{left}"
+        say(f"{event.stage} {event.done}/{event.total}, {clock} {event.note}".rstrip())
+
+    return show
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Callable[[Progress], None]]:
     bars = RichProgress(
         TextColumn("{task.description:<12}"),
         BarColumn(bar_width=30),
@@ -41,7 +81,7 @@ def shown(
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
+        console=console,
     )
     tasks = {}
     with bars:

@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from shrinkage.features import Stability
     from shrinkage.paths import RegularizationPath
 
-_MOST_FEATURES = 20
-"""Rows of the table of features."""
-
 
 @app.command("path")
 def path_command(
@@ -222,11 +219,7 @@ def _halves(
 
 def _show_features(result: "RegularizationPath") -> None:
     """The table of features, the surest on top, and what the stable ones rest on."""
-    import polars as pl
+    from shrinkage.reports.paths import feature_table
 
-    table = result.features()
-    with pl.Config(tbl_rows=_MOST_FEATURES, tbl_hide_dataframe_shape=True):
-        typer.echo(f"{table.head(_MOST_FEATURES)}")
-    if len(table) > _MOST_FEATURES:
-        typer.echo(f"and {len(table) - _MOST_FEATURES} more features")
+    typer.echo(feature_table(result.features().to_dicts()))
     typer.echo("" if result.stable is None else f"\n{result.stable}\n")

@@ -1,17 +1,15 @@
 """The table that a path ends with in the terminal."""
 
-from rich.console import Console
 from rich.table import Table
 
 from shrinkage.reports.paths.rows import Point, path_rows
 from shrinkage.reports.paths.track import Stop, Track
 from shrinkage.reports.paths.wording import count, lam, trained_all_the_same
+from shrinkage.reports.plain import plain
 from shrinkage.reports.wording import num, percent, score
 from shrinkage.runs import RunView
 
 MOST = 12
-_WIDTH = 200
-"""Wider than the table ever is: nothing is cut or wrapped."""
 
 
 def path_table(view: RunView, most: int = MOST) -> str:
@@ -35,7 +33,7 @@ def path_table(view: RunView, most: int = MOST) -> str:
     if not all_shown:
         some = f"{len(shown) - len(beside)} of its {on_path} points (all in the report)"
     seeds = f"mean ± sd over {track.chains}" if track.seeds > 1 else "one seed"
-    text = f"{data}, {model}: {some}, {seeds}\n\n{_plain(table)}"
+    text = f"{data}, {model}: {some}, {seeds}\n\n{plain(table)}"
     text += "\n\n▸ chosen" if chosen is not None else ""
     inexact = trained_all_the_same(track)
     return text + (f"\n{inexact[0].upper()}{inexact[1:]}." if inexact else "")
@@ -90,10 +88,3 @@ def _score(row: Point, part: str) -> str:
     if row["score_name"] == "accuracy":
         return f"{100 * mean:.1f} ± {100 * sd:.1f} %"
     return f"{num(mean)} ± {num(sd, 2)}"
-
-
-def _plain(table: Table) -> str:
-    console = Console(width=_WIDTH, force_terminal=False, force_jupyter=False, color_system=None)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())

@@ -1,0 +1,41 @@
+"""Progress where there is no terminal: lines, not too many."""
+
+import pytest
+
+from shrinkage import progress
+from shrinkage.progress import Progress, lines, shown
+
+
+def test_lines_come_at_intervals_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(progress, "monotonic", lambda: now)
+    said: list[str] = []
+    show = lines(said.append, pause=10)
+    for done in range(20, 41):  # 20 were there already: the run goes on
+        show(Progress("path", done, 40, f"λ {done}"))
+        now += 4
+    assert said == [
+        "path 23/40, 0:00:12, left 0:01:08 λ 23",
+        "path 26/40, 0:00:24, left 0:00:56 λ 26",
+        "path 29/40, 0:00:36, left 0:00:44 λ 29",
+        "path 32/40, 0:00:48, left 0:00:32 λ 32",
+        "path 35/40, 0:01:00, left 0:00:20 λ 35",
+        "path 38/40, 0:01:12, left 0:00:08 λ 38",
+        "path 40/40, 0:01:20 λ 40",
+    ]
+    show(Progress("test", 1, 3))
+    show(Progress("test", 3, 3))
+    assert said[7:] == ["test 3/3, 0:00:00"]
+
+
+def test_a_pipe_gets_lines_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown(None) as show:
+        show(Progress("fits", 2, 2, "[red] λ 0.1"))
+    assert capsys.readouterr().err == "fits 2/2, 0:00:00 [red] λ 0.1\n"
+
+
+def test_ones_own_progress_is_called() -> None:
+    seen: list[Progress] = []
+    with shown(seen.append) as show:
+        show(Progress("fits", 1, 2))
+    assert seen == [Progress("fits", 1, 2)]
