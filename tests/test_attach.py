@@ -1064,6 +1064,9 @@ def test_remove_stops_and_leaves_the_weights(method: str) -> None:
         plan.penalty()
     again.remove()
     plan.penalty()
+    with pytest.raises(AttachError, match="the handle was removed"):
+        again.scale = 0.5
+    assert "removed" in repr(again)
 
 
 def test_attaching_twice_is_an_error() -> None:

@@ -125,10 +125,10 @@ def check(model: nn.Module, inputs: Inputs) -> None:
             )
     if not list(tensors(inputs)):
         raise CompactionError(
-            "there are no example inputs",
+            "the example inputs are no tensors",
             got=", ".join(type(value).__name__ for value in inputs) or "nothing",
             expected="a tensor, or a tuple of what the network takes",
-            remedy="Pass one batch of real inputs.",
+            remedy="Pass one batch of real inputs; torch.as_tensor(x) makes one of an array.",
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any, NoReturn, get_args
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from shrinkage.errors import AttachError, did_you_mean
 from shrinkage.penalties.base import check_factor
@@ -105,7 +106,7 @@ class Handle:
             )
         warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
         claim(self)
-        self._hooks = (
+        self._hooks: tuple[RemovableHandle, ...] = (
             optimizer.register_step_pre_hook(self._before),
             optimizer.register_step_post_hook(self._after),
         )
@@ -121,7 +122,8 @@ class Handle:
 
     def __repr__(self) -> str:
         kind = type(self.optimizer).__name__
-        return f"<Handle: {self.plan!r} on {kind}, method {self.method!r}, scale {self._scale:g}>"
+        acts = f"method {self.method!r}, scale {self._scale:g}" if self._hooks else "removed"
+        return f"<Handle: {self.plan!r} on {kind}, {acts}>"
 
     @property
     def scale(self) -> float:
@@ -130,6 +132,13 @@ class Handle:
 
     @scale.setter
     def scale(self, factor: float) -> None:
+        if not self._hooks:
+            raise AttachError(
+                "the handle was removed",
+                got=f"scale = {factor!r} after remove()",
+                expected="a handle that acts",
+                remedy="Attach the plan again.",
+            )
         self._scale = check_factor(factor, "scale")
 
     def state_dict(self) -> dict[str, Any]:
@@ -176,6 +185,7 @@ class Handle:
         """Stop acting; the weights stay as they are and the plan is free again."""
         for hook in self._hooks:
             hook.remove()
+        self._hooks = ()
         release(self)
 
     def _before(
