@@ -318,11 +318,13 @@ def test_another_point_of_a_path_without_its_unused_inputs(tmp_path: Path) -> No
     assert f"It takes {len(known['inputs'])} of 30 inputs" in said.output
     assert known["columns"][0] in said.output
     assert "the same prediction for 114 of 114 test examples, ONNX 114" in said.output
-    assert 'see "scaling" in compact.json' in said.output
+    assert f"New rows: shrinkage predict {made} NEW.csv" in said.output
     x, source = path.setting.split(0).test.x, load("breast_cancer")
     raw = x * path.setting.split(0).x_scale + path.setting.split(0).x_mean
     columns = [source.columns.index(name) for name in known["columns"]]
-    mean, scale = (torch.tensor(known["scaling"][f"input_{k}"]) for k in ("mean", "scale"))
+    mean, scale = (
+        torch.tensor(known["questions"]["scaling"][f"input_{k}"]) for k in ("mean", "scale")
+    )
     own = (raw[:, columns] - mean) / scale  # what a user does with a new table
     with torch.no_grad():
         expected = few.model(x)
@@ -463,20 +465,19 @@ def test_a_regressions_answers_can_be_put_back_into_units(tmp_path: Path) -> Non
         command="shrinkage contrast diabetes --model linear", progress=lambda _: None,
     )  # fmt: skip
     outcome = compact_run(run)
-    assert "scaling" in str(outcome)
     known = json.loads((outcome.folder / "compact.json").read_text())
     parts, source = result.setting.split(0), load("diabetes")
-    assert known["scaling"]["target_scale"] == parts.y_scale
+    assert known["questions"]["scaling"]["target_scale"] == parts.y_scale
     with torch.no_grad():
         answers = outcome.compact.model(parts.test.x)
-    answers = answers * parts.y_scale + known["scaling"]["target_mean"]
+    answers = answers * parts.y_scale + known["questions"]["scaling"]["target_mean"]
     truth = parts.test.y * parts.y_scale + parts.y_mean
     assert float((answers - truth).abs().mean()) < float((truth - source.y.mean()).abs().mean())
 
 
 def test_images_have_no_scaling(run: Path) -> None:
     known = json.loads((compact_run(run, column="l1").folder / "compact.json").read_text())
-    assert known["scaling"] is None
+    assert known["questions"]["scaling"] == {}
     assert known["classes"] == [str(k) for k in range(10)]
 
 

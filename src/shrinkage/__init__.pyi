@@ -1,7 +1,7 @@
 """What ``import shrinkage`` offers, loaded when it is first asked for: PyTorch takes seconds."""
 
 from .certificates import Certificate, certify
-from .compaction import Compact, compact, load_compact
+from .compaction import Compact, compact, load_compact, predict
 from .contrasts import Contrast, contrast
 from .errors import ShrinkageError, ShrinkageWarning
 from .explorer import explore
@@ -64,5 +64,6 @@ __all__ = [
     "measure",
     "path",
     "polish",
+    "predict",
     "register_metric",
 ]

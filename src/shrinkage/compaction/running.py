@@ -11,15 +11,16 @@ from torch import Tensor, nn
 from shrinkage.compaction.chosen import Chosen, Point, chosen, words
 from shrinkage.compaction.exporting import onnx_outputs
 from shrinkage.compaction.public import Compact, compact
-from shrinkage.data import Data, Examples, Split, load, split
+from shrinkage.data import Data, Examples, load, split
 from shrinkage.errors import CompactionError, DataError
 from shrinkage.measures import evaluate
 from shrinkage.models import MODELS, Factory, build, resolve
 from shrinkage.runs import RunView, fingerprint, read
+from shrinkage.studies import Questions
 
 _EXAMPLES = 64
 _NAMED = 12
-_SCALED = 'Its numbers are scaled, (x − mean)/scale: see "scaling" in compact.json\n'
+_ASK = "\nNew rows: shrinkage predict {} NEW.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class Outcome:
     ``scores``: accuracy (or R²) before and after; ``same`` and ``same_onnx``: how many of the
     ``n_test`` test examples get the same prediction as before; None without the ONNX packages.
     ``inputs``: how many there are, and the names or places of those left, if unused ones were to
-    be dropped. ``scaled``: whether columns or the target were standardised for it.
+    be dropped. ``of_table``: whether it can be asked about new rows of a table.
     """
 
     folder: Path
@@ -41,7 +42,7 @@ class Outcome:
     same_onnx: int | None
     n_test: int
     inputs: tuple[int, list[str]] | None = None
-    scaled: bool = False
+    of_table: bool = False
 
     def __str__(self) -> str:
         before, after = self.scores
@@ -54,7 +55,8 @@ class Outcome:
             f"{self.chosen.label}\n\n{self.compact.report}\n\n"
             f"test {self.score_name} {before:.4f} → {after:.4f}; the same prediction for "
             f"{self.same:,} of {self.n_test:,} test examples, {onnx}\n"
-            f"{self._told_inputs()}{_SCALED if self.scaled else ''}Files: {self.folder}"
+            f"{self._told_inputs()}Files: {self.folder}"
+            + (_ASK.format(self.folder) if self.of_table else "")
         )
 
     def _told_inputs(self) -> str:
@@ -84,10 +86,10 @@ def compact_run(
 
     ``point``: another one of a path. ``drop_inputs``: without inputs that nobody reads; then
     ``compact.json`` has the places of those that are left, and their columns where they have names.
-    Weights (safetensors) and ``compact.json`` (with names of classes and columns, and what these
-    and a regression target were scaled by), ``model.pt2`` and ``model.onnx``. ``model`` and
-    ``data`` are taken from the run's command line where they are not given. Linear layers are
-    measured as CSR at ``batch``. Raises :class:`RunError` for a folder without a run,
+    Weights (safetensors), ``model.pt2``, ``model.onnx`` and ``compact.json`` (with names of classes
+    and columns, how those became inputs, and what these and a regression target were scaled by).
+    ``model`` and ``data`` are taken from the run's command line where they are not given. Linear
+    layers are measured as CSR at ``batch``. Raises :class:`RunError` for a folder without a run,
     :class:`CompactionError` and the errors of data and models.
     """
     view = read(folder)
@@ -108,7 +110,10 @@ def compact_run(
     kept = names if small.inputs is None else [names[k] for k in small.inputs.tolist()]
     if source.columns:
         about["columns"] = kept
-    about["scaling"] = scaling = _scaling(parts, small.inputs)
+    questions = Questions.of(source, parts, shares=view.config["loss"] is None)
+    if small.inputs is not None:
+        questions = questions.of_inputs(small.inputs.tolist())
+    about["questions"] = questions.as_json()
     small.save(where, network=which.label, **about)
     for stale in ("model.pt2", "model.onnx"):
         (where / stale).unlink(missing_ok=True)  # it may be of another network
@@ -119,18 +124,7 @@ def compact_run(
         predictions = onnx_outputs(small.onnx(where / "model.onnx"), left.x)
     outcome = _outcome(where, which, (network, test), (small, left), predictions)
     left_over = (spec.n_inputs, kept) if drop_inputs else None
-    return replace(outcome, inputs=left_over, scaled=scaling is not None)
-
-
-def _scaling(parts: Split, kept: Tensor | None) -> dict[str, Any] | None:
-    """What the network's inputs and answers were scaled by: (x − mean)/scale; None for nothing."""
-    found: dict[str, Any] = {}
-    if parts.x_mean is not None and parts.x_scale is not None:
-        mean, scale = (t if kept is None else t[kept] for t in (parts.x_mean, parts.x_scale))
-        found |= {"input_mean": mean.tolist(), "input_scale": scale.tolist()}
-    if (parts.y_mean, parts.y_scale) != (0.0, 1.0):
-        found |= {"target_mean": parts.y_mean, "target_scale": parts.y_scale}
-    return found or None
+    return replace(outcome, inputs=left_over, of_table=bool(source.columns))
 
 
 def _outcome(

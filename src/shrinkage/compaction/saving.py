@@ -117,7 +117,7 @@ def load_compact(make_model: str | Factory | None, folder: str | Path) -> nn.Mod
     other outputs on an input that was tried when it was saved.
     """
     folder = Path(folder)
-    known = _read(folder)
+    known = read_compact(folder)
     try:
         model = _made(known["model"] if make_model is None else make_model, known.get("spec"))
     except (ModelError, KeyError) as error:
@@ -201,7 +201,8 @@ def _decoded(stored: Mapping[str, Tensor], shapes: Mapping[str, list[int]]) -> d
     return state
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def read_compact(folder: Path) -> dict[str, Any]:
+    """What ``compact.json`` of a folder says."""
     path = folder / "compact.json"
     if not path.is_file():
         raise CompactionError(

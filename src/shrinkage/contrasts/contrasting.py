@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+import polars as pl
 from torch import nn
 
 from shrinkage.contrasts.budgets import BudgetName, sized
@@ -22,6 +23,7 @@ from shrinkage.progress import Progress, shown
 from shrinkage.reports import summary, table_text
 from shrinkage.studies import (
     Finished,
+    Rows,
     device_named,
     jobs_on,
     opened,
@@ -39,9 +41,17 @@ class Contrast(Finished[Setting]):
         """One row per column: chosen knob and its measures, mean and sd over seeds."""
         return summary(self.view)
 
+    def predict(self, column: str, rows: Rows, seed: int = 0) -> pl.DataFrame:
+        """What a column's network says to new rows: a file, a frame, or an array of numbers.
+
+        As :meth:`PathPoint.predict` does.
+        """
+        return self.setting.questions(seed).ask(self.model(column, seed), rows)
+
     def model(self, column: str, seed: int = 0) -> nn.Module:
         """The trained network of a column's chosen try.
 
+        Its inputs are standardised columns, and so is a regression's target: see :meth:`predict`.
         Raises :class:`FitError` for a column that has none, and a seed that was not run.
         """
         choices = self.view.decisions["choices"]

@@ -60,7 +60,7 @@ def without_gaps(
         holes = [s.name for s in kept.get_columns() if s.null_count()]
         said += [f"{listed([repr(hole) for hole in holes], 20)} were filled"] if holes else []
         kept = kept.with_columns(
-            pl.col(hole).cast(pl.String).fill_null(LEVEL)
+            as_text(kept[hole]).fill_null(LEVEL)
             for hole in holes
             if not kept[hole].dtype.is_numeric()
         )
@@ -70,3 +70,9 @@ def without_gaps(
         stacklevel=2,
     )
     return kept
+
+
+def as_text(series: pl.Series) -> pl.Series:
+    """Levels by name; booleans are True and False."""
+    text = series.cast(pl.String)
+    return text.str.to_titlecase() if series.dtype == pl.Boolean else text

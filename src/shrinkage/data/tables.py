@@ -29,6 +29,11 @@ def read_table(
     In a csv file empty cells and NA, N/A, NaN, null and ? are missing values.
     Raises :class:`DataError` for a file that cannot be read, and as :func:`from_frame` does.
     """
+    return from_frame(path.name, read_frame(path), target, task, missing)
+
+
+def read_frame(path: Path) -> pl.DataFrame:
+    """The rows of a ``.csv`` or ``.parquet`` file; :class:`DataError` if it cannot be read."""
     try:
         if path.suffix.lower() == ".parquet":
             frame = pl.read_parquet(path)
@@ -45,7 +50,7 @@ def read_table(
         ) from error
     if path.suffix.lower() != ".parquet":
         _check_header(path)
-    return from_frame(path.name, frame, target, task, missing)
+    return frame
 
 
 def _check_header(path: Path) -> None:

@@ -12,7 +12,7 @@ from shrinkage.paths.selection import Selected, Wanted, select
 from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
-from shrinkage.studies import Finished, fit_at, quiet_plan, stable_key, weights_key
+from shrinkage.studies import Finished, Rows, fit_at, quiet_plan, stable_key, weights_key
 
 _KINDS = {
     "fit": "penalised fit",
@@ -77,9 +77,21 @@ class PathPoint:
         known = Features.of(view)
         return [name for name, used in zip(known.names, known.used(inputs), strict=True) if used]
 
+    def predict(self, rows: Rows, seed: int = 0) -> pl.DataFrame:
+        """What a seed's network says to new rows: a file, a frame, or an array of numbers.
+
+        They are encoded and scaled as the training rows were; ``prediction`` is a class, or a
+        number in the units of the data, and ``probability=CLASS`` stands beside classes.
+        Raises :class:`DataError` for rows that do not fit, :class:`FitError` as :meth:`of_seed`.
+        """
+        return self.path.setting.questions(seed).ask(self.of_seed(seed)[0], rows)
+
     @property
     def model(self) -> nn.Module:
-        """The network of the first seed, in eval mode."""
+        """The network of the first seed, in eval mode.
+
+        Its inputs are standardised columns, and so is a regression's target: see :meth:`predict`.
+        """
         return self.of_seed(0)[0]
 
     @property

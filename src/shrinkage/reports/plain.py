@@ -1,7 +1,10 @@
 """Tables as text, the same wherever they are printed."""
 
+import polars as pl
 from rich.console import Console
 from rich.table import Table
+
+from shrinkage.reports.wording import num
 
 _WIDTH = 200
 """Wider than a table ever is: nothing is cut or wrapped."""
@@ -13,3 +16,14 @@ def plain(table: Table) -> str:
     with console.capture() as capture:
         console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def frame_as_text(frame: pl.DataFrame, most: int) -> str:
+    """The first ``most`` rows, numbers to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for series in frame.get_columns():
+        table.add_column(series.name, justify="right" if series.dtype.is_numeric() else "left")
+    for row in frame.head(most).iter_rows():
+        table.add_row(*(num(cell) if isinstance(cell, float) else str(cell) for cell in row))
+    more = f"\nand {len(frame) - most:,} more" if len(frame) > most else ""
+    return plain(table) + more

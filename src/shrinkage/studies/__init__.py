@@ -1,5 +1,6 @@
 """What all fits of a run have in common, what one fit came to in plain numbers, and chains."""
 
+from shrinkage.studies.asking import Questions, Rows
 from shrinkage.studies.chains import (
     by_scale,
     complete,
@@ -29,6 +30,8 @@ __all__ = [
     "Cut",
     "Finished",
     "Point",
+    "Questions",
+    "Rows",
     "Study",
     "Subject",
     "by_scale",

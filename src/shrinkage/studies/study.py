@@ -17,6 +17,7 @@ from shrinkage.measures import checked_loss
 from shrinkage.models import Factory, build, check_output, load_object
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs import describe, fingerprint
+from shrinkage.studies.asking import Questions
 
 _SPLITS: "WeakKeyDictionary[Study, tuple[int, Split]]" = WeakKeyDictionary()
 
@@ -87,6 +88,11 @@ class Study:
     def example(self) -> Tensor:
         """Two inputs, for plans with coupled groups."""
         return self.data.first(2).to(self.device)
+
+    def questions(self, seed: int) -> Questions:
+        """How new rows are put to this seed's networks."""
+        shares = self.data.task == "classification" and self.loss is None
+        return Questions.of(self.data, self.split(seed), shares=shares)
 
     def describe(self, model: object, training: Training | None) -> dict[str, Any]:
         """The study as plain JSON values; ``training``: ours, or None for the user's own."""

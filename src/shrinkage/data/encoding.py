@@ -1,0 +1,131 @@
+"""How the columns of a table became a network's inputs, to be done again to new rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from shrinkage.data.missing import LEVEL, as_text
+from shrinkage.data.source import Data, listed
+from shrinkage.errors import DataError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """For each input a column of the table, and a level of it, or None for its number.
+
+    ``levels``: all those of each column that has some. ``gaps``: columns of numbers of which some
+    were missing; their level says where.
+    """
+
+    inputs: tuple[tuple[str, str | None], ...]
+    levels: Mapping[str, tuple[str, ...]]
+    gaps: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, data: Data) -> Self:
+        """Of a table; of what has no columns, no inputs."""
+        origins = data.features if data.columns else ()
+        pairs = list(zip(data.columns, origins, strict=True))
+        numbers = {origin for column, origin in pairs if column == origin}
+        inputs = [(o, None if c == o else c[len(o) + 1 :]) for c, o in pairs]
+        levels: dict[str, tuple[str, ...]] = {}
+        for column, level in inputs:
+            if level is not None and column not in numbers:
+                levels[column] = (*levels.get(column, ()), level)
+        gaps = (column for column, level in inputs if level is not None and column in numbers)
+        return cls(tuple(inputs), levels, tuple(gaps))
+
+    def of_inputs(self, places: Sequence[int]) -> Self:
+        """The same for some of the inputs."""
+        return replace(self, inputs=tuple(self.inputs[k] for k in places))
+
+    def as_json(self) -> dict[str, Any]:
+        """Lists and names, of what the inputs need."""
+        columns = {column for column, _ in self.inputs}
+        return {
+            "inputs": [list(pair) for pair in self.inputs],
+            "levels": {c: list(found) for c, found in self.levels.items() if c in columns},
+            "gaps": [column for column in self.gaps if column in columns],
+        }
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`as_json`."""
+        levels = {column: tuple(found) for column, found in told["levels"].items()}
+        return cls(tuple((c, level) for c, level in told["inputs"]), levels, tuple(told["gaps"]))
+
+    def encode(self, name: str, frame: pl.DataFrame) -> Tensor:
+        """The inputs (n, n_inputs) in float32, not scaled; NaN for a number that may be missing.
+
+        Other columns are not looked at. Raises :class:`DataError` for a column that is not there
+        or holds no numbers, a missing value where there was none, and a level that was unknown.
+        """
+        columns = list(dict.fromkeys(column for column, _ in self.inputs))
+        gone = [column for column in columns if column not in frame.columns]
+        if gone:
+            raise DataError(
+                f"{name}: columns are missing",
+                got=listed([repr(column) for column in gone], 20),
+                expected=f"the columns that the network reads: {listed(columns, 20)}",
+                remedy=did_you_mean(gone[0], frame.columns) + "Name them as they were.",
+            )
+        read = {c: (self._texts if c in self.levels else self._numbers) for c in columns}
+        values = {column: read[column](name, frame[column]) for column in columns}
+        found = [
+            values[column]
+            if level is None
+            else values[column] == level
+            if column in self.levels
+            else values[column].is_null()
+            for column, level in self.inputs
+        ]
+        x = pl.DataFrame([part.cast(pl.Float32).alias(str(k)) for k, part in enumerate(found)])
+        return torch.from_numpy(x.to_numpy().copy())
+
+    def _numbers(self, name: str, series: pl.Series) -> pl.Series:
+        if not (series.dtype.is_numeric() or series.dtype == pl.Null):
+            raise DataError(
+                f"{name}: column {series.name!r} holds no numbers",
+                got=f"dtype {series.dtype}, such as {listed([repr(v) for v in series.head(3)])}",
+                expected="numbers, as in the rows that the network has learnt from",
+                remedy="Numbers need decimal points, and no unit beside them.",
+            )
+        found = series.cast(pl.Float64).fill_nan(None)
+        if found.null_count() and series.name not in self.gaps:
+            raise _missing(name, series.name, found.null_count(), len(series))
+        if found.is_infinite().any():
+            raise DataError(
+                f"{name}: column {series.name!r} holds infinite numbers",
+                got=f"{int(found.is_infinite().sum())} of {len(series)} rows",
+                expected="finite numbers",
+                remedy="Leave those rows out, or correct them.",
+            )
+        return found
+
+    def _texts(self, name: str, series: pl.Series) -> pl.Series:
+        known = self.levels[series.name]
+        if series.null_count() and LEVEL not in known:
+            raise _missing(name, series.name, series.null_count(), len(series))
+        found = as_text(series).fill_null(LEVEL)
+        strange = sorted(set(found.to_list()) - set(known))
+        if strange:
+            raise DataError(
+                f"{name}: column {series.name!r} has levels that were unknown",
+                got=listed([repr(level) for level in strange]),
+                expected=listed([repr(level) for level in known], 20),
+                remedy="Leave those rows out, or write the level that comes nearest.",
+            )
+        return found
+
+
+def _missing(name: str, column: str, count: int, rows: int) -> DataError:
+    return DataError(
+        f"{name}: missing values",
+        got=f"{column!r} ({count}) of {rows} rows",
+        expected="a value in every cell, as in the rows that the network has learnt from",
+        remedy="Leave those rows out; or learn from rows with missing values: --missing fill.",
+    )

@@ -1,0 +1,207 @@
+"""New rows: encoded, scaled and answered as the training rows were, from Python and from files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import shrinkage as sh
+from shrinkage.cli import app
+from shrinkage.compaction import compact_run
+from shrinkage.data import load, split
+from shrinkage.data.encoding import Encoding
+from shrinkage.errors import CompactionError, DataError, FitError
+from shrinkage.studies import Questions
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*missing values:shrinkage.ShrinkageWarning")
+
+
+def rows(n: int = 120) -> pl.DataFrame:
+    """Numbers (one of them with gaps), text with gaps, booleans, and noise."""
+    generator = np.random.default_rng(0)
+    age, income = generator.normal(50, 10, n), generator.lognormal(10, 0.5, n)
+    town, owner = generator.choice(list("abc"), n), generator.random(n) < 0.5
+    price = age / 5 + 4 * (town == "a") + generator.normal(size=n) * 0.1
+    return pl.DataFrame(
+        {
+            "age": [None if k % 11 == 3 else v for k, v in enumerate(age)],
+            "income": income,
+            "town": [None if k % 17 == 5 else v for k, v in enumerate(town)],
+            "owner": owner,
+            "bought": np.where(price > 11, "yes", "no"),
+            "price": 1000 + 50 * price,
+        }
+    )
+
+
+def table(folder: Path, target: str) -> Path:
+    other = "price" if target == "bought" else "bought"
+    rows().drop(other).write_csv(folder / "t.csv")
+    return folder / "t.csv"
+
+
+def contrasted(folder: Path, data: Any, **options: Any) -> Any:
+    return sh.contrast(
+        "linear", data, columns=["l1"], grid=[1e-2], seeds=1, epochs=20, jobs=1,
+        run=folder / "run", progress=lambda _: None, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["bought", "price"])
+def test_new_rows_are_answered_as_the_rows_learnt_from(target: str, tmp_path: Path) -> None:
+    path = table(tmp_path, target)
+    data = load(path, target=target, missing="fill")
+    result = contrasted(
+        tmp_path, data, command=f"shrinkage contrast {path} --target {target} --missing fill"
+    )
+    parts, model = split(data, 0), result.model("l1")
+    x = (data.x.double() - parts.x_mean) / parts.x_scale
+    with torch.no_grad():
+        outputs = model(torch.where(x.isnan(), 0.0, x).float()).double()
+    said = result.predict("l1", path)
+    assert said.equals(result.predict("l1", pl.read_csv(path)))
+    if target == "bought":
+        assert said["prediction"].to_list() == [data.classes[k] for k in outputs.argmax(1)]
+        shares = said.select("probability=no", "probability=yes").to_numpy()
+        np.testing.assert_allclose(shares, outputs.softmax(1).numpy(), atol=1e-9)
+    else:
+        assert said.columns == ["prediction"]
+        np.testing.assert_allclose(
+            said["prediction"], outputs[:, 0] * parts.y_scale + parts.y_mean, rtol=1e-6
+        )
+        truth = pl.read_csv(path)[target]
+        assert float(((said["prediction"] - truth) ** 2).mean()) < 0.3 * float(truth.var())
+    outcome = compact_run(tmp_path / "run", drop_inputs=True)
+    assert f"shrinkage predict {outcome.folder} NEW.csv" in str(outcome)
+    for where in (outcome.folder, tmp_path / "run"):
+        small = sh.predict(where, path)
+        assert small.columns == said.columns
+        for column in said.columns[-1:]:
+            np.testing.assert_allclose(small[column], said[column], rtol=1e-4, atol=1e-6)
+
+
+def test_only_what_the_network_reads_is_needed(tmp_path: Path) -> None:
+    data = load(table(tmp_path, "bought"), target="bought", missing="fill")
+    encoding = Encoding.of(data)
+    assert encoding.inputs == (
+        ("age", None), ("age", "(missing)"), ("income", None), ("town", "(missing)"),
+        ("town", "a"), ("town", "b"), ("town", "c"), ("owner", "False"), ("owner", "True"),
+    )  # fmt: skip
+    known = Encoding.of_json(encoding.of_inputs([5, 1, 8]).as_json())
+    assert known.as_json()["levels"] == {
+        "town": ["(missing)", "a", "b", "c"], "owner": ["False", "True"],
+    }  # fmt: skip
+    new = pl.DataFrame({"owner": [True, False], "town": ["b", None], "age": [None, 3], "z": 1})
+    assert known.encode("new", new).tolist() == [[1, 1, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"age": None}, r"columns are missing: got 'age'.*age, income, town"),
+        ({"town": pl.lit("Rome")}, r"'town' has levels that were unknown: got 'Rome'"),
+        ({"income": pl.lit(None)}, r"missing values: got 'income' \(120\) of 120 rows"),
+        ({"income": pl.lit("12,5")}, r"'income' holds no numbers.*'12,5'"),
+        ({"income": pl.lit(float("inf"))}, r"'income' holds infinite numbers"),
+        ({"owner": pl.lit(None)}, r"missing values: got 'owner'"),
+    ],
+)
+def test_rows_that_do_not_fit_are_told(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    encoding = Encoding.of(load(table(tmp_path, "bought"), target="bought", missing="fill"))
+    frame = rows().drop([name for name, value in changes.items() if value is None])
+    made = {name: value for name, value in changes.items() if value is not None}
+    with pytest.raises(DataError, match=message):
+        encoding.encode("new.csv", frame.with_columns(**made))
+
+
+def test_arrays_are_asked_in_their_own_units(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = 100 + 20 * torch.randn(90, 3, generator=generator)
+    y = (x[:, 0] > 100).long()
+    result = contrasted(tmp_path, (x, y))
+    said = result.predict("l1", x.numpy())
+    assert float((said["prediction"].cast(pl.Int64) == pl.Series(y.numpy())).mean()) > 0.9
+    for bad, message in (
+        (x[:, :2], r"shape \(90, 2\).*\(n, 3\)"),
+        (x * torch.nan, "NaN"),
+        (pl.DataFrame(x.numpy()), "columns are missing: got 'x0'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            result.predict("l1", bad)
+    with pytest.raises(FitError, match="no such network"):
+        result.predict("l1", x, seed=7)
+
+
+def test_images_are_asked_as_arrays() -> None:
+    data = load("digits")
+    questions = Questions.of(data, split(data, 0), shares=True)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    assert len(questions.ask(model, data.x[:5])) == 5
+    assert questions.ask(model, data.x[:0]).columns == ["prediction"]
+    with pytest.raises(DataError, match="learnt from arrays"):
+        questions.ask(model, "new.csv")
+    with pytest.raises(FitError, match=r"not finite: got 5 of 5 rows"):
+        questions.ask(torch.nn.Sequential(model, Broken()), data.x[:5])
+
+
+class Broken(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.inf
+
+
+def test_a_chosen_point_predicts(tmp_path: Path) -> None:
+    path = table(tmp_path, "price")
+    data = load(path, target="price", missing="drop")
+    found = sh.path(
+        "linear", data, sh.L1(1.0), points=4, seeds=1, jobs=1, magnitude=False,
+        run=tmp_path / "run",
+        progress=lambda _: None,
+    )  # fmt: skip
+    frame = rows().drop_nulls()
+    said = found.choose("best").predict(frame)["prediction"]
+    assert float(((said - frame["price"]) ** 2).mean()) < 0.02 * float(frame["price"].var())
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = table(tmp_path, "bought")
+    command = "shrinkage contrast t.csv --target bought --missing fill"
+    contrasted(tmp_path, load(path, target="bought", missing="fill"), command=command)
+    with pytest.raises(CompactionError, match=r"there is no compact network.*shrinkage compact"):
+        sh.predict("run", path)
+    folder = compact_run("run").folder
+    rows(15).drop("bought", "price").write_csv("new.csv")
+    run = CliRunner().invoke
+
+    def asked(*words: str) -> str:
+        done = run(app, ["predict", *words], catch_exceptions=False)
+        assert done.exit_code == 0
+        return done.stdout
+
+    shown = asked("run", "new.csv")
+    assert "probability=yes" in shown
+    assert "and 5 more" in shown
+    assert "Written: out.csv" in asked("run", "new.csv", "--out", "out.csv")
+    written = pl.read_csv("out.csv")
+    assert written.columns == [
+        "age", "income", "town", "owner", "prediction", "probability=no", "probability=yes",
+    ]  # fmt: skip
+    assert len(written) == 15
+    with pytest.raises(DataError, match="a column of the name of an answer"):
+        run(app, ["predict", "run", "out.csv", "--out", "b.csv"], catch_exceptions=False)
+    with pytest.raises(DataError, match="cannot be written"):
+        run(app, ["predict", "run", "new.csv", "--out", "no/b.csv"], catch_exceptions=False)
+    with pytest.raises(DataError, match="no table of new rows"):
+        sh.predict(folder, "none.csv")
+    compact_run("run", drop_inputs=True, out="run/compact-other")
+    with pytest.raises(CompactionError, match=r"which compact network is not clear.*compact-other"):
+        sh.predict("run", "new.csv")
+    sh.compact(torch.nn.Linear(2, 2).eval(), torch.randn(3, 2), batch_sizes=()).save("saved")
+    with pytest.raises(CompactionError, match="how rows become inputs is not known"):
+        sh.predict("saved", "new.csv")
