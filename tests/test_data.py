@@ -29,6 +29,7 @@ from torch.utils.data import (
 
 from shrinkage.data import Data, Examples, Spec, from_user, load, split
 from shrinkage.data.splitting import share_for_test
+from shrinkage.data.tables import from_frame
 from shrinkage.errors import DataError, ShrinkageWarning
 
 rng = np.random.default_rng(0)
@@ -1193,7 +1194,45 @@ def test_text_with_many_values_is_told(tmp_path: Path) -> None:
         load(tmp_path / "t.csv", target="y")
 
 
-def test_semicolons_are_recognised(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("a;b;price\n1;2;3\n4;5;6\n")
-    with fails("unknown target column", "parted by ';'"):
-        load(tmp_path / "t.csv", target="price")
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_other_signs_between_cells_and_decimal_commas(sign: str, tmp_path: Path) -> None:
+    lines = ['\ufeff"size, cm";price;kind'] + [f"{k},5;{k}.0;{'ab'[k % 2]}" for k in range(30)]
+    path = tmp_path / "my.csv"
+    path.write_text("\n".join(lines).replace(";", sign), "utf-8")
+    data = load(path, target="kind")
+    assert data.columns[0] == "size, cm"
+    assert data.x[:3, 0].tolist() == [0.5, 1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        (
+            [*map(str, range(40)), "unknown", "tbd"],
+            ("most of its values", "'unknown', 'tbd'", "42"),
+        ),
+        ([f"{k} €" for k in range(30)], ("most of its values", "'0 €'", "write numbers alone")),
+        ([f"1.{k:03},5" for k in range(30)], ("numbers with decimal commas", "'1.000,5'")),
+    ],
+)
+@pytest.mark.parametrize("target", ["x", "t"])
+def test_text_that_was_meant_to_be_numbers(
+    target: str, values: list[str], parts: tuple[str, ...]
+) -> None:
+    frame = pl.DataFrame({"x": values, "t": np.arange(len(values)) / 3})
+    with fails("my.csv: column 'x'", *parts):
+        from_frame("my.csv", frame, target)
+
+
+def test_text_that_may_well_be_categories() -> None:
+    codes = [f"Q{k % 30}" for k in range(90)]
+    zips = [f"{10_000 + k % 25}" for k in range(90)]
+    children = ["0", "1", "2", "3+"] * 22 + ["0", "1"]
+    frame = pl.DataFrame({"children": children, "code": codes, "zip": zips, "t": [0, 1] * 45})
+    assert from_frame("a", frame, "t").features.count("children") == 4
+
+
+def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / "my.csv").write_bytes("name,t\nMüller,1\nMeier,0\n".encode("latin-1"))
+    with fails("my.csv cannot be read", "utf-8", "CSV UTF-8"):
+        load(tmp_path / "my.csv", target="t")

@@ -33,7 +33,7 @@ def predict_command(
     Try: shrinkage compact runs/a --drop-inputs && shrinkage predict runs/a new.csv --out said.csv
     """
     from shrinkage.compaction import predict
-    from shrinkage.data.tables import read_frame
+    from shrinkage.data.files import read_frame
     from shrinkage.reports.plain import frame_as_text
 
     found = predict(folder, rows, make_model=model)

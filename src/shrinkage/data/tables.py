@@ -10,60 +10,27 @@ import torch
 from torch import Tensor
 
 from shrinkage.data.arrays import Array, class_names
+from shrinkage.data.files import read_frame
 from shrinkage.data.missing import LEVEL, Missing, without_gaps
 from shrinkage.data.source import Data, Task, listed
-from shrinkage.errors import DataError, ShrinkageWarning, did_you_mean, told
+from shrinkage.data.texts import check_texts
+from shrinkage.errors import DataError, ShrinkageWarning, did_you_mean
 
 MOST_LEVELS = 1000
 _MANY = 50
 """Levels that are said to be many where rows are few."""
 MOST_INTEGER_CLASSES = 20
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"]
 
 
 def read_table(
     path: Path, target: str | None, task: Task | None = None, missing: Missing | None = None
 ) -> Data:
-    """A ``.csv`` (commas, a header line) or ``.parquet`` file, by :func:`from_frame`.
+    """A ``.csv`` (with a header line) or ``.parquet`` file, by :func:`from_frame`.
 
     In a csv file empty cells and NA, N/A, NaN, null and ? are missing values.
     Raises :class:`DataError` for a file that cannot be read, and as :func:`from_frame` does.
     """
     return from_frame(path.name, read_frame(path), target, task, missing)
-
-
-def read_frame(path: Path) -> pl.DataFrame:
-    """The rows of a ``.csv`` or ``.parquet`` file; :class:`DataError` if it cannot be read."""
-    try:
-        if path.suffix.lower() == ".parquet":
-            frame = pl.read_parquet(path)
-        else:
-            frame = pl.read_csv(
-                path, infer_schema_length=None, try_parse_dates=True, null_values=_MISSING
-            )
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise DataError(
-            f"{path.name} cannot be read",
-            got=told(error),
-            expected="a parquet file, or a csv file with commas and a header line",
-            remedy="Open it with polars to see where it breaks.",
-        ) from error
-    if path.suffix.lower() != ".parquet":
-        _check_header(path)
-    return frame
-
-
-def _check_header(path: Path) -> None:
-    """Raise :class:`DataError` where two columns have one name: polars would rename the second."""
-    names = pl.read_csv(path, has_header=False, n_rows=1, infer_schema=False).row(0)
-    twice = sorted({str(name) for name in names if name is not None and names.count(name) > 1})
-    if twice:
-        raise DataError(
-            f"{path.name}: columns share a name",
-            got=listed([repr(name) for name in twice], 20),
-            expected="a name of its own for every column",
-            remedy="Rename or drop the repeated columns.",
-        )
 
 
 def from_frame(
@@ -88,10 +55,12 @@ def from_frame(
 
     Raises :class:`DataError` for a missing or unknown target, missing values (naming columns and
     counts) unless ``missing`` is given, dates and nested columns, a column without a name, more
-    than 1000 levels, no rows, no column beside the target, and as :class:`Data` does.
+    than 1000 levels, text with many values most of which are numbers, no rows, no column beside
+    the target, and as :class:`Data` does.
     """
     _check_target(name, frame, target)
     _check_columns(name, frame)
+    check_texts(name, frame)
     frame = without_gaps(name, frame, str(target), missing)
     features = [series for series in frame.get_columns() if series.name != target]
     blocks = [_block(name, series) for series in features]
@@ -121,9 +90,6 @@ def _check_target(name: str, frame: pl.DataFrame, target: str | None) -> None:
     if target not in frame.columns:
         what = "a table needs a target column" if target is None else "unknown target column"
         hint = "" if target is None else did_you_mean(target, frame.columns)
-        sign = next((s for s in (";", "\t") if frame.width == 1 and s in frame.columns[0]), None)
-        if sign is not None:
-            hint = f"The columns seem to be parted by {sign!r}; commas are expected. "
         raise DataError(
             f"{name}: {what}",
             got="none" if target is None else repr(target),

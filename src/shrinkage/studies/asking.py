@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from shrinkage.data import Data, Split
 from shrinkage.data.encoding import Encoding
-from shrinkage.data.tables import read_frame
+from shrinkage.data.files import read_frame
 from shrinkage.errors import DataError, FitError
 
 Rows = str | Path | pl.DataFrame | Tensor | np.ndarray[Any, Any]
