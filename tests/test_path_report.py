@@ -532,3 +532,22 @@ def test_an_empty_page_opens(linear: Path, tmp_path: Path, browser: Any) -> None
     assert "No network has been fit yet" in page.inner_text(".choice")
     assert not page.is_visible("#screen")
     assert errors == []
+
+
+def test_a_choice_no_better_than_a_constant_is_told(linear: Path) -> None:
+    view = read(linear)
+    told = "No better than a constant prediction"
+    assert told not in path_table(view)
+    assert told not in choice_of(path_page(view))
+    empty = max(fit["scale"] for fit in view.of_kind("fit").values())
+    decisions = view.decisions | {"choice": view.decisions["choice"] | {"scale": empty}}
+    constant = without(view, decisions=decisions)
+    score = Track(constant).results(empty, "fit", "test", "score")
+    for text in (path_table(constant), choice_of(path_page(constant))):
+        assert f"{told}, whose accuracy is {100 * fmean(score.values()):.1f} % on test" in text
+
+
+def test_what_to_type_next_fits_the_run(linear: Path) -> None:
+    page = words(body_of(path_page(read(linear))))
+    assert f"shrinkage compact {linear} --within 0.005" in page
+    assert f"shrinkage predict {linear} NEW.csv" in page

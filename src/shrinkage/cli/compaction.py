@@ -37,6 +37,10 @@ def compact_command(
         int | None,
         typer.Option(help="Of a path: the best with at most so many features, mean over seeds."),
     ] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(help="Of a path: the fewest weights whose score is within this of the best."),
+    ] = None,
     drop_inputs: Annotated[
         bool,
         typer.Option("--drop-inputs", help="Leave out inputs that nobody reads; lists the others."),
@@ -57,7 +61,7 @@ def compact_command(
     """
     from shrinkage.compaction import compact_run
 
-    asked = {"scale": scale, "nonzeros": nonzeros, "features": features}
+    asked = {"scale": scale, "nonzeros": nonzeros, "features": features, "within": within}
     point = _point(run, asked) if any(value is not None for value in asked.values()) else None
     typer.echo(
         compact_run(

@@ -129,26 +129,29 @@ def next_steps(track: Track) -> Section:
         ideas.append(("A narrower, finer path around the choice:", _call(
             track, f"--from {lam(ends[0])} --to {lam(ends[1])}",
             f"sh.path(…, weakest={lam(ends[0])}, strongest={lam(ends[1])})")))  # fmt: skip
-    if track.config["choose"]["within"] is None:
-        tolerance = (
-            f"{100 * _WITHIN:g} points of " if track.score == "accuracy" else f"{_WITHIN} of "
-        )
-        ideas.append((f"The fewest weights within {tolerance}the best {track.score}:", _call(
-            track, f"--within {_WITHIN}", f"path.choose(within={_WITHIN})")))  # fmt: skip
     if track.seeds < 3:
         unit = "folds" if track.config["cut"].get("folds") else "seeds"
         ideas.append((f"More {unit}, so that the choice is surer:",
                       _call(track, f"--{unit} 5", f"sh.path(…, {unit}=5)")))  # fmt: skip
     if track.stage == "finished":
-        ideas.append(
-            ("Cut the dead units out of the chosen network:", f"shrinkage compact {_folder(track)}")
-        )
+        compact = f"shrinkage compact {_folder(track)}"
+        ideas.append(("Cut the dead units out of the chosen network:", compact))
+        if track.config["choose"]["within"] is None:
+            ideas.append((f"Or of the one with the fewest weights within {_tolerance(track)} of "
+                          f"the best {track.score}:", f"{compact} --within {_WITHIN}"))  # fmt: skip
+        if track.config["data"]["columns"]:
+            ideas.append(("Then ask it about new rows:",
+                          f"shrinkage predict {_folder(track)} NEW.csv"))  # fmt: skip
     items = "".join(
         f'<li>{escape(why)}<pre tabindex="0"><code>{escape(what)}</code></pre></li>'
         for why, what in ideas
     )
     html = f'<ul class="next">{items}</ul>' if items else ""
     return Section("next", "What to type next", (), [], html)
+
+
+def _tolerance(track: Track) -> str:
+    return f"{100 * _WITHIN:g} points" if track.score == "accuracy" else f"{_WITHIN}"
 
 
 def _folder(track: Track) -> str:

@@ -4,7 +4,7 @@ from rich.table import Table
 
 from shrinkage.reports.paths.rows import Point, path_rows
 from shrinkage.reports.paths.track import Stop, Track
-from shrinkage.reports.paths.wording import count, lam, trained_all_the_same
+from shrinkage.reports.paths.wording import count, lam, no_better_sentence, trained_all_the_same
 from shrinkage.reports.plain import plain
 from shrinkage.reports.wording import num, percent, score
 from shrinkage.runs import RunView
@@ -36,7 +36,8 @@ def path_table(view: RunView, most: int = MOST) -> str:
     text = f"{data}, {model}: {some}, {seeds}\n\n{plain(table)}"
     text += "\n\n▸ chosen" if chosen is not None else ""
     inexact = trained_all_the_same(track)
-    return text + (f"\n{inexact[0].upper()}{inexact[1:]}." if inexact else "")
+    notes = [f"{inexact[0].upper()}{inexact[1:]}." if inexact else "", no_better_sentence(track)]
+    return "\n".join([text, *filter(None, notes)])
 
 
 def evenly(count: int, most: int, keep: int | None) -> list[int]:

@@ -80,7 +80,8 @@ def choice_sentence(track: Track) -> str:
             "the stable features alone, refit",
             f": {chosen.why} at λ ≥ {lam(chosen.scale)}",
         )
-    return f"{opening}: {network}, with {_size(track, chosen)}, {_scores(track, chosen)}{why}."
+    sentence = f"{opening}: {network}, with {_size(track, chosen)}, {_scores(track, chosen)}{why}."
+    return f"{sentence} {no_better_sentence(track)}".rstrip()
 
 
 def dense_sentence(track: Track) -> str:
@@ -115,6 +116,23 @@ def _scores(track: Track, chosen: Chosen) -> str:
         if (values := track.results(chosen.scale, chosen.family, part, "score"))
     ]
     return f"{track.score} {' and '.join(told)} data" if told else f"no {track.score} yet"
+
+
+def no_better_sentence(track: Track) -> str:
+    """Where the chosen network predicts no better than one that reads nothing; else nothing."""
+    chosen, part = track.chosen, track.held_out
+    empty = [scale for scale in track.scales if track.features(scale) == 0]
+    if chosen is None or not empty:
+        return ""
+    constant = mean(track.results(empty[0], "fit", part, "score"))
+    own = mean(track.results(chosen.scale, chosen.family, part, "score"))
+    if constant is None or own is None or own > constant:
+        return ""
+    rare = " Where one class is rare, accuracy says little." if track.score == "accuracy" else ""
+    return (
+        f"No better than a constant prediction, whose {track.score} is "
+        f"{score(track.score, constant)} on {part} data.{rare}"
+    )
 
 
 def trained_all_the_same(track: Track) -> str:
