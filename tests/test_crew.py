@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 from torch.optim import SGD, Adam, Optimizer
-from torch.overrides import TorchFunctionMode
 
 import shrinkage as sh
+from counting import CountingCalls
 from shrinkage.kernels import Clips, Samples, offered
 from shrinkage.kernels.bundles import Passes
 from shrinkage.penalties.holds import Holds
@@ -57,16 +57,6 @@ def batches(dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
     while True:
         x = torch.randn(16, 3, 8, 8, generator=generator)
         yield x.to(dtype), torch.randint(3, (16,), generator=generator)
-
-
-class CountingCalls(TorchFunctionMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = 0
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        self.calls += 1
-        return func(*args, **(kwargs or {}))
 
 
 Event = Callable[[nn.Module, Optimizer, Handle], None]

@@ -4,22 +4,12 @@ from math import sqrt
 
 import pytest
 import torch
-from torch.overrides import TorchFunctionMode
 
+from counting import CountingCalls
 from shrinkage.penalties import GroupL1
 from shrinkage.penalties.steps import Steps
 
 from .laws import DTYPES
-
-
-class CountingCalls(TorchFunctionMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = 0
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        self.calls += 1
-        return func(*args, **(kwargs or {}))
 
 
 def layer(spread: float, heaviness: float, dtype: torch.dtype):

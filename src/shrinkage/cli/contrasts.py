@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from shrinkage.cli.app import app
+from shrinkage.cli.loading import loaded
 from shrinkage.cli.options import (
     BatchSize,
     Biases,
@@ -153,18 +154,11 @@ def contrast_command(
     Try: shrinkage contrast breast_cancer --budget quick
     """
     from shrinkage.contrasts import contrast
-    from shrinkage.data import load
 
     with stoppable():
         result = contrast(
             model,
-            load(
-                data,
-                target=target,
-                task=cast("Any", kind),
-                missing=cast("Any", missing),
-                image_size=image_size,
-            ),
+            loaded(data, target, kind, missing, image_size),
             columns=None if columns is None else listed(columns),
             run=run,
             budget=cast("BudgetName", budget),

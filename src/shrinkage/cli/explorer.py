@@ -1,10 +1,11 @@
 """explore: the live page."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 import typer
 
 from shrinkage.cli.app import app
+from shrinkage.cli.loading import loaded
 from shrinkage.cli.options import (
     BatchSize,
     Biases,
@@ -57,18 +58,11 @@ def explore_command(
     through the lesson. The address holds a token; Ctrl-C ends the page. Needs the extra:
     pip install 'shrinkage\\[explore]'
     """
-    from shrinkage.data import load
     from shrinkage.explorer import explore
 
     explore(
         model,
-        load(
-            data,
-            target=target,
-            task=cast("Any", kind),
-            missing=cast("Any", missing),
-            image_size=image_size,
-        ),
+        loaded(data, target, kind, missing, image_size),
         columns=listed(columns),
         optimizer=optimizer,
         lr=lr,

@@ -1,11 +1,12 @@
 """path: every strength, and the choice of one."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shrinkage.cli.app import app
+from shrinkage.cli.loading import loaded
 from shrinkage.cli.options import (
     BatchSize,
     Biases,
@@ -143,20 +144,13 @@ def path_command(
     once, after the choice. Killed or interrupted, the same command goes on.
     Try: shrinkage path digits --penalty group
     """
-    from shrinkage.data import load
     from shrinkage.paths import path
     from shrinkage.paths.named import FEATURES
 
     with stoppable():
         result = path(
             model,
-            load(
-                data,
-                target=target,
-                task=cast("Any", kind),
-                missing=cast("Any", missing),
-                image_size=image_size,
-            ),
+            loaded(data, target, kind, missing, image_size),
             penalty,
             run=run,
             points=points,

@@ -5,8 +5,8 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from shrinkage.data.source import listed
-from shrinkage.errors import DataError, ShrinkageWarning, did_you_mean
+from shrinkage.data.source import check_one_of, listed
+from shrinkage.errors import DataError, ShrinkageWarning
 
 Missing = Literal["drop", "fill"]
 LEVEL = "(missing)"
@@ -24,14 +24,7 @@ def without_gaps(
     Raises :class:`DataError` where something is missing and nothing is asked for, for an unknown
     wish, and where no row is left.
     """
-    if missing is not None and missing not in get_args(Missing):
-        raise DataError(
-            "missing is unknown",
-            got=repr(missing),
-            expected=" or ".join(get_args(Missing)),
-            remedy=did_you_mean(str(missing), get_args(Missing))
-            + "Leave it out where every cell has a value.",
-        )
+    check_one_of("missing", missing, get_args(Missing), "where every cell has a value")
     frame = frame.with_columns(pl.selectors.float().fill_nan(None))
     counts = {series.name: series.null_count() for series in frame.get_columns()}
     gaps = [f"{column!r} ({count})" for column, count in counts.items() if count]

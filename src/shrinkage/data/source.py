@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from shrinkage.data.examples import Examples, Spec, check_lengths
-from shrinkage.errors import DataError
+from shrinkage.errors import DataError, did_you_mean
 
 _ONE_HOT = re.compile(r"(.+?)(?<![<>!])=", re.DOTALL)
 """``name=value``; ``<=``, ``>=`` and ``!=`` are comparisons, and a feature each."""
@@ -243,6 +243,17 @@ def unseen_labels(name: str, labels: list[str]) -> DataError:
         expected="the labels of the training part",
         remedy="Drop those test rows, or put examples of them into the training part.",
     )
+
+
+def check_one_of(what: str, value: str | None, names: tuple[str, ...], otherwise: str) -> None:
+    """Raise :class:`DataError` unless ``value`` is one of the names, or None."""
+    if value is not None and value not in names:
+        raise DataError(
+            f"{what} is unknown",
+            got=repr(value),
+            expected=" or ".join(names),
+            remedy=did_you_mean(str(value), names) + f"Leave it out {otherwise}.",
+        )
 
 
 def listed(names: list[str], most: int = 8) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from shrinkage.data.arrays import Array, class_names
 from shrinkage.data.files import read_frame
 from shrinkage.data.missing import LEVEL, Missing, without_gaps
-from shrinkage.data.source import Data, Task, listed
+from shrinkage.data.source import Data, Task, check_one_of, listed
 from shrinkage.data.texts import check_texts
 from shrinkage.errors import DataError, ShrinkageWarning, did_you_mean
 
@@ -164,14 +164,7 @@ def _levels(series: pl.Series) -> tuple[Array, tuple[str, ...]]:
 
 
 def _targets(name: str, series: pl.Series, task: Task | None) -> tuple[Tensor, tuple[str, ...]]:
-    if task is not None and task not in get_args(Task):
-        raise DataError(
-            "task is unknown",
-            got=repr(task),
-            expected=" or ".join(get_args(Task)),
-            remedy=did_you_mean(str(task), get_args(Task))
-            + "Leave it out to let the values decide.",
-        )
+    check_one_of("task", task, get_args(Task), "to let the values decide")
     if task == "regression" and _is_category(series):
         raise DataError(
             f"{name}: the target {series.name!r} is no quantity",
