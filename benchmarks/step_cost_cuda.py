@@ -1,11 +1,16 @@
 """What a penalty adds to a training step on a GPU, and how much of its bandwidth the pass uses.
 
     python benchmarks/step_cost_cuda.py [--json OUT.json] [--batch 128] [--size 224]
+    python benchmarks/step_cost_cuda.py --count
 
 First the clip alone: its kernel for all parameters in one launch, and PyTorch's operations, beside
 a large copy, in bytes read and written per second. Then training steps of a ResNet-50, channels
 last, in TF32 and under bfloat16 autocast: turns of several steps of each way in one process, the
 device waited for at their ends only; ratios of medians, 1.00 is the step without a penalty.
+
+``--count`` needs no GPU: the operations of PyTorch that group L1 asks for in each of ten steps, for
+all parameters of that network together and for each by itself, as a GPU would be asked (in whole
+tensors, without Numba). What they cost there is mostly to be launched.
 """
 
 import argparse
@@ -20,11 +25,15 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import shrinkage as sh
 from shrinkage.kernels import Clips, passes_for
+from shrinkage.penalties import fused
 from shrinkage.penalties.fused import clip
+from shrinkage.penalties.holds import Holds
 from shrinkage.penalties.steps import Steps
+from shrinkage.proximal import crew, methods
 
 STRENGTH, TURN, TURNS = 1e-5, 10, 5
 """In ten steps is one in which what is held is computed anew."""
@@ -89,10 +98,7 @@ class Way:
         self.optimizer = make_optimizer(self.model.parameters())
         if name in OURS:
             penalty, method = OURS[name]
-            with warnings.catch_warnings():  # of weights before normalisation layers
-                warnings.simplefilter("ignore", sh.ShrinkageWarning)
-                plan = sh.Plan(self.model, penalty)
-            sh.attach(self.optimizer, plan, method=method)
+            sh.attach(self.optimizer, sh.Plan(self.model, penalty), method=method)
 
     def step(self, x: Tensor, y: Tensor) -> None:
         self.optimizer.zero_grad()
@@ -181,12 +187,53 @@ def bandwidths() -> Iterator[dict[str, object]]:
         yield {"what": name, "terabytes_per_second": found / 1e12, "share": found / copied}
 
 
+class Operations(TorchDispatchMode):
+    """Counts them."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def counted() -> Iterator[str]:
+    fused.loops_for = lambda *_: None
+    methods._tiles = lambda *tensors, **_: (tensors,)
+    Holds._one_by_one = Holds._in_lists
+    found = crew.passes_for
+    for name, make in (("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam)):
+        for way, passes in (("each by itself", lambda _: None), ("together", found)):
+            crew.passes_for = passes
+            torch.manual_seed(0)
+            model = resnet_50().to(memory_format=torch.channels_last)
+            optimizer = make(model.parameters(), lr=1e-3)
+            handle = sh.attach(optimizer, sh.Plan(model, sh.GroupL1(STRENGTH)))
+            for parameter in model.parameters():
+                parameter.grad = torch.randn_like(parameter) * 1e-3
+            optimizer.step()  # which makes its state; then our part alone
+            rows = []
+            for step in range(1, SETTLED + 22):
+                with Operations() as operations:
+                    handle._before(optimizer, (optimizer,), {})
+                    handle._after(optimizer)
+                if step > SETTLED + 11:
+                    rows.append(operations.count)
+            yield f"{name:5} {way:15} {rows}, {sum(rows) / len(rows):,.0f} on average"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--count", action="store_true")
     options = parser.parse_args()
+    warnings.simplefilter("ignore", sh.ShrinkageWarning)
+    if options.count:
+        for line in counted():
+            print(line, flush=True)
+        return
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     print(torch.cuda.get_device_name())
