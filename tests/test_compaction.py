@@ -1,11 +1,13 @@
 """Compaction: the same function, smaller where that is exact, and never a wrong network."""
 
 import copy
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations, prune
 
@@ -531,3 +533,67 @@ def test_float32_is_compared_without_tf32() -> None:
     assert "float32" in report.proofs
     assert "ieee" in Watched.seen
     assert [kind.fp32_precision for kind in precisions] == before
+
+
+@pytest.fixture(scope="module")
+def process_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A group of this process alone, as DistributedDataParallel wants one."""
+    meeting = tmp_path_factory.mktemp("group") / "meeting"
+    distributed.init_process_group("gloo", f"file://{meeting}", rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+def compiled(model: nn.Module) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # what it imports
+        return torch.compile(model)
+
+
+def part_compiled(model: nn.Module) -> nn.Module:
+    model[2] = compiled(model[2])
+    return model
+
+
+WRAPPED: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "compiled": compiled,
+    "DataParallel": nn.DataParallel,
+    "DistributedDataParallel": nn.parallel.DistributedDataParallel,
+    "compiled DataParallel": lambda net: compiled(nn.DataParallel(net)),
+    "DataParallel of compiled": lambda net: nn.DataParallel(compiled(net)),
+}
+
+
+def dense() -> nn.Module:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
+    return only_dead(only_dead(net, "0", 1, 2), "2", 0, bias=0.5)
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED.keys())
+def test_the_network_inside_a_wrapper_is_compacted(
+    wrap: Callable[[nn.Module], nn.Module], tmp_path: Path
+) -> None:
+    x = torch.randn(4, 5)
+    bare, wrapped = dense(), wrap(dense())
+    found, expected = compacted(wrapped, x), compacted(bare, x)
+    assert type(found.model) is nn.Sequential
+    assert found.report.layers == expected.report.layers
+    assert found.report.macs == expected.report.macs
+    assert torch.equal(found.model(x), expected.model(x))
+    folder = found.save(tmp_path)
+    for factory in (dense, lambda: wrap(dense())):
+        assert torch.equal(sh.load_compact(factory, folder)(x), found.model(x))
+
+
+@pytest.mark.usefixtures("process_group")
+@pytest.mark.parametrize("wrap", [*WRAPPED.values(), part_compiled], ids=[*WRAPPED, "a part"])
+def test_groups_of_a_wrapped_network_are_coupled(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    x = torch.randn(4, 5)
+    bare, wrapped = (
+        sh.Plan(net, sh.GroupL1(0.1, coupled=True), example_inputs=x)
+        for net in (dense(), wrap(dense()))
+    )
+    assert str(wrapped) == str(bare)
+    assert wrapped.value() == bare.value()

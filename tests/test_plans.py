@@ -14,8 +14,8 @@ from shrinkage.errors import PlanError, ShrinkageWarning
 from shrinkage.penalties import L1, L2, ElasticNet, GroupL1, Penalty
 from shrinkage.plans import Plan, Role, Rules
 from shrinkage.plans.layers import Layout
-from shrinkage.plans.names import canonical
 from shrinkage.proximal import attach
+from shrinkage.wrappers import canonical
 
 
 def network() -> nn.Sequential:

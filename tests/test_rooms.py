@@ -16,6 +16,7 @@ ROOMS = (
     "models",
     "runs",
     "progress",
+    "wrappers",
     "coupling",
     "plans",
     "proximal",

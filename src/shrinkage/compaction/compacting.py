@@ -18,6 +18,7 @@ from shrinkage.coupling.shadows import replaced, tensors
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError, told
 from shrinkage.measures.untouched import home
+from shrinkage.wrappers import canonical, unwrapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,10 @@ def compacted(
 ) -> Compacted:
     """Cut what can be cut out of a copy of ``model``, and prove it.
 
-    The analysis runs in float64 on the CPU; the result is a copy of the network as it is.
+    The analysis runs in float64 on the CPU; the result is a copy of the network as it is, without
+    what wraps it.
     """
+    model, _ = unwrapped(model)
     check(model, inputs)
     exact = copied(model).cpu().double()
     doubled = tuple(replaced(value, _doubled) for value in inputs)
@@ -194,11 +197,11 @@ def _notes(model: nn.Module, record: Record, decision: Decision) -> tuple[str, .
         for why in dict.fromkeys(decision.reasons.get(c, "pinned") for c in found):
             n = sum(decision.reasons.get(c, "pinned") == why for c in found)
             lines[f"{layer.where or layer.weight}: {n} zero unit{'s' * (n > 1)} kept: {why}"] = None
-    read = {layer.weight for layer in record.layers}
+    read = {canonical(layer.weight) for layer in record.layers}
     for name, module in model.named_modules():
         for local in ("weight", "in_proj_weight", "weight_ih_l0", "weight_orig"):
             full = f"{name}.{local}".strip(".")
             tensor = getattr(module, local, None)
-            if isinstance(tensor, Tensor) and tensor.ndim > 1 and full not in read:
+            if isinstance(tensor, Tensor) and tensor.ndim > 1 and canonical(full) not in read:
                 lines[f"{name or 'the network'}: kept as it is, its weight is not followed"] = None
     return tuple(lines)

@@ -20,6 +20,7 @@ from shrinkage.coupling.cutting import Cuts
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError, told
 from shrinkage.measures.untouched import home
+from shrinkage.wrappers import running_eagerly
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +86,10 @@ def compact(
     layers with zeros left are measured as CSR, and replaced where that is faster. ``batch_sizes``:
     where to measure latency; none: ``()``.
 
-    The network itself is never touched. Raises :class:`CompactionError` for a network in training
-    mode or with NaN, inputs that it does not take, and where a proof fails.
+    The network itself is never touched. Of one in ``torch.compile``, ``DataParallel`` or
+    ``DistributedDataParallel`` the network inside is compacted, and its factory loads what is
+    saved. Raises :class:`CompactionError` for a network in training mode or with NaN, inputs that
+    it does not take, and where a proof fails.
     """
     inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
     if drop_inputs and not (isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
@@ -96,7 +99,8 @@ def compact(
             expected="a batch of examples as the first input",
             remedy="Leave drop_inputs out.",
         )
-    found = compacted(model, inputs, ignored=ignored, drop_inputs=drop_inputs)
+    with running_eagerly():
+        found = compacted(model, inputs, ignored=ignored, drop_inputs=drop_inputs)
     small_inputs = inputs
     if found.kept_inputs is not None:
         kept = found.kept_inputs.to(inputs[0].device)

@@ -19,6 +19,7 @@ from shrinkage.coupling.tracing import Inputs
 from shrinkage.data import Spec
 from shrinkage.errors import CompactionError, ModelError
 from shrinkage.models import Factory, build, resolve
+from shrinkage.wrappers import unwrapped
 
 _FORMAT = 1
 _WORDS = 32
@@ -124,6 +125,7 @@ def load_compact(make_model: str | Factory | None, folder: str | Path) -> nn.Mod
         said = error.briefly if isinstance(error, ModelError) else "no factory, and no name of one"
         raise _other(folder, said) from error
     try:
+        model, _ = unwrapped(model)
         model.to(getattr(torch, known["dtype"]))
         cut(model, Cuts.of_json(known["cuts"]))
         for name, count in known["sparse_layers"].items():

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,11 @@ class UnitSet:
     members: tuple[Member, ...]
     n_units: int
     pinned: str | None
+
+    def within(self, prefix: str) -> "UnitSet":
+        """The same units, named as in a network that holds this one behind ``prefix``."""
+        members = tuple(replace(m, name=f"{prefix}{m.name}") for m in self.members)
+        return replace(self, members=members)
 
 
 def unit_sets(model: nn.Module, inputs: Inputs) -> tuple[UnitSet, ...]:

@@ -22,6 +22,7 @@ from shrinkage.coupling.shadows import (
 )
 from shrinkage.coupling.sizes import at_every_size
 from shrinkage.coupling.units import NONE, Units
+from shrinkage.wrappers import running_eagerly
 
 Inputs = tuple[Any, ...]
 _LAYERS = (
@@ -62,7 +63,7 @@ def trace(
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise UnknownStructureError("scripted networks cannot be seen through")
     tracer = Tracer(model, units or Units(), outputs)
-    with tracer.watching(model), torch.enable_grad(), tracer:
+    with running_eagerly(), tracer.watching(model), torch.enable_grad(), tracer:
         returned = model(*tracer.taken(inputs, labels))
     if tracer.unknown:
         raise UnknownStructureError(tracer.unknown)

@@ -6,8 +6,8 @@ from shrinkage.errors import PlanError
 from shrinkage.features.first_layers import first_layers
 from shrinkage.penalties import L1, GroupL1, Penalty
 from shrinkage.plans import Rules
-from shrinkage.plans.names import canonical
 from shrinkage.plans.rules import Key
+from shrinkage.wrappers import canonical
 
 DEEPER = 1.0
 """Strength of L1 behind the first layer, as a share of that of the inputs' groups."""

@@ -12,7 +12,7 @@ from shrinkage.data import Examples
 from shrinkage.errors import DataError
 from shrinkage.measures.untouched import brought, home, untouched
 from shrinkage.plans import Plan
-from shrinkage.plans.names import canonical
+from shrinkage.wrappers import canonical
 
 MOST = 1000
 _BATCH = 256

@@ -1,7 +1,6 @@
 """Which inputs, filters and neurons lie on a path of nonzero weights."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 from shrinkage.measures.marks import is_marked
 from shrinkage.measures.untouched import home, untouched
 from shrinkage.measures.wiring import Wiring, is_closed
-from shrinkage.plans.names import canonical
+from shrinkage.wrappers import canonical, running_eagerly
 
 _UNITS: tuple[type[nn.Module], ...] = (_ConvNd, nn.Linear)
 
@@ -77,7 +76,7 @@ def _reach(model: nn.Module, input_shape: tuple[int, ...]) -> Reach | None:
         ]
         with (
             untouched(model),
-            _without_compilation(model),
+            running_eagerly(),
             torch.inference_mode(mode=False),
             torch.enable_grad(),
         ):
@@ -139,11 +138,3 @@ def _leaves(output: object) -> Iterator[Tensor]:
     elif isinstance(output, tuple | list):
         for value in output:
             yield from _leaves(value)
-
-
-def _without_compilation(model: nn.Module) -> AbstractContextManager[object]:
-    is_compiled = any(
-        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-        for module in model.modules()
-    )
-    return torch.compiler.set_stance("force_eager") if is_compiled else nullcontext()

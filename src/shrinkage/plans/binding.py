@@ -12,9 +12,9 @@ from shrinkage.errors import PlanError, ShrinkageWarning, did_you_mean
 from shrinkage.penalties import Penalty
 from shrinkage.plans.grouping import Grouping, grouping
 from shrinkage.plans.layers import Description, Role, describe
-from shrinkage.plans.names import canonical
 from shrinkage.plans.normalisation import Invariance, invariances
 from shrinkage.plans.rules import Rule, Rules, Site
+from shrinkage.wrappers import canonical
 
 _WHY_NOT = {
     Role.BIAS: "a bias: biases=True or a rule such as '*.bias' includes it",

@@ -15,6 +15,7 @@ from shrinkage.penalties import Penalty
 from shrinkage.plans.binding import Entry
 from shrinkage.plans.grouping import Grouping
 from shrinkage.plans.layers import Role
+from shrinkage.wrappers import unwrapped
 
 _JOINING = (Role.WEIGHT, Role.BIAS, Role.NORM)
 
@@ -114,8 +115,9 @@ def _sets(model: nn.Module, example_inputs: Any) -> tuple[UnitSet, ...]:
             remedy="Call Plan(model, rules, example_inputs=x).",
         )
     inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
+    network, prefix = unwrapped(model)
     try:
-        return unit_sets(model, inputs)
+        return tuple(found.within(prefix) for found in unit_sets(network, inputs))
     except UnknownStructureError as error:
         reason = str(error)
     except Exception as error:  # the network's own, on inputs that do not fit

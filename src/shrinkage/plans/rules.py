@@ -10,7 +10,7 @@ from torch import nn
 from shrinkage.errors import PlanError
 from shrinkage.penalties import Penalty
 from shrinkage.plans.layers import NORMS, Role
-from shrinkage.plans.names import canonical
+from shrinkage.wrappers import canonical
 
 Key = str | type[nn.Module]
 
