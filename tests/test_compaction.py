@@ -508,6 +508,52 @@ def test_recurrent_layers_count_in_the_multiply_accumulates(kind: type[nn.RNNBas
     assert torch.backends.mkldnn.enabled
 
 
+class Attending(nn.Module):
+    def __init__(self, attention: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.attention, self.out = attention, nn.Linear(8, 8, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(self.out(x))
+
+
+def by_einsum(x: Tensor) -> Tensor:
+    scores = torch.einsum("bhid,bhjd->bhij", x, x).softmax(-1)
+    return torch.einsum("bhij,bhjd->bhid", scores, x)
+
+
+@pytest.mark.parametrize(
+    "attention",
+    [
+        by_einsum,
+        lambda x: (x @ x.mT).softmax(-1) @ x,
+        lambda x: functional.scaled_dot_product_attention(x, x, x),
+        lambda x: functional.scaled_dot_product_attention(x, x, x, is_causal=True),
+    ],
+    ids=["einsum", "matmul", "fused", "causal"],
+)
+def test_scores_and_mixing_count_in_the_multiply_accumulates(
+    attention: Callable[[Tensor], Tensor],
+) -> None:
+    heads, tokens, width = 4, 16, 8
+    report = compacted(Attending(attention).eval(), torch.randn(3, heads, tokens, width)).report
+    assert report.macs[0] == heads * (tokens * width**2 + 2 * tokens**2 * width)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("tokens", [8, 256])
+def test_attention_in_one_call_counts_in_the_multiply_accumulates(
+    tokens: int, frozen: bool
+) -> None:
+    """A layer of PyTorch's, which in eval mode goes through a single fused function."""
+    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True).eval()
+    layer.requires_grad_(not frozen)
+    weights, products = 4 * 32 * 32 + 2 * 32 * 64, 2 * tokens * 32
+    report = compacted(layer, torch.randn(2, tokens, 32)).report
+    assert report.macs[0] == tokens * (weights + products)
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 class Watched(nn.Linear):
     """Notes how precise a GPU's products of float32 would be."""
 
@@ -585,6 +631,14 @@ def test_the_network_inside_a_wrapper_is_compacted(
     folder = found.save(tmp_path)
     for factory in (dense, lambda: wrap(dense())):
         assert torch.equal(sh.load_compact(factory, folder)(x), found.model(x))
+
+
+def test_a_part_that_is_compiled_stays_compiled() -> None:
+    x = torch.randn(4, 5)
+    found, expected = compacted(part_compiled(dense()), x), compacted(dense(), x)
+    assert size(found.model) == size(expected.model) < size(dense())
+    assert found.report.macs == expected.report.macs
+    assert found.report.notes == expected.report.notes
 
 
 @pytest.mark.usefixtures("process_group")

@@ -1,6 +1,7 @@
 """How large and how fast: multiply–accumulates, and latency by interleaved runs."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from shrinkage.compaction.copying import copied
 from shrinkage.coupling.shadows import replaced, tensors
 from shrinkage.coupling.tracing import Inputs
+from shrinkage.wrappers import running_eagerly
 
+Shape = tuple[int, ...]
 _SECONDS = 0.4
 _ROUNDS = range(5, 200)
 _DISTURBED = 3.0
@@ -41,23 +44,40 @@ class Latency:
 
 
 def macs(model: nn.Module, inputs: Inputs) -> int:
-    """Multiply–accumulates of one example: convolutions, matrix products, attention, recurrence."""
-    counter = FlopCounterMode(display=False)
-    # Without gradients attention, and with oneDNN LSTMs, take paths that nobody counts.
-    with torch.enable_grad(), _without_onednn(), counter:
+    """Multiply–accumulates of one example: convolutions, matrix products, attention, recurrence.
+
+    Attention is counted whole, with what a causal mask leaves out.
+    """
+    counter = FlopCounterMode(display=False, custom_mapping=_LACKING)
+    with torch.enable_grad(), _step_by_step(), counter:
         model(*inputs)
     return int(counter.get_total_flops()) // (2 * rows(inputs))
 
 
+def _attention_flops(query: Shape, key: Shape, value: Shape, *_: object, **__: object) -> int:
+    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
+
+
+_LACKING = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+"""Attention on a CPU, which the counter does not know: its own formula for that on a GPU."""
+
+
 @contextmanager
-def _without_onednn() -> Iterator[None]:
-    onednn: Any = torch.backends.mkldnn  # its own flags() sets precisions too, and warns
-    before = onednn.enabled
+def _step_by_step() -> Iterator[None]:
+    """Without the calls that do a whole layer at once, whose products nobody counts."""
+    onednn: Any = torch.backends.mkldnn  # LSTMs; its own flags() sets precisions too, and warns
+    attention = torch.backends.mha
+    before = onednn.enabled, attention.get_fastpath_enabled()
     onednn.enabled = False
+    attention.set_fastpath_enabled(False)
     try:
-        yield
+        with running_eagerly(), warnings.catch_warnings():
+            # The counter has such hooks, and a layer that is entered twice counts once.
+            warnings.filterwarnings("ignore", ".*when there are global hooks on modules")
+            yield
     finally:
-        onednn.enabled = before
+        onednn.enabled = before[0]
+        attention.set_fastpath_enabled(before[1])
 
 
 def rows(inputs: Inputs) -> int:
