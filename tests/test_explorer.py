@@ -20,7 +20,7 @@ from shrinkage.explorer.past import Curves
 from shrinkage.explorer.rows import Batches, Pool
 from shrinkage.explorer.saving import save
 from shrinkage.explorer.session import Session
-from shrinkage.explorer.tour import TOUR, Check, View, for_data
+from shrinkage.explorer.tour import TOUR, Check, View, tour_of
 from shrinkage.explorer.worker import Pace, Worker, as_text
 from shrinkage.explorer.worth import worth
 from shrinkage.runs import read
@@ -28,6 +28,20 @@ from shrinkage.runs import read
 
 def session(model: Any = "mlp", data: str = "digits", **given: Any) -> Session:
     return session_of(model, data, **{"train_size": 200, "seed": 0, **given})
+
+
+def without_dropout() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))
+
+
+def with_a_norm() -> nn.Module:
+    net = without_dropout()
+    return nn.Sequential(net[:2], nn.BatchNorm1d(20), net[2:])
+
+
+def many_classes() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2000, 6, generator=generator), torch.arange(2000) % 250
 
 
 def train(s: Session, steps: int) -> None:
@@ -660,8 +674,46 @@ class TestTour:
             s.wake(name)
         assert "At rest" not in s.look()["check"]["sentence"]
 
-    def test_few_examples_where_few_are_wanted(self) -> None:
-        assert {for_data(claim, 100)["train_size"] for claim in TOUR} == {100}
+    def test_few_examples_where_few_are_wanted(self, s: Session) -> None:
+        def sizes(n_train: int, n_classes: int) -> set[int]:
+            scope = replace(s.scope, n_train=n_train, n_classes=n_classes)
+            return {claim.changes(scope)["train_size"] for claim in TOUR}
+
+        assert sizes(100, 10) == {100}
+        assert sizes(1000, 10) == {1000, 200}
+        assert sizes(1000, 300) == {1000, 300}
+
+    @pytest.mark.filterwarnings("ignore:.*normalisation layer")
+    @pytest.mark.parametrize(
+        ("model", "data", "left_out"),
+        [
+            ("cnn", "digits", []),
+            ("linear", "diabetes", ["Dropout is"]),
+            (without_dropout, "digits", ["Dropout is"]),
+            (with_a_norm, "digits", ["Both constrain", "Dropout is"]),
+            ("mlp", many_classes, []),
+        ],
+        ids=["cnn", "linear regression", "no dropout", "norm", "many classes"],
+    )
+    def test_the_tour_has_no_step_that_a_network_cannot_show(
+        self, model: Any, data: Any, left_out: list[str]
+    ) -> None:
+        s = session_of(model, data() if callable(data) else data, seed=0)
+        titles = {claim.title for claim in s.tour}
+        missing = [claim.title for claim in TOUR if claim.title not in titles]
+        assert len(missing) == len(left_out)
+        assert all(map(str.startswith, missing, left_out))
+        for number, step in enumerate(hello(s)["tour"]):
+            s.lead(number)
+            assert s.look()["check"]["step"] == number
+            assert s.tour[number].title == step["title"]
+        s.lead(-1)
+
+    def test_only_steps_about_all_parameters_need_them_penalised(self, s: Session) -> None:
+        assert tour_of(s.scope) == TOUR
+        partly = tour_of(replace(s.scope, penalises_all=False))
+        (missing,) = [claim.title for claim in TOUR if claim not in partly]
+        assert missing.startswith("Both constrain all parameters")
 
 
 class TestSaving:

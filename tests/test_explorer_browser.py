@@ -286,6 +286,21 @@ def test_the_tour_sets_the_controls_and_judges_live(live: Live, visit: Any) -> N
     assert seen.complaints == []
 
 
+def test_the_tour_of_a_network_without_dropout_has_an_end(
+    visit: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for server in serve(session_of("linear", "digits"), tmp_path_factory.mktemp("runs")):
+        seen = visit(server)
+        seen.page.click("#tour-open")
+        for step in range(1, 14):
+            seen.reads("#tour .place", f"{step} of 14")
+            seen.page.click("#tour [data-go=on]")
+        seen.reads("#tour .place", "14 of 14")
+        seen.page.click("#tour [data-go=on]:text-is('End')")
+        seen.page.wait_for_selector("#tour", state="hidden")
+        assert seen.complaints == []
+
+
 def test_what_is_on_screen_is_kept(live: Live, visit: Any, tmp_path: Path) -> None:
     seen = visit(live, link="#columns=none,l1_term@0.002,l1@0.002,l2@0.002&lr=0.02&seed=4")
     seen.reads("#settings-text", "learning rate 0.02")

@@ -205,10 +205,15 @@ def set_dropout(model: nn.Module, p: float) -> int:
 
     Raises :class:`ModelError` unless 0 ≤ p < 1.
     """
-    layers = [m for m in model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
+    layers = _dropout_layers(model)
     for layer in layers:
         layer.p = _checked_p(p)
     return len(layers)
+
+
+def has_dropout(model: nn.Module) -> bool:
+    """Whether there is a dropout layer in the network."""
+    return bool(_dropout_layers(model))
 
 
 def check_output(
@@ -300,6 +305,10 @@ def _checked_p(p: float) -> float:
             remedy="0 switches it off, 0.5 is usual.",
         )
     return p
+
+
+def _dropout_layers(model: nn.Module) -> list[nn.modules.dropout._DropoutNd]:
+    return [m for m in model.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
 
 
 def _name(factory: Factory) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from shrinkage.contrasts.columns import Column
 from shrinkage.errors import FitError
 from shrinkage.fitting import NotApplicableError, Treatment
-from shrinkage.models import set_dropout, takes_dropout
+from shrinkage.models import has_dropout, set_dropout, takes_dropout
 from shrinkage.plans import Plan, Rules
 from shrinkage.studies import Study, quiet_plan
 
@@ -60,13 +60,18 @@ class Setting(Study):
         """
         model = self.build(seed, dropout=knob if column.knob == "dropout" else None)
         if column.knob == "dropout":
-            self._drop(model, knob)
+            self._check_applies(column, model)
+            set_dropout(model, knob)
         acting = {"biases": self.biases, "norms": self.norms, "rescale": self.rescale}
         rules = Rules(column.penalty_at(knob), **acting)
         return model, quiet_plan(model, rules, self.example)
 
-    def _drop(self, model: nn.Module, p: float) -> None:
-        if not set_dropout(model, p) and not takes_dropout(self.factory):
+    def applies(self, column: Column, model: nn.Module) -> bool:
+        """Whether ``model``, which our factory has made, can be trained as the column says."""
+        return column.knob != "dropout" or has_dropout(model) or takes_dropout(self.factory)
+
+    def _check_applies(self, column: Column, model: nn.Module) -> None:
+        if not self.applies(column, model):
             raise NotApplicableError(
                 "dropout is not applicable",
                 got="a network without dropout layers",

@@ -6,7 +6,6 @@ from typing import Any
 from shrinkage.explorer.controls import DIAL_END, OFFERED, OPTIMIZERS, SHALLOW_END
 from shrinkage.explorer.looks import picture
 from shrinkage.explorer.session import Session
-from shrinkage.explorer.tour import TOUR
 from shrinkage.figures.style import colour
 
 Json = dict[str, Any]
@@ -48,7 +47,7 @@ def hello(session: Session) -> Json:
         if first is None
         else {**first.describe([p for p in pictures if p is not None]), "path": first.path,
               "image": list(first.image), "names_all": list(first.columns)},
-        "tour": [{"title": c.title, "look": c.look, "focus": c.focus} for c in TOUR],
+        "tour": [{"title": c.title, "look": c.look, "focus": c.focus} for c in session.tour],
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from shrinkage.data import Examples
 from shrinkage.errors import ExploreError, ShrinkageError
 from shrinkage.explorer.choosing import chosen, named
 from shrinkage.explorer.commands import Select
-from shrinkage.explorer.controls import Choice, Controls
+from shrinkage.explorer.controls import OFFERED, Choice, Controls
 from shrinkage.explorer.lanes import Lane, Probe
 from shrinkage.explorer.looks import glance, largest, picture, stand, widened
 from shrinkage.explorer.measuring import affordable, first, spread
@@ -17,10 +17,12 @@ from shrinkage.explorer.past import Curves, Past
 from shrinkage.explorer.rows import Batches, Pool
 from shrinkage.explorer.scene import scene_of
 from shrinkage.explorer.stories import Target, tell
-from shrinkage.explorer.tour import TOUR, Check, View, for_data
+from shrinkage.explorer.tour import Check, Scope, View, tour_of
 from shrinkage.explorer.worth import worth
 from shrinkage.figures.style import lean
 from shrinkage.measures import loss_for
+from shrinkage.plans import Rules
+from shrinkage.studies import quiet_plan
 
 Json = dict[str, Any]
 _NARROW = 0.01
@@ -54,6 +56,8 @@ class Session:
         lane = self.lanes[0]
         self.scene = scene_of(lane.plan, setting.data)
         self.measured_on = affordable(lane.model, self.pool.rows, setting.loss)
+        self.scope = self._seen_scope()
+        self.tour = tour_of(self.scope)
 
     @property
     def n_train(self) -> int:
@@ -135,16 +139,16 @@ class Session:
 
     def lead(self, step: int) -> None:
         """Go to a step of the tour and set its controls; −1 ends it."""
-        if not -1 <= step < len(TOUR):
+        if not -1 <= step < len(self.tour):
             raise ExploreError(
                 "the tour has no such step",
                 got=step,
-                expected=f"0 to {len(TOUR) - 1}, or −1 to end it",
+                expected=f"0 to {len(self.tour) - 1}, or −1 to end it",
                 remedy="Reload the page.",
             )
         if step >= 0:
-            claim = TOUR[step]
-            self.change(for_data(claim, self.n_train))
+            claim = self.tour[step]
+            self.change(claim.changes(self.scope))
             if claim.anew:
                 self.reset(None)
         self.guide, self._guided_at = step, self.step
@@ -219,6 +223,14 @@ class Session:
         """The training and held-out rows that curves and stories are measured on."""
         return first(self.rows, self.measured_on), spread(self.held, self.measured_on)
 
+    def _seen_scope(self) -> Scope:
+        """What can be shown of this network and these data."""
+        setting, model = self.setting, self.lanes[0].model
+        columns = frozenset(name for name, c in OFFERED.items() if setting.applies(c, model))
+        plan = quiet_plan(model, Rules(OFFERED["l1"].penalty_at(1.0), biases=True))
+        is_all = plan.n_penalised == sum(p.numel() for p in model.parameters())
+        return Scope(columns, is_all, self.n_train, len(setting.data.classes))
+
     def _begin(self, controls: Controls) -> None:
         """Build everything for these controls; nothing is taken over before all of it works."""
         setting = replace(self.setting, biases=controls.biases)
@@ -279,7 +291,7 @@ class Session:
     def _check(self, train: Examples) -> Json | None:
         if self.guide < 0:
             return None
-        claim, begun, found = TOUR[self.guide], self._guided_at, None
+        claim, begun, found = self.tour[self.guide], self._guided_at, None
         lane = next((lane for lane in self.lanes if lane.name == "l1"), None)
         if claim.deep and lane is not None and not lane.note:
             found = worth(lane, train, self.setting.loss)

@@ -41,12 +41,28 @@ class View:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What a network and its data can show.
+
+    ``columns``: those that apply to the network; ``penalises_all``: whether penalties can reach
+    all of its parameters (not with normalisation layers, or frozen ones); ``n_train``,
+    ``n_classes``: how many training examples and classes there are (0 classes in a regression).
+    """
+
+    columns: frozenset[str]
+    penalises_all: bool
+    n_train: int
+    n_classes: int
+
+
+@dataclass(frozen=True)
 class Claim:
     """One step of the tour.
 
     ``sets``: changes of the controls (see :meth:`Controls.changed`); ``look``: what to watch, in
     words; ``focus``: the part of the page; ``anew``: whether training begins anew for it;
-    ``deep``: whether the check needs what weights are worth, which is costly.
+    ``deep``: whether the check needs what weights are worth, which is costly; ``of_all``: whether
+    it is about all parameters of the network.
     """
 
     title: str
@@ -56,3 +72,15 @@ class Claim:
     check: Callable[[View], Check]
     anew: bool = False
     deep: bool = False
+    of_all: bool = False
+
+    def fits(self, scope: Scope) -> bool:
+        """Whether the network can show it."""
+        has_columns = scope.columns.issuperset(self.sets["columns"])
+        return has_columns and (scope.penalises_all or not self.of_all)
+
+    def changes(self, scope: Scope) -> dict[str, Any]:
+        """``sets`` for these data: all training examples, or the few it wants, of every class."""
+        few = self.sets.get("train_size", scope.n_train)
+        size = min(scope.n_train, max(few, scope.n_classes))
+        return {**self.sets, "train_size": size}

@@ -22,7 +22,7 @@ from shrinkage.explorer.tour.checks import (
     survival,
     zeros,
 )
-from shrinkage.explorer.tour.claims import Claim
+from shrinkage.explorer.tour.claims import Claim, Scope
 
 _HARD = {"train_size": 200, "label_noise": 0.25}
 """Digits enough to learn by heart, and a reason why that is no good."""
@@ -48,6 +48,7 @@ TOUR: tuple[Claim, ...] = (
         "Biases are penalised too now: the number of weights under the histogram.",
         "weights",
         coverage,
+        of_all=True,
     ),
     Claim(
         "Both push weights toward smaller values.",
@@ -155,9 +156,6 @@ TOUR: tuple[Claim, ...] = (
 )
 
 
-def for_data(claim: Claim, n_train: int) -> dict[str, Any]:
-    """The changes of a claim for so many training examples: a tenth where it wants few."""
-    sets = dict(claim.sets)
-    few = sets.get("train_size")
-    sets["train_size"] = n_train if few is None else min(n_train, few)
-    return sets
+def tour_of(scope: Scope) -> tuple[Claim, ...]:
+    """The steps that a network can show: no step leads to columns that it does not have."""
+    return tuple(claim for claim in TOUR if claim.fits(scope))
