@@ -27,7 +27,7 @@ from shrinkage.contrasts import (
 )
 from shrinkage.contrasts.columns import columns_named
 from shrinkage.data import Data, Examples, Spec, load, split
-from shrinkage.errors import DataError, FitError, ModelError, RunError
+from shrinkage.errors import DataError, FitError, ModelError, RunError, ShrinkageWarning
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import evaluate
 from shrinkage.penalties import L1, MCP, LogSum, Penalty, SparseGroupL1
@@ -797,6 +797,21 @@ def test_a_method_that_shrinks_at_random_comes_out_worse(tmp_path: Path) -> None
     wild = rows["random"]["versus_none"]["held_out_loss"]["mean"]
     assert wild > 10 * abs(rows["l1"]["versus_none"]["held_out_loss"]["mean"])
     assert rows["random"]["held_out_score"]["mean"] < rows["l1"]["held_out_score"]["mean"]
+
+
+def with_a_softmax() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Softmax(dim=1))
+
+
+def of_probabilities(prediction: Tensor, y: Tensor) -> Tensor:
+    return nn.functional.nll_loss(prediction.clamp_min(1e-9).log(), y)
+
+
+def test_a_softmax_before_cross_entropy_is_warned_of_once(tmp_path: Path) -> None:
+    with pytest.warns(ShrinkageWarning, match="outputs are probabilities") as seen:
+        small(with_a_softmax, "digits", tmp_path / "ours")
+    assert [warning.filename for warning in seen] == [__file__]
+    small(with_a_softmax, "digits", tmp_path / "own", loss=of_probabilities)  # an error if it warns
 
 
 def test_a_weighted_loss_goes_all_the_way(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.data import Examples
-from shrinkage.errors import ExploreError, ModelError
+from shrinkage.errors import ExploreError, ModelError, ShrinkageWarning
 from shrinkage.explorer.commands import Change, Reset, Select, Wake, read_command
 from shrinkage.explorer.controls import FIRST, Controls, first_controls
 from shrinkage.explorer.exploring import session_of
@@ -714,6 +714,13 @@ class TestTour:
         partly = tour_of(replace(s.scope, penalises_all=False))
         (missing,) = [claim.title for claim in TOUR if claim not in partly]
         assert missing.startswith("Both constrain all parameters")
+
+
+def test_a_softmax_before_cross_entropy_is_warned_of_once() -> None:
+    with pytest.warns(ShrinkageWarning, match="outputs are probabilities") as seen:
+        s = session(lambda: nn.Sequential(without_dropout(), nn.Softmax(dim=1)))
+    s.reset(1)  # an error if it warns again
+    assert len(seen) == 1
 
 
 class TestSaving:

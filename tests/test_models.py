@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from shrinkage.data import Spec
-from shrinkage.errors import ModelError
+from shrinkage.errors import ModelError, ShrinkageWarning
 from shrinkage.models import (
     MODELS,
     build,
@@ -26,6 +26,7 @@ from shrinkage.models import (
     resolve,
     set_dropout,
     takes_dropout,
+    warn_of_probabilities,
 )
 
 TABLE = Spec(13, (13,), 3)
@@ -398,6 +399,16 @@ def test_check_output_refused() -> None:
         check_output(Forward(lambda x: (x, x)), TABLE, "classification")
     with fails("not finite", "6 NaN or infinite"):
         check_output(Forward(lambda x: x[:, :3].log()), TABLE, "classification")
+
+
+def test_only_probabilities_are_warned_of() -> None:
+    logits = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
+    harmless = (logits, logits.log_softmax(1), logits.sigmoid(), logits.softmax(0), logits[:, :1])
+    for outputs in harmless:
+        warn_of_probabilities(outputs)
+    for outputs in (logits.softmax(1), torch.eye(5)):
+        with pytest.warns(ShrinkageWarning, match="Return logits"):
+            warn_of_probabilities(outputs)
 
 
 def test_takes_dropout_reads_the_signature() -> None:

@@ -178,6 +178,16 @@ def test_a_failing_function_is_told_before_anything_is_written(tmp_path: Path) -
     assert not (tmp_path / "a").exists()
 
 
+def test_a_softmax_before_cross_entropy_is_warned_of_once(tmp_path: Path) -> None:
+    def net() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Softmax(dim=1))
+
+    few = {"points": 2, "epochs": 1, "weakest": 1e-4, "strongest": 1e-2, "refit": 0}
+    with pytest.warns(sh.ShrinkageWarning, match="outputs are probabilities") as seen:
+        sh.path(net, "digits", LASSO, run=tmp_path / "path", progress=lambda _: None, jobs=1, **few)
+    assert len(seen) == 1
+
+
 def test_folds_are_the_chains(tmp_path: Path) -> None:
     path = sh.path(
         "linear", "diabetes", sh.L1(1.0), run=tmp_path, points=4, folds=3, refine=0, jobs=1

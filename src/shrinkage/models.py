@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.data import Spec
-from shrinkage.errors import ModelError, ShrinkageError, did_you_mean, told
+from shrinkage.errors import ModelError, ShrinkageError, ShrinkageWarning, did_you_mean, told
 
 Factory = Callable[..., nn.Module]
+_NEAR_ONE = 1e-4
 
 
 def linear(spec: Spec) -> nn.Module:
@@ -218,8 +220,8 @@ def has_dropout(model: nn.Module) -> bool:
 
 def check_output(
     model: nn.Module, spec: Spec, task: Literal["classification", "regression"]
-) -> None:
-    """Run two rows of zeros through the network in eval mode, and leave it as it was.
+) -> Tensor:
+    """What the network puts out for two rows of zeros in eval mode; it is left as it was.
 
     Raises :class:`ModelError` where that fails, or gives anything but finite (2, n_outputs).
     """
@@ -250,6 +252,24 @@ def check_output(
             got=f"{int((~out.isfinite()).sum())} NaN or infinite values for inputs of zeros",
             expected="finite numbers",
             remedy="Look at the initial weights, and for a division or logarithm of zero.",
+        )
+    return out
+
+
+def warn_of_probabilities(outputs: Tensor) -> None:
+    """Warn (:class:`ShrinkageWarning`) where each row of what cross-entropy takes sums to 1.
+
+    >>> warn_of_probabilities(torch.tensor([[0.5, -1.0]]))  # logits
+    """
+    sums = outputs.double().sum(dim=1)
+    if bool((outputs >= 0).all()) and bool(((sums - 1).abs() <= _NEAR_ONE).all()):
+        warnings.warn(
+            "the network's outputs are probabilities, as behind a Softmax, and cross-entropy takes "
+            "them for logits: behind its own softmax no prediction can be sure, and training is "
+            "slow and blunt. Return logits (leave the Softmax out), or pass a loss of your own in "
+            "Python, such as loss=lambda p, y: nll_loss(p.log(), y)",
+            ShrinkageWarning,
+            stacklevel=5,
         )
 
 

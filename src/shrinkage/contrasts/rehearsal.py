@@ -24,6 +24,8 @@ def rehearse(setting: Setting) -> Plan:
         except NotApplicableError:
             continue
         check_state(model)
+        if plan is None:
+            setting.warn_of_probabilities(model)
         if plan is None or (column.penalty is not None and not warned):
             warned = column.penalty is not None
             plan = Plan(model, made.rules, example_inputs=setting.example)  # this one warns

@@ -117,6 +117,7 @@ def session_of(
     )
     network = setting.build(0)
     check_state(network)
+    setting.warn_of_probabilities(network)
     Plan(network, OFFERED["l1"].penalty_at(1.0))  # warns of what a penalty cannot do here
     n_train = len(setting.split(0).train)
     known = {name: value for name, value in given.items() if value is not None}

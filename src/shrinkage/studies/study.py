@@ -14,7 +14,7 @@ from shrinkage.data import Data, Split, split
 from shrinkage.errors import FitError, ShrinkageWarning
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.measures import checked_loss
-from shrinkage.models import Factory, build, check_output, load_object
+from shrinkage.models import Factory, build, check_output, load_object, warn_of_probabilities
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs import describe, fingerprint
 from shrinkage.studies.asking import Questions
@@ -83,6 +83,11 @@ class Study:
         model = build(self.factory, self.data.spec, dropout=dropout).to(self.device)
         check_output(model, self.data.spec, self.data.task)
         return model
+
+    def warn_of_probabilities(self, model: nn.Module) -> None:
+        """Warn (:class:`ShrinkageWarning`) of outputs that our cross-entropy would take amiss."""
+        if self.loss is None and self.data.task == "classification":
+            warn_of_probabilities(check_output(model, self.data.spec, self.data.task))
 
     @property
     def example(self) -> Tensor:
