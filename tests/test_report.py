@@ -633,6 +633,25 @@ def test_legends_name_what_is_drawn() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([300, 480, 1005], "300 500 700 1,000"),  # plotly labelled these with a lone 5
+        ([420, 980], "500 600 700 800 900"),
+        ([500], "100 300 1,000 3,000"),
+        ([3e-4, 1e-3, 3e-3, 1e-2], "0.0003 0.001 0.003 0.01"),
+        ([1e-20, 1e-3, None, 0.0, 1.0], "10⁻²⁰ 10⁻¹⁶ 10⁻¹² 10⁻⁸ 10⁻⁴ 1"),
+        ([4800, 5118], "4,800 4,900 5,000 5,100"),
+    ],
+)
+def test_logarithmic_axes_have_a_few_whole_numbers(values: list[Any], text: str) -> None:
+    cloud = Dots("a", "#123456", values, values)
+    made_dots = dots([cloud], x="x", y="y", log_x=True, log_y=True)
+    for axis in (made_dots.layout.xaxis, made_dots.layout.yaxis):
+        assert " ".join(axis.ticktext) == text
+        assert len(axis.tickvals) == len(axis.ticktext) <= 6
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [(0.0, "0"), (1234.5, "1,234"), (-0.0204, "−0.0204"), (0.00012345, "0.000123"), (None, "—"),
      (99.96, "100"), (2.5e8, "2.5·10⁸")],

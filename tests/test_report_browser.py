@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,28 @@ def test_each_column_at_its_own_choice(run: Path, visit: Any) -> None:
     chosen = read(run).decisions["choices"]
     for name, column in (("L1 exact", "l1"), ("L2", "l2")):
         assert seen.panel(name, ".knob") == f"λ = {chosen[column]['knob']:g}"
+
+
+LABELS = """() => [...document.querySelectorAll(".canvas")].flatMap((canvas) =>
+    ["xaxis", "yaxis"].filter((axis) => canvas._fullLayout[axis].type === "log").map((axis) =>
+        [...canvas.querySelectorAll(`.${axis[0]}tick text`)].map((label) => {
+            const box = label.getBoundingClientRect();
+            return { text: label.textContent, left: box.left, right: box.right,
+                     top: box.top, bottom: box.bottom };
+        })))"""
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_logarithmic_axes_can_be_read(run: Path, visit: Any, width: int) -> None:
+    axes = visit(run / "report.html", width).page.evaluate(LABELS)
+    assert len(axes) > 5
+    for labels in axes:
+        texts = [label["text"] for label in labels]
+        assert 2 <= len(texts) <= 6, texts
+        for a, b in combinations(labels, 2):
+            beside = a["right"] <= b["left"] or b["right"] <= a["left"]
+            above = a["bottom"] <= b["top"] or b["bottom"] <= a["top"]
+            assert beside or above, texts
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -19,6 +19,7 @@ from shrinkage.figures.style import (
     palette,
     to_json,
 )
+from shrinkage.figures.ticks import log_axis
 
 __all__ = [
     "LOSS",
@@ -39,6 +40,7 @@ __all__ = [
     "leaving_order",
     "legend",
     "lines",
+    "log_axis",
     "palette",
     "pixels",
     "row_bars",

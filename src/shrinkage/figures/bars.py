@@ -13,7 +13,6 @@ def bars(
     *,
     y: str,
     percent: bool = False,
-    log_y: bool = False,
 ) -> go.Figure:
     """``series``: label → (colour, a value per group)."""
     traces = [
@@ -31,7 +30,6 @@ def bars(
         xaxis={"type": "category"},
         yaxis={
             "tickformat": "~%" if percent else "",
-            "type": "log" if log_y else "linear",
             "rangemode": "tozero",
         },
     )

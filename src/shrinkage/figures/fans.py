@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from shrinkage.figures.style import QUIET, figure, lean, log_axis, palette
+from shrinkage.figures.style import QUIET, figure, lean, palette
+from shrinkage.figures.ticks import log_axis
 
 
 def fan(

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from shrinkage.figures.style import QUIET, figure, lean, log_axis
+from shrinkage.figures.style import QUIET, figure, lean
+from shrinkage.figures.ticks import log_axis
 
 _PAINTS = ("#2f6fde", "#15925a", "#8456d8", "#0891a8", "#a0674b", "#b07a10", "#c2489b", "#7d8a1c")
 

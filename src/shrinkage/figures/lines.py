@@ -6,7 +6,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from shrinkage.figures.style import QUIET, faint, figure, lean, log_axis
+from shrinkage.figures.style import QUIET, faint, figure, lean
+from shrinkage.figures.ticks import log_axis
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def lines(
     for line in series:
         traces += _level(line, span) if line.level else _line(line)
     layout = {
-        "xaxis": log_axis(inner) if log_x else {"type": "linear"},
+        "xaxis": log_axis(span) if log_x else {"type": "linear"},
         "yaxis": log_axis([value for line in series for value in line.y])
         if log_y
         else {

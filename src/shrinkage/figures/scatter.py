@@ -6,7 +6,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from shrinkage.figures.style import QUIET, figure, lean, log_axis
+from shrinkage.figures.style import QUIET, figure, lean
+from shrinkage.figures.ticks import log_axis
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,11 @@ def dots(
                 hoverinfo="skip",
             )
         )
+    across = [v for c in clouds for v in c.x] + [v for _, xs, _ in expected for v in xs]
+    up = [v for c in clouds for v in c.y] + [v for _, _, ys in expected for v in ys]
     return figure(traces, x, y).update_layout(
-        xaxis=log_axis([v for c in clouds for v in c.x]) if log_x else {"type": "linear"},
-        yaxis=log_axis([v for c in clouds for v in c.y])
+        xaxis=log_axis(across) if log_x else {"type": "linear"},
+        yaxis=log_axis(up)
         if log_y
         else {"type": "linear", "tickformat": "~%" if percent_y else ""},
     )

@@ -93,13 +93,6 @@ def figure(traces: Sequence[Any], x: str, y: str, **layout: Any) -> go.Figure:
     return result
 
 
-def log_axis(values: Iterable[float | None]) -> dict[str, Any]:
-    """A logarithmic axis: a label per decade, or at 1, 2 and 5 where decades are few."""
-    known = [v for v in values if v is not None and v > 0]
-    decades = log10(max(known) / min(known)) if known else 0.0
-    return {"type": "log", "exponentformat": "power", "dtick": 1 if decades > 2 else "D2"}
-
-
 def legend(made: go.Figure) -> list[tuple[str, str, str]]:
     """(label, colour, shape) of what a figure shows; the page writes the legend beside it.
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from math import log10
 from typing import Any
 
-from shrinkage.figures import QUIET, Dots, Line, colour, dots, lines, upright
+from shrinkage.figures import QUIET, Dots, Line, colour, dots, lines, log_axis, upright
 from shrinkage.reports.paths.track import Part, Track, mean, sd
 from shrinkage.reports.paths.wording import family_label, lam
 from shrinkage.reports.sections.base import Plot, Section
@@ -47,10 +47,7 @@ def _along(track: Track, family: str, measure: str) -> Plot | None:
     )
     caption = f"{family_label(family).capitalize()}: {name} against λ{bands}"
     if log_y:
-        made.update_layout(
-            yaxis={"range": _decades(held)}
-            | ({"dtick": 1} if max(held) > 100 * min(held) else {"dtick": "D2"})
-        )
+        made.update_layout(yaxis=log_axis(held) | {"range": _decades(held)})
         caption += "; training loss leaves the figure where it is smaller"
     elif measure == "score":
         made.update_layout(yaxis_rangemode="normal")
