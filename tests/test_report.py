@@ -325,7 +325,18 @@ def test_noise_cannot_be_told_apart(tmp_path: Path) -> None:
             point["loss"] = 0.4 + draw.gauss(0, 0.5)
     claim = judge(view)["overfitting"]
     assert claim.verdict == "undecided"
-    assert "a paired t test over 3 seeds cannot tell apart" in claim.sentence
+    assert "which a paired t test over 3 seeds cannot tell from 0" in claim.sentence
+
+
+def test_it_is_said_what_cannot_be_told_apart(tmp_path: Path) -> None:
+    view = made(tmp_path)
+    for point in view.points:
+        if point["kind"] == "fit":
+            point["weights"]["max_abs"] = 1.0 - 0.1 * point["index"] * point["seed"]
+    claim = judge(view)["smaller"]
+    doubt = "max|w| 1 → 0.9 (a paired t test over 3 seeds cannot tell the two values apart)"
+    assert claim.verdict == "undecided"
+    assert doubt in claim.sentence
 
 
 @pytest.mark.parametrize("name", ["overfitting", "selection", "concentration", "dropout"])

@@ -49,7 +49,7 @@ def _falls(facts: Facts, name: str) -> tuple[Verdict, str]:
 
 
 def _unclear(found: Difference | None) -> str:
-    return "" if found is None else inseparable(found, "them")
+    return "" if found is None else inseparable(found, "the two values")
 
 
 def _detour(path: list[tuple[float, dict[int, float]]]) -> str:

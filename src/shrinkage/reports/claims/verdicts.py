@@ -62,10 +62,15 @@ def described(found: Difference | None, want: int) -> Verdict:
 def inseparable(found: Difference, what: str = "") -> str:
     """That the seeds show no difference, and by which test.
 
+    ``what``: the values compared, where the sentence has told them and not their difference.
+
     >>> inseparable(Difference(0.1, 0.2, 3))
-    'a paired t test over 3 seeds cannot tell apart'
+    'a paired t test over 3 seeds cannot tell from 0'
+    >>> inseparable(Difference(0.1, 0.2, 3), "the two values")
+    'a paired t test over 3 seeds cannot tell the two values apart'
     """
-    return f"a paired t test over {found.n} seeds cannot tell {what + ' ' if what else ''}apart"
+    finding = f"{what} apart" if what else "from 0"
+    return f"a paired t test over {found.n} seeds cannot tell {finding}"
 
 
 def seeds_note(found: Iterable[Difference | None]) -> str:
