@@ -394,6 +394,15 @@ def test_certificates_are_shown_as_they_were_stored(tmp_path: Path) -> None:
     assert "KKT gap: how far from stationary" in text
 
 
+def test_large_gaps_are_plain_numbers(tmp_path: Path) -> None:
+    view = certified(tmp_path)
+    gaps = iter((1210.0, 2410.0, 3010.0))
+    for point in view.points:
+        if point["kind"] == "certificate" and point["gap"] is not None:
+            point["gap"] = next(gaps)
+    assert re.search(r"L1 exact .* 2,210 ± 917\n", table_text(view, 150))
+
+
 def test_figures_are_never_cut_for_long_names(tmp_path: Path) -> None:
     view = certified(tmp_path)
     view.config["columns"][-1]["label"] = "a column of my own with a long name " * 3
@@ -521,6 +530,30 @@ def test_failed_fits_and_columns_that_do_not_apply(tmp_path: Path) -> None:
     check_page(html)
     assert "dropout is not applicable" in html
     assert "training diverged" in html
+    how = section(view, "making")
+    assert "<dt>failed fits</dt><dd>3: l1/0/0, l1/0/1 and l1/0/2</dd>" in how
+    assert "<dt>not applicable</dt><dd>dropout: no layers</dd>" in how
+
+
+@pytest.mark.parametrize(
+    ("seeds", "why"),
+    [
+        (1, "More seeds, so that differences have a standard error:"),
+        (2, "More seeds: with 2 a difference is told from 0 where it exceeds 12.7 standard errors, "
+            "with 5 where it exceeds 2.78:"),
+    ],
+)  # fmt: skip
+def test_suggestions_name_every_option_once(seeds: int, why: str, tmp_path: Path) -> None:
+    view = made(tmp_path, seeds=seeds)
+    view.decisions["command"] = f"shrinkage contrast 'a b.csv' --seeds {seeds} --epochs=2 --biases"
+    told = section(view, "next")
+    assert why in told
+    assert "shrinkage contrast &#x27;a b.csv&#x27; --epochs=2 --biases --seeds 5<" in told
+    assert f"--seeds {seeds} --biases --epochs 8<" in told
+
+
+def test_many_seeds_need_no_more(tmp_path: Path) -> None:
+    assert "More seeds" not in section(made(tmp_path, seeds=3), "next")
 
 
 def test_numbers_that_are_missing(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ class Stages:
 
     def nothing_usable(self) -> FitError:
         """The error of a run in which every try of every column failed in some seed."""
-        fits = self.run_.view().of_kind("fit").values()
+        fits = [f for f in self.run_.view().of_kind("fit").values() if f.get("applies", True)]
         failed = [str(fit["failed"]) for fit in fits if "failed" in fit]
         told = f"{len(failed)} of {len(fits)} fits failed, first: {failed[0]}" if failed else None
         return FitError(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from scipy.special import stdtrit
 
-from shrinkage.reports.summary import summary
+from shrinkage.reports.summary import has_failed, summary
 from shrinkage.runs import RunView
 
 Point = dict[str, Any]
@@ -63,6 +63,7 @@ class Facts:
         self.seeds: int = view.config["seeds"]
         self.all_fits = view.of_kind("fit")
         self.fits = {key: fit for key, fit in self.all_fits.items() if "failed" not in fit}
+        self.failed = [key for key, fit in self.all_fits.items() if has_failed(fit)]
         self.tests, self.traces = view.of_kind("test"), view.of_kind("trace")
         self.steps, self.certificates = view.of_kind("steps"), view.of_kind("certificate")
         self.rows = {row["name"]: row for row in summary(view)}

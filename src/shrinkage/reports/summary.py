@@ -85,7 +85,7 @@ def _row(
     found = [fits[k] for k in keys if k in fits and "failed" not in fits[k]]
     opened = chosen and bool(found) and all(fit["key"] in tests for fit in found)
     held = {f["seed"]: tests[f["key"]] if opened else f["validation"] for f in found}
-    failures = [f for f in fits.values() if f["column"] == column["name"] and "failed" in f]
+    without = [f for f in fits.values() if f["column"] == column["name"] and "failed" in f]
 
     def over(read: Callable[[Point], float | None]) -> Figure | None:
         return figure({fit["seed"]: read(fit) for fit in found})
@@ -101,8 +101,8 @@ def _row(
         "index": index,
         "chosen": chosen,
         "fits": len(found),
-        "failed": failures[0]["failed"] if failures and not found else None,
-        "failures": len(failures),
+        "failed": without[0]["failed"] if without and not found else None,
+        "failures": sum(map(has_failed, without)),
         "held_out": "test" if opened else "validation",
         "score_name": found[0]["score_name"] if found else None,
         "train_loss": over(lambda f: f["train"]["loss"]),
@@ -129,6 +129,11 @@ def _row(
         "weights": found[0]["weights"]["size"] if found else None,
         **{name: over(certified(key)) for name, key in _CERTIFIED.items()},
     }
+
+
+def has_failed(fit: Point) -> bool:
+    """Whether a fit was tried and failed; a column that does not apply has not been tried."""
+    return "failed" in fit and bool(fit.get("applies", True))
 
 
 def _chosen(view: RunView, column: Point, fits: dict[str, Point]) -> tuple[int, bool]:

@@ -7,6 +7,7 @@ from rich.console import Console, Group
 from rich.table import Table
 
 from shrinkage.reports.summary import edges, idle, idle_text, summary
+from shrinkage.reports.wording import spread
 from shrinkage.runs import RunView
 
 Point = dict[str, Any]
@@ -115,25 +116,8 @@ def _share(figure: Point | None) -> str:
     return f"{100 * figure['mean']:.1f}{sd} %"
 
 
-def _number(name: str) -> Callable[[Point], str]:
-    def cell(row: Point) -> str:
-        figure = row[name]
-        if figure is None:
-            return "—"
-        sd = "" if figure["sd"] is None else f" ± {figure['sd']:.2g}"
-        return f"{figure['mean']:.3g}{sd}"
-
-    return cell
-
-
-def _brief(name: str) -> Callable[[Point], str]:
-    def cell(row: Point) -> str:
-        figure = row[name]
-        if figure is None:
-            return "—"
-        return f"{figure['mean']:.2g}" + ("" if figure["sd"] is None else f" ± {figure['sd']:.1g}")
-
-    return cell
+def _number(name: str, digits: int = 3) -> Callable[[Point], str]:
+    return lambda row: spread(row[name], digits)
 
 
 def _of(name: str, whole: str) -> Callable[[Point], str]:
@@ -149,7 +133,7 @@ _LEARNT = (
     _score("held_out_score"),
     _number("held_out_loss"),
     _number("gap"),
-    _brief("stationary_gap"),
+    _number("stationary_gap", 2),
 )
 _SHRUNK = (
     _percent("zeros"),

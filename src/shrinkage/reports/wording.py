@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shrinkage.reports.facts import Difference
+from shrinkage.reports.facts import Difference, Point
 
 
 def num(value: float | None, digits: int = 3) -> str:
@@ -43,6 +43,21 @@ def percent(value: float | None) -> str:
     if 0.9995 < value < 1:
         return "> 99.9 %"
     return f"{100 * value:.1f} %".replace("-", "−")
+
+
+def spread(figure: Point | None, digits: int = 3) -> str:
+    """Mean ± standard deviation over seeds, which has a digit less; the mean alone with one seed.
+
+    >>> spread({"mean": 22.4, "sd": 13.9}, 2), spread({"mean": 1263.4, "sd": None}), spread(None)
+    ('22 ± 14', '1,263', '—')
+    """
+    if figure is None:
+        return "—"
+    mean, sd = figure["mean"], figure["sd"]
+    if sd is None:
+        return num(mean, digits)
+    rounding = 1e-12 * abs(mean)  # equal values may differ by it
+    return f"{num(mean, digits)} ± {num(sd if sd > rounding else 0.0, digits - 1)}"
 
 
 def score(name: str, value: float | None) -> str:

@@ -1,5 +1,6 @@
 """The table to copy, how the path was made, and what to type next."""
 
+from collections.abc import Mapping
 from html import escape
 
 from shrinkage.reports.paths.track import Part, Stop, Track, mean
@@ -12,9 +13,10 @@ from shrinkage.reports.paths.wording import (
     spread,
     trained_all_the_same,
 )
+from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section, plan_table, table
-from shrinkage.reports.sections.ending import cutting, shape_of, training_words, versions
-from shrinkage.reports.wording import listed, num, percent
+from shrinkage.reports.sections.ending import cutting, failures, shape_of, training_words, versions
+from shrinkage.reports.wording import num, percent
 
 _NEIGHBOURS = 3
 """A narrower path reaches from so many points before the chosen one to as many after it."""
@@ -74,7 +76,7 @@ def making(track: Track) -> Section:
         "a point": _solver(track),
         "refit": _refit(track),
         "chains": track.chains,
-        "failed fits": _failures(track),
+        "failed fits": failures(list(track.failed)),
         "versions": versions(track.view),
     }
     items = "".join(
@@ -115,24 +117,17 @@ def _refit(track: Track) -> str:
     return f"the weights left of each point, once more under {under}"
 
 
-def _failures(track: Track) -> str:
-    failed = list(track.failed)
-    return (
-        f"{len(failed)}: {listed([*failed[:6], *(['…'] if failed[6:] else [])])}" if failed else ""
-    )
-
-
 def next_steps(track: Track) -> Section:
     """Commands, or calls where the run was made in Python, that follow from this path."""
     ideas = []
     if (ends := _narrower(track)) is not None:
         ideas.append(("A narrower, finer path around the choice:", _call(
-            track, f"--from {lam(ends[0])} --to {lam(ends[1])}",
+            track, {"from": lam(ends[0]), "to": lam(ends[1])},
             f"sh.path(…, weakest={lam(ends[0])}, strongest={lam(ends[1])})")))  # fmt: skip
     if track.seeds < 3:
         unit = "folds" if track.config["cut"].get("folds") else "seeds"
         ideas.append((f"More {unit}, so that the choice is surer:",
-                      _call(track, f"--{unit} 5", f"sh.path(…, {unit}=5)")))  # fmt: skip
+                      _call(track, {unit: "5"}, f"sh.path(…, {unit}=5)")))  # fmt: skip
     if track.stage == "finished":
         compact = f"shrinkage compact {_folder(track)}"
         ideas.append(("Cut the dead units out of the chosen network:", compact))
@@ -168,7 +163,7 @@ def _narrower(track: Track) -> tuple[float, float] | None:
     return scales[max(0, at - _NEIGHBOURS)], scales[min(len(scales) - 1, at + _NEIGHBOURS)]
 
 
-def _call(track: Track, options: str, call: str) -> str:
-    """The command of this run with options more (the last ones count), or the call."""
+def _call(track: Track, options: Mapping[str, str], call: str) -> str:
+    """The command of this run with options as said, or the call."""
     command = track.decisions.get("command")
-    return call if command is None else f"{command} {options}"
+    return call if command is None else retyped(command, options)

@@ -7,7 +7,6 @@ from typing import Any
 
 from shrinkage.figures import Line, colour
 from shrinkage.reports.facts import Facts, Point, Reader, mean
-from shrinkage.reports.wording import num
 
 
 @dataclass(frozen=True)
@@ -110,17 +109,6 @@ def _row(cells: list[str], *, marked: bool) -> str:
     rest = "".join(f"<td>{escape(cell)}</td>" for cell in others)
     kind = ' class="chosen"' if marked else ""
     return f'<tr{kind}><th scope="row">{escape(first)}</th>{rest}</tr>'
-
-
-def number(figure: Point | None) -> str:
-    """Mean ± standard deviation over seeds; the mean alone with one."""
-    if figure is None:
-        return "—"
-    mean, sd = figure["mean"], figure["sd"]
-    if sd is None:
-        return num(mean)
-    rounding = 1e-12 * abs(mean)  # equal values may differ by it
-    return f"{num(mean)} ± {num(sd if sd > rounding else 0.0, 2)}"
 
 
 def plan_table(config: Point) -> str:

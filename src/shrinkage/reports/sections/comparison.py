@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from shrinkage.figures import column_bars
 from shrinkage.reports.facts import Difference, Facts, Point
-from shrinkage.reports.sections.base import Plot, Section, number, paint, plan_table, table
+from shrinkage.reports.sections.base import Plot, Section, paint, plan_table, table
 from shrinkage.reports.table import knob_text
-from shrinkage.reports.wording import percent, signed
+from shrinkage.reports.wording import percent, signed, spread
 
 
 def coverage(facts: Facts) -> Section:
@@ -61,24 +61,24 @@ def _row(facts: Facts, row: Point) -> list[str]:
         why = " ".join(str(row["failed"] or "not run yet").split()).partition(":")[0]
         return [row["label"], why]
     accuracy = facts.score == "accuracy"
-    spread = _percent if accuracy else number
+    scores = _percent if accuracy else spread
     return [
         row["label"],
         knob_text(row),
-        spread(row["train_score"]),
-        spread(_held(facts, name, "score")),
-        number(_held(facts, name, "loss")),
+        scores(row["train_score"]),
+        scores(_held(facts, name, "score")),
+        spread(_held(facts, name, "loss")),
         _versus(facts, name, facts.against_base(name, facts.held_loss)),
-        number(_gap(facts, name)),
+        spread(_gap(facts, name)),
         _versus(facts, name, facts.against_base(name, facts.gap)),
         _percent(row["zeros"]),
         "—" if row["nonzeros"] is None else f"{row['nonzeros']['mean']:,.0f}",
-        number(row["l1"]),
-        number(row["l2"]),
-        number(row["max_abs"]),
+        spread(row["l1"]),
+        spread(row["l2"]),
+        spread(row["max_abs"]),
         _percent(row["top10"]),
-        number(row["gini"]),
-        number(row["penalty"]),
+        spread(row["gini"]),
+        spread(row["penalty"]),
         _of(row, "units_dead", "units"),
         _of(row, "inputs_used", "inputs"),
     ]

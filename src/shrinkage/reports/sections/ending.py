@@ -1,15 +1,19 @@
 """How the run was made, and what to try next: commands that can be pasted."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil
 
-from shrinkage.reports.facts import Facts, Point
+from shrinkage.reports.facts import Difference, Facts, Point
+from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section
 from shrinkage.reports.summary import edges
 from shrinkage.reports.wording import listed, num, percent, strength
 from shrinkage.runs import RunView
+
+_SEEDS = 5
+"""Suggested where there are fewer than three."""
 
 
 def making(facts: Facts) -> Section:
@@ -27,7 +31,8 @@ def making(facts: Facts) -> Section:
         "seeds": f"{facts.seeds}, from 0; a seed draws the cut, the first weights and the order",
         "tries": "; ".join(_knobs(column) for column in facts.columns.values()) + _warm(config),
         "choice": _choice(config["choose"]),
-        "failed fits": _failures(facts),
+        "failed fits": failures(facts.failed),
+        "not applicable": _inapplicable(facts),
         "versions": versions(facts.view),
     }
     items = "".join(
@@ -122,11 +127,23 @@ def _choice(rule: str) -> str:
     return "by validation loss: the best try; the test part was opened after that"
 
 
-def _failures(facts: Facts) -> str:
-    failed = [key for key, fit in facts.all_fits.items() if "failed" in fit]
-    return (
-        f"{len(failed)}: {listed([*failed[:6], *(['…'] if failed[6:] else [])])}" if failed else ""
-    )
+def failures(keys: Sequence[str]) -> str:
+    """How many fits failed, and which; nothing where none did.
+
+    >>> failures(["l1/0/0", "l1/0/1"]), failures([])
+    ('2: l1/0/0 and l1/0/1', '')
+    """
+    return f"{len(keys)}: {listed([*keys[:6], *(['…'] if keys[6:] else [])])}" if keys else ""
+
+
+def _inapplicable(facts: Facts) -> str:
+    """The columns that this network cannot have, and why."""
+    reasons = {
+        fit["column"]: " ".join(str(fit["failed"]).split()).partition(": ")[2]
+        for fit in facts.all_fits.values()
+        if not fit.get("applies", True)
+    }
+    return "; ".join(f"{facts.label(name)}: {why}" for name, why in reasons.items())
 
 
 def versions(view: RunView) -> str:
@@ -143,9 +160,7 @@ def next_steps(facts: Facts) -> Section:
     """What follows from what this run did and did not measure, as commands or as arguments."""
     ideas: list[tuple[str, str, str]] = []
     if facts.seeds < 3:
-        ideas.append(
-            ("More seeds, so that differences have a standard error:", "seeds", "5"),
-        )
+        ideas.append((_why_seeds(facts.seeds), "seeds", str(_SEEDS)))
     ideas += _edges(facts)
     if any(e["role"] == "bias" and not e["penalised"] for e in facts.config["plan"]):
         ideas.append(("Penalise biases too:", "biases", ""))
@@ -161,6 +176,17 @@ def next_steps(facts: Facts) -> Section:
     )
     html = f'<ul class="next">{items}</ul>'
     return Section("next", "What to try next", (), [], html)
+
+
+def _why_seeds(seeds: int) -> str:
+    """What more seeds are good for: one has no standard error, two have a very wide interval."""
+    if seeds == 1:
+        return "More seeds, so that differences have a standard error:"
+    now, then = (num(Difference(0.0, 1.0, n).half_width) for n in (seeds, _SEEDS))
+    return (
+        f"More seeds: with {seeds} a difference is told from 0 where it exceeds {now} standard "
+        f"errors, with {_SEEDS} where it exceeds {then}:"
+    )
 
 
 def _edges(facts: Facts) -> list[tuple[str, str, str]]:
@@ -179,9 +205,9 @@ def _edges(facts: Facts) -> list[tuple[str, str, str]]:
 
 
 def _call(command: str | None, name: str, value: str) -> str:
-    """The command of this run with one option more (the last one counts), or the argument."""
+    """The command of this run with one option as said, or the argument."""
     if command is not None:
-        return f"{command} --{name} {value}".rstrip()
+        return retyped(command, {name: value})
     argument = {"strengths": f"grid=[{value}]", "biases": "biases=True"}.get(name)
     if name == "model":
         return f"sh.contrast({value!r}, data, …)"

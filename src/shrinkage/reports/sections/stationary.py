@@ -3,10 +3,10 @@
 from html import escape
 
 from shrinkage.reports.facts import Facts, Point
-from shrinkage.reports.sections.base import Section, number, table
+from shrinkage.reports.sections.base import Section, table
 from shrinkage.reports.summary import idle, idle_text
 from shrinkage.reports.table import knob_text
-from shrinkage.reports.wording import num
+from shrinkage.reports.wording import num, spread
 
 _HEAD = (
     "column",
@@ -35,7 +35,7 @@ def _row(facts: Facts, row: Point) -> list[str]:
     return [
         row["label"],
         knob_text(row),
-        *(number(row[key]) for key in _KEYS),
+        *(spread(row[key]) for key in _KEYS),
         "—" if certificate is None or row["residual"] is None else _largest(certificate),
         "—" if certificate is None else _kinks(certificate),
     ]
