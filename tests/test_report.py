@@ -70,9 +70,9 @@ def config(seeds: int) -> Point:
 
 
 def fit(name: str, index: int, knob: float, seed: int, **own: float) -> Point:
-    """A fit; ``own``: train, held (losses), zeros, l1, top10, gini, max_abs."""
+    """A fit; ``own``: train, held (losses), zeros, l1, top10, gini, max_abs, unused (inputs)."""
     n = {"train": 0.10, "held": 0.30, "zeros": 0, "l1": 50.0, "top10": 0.3, "gini": 0.4,
-         "max_abs": 1.0} | own  # fmt: skip
+         "max_abs": 1.0, "unused": 0} | own  # fmt: skip
     wobble = 0.001 * seed
     l2 = n["l1"] / 10
     penalty = {"l1": knob * n["l1"], "l1_term": knob * n["l1"], "l2": knob * l2**2}.get(name, 0.0)
@@ -92,7 +92,7 @@ def fit(name: str, index: int, knob: float, seed: int, **own: float) -> Point:
         "penalty_share": penalty / (penalty + n["train"]), "weights": weights,
         "n_parameters": N, "nonzero_parameters": N - n["zeros"],
         "layers": [weights | {"name": "out.weight"}],
-        "reach": {"inputs": 4, "inputs_unused": 1, "units": 2, "units_dead": 0},
+        "reach": {"inputs": 4, "inputs_unused": n["unused"], "units": 2, "units_dead": 0},
         "history": {"epoch": [1, 2], "train_loss": [0.7, n["train"]],
                     "validation_loss": [0.7, held],
                     "train_score": [0.5, 0.98], "validation_score": [0.5, score],
@@ -107,7 +107,7 @@ GOOD: dict[str, list[dict[str, float]]] = {
     "l1": [
         {"train": 0.05, "held": 0.31, "l1": 30, "zeros": 40, "top10": 0.5, "gini": 0.6},
         {"train": 0.09, "held": 0.30, "l1": 20, "zeros": 70, "top10": 0.7, "gini": 0.8,
-         "max_abs": 0.9},
+         "max_abs": 0.9, "unused": 1},
     ],
     "l2": [{"train": 0.05, "held": 0.30, "l1": 40}, {"train": 0.09, "held": 0.31, "l1": 30,
                                                    "max_abs": 0.6}],
@@ -282,6 +282,47 @@ def test_no_zeros_are_no_selection(tmp_path: Path) -> None:
 
 def test_zeros_that_none_has_too(tmp_path: Path) -> None:
     saboteur(tmp_path, "selection", table=changed("none", zeros=90))
+
+
+@pytest.mark.parametrize(
+    ("unused", "told"),
+    [
+        ({"l1": 0}, "but no input is dropped: 4 of 4 inputs are still used;"),
+        ({"l1": 2, "none": 2},
+         "but no input is dropped: 2 of 4 inputs are still used, no fewer than under none;"),
+    ],
+)  # fmt: skip
+def test_zeros_that_leave_every_input_in_use_are_half_of_it(
+    unused: dict[str, int], told: str, tmp_path: Path
+) -> None:
+    table = deepcopy(GOOD)
+    for name, count in unused.items():
+        table[name] = [row | {"unused": count} for row in table[name]]
+    claim = judge(made(tmp_path, table))["selection"]
+    assert claim.verdict == "partly"
+    assert claim.sentence.startswith("Seen in part: ")
+    assert told in claim.sentence
+
+
+def test_inputs_dropped_in_some_seeds_are_told(tmp_path: Path) -> None:
+    view = made(tmp_path)
+    for point in view.points:
+        if point["key"].startswith("l1/1/") and point["kind"] == "fit" and point["seed"]:
+            point["reach"]["inputs_unused"] = 0
+    claim = judge(view)["selection"]
+    assert claim.verdict == "partly"
+    told = "3.7 of 4 inputs are still used, fewer than under none in 1 of 3 seeds"
+    assert told in claim.sentence
+
+
+def test_inputs_that_are_not_known_to_be_used_are_not_judged(tmp_path: Path) -> None:
+    view = made(tmp_path)
+    for point in view.points:
+        if point["kind"] == "fit":
+            point["reach"] = None
+    claim = judge(view)["selection"]
+    assert claim.verdict == "seen"
+    assert "inputs" not in claim.sentence
 
 
 def test_weights_that_grow(tmp_path: Path) -> None:

@@ -121,14 +121,18 @@ def _row(
         "top10": over(lambda f: f["weights"]["top10"]),
         "gini": over(lambda f: f["weights"]["gini"]),
         "units_dead": over(lambda f: f["reach"] and f["reach"]["units_dead"]),
-        "inputs_used": over(
-            lambda f: f["reach"] and f["reach"]["inputs"] - f["reach"]["inputs_unused"]
-        ),
+        "inputs_used": over(inputs_used),
         "units": found[0]["reach"] and found[0]["reach"]["units"] if found else None,
         "inputs": found[0]["reach"] and found[0]["reach"]["inputs"] if found else None,
         "weights": found[0]["weights"]["size"] if found else None,
         **{name: over(certified(key)) for name, key in _CERTIFIED.items()},
     }
+
+
+def inputs_used(fit: Point) -> float | None:
+    """The number of inputs on a path to an output; None where it is not known."""
+    reach = fit["reach"]
+    return None if reach is None else float(reach["inputs"] - reach["inputs_unused"])
 
 
 def has_failed(fit: Point) -> bool:

@@ -60,6 +60,17 @@ def spread(figure: Point | None, digits: int = 3) -> str:
     return f"{num(mean, digits)} ± {num(sd if sd > rounding else 0.0, digits - 1)}"
 
 
+def count(value: float | None) -> str:
+    """A mean of counts, with a decimal where it is not whole.
+
+    >>> count(8.666), count(7.0), count(None)
+    ('8.7', '7', '—')
+    """
+    if value is None:
+        return "—"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
 def score(name: str, value: float | None) -> str:
     """A score: accuracies in per cent, others as they are."""
     return percent(value) if name == "accuracy" else num(value)

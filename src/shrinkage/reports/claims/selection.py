@@ -1,5 +1,7 @@
 """Zeros that cost nothing, and what is left."""
 
+from statistics import fmean
+
 from shrinkage.reports.claims.verdicts import (
     Claim,
     Verdict,
@@ -12,11 +14,15 @@ from shrinkage.reports.claims.verdicts import (
     worst,
 )
 from shrinkage.reports.facts import Difference, Facts, difference, weight, zero_share
-from shrinkage.reports.wording import percent, score, signed
+from shrinkage.reports.summary import inputs_used
+from shrinkage.reports.wording import count, percent, score, signed
 
 
 def selection(facts: Facts) -> Claim:
-    """Does exact L1 set weights to exactly zero without losing what was learnt?"""
+    """Does exact L1 set weights to exactly zero without losing what was learnt, and drop inputs?
+
+    Zeros that leave every input in use are half of it: ``"partly"``.
+    """
     name, base = facts.exact_l1, facts.base
     if name is None:
         return not_measured("no fit under exact L1 yet")
@@ -30,7 +36,10 @@ def selection(facts: Facts) -> Claim:
     loss = facts.against_base(name, facts.held_loss)
     zeros = None if base is None else facts.against_base(name, zero_share)
     verdict, words = _paid(share, loss, zeros, facts.held_out)
-    return conclude([(verdict, text + words + _unused(facts, name))],
+    features, used = _features(facts, name)
+    if verdict == "seen" and features != "seen":
+        verdict = "partly"
+    return conclude([(verdict, text + words + used + _dead(facts, name))],
                     ending=seeds_note([loss]), empty="")  # fmt: skip
 
 
@@ -57,14 +66,33 @@ def _paid(
     return "seen", words
 
 
-def _unused(facts: Facts, name: str) -> str:
+def _features(facts: Facts, name: str) -> tuple[Verdict, str]:
+    """Whether inputs are out of use that are in use without a penalty, in the seeds' networks.
+
+    Where it is not known which inputs are used, nothing speaks against it.
+    """
+    used = facts.values(name, inputs_used)
+    total: int = facts.rows[name]["inputs"]
+    if not used:
+        return "seen", ""
+    without = {} if facts.base is None else facts.values(facts.base, inputs_used)
+    dropped = [n < without.get(seed, total) for seed, n in used.items()]
+    left = fmean(used.values())
+    told = f"{count(left)} of {total:,} inputs are still used"
+    if not any(dropped):
+        told += "" if left == total else ", no fewer than under none"
+        return "not seen", f"; but no input is dropped: {told}"
+    if not all(dropped):
+        told += f", fewer than under none in {sum(dropped)} of {len(dropped)} seeds"
+        return "partly", f"; {told}"
+    return "seen", f"; {told}"
+
+
+def _dead(facts: Facts, name: str) -> str:
     row = facts.rows[name]
-    if row["units_dead"] is None or row["inputs_used"] is None:
+    if row["units_dead"] is None:
         return ""
-    return (
-        f"; {row['inputs_used']['mean']:.0f} of {row['inputs']} inputs are still used and "
-        f"{row['units_dead']['mean']:.0f} of {row['units']} filters and neurons are dead"
-    )
+    return f"; {row['units_dead']['mean']:.0f} of {row['units']} filters and neurons are dead"
 
 
 def concentration(facts: Facts) -> Claim:

@@ -5,7 +5,6 @@ from html import escape
 
 from shrinkage.reports.paths.track import Part, Stop, Track, mean
 from shrinkage.reports.paths.wording import (
-    count,
     family_label,
     lam,
     penalties,
@@ -16,7 +15,7 @@ from shrinkage.reports.paths.wording import (
 from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section, plan_table, table
 from shrinkage.reports.sections.ending import cutting, failures, shape_of, training_words, versions
-from shrinkage.reports.wording import num, percent
+from shrinkage.reports.wording import count, num, percent
 
 _NEIGHBOURS = 3
 """A narrower path reaches from so many points before the chosen one to as many after it."""

@@ -12,8 +12,8 @@ from shrinkage.errors import RunError
 from shrinkage.reports.first_layer import FirstLayer, Picture
 from shrinkage.reports.panels import histogram
 from shrinkage.reports.paths.track import Part, Point, Stop, Track, mean
-from shrinkage.reports.paths.wording import count, family_label, lam, shown, spread
-from shrinkage.reports.wording import num, percent, score
+from shrinkage.reports.paths.wording import family_label, lam, shown, spread
+from shrinkage.reports.wording import count, num, percent, score
 from shrinkage.runs import RunView
 
 Json = dict[str, Any]

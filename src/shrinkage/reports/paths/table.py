@@ -4,9 +4,9 @@ from rich.table import Table
 
 from shrinkage.reports.paths.rows import Point, path_rows
 from shrinkage.reports.paths.track import Stop, Track
-from shrinkage.reports.paths.wording import count, lam, no_better_sentence, trained_all_the_same
+from shrinkage.reports.paths.wording import lam, no_better_sentence, trained_all_the_same
 from shrinkage.reports.plain import plain
-from shrinkage.reports.wording import num, percent, score
+from shrinkage.reports.wording import count, num, percent, score
 from shrinkage.runs import RunView
 
 MOST = 12

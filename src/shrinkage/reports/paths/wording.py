@@ -1,7 +1,7 @@
 """The path in words: its penalty, its choice."""
 
 from shrinkage.reports.paths.track import Chosen, Part, Point, Stop, Track, mean, sd
-from shrinkage.reports.wording import listed, num, percent, score
+from shrinkage.reports.wording import count, listed, num, percent, score
 
 FAMILIES = {"fit": "penalised fit", "refit": "refit", "stable": "stable features, refit"}
 
@@ -51,17 +51,6 @@ def shown(track: Track, stop: Stop, family: str, part: Part) -> dict[int, float]
         last = family == track.families[-1]
         return track.results(stop.scale, stop.family, part, "score") if last else {}
     return track.results(stop.scale, family, part, "score") if stop.scale or family == "fit" else {}
-
-
-def count(value: float | None) -> str:
-    """A mean of counts, with a decimal where it is not whole.
-
-    >>> count(8.666), count(7.0), count(None)
-    ('8.7', '7', '—')
-    """
-    if value is None:
-        return "—"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
 def choice_sentence(track: Track) -> str:
