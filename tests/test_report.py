@@ -488,6 +488,47 @@ def test_slopes_are_drawn_as_they_were_stored(tmp_path: Path) -> None:
     assert list(squares.figure.data[1].y) == [2e-3, 4e-3, 1e-2, 2e-2]
 
 
+def test_tiny_weights_do_not_stretch_the_axes(tmp_path: Path) -> None:
+    """As Adam makes them under L2, where only the penalty moves a weight; zeros among them."""
+    view = made(tmp_path)
+    (worth,) = [p["worth"] for p in view.points if p["kind"] == "trace" and "l2/" in p["key"]]
+    tiny = {"w": 1e-20, "rise": 0.0, "saved": 1e-42}
+    worth["survivors"].append(tiny)
+    for key, values in {"w": [1e-20, *[0.0] * 9], "grad": [0.0] * 10}.items():
+        worth[key] = [*values, *worth[key]]
+    left, right = _survival_plots(view, "L2")
+    for plot in (left, right):
+        assert "1 below 10⁻⁸ of the largest are left out" in plot.caption
+        assert min(v for trace in plot.figure.data for v in trace.x) > 1e-3
+        assert len(plot.figure.layout.xaxis.tickvals) <= 6
+    assert min(v for trace in left.figure.data for v in trace.y) > 1e-7
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "verdict", "why"),
+    [
+        ("adam", "partly", "divide a step by the size of the gradient"),
+        ("sgd", "seen", "by the same factor at every step"),
+    ],
+)
+def test_exact_zeros_under_l2_are_explained(
+    optimizer: str, verdict: str, why: str, tmp_path: Path
+) -> None:
+    view = made(tmp_path, changed("l2", zeros=2))
+    view.config["training"]["optimizer"] = optimizer
+    claim = judge(view)["proportional_step"]
+    told = "L2 ends with 6 exact zeros among 300 penalised weights of 3 seeds (2.0 %): "
+    assert claim.verdict == verdict
+    assert told in claim.sentence
+    assert why in claim.sentence
+    assert told in section(view, "zeros")
+
+
+def test_zeros_that_none_has_too_are_not_l2s(tmp_path: Path) -> None:
+    view = made(tmp_path, changed("l2", zeros=2) | {"none": [GOOD["none"][0] | {"zeros": 2}]})
+    assert judge(view)["proportional_step"].verdict == "seen"
+
+
 def _survival_plots(view: RunView, label: str) -> list[Plot]:
     return [p for p in survival(Facts(view)).plots if p.caption.startswith(f"{label}")]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from shrinkage.reports.claims.verdicts import Claim, Verdict, at, conclude
-from shrinkage.reports.facts import Facts
+from shrinkage.reports.facts import Facts, weight, zero_share
 from shrinkage.reports.wording import num, percent
 
 _TOLERANCE = 0.05
@@ -73,7 +73,7 @@ def _constant(facts: Facts, name: str) -> tuple[Verdict, str]:
 
 
 def proportional_step(facts: Facts) -> Claim:
-    """Does L2 take 2λ·|w| from a weight?"""
+    """Does L2 take 2λ·|w| from a weight, and so leave no exact zeros?"""
     parts = [_proportional(facts, name) for name in facts.with_penalty("L2")]
     return conclude(parts, empty=_MEASURED)
 
@@ -96,7 +96,47 @@ def _proportional(facts: Facts, name: str) -> tuple[Verdict, str]:
     )
     if middle > 0:
         text += f"; the largest loses {num(large.shrink / middle)} times what the median one does"
-    return _verdict(share), _with_exceptions(text, share)
+    verdict, text = _verdict(share), _with_exceptions(text, share)
+    zeros = zeros_under_l2(facts, name)
+    if not zeros:
+        return verdict, text
+    if verdict == "seen" and not _by_factors(facts):
+        verdict = "partly"  # training did not shrink them in proportion
+    return verdict, f"{text}; {zeros}"
+
+
+def zeros_under_l2(facts: Facts, name: str) -> str:
+    """How many exact zeros a column under L2 ended with, and why; nothing where it has none.
+
+    Zeros that the unregularized networks have as often are none of the penalty's.
+    """
+    share = facts.mean(name, zero_share)
+    without = None if facts.base is None else facts.mean(facts.base, zero_share)
+    if not share or (without is not None and without >= share):
+        return ""
+    totals = [facts.values(name, weight(key)).values() for key in ("zeros", "size")]
+    zeros, size = (int(sum(counts)) for counts in totals)
+    seeds = f" of {len(totals[0])} seeds" if len(totals[0]) > 1 else ""
+    why = _FACTOR if _by_factors(facts) else _DIVIDED
+    return (
+        f"{facts.label(name)} ends with {zeros:,} exact zeros among {size:,} penalised weights"
+        f"{seeds} ({percent(share)}): {why}"
+    )
+
+
+def _by_factors(facts: Facts) -> bool:
+    """Whether training is known to have multiplied weights under L2, as plain gradients do."""
+    return "sgd" in str(facts.config["training"].get("optimizer", "")).lower()
+
+
+_DIVIDED = (
+    "optimizers like Adam divide a step by the size of the gradient, so that a weight which only "
+    "the penalty moves, as in a dead unit, shrinks by about the learning rate per step"
+)
+_FACTOR = (
+    "a weight which only the penalty moves, as in a dead unit, shrinks by the same factor at every "
+    "step, until floating point rounds it to zero"
+)
 
 
 def _range(values: Iterable[float]) -> str:

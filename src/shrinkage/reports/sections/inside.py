@@ -1,5 +1,7 @@
 """Sections that look inside the chosen networks of the first seed."""
 
+from collections.abc import Sequence
+from html import escape
 from math import prod
 from statistics import median
 from typing import Any
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from shrinkage.errors import RunError
 from shrinkage.figures import ZERO, Dots, bars, dots, pixels, row_bars
-from shrinkage.reports.claims.steps import moves
+from shrinkage.reports.claims.steps import moves, zeros_under_l2
 from shrinkage.reports.claims.survival import SLOPES, slopes
 from shrinkage.reports.facts import Facts, Point, mean, weight
 from shrinkage.reports.first_layer import FirstLayer
@@ -19,6 +21,7 @@ from shrinkage.reports.wording import strength
 _MOST_COLUMNS = 30
 _FLOOR = 1e-3  # of the middle one of the penalty's slopes
 _RATIOS = (-5.0, 20.0)
+_LEAST = 1e-8  # of the largest weight
 
 
 def _compared(facts: Facts) -> list[str]:
@@ -101,7 +104,9 @@ def zeros(facts: Facts) -> Section:
             )
         )
     plots += [*_against_nonzeros(facts), *_selected(facts)]
-    return Section("zeros", "Exact zeros and selection", ("selection", "pruning"), plots)
+    told = [text for name in facts.with_penalty("L2") if (text := zeros_under_l2(facts, name))]
+    notes = "".join(f'<p class="note">{escape(text)}.</p>' for text in told)
+    return Section("zeros", "Exact zeros and selection", ("selection", "pruning"), plots, notes)
 
 
 def _layers(facts: Facts, names: list[str]) -> list[str]:
@@ -260,8 +265,9 @@ def survival(facts: Facts) -> Section:
 
 def _slopes(facts: Facts, name: str, worth: Point) -> Plot:
     """Slope of the loss against size, both logarithmic; exact zeros at the left edge."""
-    known = slopes(facts, name, worth)
-    floor = median(d for _, _, d in known) * _FLOOR
+    whole = slopes(facts, name, worth)
+    known = [row for row in whole if not _is_tiny(row[0], whole)]
+    floor = _FLOOR * median([d for _, _, d in known if d] or [1.0])  # L2 demands 0 of its zeros
     rows = [(w, max(g, floor), d) for w, g, d in known]
     below = sum(g < floor for _, g, _ in known)
     alive, zeros = [row for row in rows if row[0]], [row for row in rows if not row[0]]
@@ -274,7 +280,7 @@ def _slopes(facts: Facts, name: str, worth: Point) -> Plot:
     if zeros:
         label = "exact zeros, at the left edge"
         clouds.append(Dots(label, ZERO, [edge] * len(zeros), [g for _, g, _ in zeros]))
-    path = sorted({(w or edge, d) for w, _, d in rows})
+    path = sorted({(w or edge, d) for w, _, d in rows if d >= floor})
     line = (
         SLOPES[facts.columns[name]["penalty"]],
         [w for w, _ in path],
@@ -284,13 +290,25 @@ def _slopes(facts: Facts, name: str, worth: Point) -> Plot:
     caption = (
         f"{facts.label(name)}, λ = {strength(facts.knob(name))}: slope of the loss against |w|"
     )
-    return Plot(caption + _shown(worth, len(alive), len(zeros), below), made)
+    notes = [f"{below} below the scale are drawn at its end"] if below else []
+    notes += _left_out(len(whole) - len(known))
+    return Plot(caption + _shown(worth, len(alive), len(zeros), notes), made)
 
 
-def _shown(worth: Point, alive: int, zeros: int, below: int) -> str:
+def _is_tiny(size: float, rows: Sequence[tuple[float, ...]]) -> bool:
+    """Whether a logarithmic axis has no room for a weight beside the largest of the rows."""
+    return 0 < size < _LEAST * max(row[0] for row in rows)
+
+
+def _left_out(count: int) -> list[str]:
+    """That weights are too small for the axis."""
+    return [f"{count} below 10⁻⁸ of the largest are left out"] if count else []
+
+
+def _shown(worth: Point, alive: int, zeros: int, notes: list[str]) -> str:
     """How many of how many are drawn; runs that did not count all say nothing."""
     whole = worth.get("of")
-    parts = [f"{below} below the scale are drawn at its end"] if below else []
+    parts = list(notes)
     if whole is not None:
         counts = [f"{alive:,} of {whole['survivors']:,} weights left"]
         counts += [f"{zeros:,} of {whole['zeros']:,} zeros"] if whole["zeros"] else []
@@ -305,16 +323,17 @@ def _removals(facts: Facts, name: str, survivors: list[Point]) -> Plot:
         for s in survivors
         if None not in s.values() and s["saved"] > 0
     ]
-    shown = [(w, min(max(ratio, _RATIOS[0]), _RATIOS[1])) for w, ratio in rows]
-    cut = sum(row not in shown for row in rows)
+    known = [row for row in rows if not _is_tiny(row[0], rows)]
+    shown = [(w, min(max(ratio, _RATIOS[0]), _RATIOS[1])) for w, ratio in known]
+    cut = sum(row not in shown for row in known)
     cloud = Dots(
         "a weight set to zero",
         paint(facts, name),
         [w for w, _ in shown],
         [ratio for _, ratio in shown],
-        [f"rise / saved = {ratio:.3g}" for _, ratio in rows],
+        [f"rise / saved = {ratio:.3g}" for _, ratio in known],
     )
-    ends = [min((w for w, _ in rows), default=0.1), max((w for w, _ in rows), default=1.0)]
+    ends = [min((w for w, _ in known), default=0.1), max((w for w, _ in known), default=1.0)]
     made = dots(
         [cloud],
         x="|w|",
@@ -322,5 +341,6 @@ def _removals(facts: Facts, name: str, survivors: list[Point]) -> Plot:
         expected=[("equal", ends, [1.0, 1.0])],
         log_x=True,
     )
-    beyond = f"; {cut} beyond the scale are drawn at its end" if cut else ""
-    return Plot(f"{facts.label(name)}: rise in loss per penalty saved{beyond}", made)
+    notes = [f"{cut} beyond the scale are drawn at its end"] if cut else []
+    notes += _left_out(len(rows) - len(known))
+    return Plot("; ".join([f"{facts.label(name)}: rise in loss per penalty saved", *notes]), made)
