@@ -480,12 +480,41 @@ def test_slopes_are_drawn_as_they_were_stored(tmp_path: Path) -> None:
     assert set(zeros.x) < set(line.x)
     assert max(zeros.x) < min(alive.x)
     assert set(line.y) == {0.02}
-    assert "is 0.5·λ (it would be 1 at rest)" in judge(view)["survival"].sentence
+    assert "is 0.5·λ (it would be 1 at rest; with less," in judge(view)["survival"].sentence
     worth["slope"] = None
     assert set(_survival_plots(view, "L1 exact")[0].figure.data[2].y) == {0.01}
     assert "is 1·λ, and 100 % of 1 zeros" in judge(view)["survival"].sentence
     squares, _ = _survival_plots(view, "L2")
     assert list(squares.figure.data[1].y) == [2e-3, 4e-3, 1e-2, 2e-2]
+
+
+@pytest.mark.parametrize(
+    ("pull", "rise", "verdict"),
+    [(0.0, 2.0, "partly"), (0.185, 2.0, "partly"), (0.95, 2.0, "seen"), (1.44, 2.0, "seen"),
+     (1.0, 0.5, "not seen")],
+)  # fmt: skip
+def test_weights_that_the_loss_does_not_hold_are_half_the_evidence(
+    pull: float, rise: float, verdict: str, tmp_path: Path
+) -> None:
+    view = made(tmp_path, rise=rise)
+    for point in view.points:
+        if point["kind"] == "trace" and point["worth"]:
+            point["worth"]["grad"] = [pull * g for g in point["worth"]["grad"]]
+    claim = judge(view)["survival"]
+    assert claim.verdict == verdict, claim.sentence
+    assert f"median |∂loss/∂w| is {num(pull)}·λ" in claim.sentence
+
+
+@pytest.mark.parametrize(("worth_it", "verdict"), [(4, "seen"), (3, "partly"), (1, "not seen")])
+def test_the_share_of_weights_worth_their_cost_decides(
+    worth_it: int, verdict: str, tmp_path: Path
+) -> None:
+    view = made(tmp_path)
+    for point in view.points:
+        if point["kind"] == "trace" and point["worth"]:
+            for survivor in point["worth"]["survivors"][worth_it:]:
+                survivor["rise"] = 0.0
+    assert judge(view)["survival"].verdict == verdict
 
 
 def test_tiny_weights_do_not_stretch_the_axes(tmp_path: Path) -> None:
