@@ -33,7 +33,7 @@ from shrinkage.penalties import fused
 from shrinkage.penalties.fused import clip
 from shrinkage.penalties.holds import Holds
 from shrinkage.penalties.steps import Steps
-from shrinkage.proximal import crew, methods
+from shrinkage.proximal import crew, holding, methods
 
 STRENGTH, TURN, TURNS = 1e-5, 10, 5
 """In ten steps is one in which what is held is computed anew."""
@@ -199,7 +199,7 @@ class Operations(TorchDispatchMode):
 
 def counted() -> Iterator[str]:
     fused.loops_for = lambda *_: None
-    methods._tiles = lambda *tensors, **_: (tensors,)
+    methods.tiles = holding.tiles = lambda *tensors, **_: (tensors,)
     Holds._one_by_one = Holds._in_lists
     found = crew.passes_for
     for name, make in (("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam)):

@@ -1,5 +1,6 @@
 """New rows: encoded, scaled and answered as the training rows were, from Python and from files."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from shrinkage.cli import app
 from shrinkage.compaction import compact_run
 from shrinkage.data import load, split
 from shrinkage.data.encoding import Encoding
+from shrinkage.data.files import read_frame
 from shrinkage.errors import CompactionError, DataError, FitError
+from shrinkage.reports.paths import feature_table
+from shrinkage.reports.plain import frame_as_text
 from shrinkage.studies import Questions
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*missing values:shrinkage.ShrinkageWarning")
@@ -84,6 +88,34 @@ def test_new_rows_are_answered_as_the_rows_learnt_from(target: str, tmp_path: Pa
             np.testing.assert_allclose(small[column], said[column], rtol=1e-4, atol=1e-6)
 
 
+def test_levels_are_read_as_they_are_written(tmp_path: Path) -> None:
+    """A file with some of the rows would make numbers, or booleans, of them."""
+    codes = ["01", "1", "2.5", "A"] * 10
+    said, owner = ["true", "false", "unknown", "true"] * 10, ["true", "false"] * 20
+    frame = pl.DataFrame({"code": codes, "said": said, "owner": owner, "y": [0, 1] * 20})
+    frame.write_csv(tmp_path / "all.csv")
+    frame.filter((pl.col("code") != "A") & (pl.col("said") != "unknown")).write_csv(
+        tmp_path / "some.csv"
+    )
+    data = load(tmp_path / "all.csv", target="y")
+    questions = Questions.of(data, split(data, 0), shares=True)
+    torch.manual_seed(0)
+    model = torch.nn.Linear(data.spec.n_inputs, 2)
+    whole = questions.ask(model, tmp_path / "all.csv")
+    some = questions.ask(model, tmp_path / "some.csv")
+    assert whole.filter(pl.Series([c in ("01", "1") for c in codes])).equals(some)
+
+
+def test_a_row_may_lack_every_number_that_could_be_missing(tmp_path: Path) -> None:
+    encoding = Encoding.of(load(table(tmp_path, "bought"), target="bought", missing="fill"))
+    (tmp_path / "one.csv").write_text("age,income,town,owner\n,1000,,true\n", "utf-8")
+    x = encoding.encode("one.csv", read_frame(tmp_path / "one.csv", encoding.levels))
+    assert x[0, 0].isnan()
+    assert x[0, 1:].tolist() == [1, 1000, 1, 0, 0, 0, 0, 1]
+    (tmp_path / "none.csv").write_text("age,income,town,owner\n", "utf-8")
+    assert encoding.encode("none.csv", read_frame(tmp_path / "none.csv")).shape == (0, 9)
+
+
 def test_only_what_the_network_reads_is_needed(tmp_path: Path) -> None:
     data = load(table(tmp_path, "bought"), target="bought", missing="fill")
     encoding = Encoding.of(data)
@@ -129,7 +161,7 @@ def test_arrays_are_asked_in_their_own_units(tmp_path: Path) -> None:
     assert float((said["prediction"].cast(pl.Int64) == pl.Series(y.numpy())).mean()) > 0.9
     for bad, message in (
         (x[:, :2], r"shape \(90, 2\).*\(n, 3\)"),
-        (x * torch.nan, "NaN"),
+        (x * torch.nan, "not finite"),
         (pl.DataFrame(x.numpy()), "columns are missing: got 'x0'"),
     ):
         with pytest.raises(DataError, match=message):
@@ -144,6 +176,12 @@ def test_images_are_asked_as_arrays() -> None:
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
     assert len(questions.ask(model, data.x[:5])) == 5
     assert questions.ask(model, data.x[:0]).columns == ["prediction"]
+    for bad in ((data.x * 255).byte(), data.x[:, 0], data.x.flatten(1)):
+        with pytest.raises(DataError, match=r"\(n, 1, 8, 8\).*divided by 255"):
+            questions.ask(model, bad)
+    few = questions.of_inputs([3, 5])
+    with pytest.raises(DataError, match=r"\(n, 2\)"):
+        few.ask(torch.nn.Linear(2, 10), torch.zeros(4, 3))
     with pytest.raises(DataError, match="learnt from arrays"):
         questions.ask(model, "new.csv")
     with pytest.raises(FitError, match=r"not finite: got 5 of 5 rows"):
@@ -193,15 +231,40 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "age", "income", "town", "owner", "prediction", "probability=no", "probability=yes",
     ]  # fmt: skip
     assert len(written) == 15
+    Path("ids.csv").write_text("id,age,income,town,owner\n007,50.10,9000,a,true\n", "utf-8")
+    asked("run", "ids.csv", "--out", "out.csv")
+    assert Path("out.csv").read_text("utf-8").splitlines()[1].startswith("007,50.10,9000,a,true,")
+    pl.DataFrame({"l": [[1, 2]], "age": 50.0, "income": 9e3, "town": "a", "owner": True}
+                 ).write_parquet("nested.parquet")  # fmt: skip
+    for rows_, out in (("new.csv", "."), ("new.csv", "/"), ("new.csv", "new.csv"),
+                       ("new.csv", "no/b.csv"), ("nested.parquet", "c.csv")):  # fmt: skip
+        with pytest.raises(DataError, match="cannot be written"):
+            run(app, ["predict", "run", rows_, "--out", out], catch_exceptions=False)
+    assert not list(Path().glob("*.part"))
     with pytest.raises(DataError, match="a column of the name of an answer"):
         run(app, ["predict", "run", "out.csv", "--out", "b.csv"], catch_exceptions=False)
-    with pytest.raises(DataError, match="cannot be written"):
-        run(app, ["predict", "run", "new.csv", "--out", "no/b.csv"], catch_exceptions=False)
     with pytest.raises(DataError, match="no table of new rows"):
         sh.predict(folder, "none.csv")
     compact_run("run", drop_inputs=True, out="run/compact-other")
     with pytest.raises(CompactionError, match=r"which compact network is not clear.*compact-other"):
         sh.predict("run", "new.csv")
     sh.compact(torch.nn.Linear(2, 2).eval(), torch.randn(3, 2), batch_sizes=()).save("saved")
+    known = json.loads((folder / "compact.json").read_text())
+    del known["questions"]["scaling"]
+    (folder / "compact.json").write_text(json.dumps(known))
+    with pytest.raises(CompactionError, match=r"damaged.*scaling"):
+        sh.predict(folder, "new.csv")
     with pytest.raises(CompactionError, match="how rows become inputs is not known"):
         sh.predict("saved", "new.csv")
+
+
+def test_names_that_look_like_markup_are_names() -> None:
+    frame = pl.DataFrame({"prediction": ["[low]", "[/high]"], "probability=[low]": [0.25, 1.0]})
+    text = frame_as_text(frame, 10)
+    assert "[low]" in text
+    assert "[/high]" in text
+    assert "probability=[low]" in text
+    wide = pl.DataFrame({f"column {k}": [0.125] for k in range(60)})
+    assert "…" not in frame_as_text(wide, 10)
+    row = {"feature": "in[/out]", "leaves": 0.1, "size": 1.0}
+    assert "in[/out]" in feature_table([row, row | {"feature": "weight [kg]"}])

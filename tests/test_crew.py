@@ -247,6 +247,41 @@ def test_groups_in_lists_as_on_a_gpu(
     same(together, trained(made, sh.GroupL1(0.02), {20: _scale, 40: _slower}, dtype))
 
 
+def test_groups_so_wide_that_each_is_worked_through_in_tiles(
+    one_by_one: Callable[[], None],
+) -> None:
+    """Sums over other pieces of memory round otherwise, where there are several threads."""
+
+    def run() -> tuple[nn.Module, Handle]:
+        torch.manual_seed(0)
+        net = nn.Linear(3, 140_000, bias=False)
+        optimizer = Adam(net.parameters(), lr=0.01)
+        handle = sh.attach(optimizer, sh.Plan(net, sh.GroupL1(1e-3, by="input")))
+        for _ in range(20):
+            net.weight.grad = torch.randn_like(net.weight)
+            optimizer.step()
+        return net, handle
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        together = run()
+        one_by_one()
+        same(together, run())
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_layer_without_weights() -> None:
+    net = nn.Linear(3, 5)
+    net.weight = nn.Parameter(torch.empty(5, 0))
+    optimizer = Adam(net.parameters(), lr=0.1)
+    sh.attach(optimizer, sh.Plan(net, sh.GroupL1(1e-3)))
+    for p in net.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+
+
 def test_groups_that_hold_in_lists_take_fewer_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Holds, "_one_by_one", Holds._in_lists)
 

@@ -1211,8 +1211,11 @@ def test_other_signs_between_cells_and_decimal_commas(sign: str, tmp_path: Path)
             [*map(str, range(40)), "unknown", "tbd"],
             ("most of its values", "'unknown', 'tbd'", "42"),
         ),
-        ([f"{k} €" for k in range(30)], ("most of its values", "'0 €'", "write numbers alone")),
-        ([f"1.{k:03},5" for k in range(30)], ("numbers with decimal commas", "'1.000,5'")),
+        ([f"{k} €" for k in range(30)], ("most of its values", "'0 €'", "write plain numbers")),
+        ([f"1.{k:03},5" for k in range(30)], ("most of its values", "'1.000,5'")),
+        ([f"${k},000.50" for k in range(1, 30)], ("most of its values", "'$1,000.50'")),
+        ([f"{k},{k % 2}%" for k in range(30)], ("most of its values", "'0,0%'")),
+        ([str(k) for k in range(30)] + ["7,5"], ("most of its values", "'7,5' among 31")),
     ],
 )
 @pytest.mark.parametrize("target", ["x", "t"])
@@ -1222,6 +1225,28 @@ def test_text_that_was_meant_to_be_numbers(
     frame = pl.DataFrame({"x": values, "t": np.arange(len(values)) / 3})
     with fails("my.csv: column 'x'", *parts):
         from_frame("my.csv", frame, target)
+
+
+def test_whole_numbers_beside_decimal_commas_are_numbers(tmp_path: Path) -> None:
+    """As spreadsheets write them."""
+    rows = [f"{k // 2}{',5' if k % 2 else ''};{k}.25;{k % 2}" for k in range(40)]
+    (tmp_path / "my.csv").write_text("a;b;y\n" + "\n".join(rows), "utf-8")
+    data = load(tmp_path / "my.csv", target="y")
+    assert data.columns == ("a", "b")
+    assert data.x[:3].tolist() == [[0, 0.25], [0.5, 1.25], [1, 2.25]]
+
+
+def test_points_that_may_part_thousands_are_refused(tmp_path: Path) -> None:
+    rows = [f"{'4.268' if k % 2 else '999'};{k},78;{k % 2}" for k in range(40)]
+    (tmp_path / "my.csv").write_text("price;weight;y\n" + "\n".join(rows), "utf-8")
+    with fails("points in column 'price' decimal or not", "4.268", "commas in 'weight'"):
+        load(tmp_path / "my.csv", target="y")
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path: Path) -> None:
+    (tmp_path / "t[1].csv").write_text("a,y\n1,0\n2,1\n", "utf-8")
+    (tmp_path / "t1.csv").write_text("z,y\n1,0\n2,1\n", "utf-8")
+    assert load(tmp_path / "t[1].csv", target="y").columns == ("a",)
 
 
 def test_text_that_may_well_be_categories() -> None:

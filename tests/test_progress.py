@@ -1,5 +1,7 @@
 """Progress where there is no terminal: lines, not too many."""
 
+import io
+
 import pytest
 
 from shrinkage import progress
@@ -39,3 +41,26 @@ def test_ones_own_progress_is_called() -> None:
     with shown(seen.append) as show:
         show(Progress("fits", 1, 2))
     assert seen == [Progress("fits", 1, 2)]
+
+
+def test_work_goes_on_when_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Closed())
+    with shown(None) as show:
+        show(Progress("fits", 2, 2))
+
+
+def test_an_end_is_told_once_and_steps_back_are_borne() -> None:
+    said: list[str] = []
+    show = lines(said.append, pause=0)
+    show(Progress("fits", 5, 9))
+    show(Progress("fits", 3, 9))
+    assert said[-1] == "fits 3/9, 0:00:00"
+    count = len(said)
+    show = lines(said.append, pause=10)
+    for _ in range(3):
+        show(Progress("tests", 4, 4))
+    assert len(said) == count + 1

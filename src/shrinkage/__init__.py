@@ -9,6 +9,7 @@
 
 from importlib import import_module
 from importlib.util import find_spec
+from threading import RLock
 from typing import Any
 
 import lazy_loader
@@ -16,7 +17,11 @@ import lazy_loader
 _public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
+_lock = RLock()
+
+
 def __getattr__(name: str) -> Any:
     """A public name of ``__init__.pyi``, or a room, loaded when it is first asked for."""
-    is_room = find_spec(f"{__name__}.{name}") is not None
-    return import_module(f"{__name__}.{name}") if is_room else _public(name)
+    with _lock:  # threads that ask at once would see rooms half imported
+        is_room = name.isidentifier() and find_spec(f"{__name__}.{name}") is not None
+        return import_module(f"{__name__}.{name}") if is_room else _public(name)

@@ -1,7 +1,8 @@
 """Progress of long work: events, and the bars or lines that show them."""
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
@@ -45,26 +46,35 @@ def shown(
         with _bars(console) as show:
             yield show
     else:
-        yield lines(lambda text: console.out(text, highlight=False))
+        yield lines(_say)
 
 
 def lines(say: Callable[[str], object], pause: float = _PAUSE) -> Callable[[Progress], None]:
     """Says where a stage stands, at most once in ``pause`` seconds, and when it is done."""
     begun: dict[str, tuple[float, int]] = {}
-    said: dict[str, float] = {}
+    said: dict[str, tuple[float, int]] = {}
 
     def show(event: Progress) -> None:
         now = monotonic()
         start, first = begun.setdefault(event.stage, (now, event.done))
-        if now - said.setdefault(event.stage, now) < pause and event.done < event.total:
+        before, last = said.setdefault(event.stage, (now, -1))
+        is_end = event.done >= event.total and event.done != last
+        if now - before < pause and not is_end:
             return
-        said[event.stage] = now
+        said[event.stage] = (now, event.done)
         done, ahead = event.done - first, event.total - event.done
-        left = f", left {_clock((now - start) * ahead / done)}" if done and ahead else ""
+        left = f", left {_clock((now - start) * ahead / done)}" if done > 0 and ahead > 0 else ""
         clock = f"{_clock(now - start)}{left}"
         say(f"{event.stage} {event.done}/{event.total}, {clock} {event.note}".rstrip())
 
     return show
+
+
+def _say(text: str) -> None:
+    """On the error stream; where nobody reads it any more, work goes on."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def _clock(seconds: float) -> str:

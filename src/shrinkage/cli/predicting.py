@@ -33,20 +33,38 @@ def predict_command(
     Try: shrinkage compact runs/a --drop-inputs && shrinkage predict runs/a new.csv --out said.csv
     """
     from shrinkage.compaction import predict
-    from shrinkage.data.files import read_frame
     from shrinkage.reports.plain import frame_as_text
 
+    if out is not None:
+        _check_out(rows, out)
     found = predict(folder, rows, make_model=model)
     typer.echo(frame_as_text(found, _SHOWN))
     if out is None:
         typer.echo("\nAll of them: --out FILE.csv" if len(found) > _SHOWN else "")
     else:
-        _write(read_frame(rows), found, out)
+        _write(rows.expanduser(), found, out)
         typer.echo(f"\nWritten: {out}")
 
 
-def _write(rows: "pl.DataFrame", found: "pl.DataFrame", out: Path) -> None:
-    twice = [column for column in found.columns if column in rows.columns]
+def _check_out(rows: Path, out: Path) -> None:
+    is_same = rows.expanduser().exists() and out.exists() and out.samefile(rows.expanduser())
+    if is_same or out.is_dir() or not out.name or not out.absolute().parent.is_dir():
+        raise DataError(
+            "the predictions cannot be written there",
+            got=repr(str(out)),
+            expected="a file other than the rows', in a folder that exists",
+            remedy="Choose another --out.",
+        )
+
+
+def _write(rows: Path, found: "pl.DataFrame", out: Path) -> None:
+    """The rows as they were written, and the answers beside them."""
+    from polars.exceptions import PolarsError
+
+    from shrinkage.data.files import as_written
+
+    asked = as_written(rows)
+    twice = [column for column in found.columns if column in asked.columns]
     if twice:
         raise DataError(
             "the rows have a column of the name of an answer",
@@ -54,14 +72,15 @@ def _write(rows: "pl.DataFrame", found: "pl.DataFrame", out: Path) -> None:
             expected="other names",
             remedy="Rename it.",
         )
+    part = out.with_name(out.name + ".part")
     try:
-        part = out.with_name(out.name + ".part")
-        rows.hstack(found).write_csv(part)
+        asked.hstack(found).write_csv(part)
         part.replace(out)
-    except OSError as error:
+    except (OSError, PolarsError) as error:
+        part.unlink(missing_ok=True)
         raise DataError(
             "the predictions cannot be written",
-            got=f"{out}: {error.strerror or error}",
-            expected="a file in a writable folder",
-            remedy="Choose another --out.",
+            got=f"{out}: {error}",
+            expected="a writable folder, and rows without nested columns",
+            remedy="Choose another --out; nested columns can be left out.",
         ) from None

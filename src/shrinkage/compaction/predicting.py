@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from shrinkage.compaction.saving import load_compact, read_compact
+from shrinkage.compaction.saving import damaged, load_compact, read_compact
 from shrinkage.errors import CompactionError
 from shrinkage.models import Factory
 from shrinkage.studies import Questions, Rows
@@ -37,7 +37,11 @@ def predict(
             remedy="Of a folder that save() wrote: load_compact(make_model, folder)(inputs). Of an "
             "older one: shrinkage compact RUN again.",
         )
-    return Questions.of_json(known["questions"]).ask(load_compact(make_model, where), rows)
+    try:
+        questions = Questions.of_json(known["questions"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(where, f"{type(error).__name__} {error} in its questions") from None
+    return questions.ask(load_compact(make_model, where), rows)
 
 
 def compact_folder(folder: Path) -> Path:

@@ -133,7 +133,7 @@ def load_compact(make_model: str | Factory | None, folder: str | Path) -> nn.Mod
         state = _decoded(load_file(folder / "weights.safetensors"), known["sparse_tensors"])
         model.load_state_dict(state)
     except (OSError, SafetensorError) as error:
-        raise _damaged(folder, str(error)) from None
+        raise damaged(folder, str(error)) from None
     except IndexError as error:
         raise _other(folder, "a network with narrower layers") from error
     except (RuntimeError, AttributeError) as error:
@@ -218,7 +218,7 @@ def read_compact(folder: Path) -> dict[str, Any]:
         if known["format"] != _FORMAT:
             raise ValueError(f"format {known['format']}, not {_FORMAT}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(folder, str(error)) from None
+        raise damaged(folder, str(error)) from None
     return known
 
 
@@ -228,7 +228,8 @@ def _write(path: Path, data: bytes) -> None:
     os.replace(part, path)  # noqa: PTH105  (atomic)
 
 
-def _damaged(folder: Path, why: str) -> CompactionError:
+def damaged(folder: Path, why: str) -> CompactionError:
+    """The error for files that this program has not written so."""
     return CompactionError(
         "the compact network is damaged",
         got=f"{folder}: {why}",

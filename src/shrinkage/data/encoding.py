@@ -87,14 +87,14 @@ class Encoding:
         return torch.from_numpy(x.to_numpy().copy())
 
     def _numbers(self, name: str, series: pl.Series) -> pl.Series:
-        if not (series.dtype.is_numeric() or series.dtype == pl.Null):
+        if series.null_count() < len(series) and not series.dtype.is_numeric():
             raise DataError(
                 f"{name}: column {series.name!r} holds no numbers",
                 got=f"dtype {series.dtype}, such as {listed([repr(v) for v in series.head(3)])}",
                 expected="numbers, as in the rows that the network has learnt from",
                 remedy="Numbers need decimal points, and no unit beside them.",
             )
-        found = series.cast(pl.Float64).fill_nan(None)
+        found = series.cast(pl.Float64, strict=False).fill_nan(None)
         if found.null_count() and series.name not in self.gaps:
             raise _missing(name, series.name, found.null_count(), len(series))
         if found.is_infinite().any():
@@ -110,7 +110,10 @@ class Encoding:
         known = self.levels[series.name]
         if series.null_count() and LEVEL not in known:
             raise _missing(name, series.name, series.null_count(), len(series))
-        found = as_text(series).fill_null(LEVEL)
+        found = as_text(series)
+        if {*known} <= {"False", "True", LEVEL}:  # booleans, in a file that has them as text
+            found = found.str.to_titlecase()
+        found = found.fill_null(LEVEL)
         strange = sorted(set(found.to_list()) - set(known))
         if strange:
             raise DataError(

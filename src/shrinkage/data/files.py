@@ -1,7 +1,10 @@
 """Tables from files: ``.csv``, with whatever parts its cells, and ``.parquet``."""
 
 import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -14,24 +17,76 @@ MISSING = [
 """Cells of a csv file that hold nothing."""
 _QUOTED = re.compile(r'"[^"]*"')
 _SIGNS = (",", ";", "\t")
+_COMMAS = r"^[-+]?\d+(,\d+)?$"
+_THOUSANDS = r"^[-+]?\d{1,3}(\.\d{3})*$"
 
 
-def read_frame(path: Path) -> pl.DataFrame:
-    """The rows of a ``.csv`` or ``.parquet`` file.
+def read_frame(path: Path, texts: Collection[str] = ()) -> pl.DataFrame:
+    """The rows of a ``.csv`` or ``.parquet`` file; columns in ``texts`` stay as they are written.
 
     Cells of a csv file are parted by commas, semicolons or tabs, whichever its first line has most
     of; where it is not commas, numbers may have decimal commas. Raises :class:`DataError` for a
-    file that cannot be read, and for columns that share a name.
+    file that cannot be read, for columns that share a name, and for numbers such as 4.268 in a file
+    with decimal commas, of which nobody can tell whether they are thousands.
     """
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pl.read_parquet(path)
+    if path.suffix.lower() == ".parquet":
+        with _reading(path):
+            return pl.read_parquet(path, glob=False)
+    with _reading(path):
         sign = _sign(path)
-        frame = _read(path, sign)
-        if sign != "," and any(has_decimal_commas(series) for series in frame.get_columns()):
-            points = frame.select(pl.selectors.numeric())
-            frame = _read(path, sign, decimal_comma=True).with_columns(points)
-        _check_header(path, sign)
+        names = _read(path, sign, has_header=False, n_rows=1, infer_schema=False).row(0)
+    _check_names(path, names)
+    with _reading(path):
+        kept = {name: pl.String for name in names if name in texts}
+        frame = _read(path, sign, infer_schema_length=None, try_parse_dates=True,
+                      null_values=MISSING, schema_overrides=kept)  # fmt: skip
+        if sign == ",":
+            return frame
+    return _with_decimal_commas(path, frame, as_written(path), texts)
+
+
+def as_written(path: Path) -> pl.DataFrame:
+    """The cells of a csv file as text, character by character; a parquet file as it is."""
+    with _reading(path):
+        if path.suffix.lower() == ".parquet":
+            return pl.read_parquet(path, glob=False)
+        return _read(path, _sign(path), infer_schema=False)
+
+
+def _with_decimal_commas(
+    path: Path, frame: pl.DataFrame, written: pl.DataFrame, texts: Collection[str]
+) -> pl.DataFrame:
+    """Columns of whole numbers and numbers such as 12,5 become numbers."""
+    found = [
+        series.str.replace(",", ".", literal=True).cast(pl.Float64)
+        for series in frame.get_columns()
+        if series.name not in texts and _all(series, _COMMAS) and series.str.contains(",").any()
+    ]
+    if not found:
+        return frame
+    for series in frame.select(pl.selectors.float()).get_columns():
+        cells = written[series.name].filter(series.is_not_null())
+        pointed = cells.filter(cells.str.contains(".", literal=True)).head(3).to_list()
+        if _all(cells, _THOUSANDS):
+            raise DataError(
+                f"{path.name}: are the points in column {series.name!r} decimal or not",
+                got=f"{listed(pointed)} beside decimal commas in {found[0].name!r}",
+                expected="numbers of one kind",
+                remedy="Write 4268 for four thousand, and 4,268 for four and a bit.",
+            )
+    return frame.with_columns(found)
+
+
+def _all(series: pl.Series, pattern: str) -> bool:
+    present = series.drop_nulls()
+    text = series.dtype == pl.String and bool(len(present))
+    return text and bool(present.str.contains(pattern).all())
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise DataError(
             f"{path.name} cannot be read",
@@ -39,19 +94,6 @@ def read_frame(path: Path) -> pl.DataFrame:
             expected="a parquet file, or a csv file in UTF-8 with a header line",
             remedy="Save it as CSV UTF-8, and open it with polars to see where it breaks.",
         ) from error
-    return frame
-
-
-def has_decimal_commas(series: pl.Series) -> bool:
-    """Whether most values of a text column are numbers such as 12,5 or 1.234,5."""
-    return _share(series, r"^\s*[-+]?\d[\d.]*,\d+\s*$") > 0.8
-
-
-def _share(series: pl.Series, pattern: str) -> float:
-    present = series.drop_nulls()
-    if series.dtype != pl.String or not len(present):
-        return 0.0
-    return int(present.str.contains(pattern).sum()) / len(present)
 
 
 def _sign(path: Path) -> str:
@@ -60,20 +102,12 @@ def _sign(path: Path) -> str:
     return max(_SIGNS, key=header.count)
 
 
-def _read(path: Path, sign: str, *, decimal_comma: bool = False) -> pl.DataFrame:
-    return pl.read_csv(
-        path,
-        separator=sign,
-        decimal_comma=decimal_comma,
-        infer_schema_length=None,
-        try_parse_dates=True,
-        null_values=MISSING,
-    )
+def _read(path: Path, sign: str, **options: Any) -> pl.DataFrame:
+    return pl.read_csv(path, separator=sign, glob=False, **options)
 
 
-def _check_header(path: Path, sign: str) -> None:
+def _check_names(path: Path, names: tuple[object, ...]) -> None:
     """Raise :class:`DataError` where two columns have one name: polars would rename the second."""
-    names = pl.read_csv(path, separator=sign, has_header=False, n_rows=1, infer_schema=False).row(0)
     twice = sorted({str(name) for name in names if name is not None and names.count(name) > 1})
     if twice:
         raise DataError(

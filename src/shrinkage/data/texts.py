@@ -2,7 +2,6 @@
 
 import polars as pl
 
-from shrinkage.data.files import has_decimal_commas
 from shrinkage.data.source import listed
 from shrinkage.errors import DataError
 
@@ -10,30 +9,31 @@ _FEW = 20
 """So many levels may well be categories, such as 0, 1, 2 and 3+."""
 _MOST = 0.8
 """Of the values, from which on the others are the odd ones."""
+_BESIDE = " \u00a0€$£¥%"
+_NUMBER = r"^[-+]?(\d+|\d{1,3}([.,' ]\d{3})+)([.,]\d+)?([eE][-+]?\d+)?$"
+_CODE = r"^[-+]?\d+(\.\d+)?$"
 
 
 def check_texts(name: str, frame: pl.DataFrame) -> None:
-    """Raise :class:`DataError` for a text column with many values, most of which are numbers."""
+    """Raise :class:`DataError` for a text column with many values, most of which are numbers.
+
+    In whatever way they are written. Columns of nothing but plain numbers are text on purpose:
+    they were made so by whoever made the frame, and may be codes.
+    """
     for series in frame.get_columns():
         present = series.drop_nulls()
         if series.dtype != pl.String or present.n_unique() <= _FEW:
             continue
-        if has_decimal_commas(present):
-            raise DataError(
-                f"{name}: column {series.name!r} holds numbers with decimal commas",
-                got=listed([repr(value) for value in present.head(3)]),
-                expected="decimal points, and no sign between thousands",
-                remedy="Replace them. In a csv file whose cells are parted by semicolons they are "
-                "understood, thousands apart.",
-            )
-        bare = present.str.strip_chars(" \u00a0€$£¥%")
-        odd = present.filter(bare.cast(pl.Float64, strict=False).is_null())
-        strange = odd if len(odd) else present.filter(bare != present)  # codes are text on purpose
-        if len(strange) and len(odd) <= (1 - _MOST) * len(present):
+        is_number = present.str.strip_chars(_BESIDE).str.contains(_NUMBER)
+        strange = present.filter(~is_number)
+        if not len(strange):
+            strange = present.filter(~present.str.contains(_CODE))
+        if len(strange) and int(is_number.sum()) >= _MOST * len(present):
             raise DataError(
                 f"{name}: column {series.name!r} is text, but most of its values are numbers",
                 got=f"{listed([repr(v) for v in strange.unique(maintain_order=True)])} among "
                 f"{len(present)} values",
-                expected="nothing but numbers, or text",
-                remedy="Empty those cells (then --missing drop or fill), or write numbers alone.",
+                expected="numbers alone, with decimal points, or text",
+                remedy="Empty those cells (then --missing drop or fill) or write plain numbers. "
+                "Decimal commas are understood where cells are parted by semicolons or tabs.",
             )

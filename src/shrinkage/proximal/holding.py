@@ -8,7 +8,7 @@ from torch import Tensor
 
 from shrinkage.kernels import Passes
 from shrinkage.penalties.holds import Holds
-from shrinkage.proximal.methods import write_rows
+from shrinkage.proximal.methods import tiles, write_rows
 from shrinkage.proximal.seats import Read, Seat, readings_of, samples_of
 
 
@@ -23,10 +23,7 @@ class Holding:
         self._seats, self._samples = seats, samples_of(seats, passes)
         self._each = isinstance(seats[0].memory.step, Tensor)
         self._views = [_view(seat) for seat in seats]
-        self._kappas = []
-        for seat in seats:
-            strength, size = seat.averaged.penalty.holds, seat.averaged.entry.grouping.group_size
-            self._kappas.append((strength or 0.0) * sqrt(size))
+        self._kappas = [_kappa(seat) for seat in seats]
         self._holds: Holds | None = None
         self._known: list[Tensor] = []
         self.together = True
@@ -53,29 +50,50 @@ class Holding:
         return any(isinstance(seat.memory.step, Tensor) != self._each for seat in self._seats)
 
     def _run(self, growths: Sequence[float]) -> None:
-        rows = [
-            seat.averaged.rows(seat.place) if view is None else view
-            for seat, view in zip(self._seats, self._views, strict=True)
-        ]
-        lengths = []
-        for seat, growth in zip(self._seats, growths, strict=True):
+        holds = self._prepared()
+        rows, parts, lengths = [], [], []
+        for seat, view, growth in zip(self._seats, self._views, growths, strict=True):
+            rows.append(seat.averaged.rows(seat.place) if view is None else view)
             since, step = seat.memory.scale * growth, seat.memory.step
-            lengths.append(since if isinstance(step, Tensor) else step * since)
-        self._prepared().run(rows, lengths)
-        for seat, part in zip(self._seats, rows, strict=True):
-            write_rows(part, seat.place, seat.averaged.entry)
+            cut = _cut(rows[-1])
+            parts += cut
+            lengths += [since if isinstance(step, Tensor) else step * since] * len(cut)
+        holds.run(parts, lengths)
+        for seat, whole in zip(self._seats, rows, strict=True):
+            write_rows(whole, seat.place, seat.averaged.entry)
         self._samples.note()
 
     def _prepared(self) -> Holds:
         """Anew after each turn."""
-        held = [seat.memory.held for seat in self._seats if seat.memory.held is not None]
-        steps = [seat.memory.step for seat in self._seats if isinstance(seat.memory.step, Tensor)]
+        memories = [seat.memory for seat in self._seats]
+        held = [memory.held for memory in memories if memory.held is not None]
+        steps = [memory.step for memory in memories if isinstance(memory.step, Tensor)]
         now = [*held, *steps]
         same = len(now) == len(self._known) and all(map(is_, now, self._known))
         if self._holds is None or not same:
-            residuals = [seat.memory.residual for seat in self._seats]
-            self._holds, self._known = Holds(residuals, held, self._kappas, steps), now
+            residuals = [_cut(memory.residual) for memory in memories]
+            pairs = zip(self._kappas, residuals, strict=True)
+            kappas = [kappa for kappa, parts in pairs for _ in parts]
+            counts = [len(parts) for parts in residuals]
+            ratios = [part for h, n in zip(held, counts, strict=True) for part in h.chunk(n)]
+            self._holds = Holds(
+                [part for parts in residuals for part in parts],
+                ratios,
+                kappas,
+                [part for step in steps for part in _cut(step)],
+            )
+            self._known = now
         return self._holds
+
+
+def _cut(rows: Tensor) -> list[Tensor]:
+    """The tiles that a parameter is worked through in by itself: other sums round otherwise."""
+    return [part for (part,) in tiles(rows, single=False)]
+
+
+def _kappa(seat: Seat) -> float:
+    strength, size = seat.averaged.penalty.holds, seat.averaged.entry.grouping.group_size
+    return (strength or 0.0) * sqrt(size)
 
 
 def _view(seat: Seat) -> Tensor | None:

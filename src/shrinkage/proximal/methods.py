@@ -45,7 +45,7 @@ _TILE = {True: 262_144, False: 131_072}
 """Weights in a tile: single ones take few passes, groups many, with more temporaries."""
 
 
-def _tiles(*tensors: Tensor, single: bool) -> Iterable[tuple[Tensor, ...]]:
+def tiles(*tensors: Tensor, single: bool) -> Iterable[tuple[Tensor, ...]]:
     """The same rows of tensors of one shape, so few that a CPU core's cache holds them.
 
     Several passes over a tile then cost one trip to memory. Other devices take all rows at once.
@@ -104,7 +104,7 @@ class Prox(Method):
         grouping, metric = self.entry.grouping, reading.metric
         rows = grouping.view(parameter)
         steps = (grouping.view(metric.step),) if isinstance(metric.step, Tensor) else ()
-        for w, *step in _tiles(rows, *steps, single=grouping.group_size == 1):
+        for w, *step in tiles(rows, *steps, single=grouping.group_size == 1):
             shrunk = self.penalty.prox(w, (step[0] if step else metric.step) * scale)
             w.copy_(_within_reach(shrunk, w, metric.reach, grouping.group_size))
         write_rows(rows, parameter, self.entry)
@@ -172,7 +172,7 @@ class Averaged(Method):
         size, held = self.entry.grouping.group_size, []
         known = () if memory.held is None else (memory.held,)
         tensors = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
-        for part, residual, *more in _tiles(
+        for part, residual, *more in tiles(
             rows, memory.residual, *known, *tensors, single=size == 1
         ):
             living = more.pop(0) if known else None
@@ -206,7 +206,7 @@ class Averaged(Method):
         held, rows, since = memory.held, self.rows(parameter), memory.scale * growth
         assert held is not None  # noqa: S101  (it is no turn)
         tensors = (memory.step,) if isinstance(memory.step, Tensor) else ()
-        for part, residual, ratios, *steps in _tiles(
+        for part, residual, ratios, *steps in tiles(
             rows, memory.residual, held, *tensors, single=False
         ):
             (step,) = steps or (memory.step,)
@@ -250,8 +250,10 @@ class Averaged(Method):
         Single weights need none: see :meth:`_longest`.
         """
         size = self.entry.grouping.group_size
-        if size == 1 or not isinstance(memory.step, Tensor):
-            return inf if size == 1 else metric.reach
+        if size == 1 or not memory.residual.numel():
+            return inf
+        if not isinstance(memory.step, Tensor):
+            return metric.reach
         largest = float(memory.step.max()) * memory.scale * self.penalty.slope * sqrt(size)
         return inf if largest <= metric.reach else metric.reach
 

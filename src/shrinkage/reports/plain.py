@@ -1,12 +1,13 @@
 """Tables as text, the same wherever they are printed."""
 
 import polars as pl
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
+from rich.text import Text
 
 from shrinkage.reports.wording import num
 
-_WIDTH = 200
+_WIDTH = 10_000
 """Wider than a table ever is: nothing is cut or wrapped."""
 
 
@@ -22,8 +23,10 @@ def frame_as_text(frame: pl.DataFrame, most: int) -> str:
     """The first ``most`` rows, numbers to the right."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for series in frame.get_columns():
-        table.add_column(series.name, justify="right" if series.dtype.is_numeric() else "left")
+        side: JustifyMethod = "right" if series.dtype.is_numeric() else "left"
+        table.add_column(Text(series.name), justify=side)
     for row in frame.head(most).iter_rows():
-        table.add_row(*(num(cell) if isinstance(cell, float) else str(cell) for cell in row))
+        cells = (num(cell) if isinstance(cell, float) else str(cell) for cell in row)
+        table.add_row(*map(Text, cells))  # names may look like markup
     more = f"\nand {len(frame) - most:,} more" if len(frame) > most else ""
     return plain(table) + more

@@ -1,7 +1,7 @@
 """New rows through a trained network: encoded and scaled as the training rows were."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,12 +29,14 @@ class Questions:
 
     ``scaling``: mean and scale of each input and of a regression's target, where there are some.
     ``classes``: of a classification; ``shares``: whether its outputs are logits of probabilities.
+    ``shape``: of one input.
     """
 
     encoding: Encoding
     scaling: Mapping[str, Any]
     classes: tuple[str, ...]
     shares: bool
+    shape: tuple[int, ...]
 
     @classmethod
     def of(cls, data: Data, parts: Split, *, shares: bool) -> Self:
@@ -44,7 +46,7 @@ class Questions:
             scaling |= {"input_mean": parts.x_mean.tolist(), "input_scale": parts.x_scale.tolist()}
         if (parts.y_mean, parts.y_scale) != (0.0, 1.0):
             scaling |= {"target_mean": parts.y_mean, "target_scale": parts.y_scale}
-        return cls(Encoding.of(data), scaling, data.classes, shares)
+        return cls(Encoding.of(data), scaling, data.classes, shares, data.spec.input_shape)
 
     def of_inputs(self, places: list[int]) -> Self:
         """Those of a network that takes some of the inputs only."""
@@ -53,7 +55,7 @@ class Questions:
             for key, value in self.scaling.items()
         }
         encoding = self.encoding.of_inputs(places) if self.encoding.inputs else self.encoding
-        return type(self)(encoding, scaling, self.classes, self.shares)
+        return replace(self, encoding=encoding, scaling=scaling, shape=(len(places),))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -62,13 +64,15 @@ class Questions:
             "scaling": dict(self.scaling),
             "classes": list(self.classes),
             "shares": self.shares,
+            "shape": list(self.shape),
         }
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`as_json`."""
         encoding = Encoding.of_json(told["encoding"])
-        return cls(encoding, told["scaling"], tuple(told["classes"]), told["shares"])
+        classes, shape = tuple(told["classes"]), tuple(told["shape"])
+        return cls(encoding, told["scaling"], classes, told["shares"], shape)
 
     def ask(self, model: nn.Module, rows: Rows) -> pl.DataFrame:
         """One row per row: ``prediction``, and ``probability=CLASS`` for each class.
@@ -97,10 +101,9 @@ class Questions:
             for part, neutral in (("mean", 0.0), ("scale", 1.0))
         )
         if isinstance(rows, Tensor | np.ndarray):
-            x = self._checked(torch.as_tensor(rows).cpu().float(), mean)
+            x = self._checked(torch.as_tensor(rows).cpu())
         elif self.encoding.inputs:
-            name, frame = ("rows", rows) if isinstance(rows, pl.DataFrame) else _read(Path(rows))
-            x = self.encoding.encode(name, frame)
+            x = self.encoding.encode(*self._read(rows))
         else:
             raise DataError(
                 "the network has learnt from arrays",
@@ -112,16 +115,30 @@ class Questions:
             return x
         return torch.where(x.isnan(), 0.0, ((x.double() - mean) / scale).to(x.dtype))
 
-    def _checked(self, x: Tensor, mean: Tensor) -> Tensor:
-        fits = x.ndim == 2 and len(mean) == x.shape[1] if mean.ndim else x.ndim >= 2
-        if not fits or not bool(x.isfinite().all()):
+    def _checked(self, x: Tensor) -> Tensor:
+        fits, pixels = tuple(x.shape[1:]) == self.shape, x.dtype == torch.uint8 and x.ndim > 2
+        if not fits or pixels or not bool(x.isfinite().all()):
             raise DataError(
                 "the rows do not fit the network",
-                got=f"shape {tuple(x.shape)}" + (" with NaN or infinite numbers" if fits else ""),
-                expected=f"finite numbers of shape (n, {len(mean) if mean.ndim else '…'})",
-                remedy="Give them in the shape and units of the data.",
+                got=f"{x.dtype} of shape {tuple(x.shape)}, or numbers that are not finite",
+                expected=f"finite numbers of shape {('n', *self.shape)}".replace("'", ""),
+                remedy="Give them as the network has learnt: images as floats, channels first, "
+                "those of uint8 divided by 255; tables in the units of the data.",
             )
-        return x
+        return x.float()
+
+    def _read(self, rows: str | Path | pl.DataFrame) -> tuple[str, pl.DataFrame]:
+        if isinstance(rows, pl.DataFrame):
+            return "rows", rows
+        path = Path(rows).expanduser()
+        if not path.is_file() or path.suffix.lower() not in (".csv", ".parquet"):
+            raise DataError(
+                "no table of new rows",
+                got=repr(str(path)),
+                expected="a .csv or .parquet file that exists",
+                remedy="Check the path.",
+            )
+        return path.name, read_frame(path, self.encoding.levels)
 
     def _answers(self, outputs: Tensor) -> pl.DataFrame:
         if not self.classes:
@@ -139,15 +156,3 @@ class Questions:
             columns = zip(self.classes, outputs.softmax(dim=1).T.numpy(), strict=True)
             found |= {f"probability={name}": column for name, column in columns}
         return pl.DataFrame(found)
-
-
-def _read(path: Path) -> tuple[str, pl.DataFrame]:
-    path = path.expanduser()
-    if not path.is_file() or path.suffix.lower() not in (".csv", ".parquet"):
-        raise DataError(
-            "no table of new rows",
-            got=repr(str(path)),
-            expected="a .csv or .parquet file that exists",
-            remedy="Check the path.",
-        )
-    return path.name, read_frame(path)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from shrinkage.reports.paths.wording import lam
 from shrinkage.reports.plain import plain
@@ -28,6 +29,6 @@ def feature_table(rows: Sequence[dict[str, Any]], most: int = _MOST) -> str:
     for name in known:
         table.add_column(columns[name][0], justify="right", no_wrap=True, vertical="bottom")
     for row in rows[:most]:
-        table.add_row(row["feature"], *(columns[name][1](row.get(name)) for name in known))
+        table.add_row(Text(row["feature"]), *(columns[name][1](row.get(name)) for name in known))
     more = f"\nand {len(rows) - most} more features" if len(rows) > most else ""
     return plain(table) + more
