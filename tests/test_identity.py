@@ -182,9 +182,9 @@ TABLE["itself"] = TABLE
 
 
 def test_a_long_chain_of_functions() -> None:
-    links = "\n".join(f"def f{k}(): return f{k + 1}()" for k in range(400))
+    links = "\n".join(f"def f{k}(): return f{k + 1}()" for k in range(200))
     one, same, other = (
-        cell(f"{links}\ndef f400(): return {end}", lines=False)["f0"] for end in (1, 1, 2)
+        cell(f"{links}\ndef f200(): return {end}", lines=False)["f0"] for end in (1, 1, 2)
     )
     assert fingerprint(one) == fingerprint(same) != fingerprint(other)
 
