@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import shrinkage as sh
 from shrinkage.cli import app
 from shrinkage.compaction import compact_run
-from shrinkage.data import load, split
+from shrinkage.data import from_user, load, split
 from shrinkage.data.encoding import Encoding
 from shrinkage.data.files import read_frame
 from shrinkage.errors import CompactionError, DataError, FitError
@@ -168,6 +168,21 @@ def test_arrays_are_asked_in_their_own_units(tmp_path: Path) -> None:
             result.predict("l1", bad)
     with pytest.raises(FitError, match="no such network"):
         result.predict("l1", x, seed=7)
+
+
+def test_columns_far_from_zero_keep_their_digits() -> None:
+    """A mean in float32 would be off by parts of a standard deviation."""
+    x = 1e5 + 0.25 * torch.randn(80, 2, generator=torch.Generator().manual_seed(0))
+    data = from_user((x, torch.arange(80) % 2))
+    parts = split(data, 0)
+    torch.manual_seed(0)
+    model = torch.nn.Linear(2, 2)
+    said = Questions.of(data, parts, shares=True).ask(model, x)["probability=0"].to_numpy()
+    assert parts.x_mean is not None
+    assert parts.x_scale is not None
+    with torch.no_grad():
+        outputs = model(((data.x.double() - parts.x_mean) / parts.x_scale).float()).double()
+    np.testing.assert_allclose(said, outputs.softmax(1)[:, 0].numpy(), atol=1e-7)
 
 
 def test_images_are_asked_as_arrays() -> None:

@@ -97,7 +97,9 @@ class Questions:
     def _inputs(self, rows: Rows) -> Tensor:
         """In float32; scaled as :func:`split` does, where a missing number is the mean, 0."""
         mean, scale = (
-            torch.tensor(self.scaling.get(f"input_{part}", neutral)).double()
+            torch.tensor(
+                self.scaling.get(f"input_{part}", neutral), dtype=torch.float64, device="cpu"
+            )
             for part, neutral in (("mean", 0.0), ("scale", 1.0))
         )
         if isinstance(rows, Tensor | np.ndarray):
