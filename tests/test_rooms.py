@@ -115,3 +115,16 @@ def test_rooms_are_there_without_an_import_of_their_own() -> None:
     assert done.returncode == 1
     assert "AttributeError" in done.stderr
     assert "no_such" in done.stderr
+
+
+def test_names_may_be_asked_for_by_many_threads_at_once() -> None:
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+import shrinkage as sh
+assert not hasattr(sh, "no.room")
+names = ["explore", "path", "contrast", "compact", "attach", "polish", "L1", "Plan"] * 5
+with ThreadPoolExecutor(len(names)) as pool:
+    assert all(pool.map(lambda name: getattr(sh, name), names))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
