@@ -62,6 +62,7 @@ def _write(rows: Path, found: "pl.DataFrame", out: Path) -> None:
     from polars.exceptions import PolarsError
 
     from shrinkage.data.files import as_written
+    from shrinkage.runs import write_atomic
 
     asked = as_written(rows)
     twice = [column for column in found.columns if column in asked.columns]
@@ -72,12 +73,9 @@ def _write(rows: Path, found: "pl.DataFrame", out: Path) -> None:
             expected="other names",
             remedy="Rename it.",
         )
-    part = out.with_name(out.name + ".part")
     try:
-        asked.hstack(found).write_csv(part)
-        part.replace(out)
+        write_atomic(out, asked.hstack(found).write_csv().encode())
     except (OSError, PolarsError) as error:
-        part.unlink(missing_ok=True)
         raise DataError(
             "the predictions cannot be written",
             got=f"{out}: {error}",

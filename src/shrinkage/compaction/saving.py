@@ -1,7 +1,6 @@
 """A compact network on disk: safetensors, and a JSON of what was removed. No pickles."""
 
 import json
-import os
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -19,6 +18,7 @@ from shrinkage.coupling.tracing import Inputs
 from shrinkage.data import Spec
 from shrinkage.errors import CompactionError, ModelError
 from shrinkage.models import Factory, build, resolve
+from shrinkage.runs import write_atomic
 from shrinkage.wrappers import unwrapped
 
 _FORMAT = 1
@@ -67,8 +67,8 @@ def save_compact(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / "weights.safetensors", data)
-        _write(folder / "compact.json", json.dumps(text, indent=1, allow_nan=False).encode())
+        write_atomic(folder / "weights.safetensors", data)
+        write_atomic(folder / "compact.json", json.dumps(text, indent=1, allow_nan=False).encode())
     except OSError as error:
         raise CompactionError(
             "the folder cannot be written",
@@ -220,12 +220,6 @@ def read_compact(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(folder, str(error)) from None
     return known
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)  # noqa: PTH105  (atomic)
 
 
 def damaged(folder: Path, why: str) -> CompactionError:

@@ -27,7 +27,7 @@ def read_table(
 ) -> Data:
     """A ``.csv`` (with a header line) or ``.parquet`` file, by :func:`from_frame`.
 
-    In a csv file empty cells and NA, N/A, NaN, null and ? are missing values.
+    In a csv file empty cells and NA, N/A, #N/A, NaN, null and ? are missing values.
     Raises :class:`DataError` for a file that cannot be read, and as :func:`from_frame` does.
     """
     return from_frame(path.name, read_frame(path), target, task, missing)

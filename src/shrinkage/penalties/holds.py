@@ -20,8 +20,9 @@ from shrinkage.penalties.steps import Steps
 class Holds:
     """:meth:`GroupL1.hold` of parameters whose residuals, ratios and steps stay the same tensors.
 
-    ``residuals`` (n, m) and ``held`` (n, 1), one of each for a parameter, all of one dtype on one
-    device; ``kappas``: s·√m of each; ``steps``: one per weight (n, m) for each parameter, or none.
+    ``residuals`` (n, m) and ``held`` (n, 1), one of each for a parameter or a tile of one, all of
+    one dtype on one device; ``kappas``: s·√m of each; ``steps``: one per weight (n, m) for each, or
+    none.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from shrinkage.errors import RunError, ShrinkageError
+from shrinkage.runs.atomic import write_atomic
 
 Json = dict[str, Any]
 _FORMAT = 1
@@ -111,7 +112,7 @@ class Run:
         path = self.folder / name
         data = content.encode() if isinstance(content, str) else content
         with _writing(self.folder):
-            _write_atomic(path, data)
+            write_atomic(path, data)
         return path
 
     def view(self) -> "RunView":
@@ -208,19 +209,6 @@ def _dumps(value: object) -> str:
 
 def _file(key: str) -> str:
     return key.replace("/", "_") + ".safetensors"
-
-
-def _write_atomic(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _parse(path: Path) -> tuple[list[Json], int]:
