@@ -5,9 +5,9 @@ processes disturb little; ratios of medians and of means, 1.00 is the step witho
 mean is every tenth step, which computes anew what is held. All is pooled over rounds with new
 networks: where their tensors come to lie alone moves a ratio by up to 0.03 either way.
 
-Inputs are random and labels are a linear function's, another batch at every step. On one batch of
-random labels over and over, L1 empties the network, and Adam's moments of what is dead decay to
-denormal numbers, which take PyTorch's own step longer.
+Inputs are random and labels are a linear function's, another batch at every step: on one batch of
+random labels over and over, L1 empties the network.
+
 Rivals: the line that people write by hand, ``loss + lam * sum(p.abs().sum() for p in
 model.parameters())``, and torchao's PAT where it is installed. The last figure is memory that
 stays between steps, in bytes per parameter, beyond the network's and the optimizer's own.
