@@ -7,12 +7,28 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
+from hypothesis.internal.conjecture import providers
+
+settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+settings.load_profile("fixed")
+
+if hasattr(providers, "_get_local_constants"):
+    # Hypothesis draws constants out of the modules of ours that happen to be imported, also when it
+    # is told to be deterministic: a test would see other examples beside other tests than alone.
+    providers._get_local_constants = lambda: providers._local_constants  # none, unless filled
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     """Tests run side by side: tiny tensors on many threads would only wait for each other."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """What a test draws does not depend on the tests before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="module")

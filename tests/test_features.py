@@ -243,7 +243,7 @@ def test_the_largest_tail_is_found_by_hand() -> None:
     assert _tail(0.2, 2, 2, -0.5) == pytest.approx(best, rel=1e-3)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(2, 40), st.floats(0.01, 0.4), st.sampled_from([-0.5, -0.25]),
     st.lists(st.floats(0, 5), min_size=1, max_size=41), st.floats(-3, 3), st.floats(0.01, 1),

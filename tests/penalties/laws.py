@@ -101,14 +101,12 @@ def uphold(
     *,
     penalties: SearchStrategy[Penalty] | None = None,
     shrink: bool = True,
+    examples: int = 25,
 ) -> None:
     """Try the law on drawn penalties and samples; AssertionError where it is broken."""
 
     @settings(
-        max_examples=25,
-        deadline=None,
-        derandomize=True,
-        database=None,
+        max_examples=examples,
         report_multiple_bugs=False,
         phases=(Phase.generate, Phase.shrink) if shrink else (Phase.generate,),
         suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),

@@ -23,7 +23,7 @@ def test_law(law: Law, case: Case, dtype: torch.dtype, kind: Kind) -> None:
 @by_dtype
 @pytest.mark.parametrize("reduction", REDUCTIONS, ids=lambda reduction: reduction.name)
 def test_reduction(reduction: Reduction, dtype: torch.dtype, kind: Kind) -> None:
-    @settings(max_examples=40, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=40)
     @given(pair=reduction.pairs, sample=samples(dtype, kind))
     def trial(pair, sample):
         same_penalty(reduction, *pair, sample)
@@ -41,7 +41,7 @@ def test_the_catalogue_draws_strength_zero_and_more(case: Case) -> None:
     """A strategy that only ever drew zeros would make every law hold."""
     values: list[float] = []
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=60)
     @given(case.penalties)
     def collect(penalty):
         values.append(float(penalty.value(torch.ones(1, 4, dtype=torch.float64))))
@@ -55,7 +55,7 @@ def test_the_catalogue_draws_strength_zero_and_more(case: Case) -> None:
 def test_the_samples_reach_every_corner(kind: Kind) -> None:
     seen: set[str] = set()
 
-    @settings(max_examples=200, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=200)
     @given(samples(torch.float64, kind))
     def collect(sample):
         zeros = sample.w == 0
