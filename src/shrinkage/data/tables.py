@@ -12,6 +12,7 @@ from torch import Tensor
 from shrinkage.data.arrays import Array, class_names
 from shrinkage.data.files import read_frame
 from shrinkage.data.missing import LEVEL, Missing, without_gaps
+from shrinkage.data.precision import as_tensor, check_whole, needs_double
 from shrinkage.data.source import Data, Task, check_one_of, listed
 from shrinkage.data.texts import check_texts
 from shrinkage.errors import DataError, ShrinkageWarning, did_you_mean
@@ -65,11 +66,10 @@ def from_frame(
     features = [series for series in frame.get_columns() if series.name != target]
     blocks = [_block(name, series) for series in features]
     y, classes = _targets(name, frame.get_column(str(target)), task)
-    with np.errstate(over="ignore"):  # an overflow becomes inf, which Data reports
-        x = np.concatenate([block for block, _ in blocks], axis=1).astype(np.float32)
+    x = np.concatenate([block for block, _ in blocks], axis=1)
     return Data(
         name=name,
-        x=torch.from_numpy(x),
+        x=as_tensor(x, double=needs_double(x)),
         y=y,
         task="classification" if classes else "regression",
         classes=classes,
@@ -131,6 +131,7 @@ def _is_category(series: pl.Series) -> bool:
 def _block(name: str, series: pl.Series) -> tuple[Array, list[str]]:
     """The columns (n, m) that one column of the frame becomes, and their m names."""
     if series.dtype.is_numeric():
+        check_whole(name, series)
         values = series.cast(pl.Float64).to_numpy()[:, None]
         if not series.null_count():
             return values, [series.name]
@@ -176,6 +177,6 @@ def _targets(name: str, series: pl.Series, task: Task | None) -> tuple[Tensor, t
     if task == "classification" or (task is None and (_is_category(series) or few)):
         codes, classes = _levels(series)
         return torch.from_numpy(codes.astype(np.int64)), classes
-    with np.errstate(over="ignore"):
-        y = series.cast(pl.Float64).to_numpy().astype(np.float32)
-    return torch.from_numpy(y[:, None]), ()
+    check_whole(name, series)
+    y = series.cast(pl.Float64).to_numpy()[:, None]
+    return as_tensor(y, double=needs_double(y)), ()

@@ -27,7 +27,8 @@ _AT_ONCE = 4096
 class Questions:
     """How rows become inputs, and outputs answers.
 
-    ``scaling``: mean and scale of each input and of a regression's target, where there are some.
+    ``scaling``: mean and scale of each input and of a regression's target, where there are some;
+    which inputs were constant, and count as 0; ``double``: inputs were float64 before scaling.
     ``classes``: of a classification; ``shares``: whether its outputs are logits of probabilities.
     ``shape``: of one input.
     """
@@ -44,6 +45,10 @@ class Questions:
         scaling: dict[str, Any] = {}
         if parts.x_mean is not None and parts.x_scale is not None:
             scaling |= {"input_mean": parts.x_mean.tolist(), "input_scale": parts.x_scale.tolist()}
+        if parts.x_constant is not None and bool(parts.x_constant.any()):
+            scaling["input_constant"] = parts.x_constant.tolist()
+        if data.x.dtype == torch.float64:
+            scaling["double"] = True
         if (parts.y_mean, parts.y_scale) != (0.0, 1.0):
             scaling |= {"target_mean": parts.y_mean, "target_scale": parts.y_scale}
         return cls(Encoding.of(data), scaling, data.classes, shares, data.spec.input_shape)
@@ -96,12 +101,6 @@ class Questions:
 
     def _inputs(self, rows: Rows) -> Tensor:
         """In float32; scaled as :func:`split` does, where a missing number is the mean, 0."""
-        mean, scale = (
-            torch.tensor(
-                self.scaling.get(f"input_{part}", neutral), dtype=torch.float64, device="cpu"
-            )
-            for part, neutral in (("mean", 0.0), ("scale", 1.0))
-        )
         if isinstance(rows, Tensor | np.ndarray):
             x = self._checked(torch.as_tensor(rows).cpu())
         elif self.encoding.inputs:
@@ -113,9 +112,15 @@ class Questions:
                 expected="rows as a tensor or an array, in the units of the data",
                 remedy="Pass X of the new rows.",
             )
+        if not self.scaling.get("double"):
+            x = x.float()
         if not self.scaling.get("input_mean"):
-            return x
-        return torch.where(x.isnan(), 0.0, ((x.double() - mean) / scale).to(x.dtype))
+            return x.float()
+        mean, scale, constant = (
+            torch.tensor(self.scaling.get(f"input_{part}", 0.0), dtype=torch.float64, device="cpu")
+            for part in ("mean", "scale", "constant")
+        )
+        return torch.where(x.isnan() | constant.bool(), 0.0, ((x.double() - mean) / scale).float())
 
     def _checked(self, x: Tensor) -> Tensor:
         fits, pixels = tuple(x.shape[1:]) == self.shape, x.dtype == torch.uint8 and x.ndim > 2
@@ -127,7 +132,7 @@ class Questions:
                 remedy="Give them as the network has learnt: images as floats, channels first, "
                 "those of uint8 divided by 255; tables in the units of the data.",
             )
-        return x.float()
+        return x.double()
 
     def _read(self, rows: str | Path | pl.DataFrame) -> tuple[str, pl.DataFrame]:
         if isinstance(rows, pl.DataFrame):
