@@ -244,7 +244,8 @@ def _take(data: Data, rows: Rows) -> Examples:
 def _standardised(data: Data, train: Examples, valid: Examples, test: Examples) -> Split:
     numbers = data.standardise or (False,) * len(data.columns)
     x_mean, x_scale = _moments(train.x, numbers)
-    constant = never_varies(train.x) if data.columns else torch.zeros((), dtype=torch.bool)
+    is_table = bool(data.columns or data.standardise)
+    constant = never_varies(train.x) if is_table else torch.zeros((), dtype=torch.bool)
     y_mean, y_scale = 0.0, 1.0
     if data.task == "regression":
         mean, scale = _moments(train.y.reshape(-1, 1), (True,))
@@ -269,18 +270,22 @@ def _standardised(data: Data, train: Examples, valid: Examples, test: Examples) 
 def _moments(x: Tensor, chosen: tuple[bool, ...]) -> tuple[Tensor, Tensor]:
     """(mean, scale) of each column in float64, NaN left out; 0 and 1 where not chosen.
 
-    Of a constant column the scale is 1; of one without a value the mean is 0 too.
+    Of a constant column the scale is 1; of one without a value the mean is 0 too. Numbers that need
+    float64 are counted from the first of them: sums of numbers far from zero lose what tells them
+    apart.
     """
     if not chosen:
         return torch.zeros(()), torch.ones(())
     mask, constant = torch.tensor(chosen, device=x.device), never_varies(x)
-    some = _first_present(x).double()
-    unit = _unit(x)
-    wide = x.double() / unit
-    mean, std = _moments_of_present(wide) if wide.isnan().any() else (
-        wide.mean(dim=0), wide.std(dim=0, correction=0)
-    )  # fmt: skip
-    mean = torch.where(constant, some, mean * unit)
+    first, unit = _first_present(x).double(), _unit(x)
+    start = first if x.dtype == torch.float64 else torch.zeros_like(first)
+    wide = (x.double() - start) / unit
+    mean, std = (
+        _moments_of_present(wide)
+        if bool(wide.isnan().any())
+        else (wide.mean(dim=0), wide.std(dim=0, correction=0))
+    )
+    mean = torch.where(constant, first, start + mean * unit)
     return torch.where(mask, mean, 0.0), torch.where(mask & ~constant, std * unit, 1.0)
 
 
