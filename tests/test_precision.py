@@ -1,5 +1,6 @@
 """Numbers far from zero keep their differences; columns that never vary do nothing."""
 
+import datetime as dt
 import json
 import warnings
 from pathlib import Path
@@ -15,7 +16,8 @@ from typer.testing import CliRunner
 import shrinkage as sh
 from shrinkage.cli import app, main
 from shrinkage.data import Data, Examples, from_user, load, split
-from shrinkage.errors import DataError, ShrinkageWarning
+from shrinkage.data.tables import from_frame
+from shrinkage.errors import DataError, FitError, ShrinkageWarning
 from shrinkage.studies import Questions
 
 quiet: Any = {"jobs": 1, "seeds": 1, "progress": lambda _: None}
@@ -290,3 +292,51 @@ def test_sizes_of_images_that_would_fill_the_memory(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert len(load(folder / "images", image_size=[7, 8])) == 12
+
+
+@pytest.mark.filterwarnings("ignore:.*were filled:shrinkage.ShrinkageWarning")
+def test_new_rows_of_odd_types_are_answered_or_refused() -> None:
+    """Columns of every type of polars, arrays of every dtype, and things that are no rows."""
+    n = 40
+    frame = pl.DataFrame(
+        {
+            "a": np.arange(n) * 1.5,
+            "gap": [None if k % 7 == 1 else float(k) for k in range(n)],
+            "level": ["p", "q"] * (n // 2),
+            "flag": [True, False] * (n // 2),
+            "t": ["x", "y"] * (n // 2),
+        }
+    )
+    data = from_frame("d", frame, "t", missing="fill")
+    questions, model = Questions.of(data, split(data, 0), shares=True), nn.Linear(7, 2)
+    rows, when = frame.drop("t").head(3), dt.datetime(2020, 1, 1, 12)
+    odd = [
+        [[1]] * 3, [{"p": 1}] * 3, [b"\xff"] * 3, [when.date()] * 3, [when] * 3, [when.time()] * 3,
+        [dt.timedelta(1)] * 3, [None] * 3, [True] * 3, ["p"] * 3, ["z"] * 3, [1, 2, 3],
+        [float("inf")] * 3, [float("nan")] * 3, [1e300] * 3,
+        pl.Series([2**100, 1, 2], dtype=pl.Int128), pl.Series([1, 2, 3]).cast(pl.Decimal(10, 2)),
+        pl.Series(["p", "q", "p"], dtype=pl.Categorical), pl.Series([{1}] * 3, dtype=pl.Object),
+        pl.Series([[1, 2]] * 3, dtype=pl.Array(pl.Int64, 2)),
+    ]  # fmt: skip
+    answered = 0
+    for column in rows.columns:
+        for values in odd:
+            try:
+                found = questions.ask(model, rows.with_columns(pl.Series(column, values)))
+            except (DataError, FitError):
+                continue
+            assert len(found) == 3
+            answered += 1
+    assert answered == 11  # numbers as numbers, levels as text, a hole where there were holes
+    x = np.arange(14).reshape(2, 7) % 2
+    answers = questions.ask(model, x)
+    for kind in ("?", "u1", ">i2", "u8", "f2", "f4", ">f8", "g"):
+        assert questions.ask(model, x.astype(kind)).equals(answers)
+    assert questions.ask(model, torch.from_numpy(x).bfloat16()).equals(answers)
+    for wrong in (
+        None, 3, [1], x.tolist(), {}, rows.lazy(), x[0], x * 1j, x.astype(str), x.astype(object),
+        x.astype("M8[s]"), torch.zeros(2, 7) * 1j, torch.from_numpy(x).to_sparse(),
+        torch.zeros(2, 7, device="meta"), np.full((2, 7), np.nan), "none.csv", "",
+    ):  # fmt: skip
+        with pytest.raises(DataError):
+            questions.ask(model, wrong)

@@ -8,7 +8,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from shrinkage.data.missing import LEVEL, as_text
+from shrinkage.data.missing import LEVEL, as_text, is_category
 from shrinkage.data.source import Data, listed
 from shrinkage.errors import DataError, did_you_mean
 
@@ -109,6 +109,13 @@ class Encoding:
 
     def _texts(self, name: str, series: pl.Series) -> pl.Series:
         known = self.levels[series.name]
+        if not (is_category(series) or series.dtype.is_numeric() or series.dtype == pl.Null):
+            raise DataError(
+                f"{name}: column {series.name!r} holds no levels",
+                got=f"dtype {series.dtype}",
+                expected=f"levels such as {listed([repr(level) for level in known])}",
+                remedy="Write them as text.",
+            )
         if series.null_count() and LEVEL not in known:
             raise _missing(name, series.name, series.null_count(), len(series))
         found = as_text(series)

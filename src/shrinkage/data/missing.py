@@ -78,6 +78,11 @@ def _check_level(name: str, series: pl.Series) -> None:
         )
 
 
+def is_category(series: pl.Series) -> bool:
+    """Whether a column's values are levels."""
+    return isinstance(series.dtype, pl.String | pl.Boolean | pl.Categorical | pl.Enum)
+
+
 def as_text(series: pl.Series) -> pl.Series:
     """Levels by name; booleans are True and False."""
     text = series.cast(pl.String)

@@ -244,7 +244,7 @@ def _take(data: Data, rows: Rows) -> Examples:
 def _standardised(data: Data, train: Examples, valid: Examples, test: Examples) -> Split:
     numbers = data.standardise or (False,) * len(data.columns)
     x_mean, x_scale = _moments(train.x, numbers)
-    is_table = bool(data.columns or data.standardise)
+    is_table = bool(data.columns or data.standardise) and train.x.is_floating_point()
     constant = never_varies(train.x) if is_table else torch.zeros((), dtype=torch.bool)
     y_mean, y_scale = 0.0, 1.0
     if data.task == "regression":

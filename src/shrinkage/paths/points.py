@@ -210,8 +210,10 @@ def used_inputs(setting: Setting, model: nn.Module, seed: int) -> list[int] | No
     paths = reach(model, setting.data.spec.input_shape)
     if paths is None:
         return None
-    speaks = (setting.split(seed).train.x != 0).any(dim=0).cpu()
-    return (paths.inputs.cpu() & speaks).flatten().nonzero().flatten().tolist()
+    x, used = setting.split(seed).train.x, paths.inputs.cpu()
+    if x.is_floating_point():
+        used = used & (x != 0).any(dim=0).cpu()
+    return used.flatten().nonzero().flatten().tolist()
 
 
 def evaluated(last: Epoch) -> Point:

@@ -102,7 +102,7 @@ class Questions:
     def _inputs(self, rows: Rows) -> Tensor:
         """In float32; scaled as :func:`split` does, where a missing number is the mean, 0."""
         if isinstance(rows, Tensor | np.ndarray):
-            x = self._checked(torch.as_tensor(rows).cpu())
+            x = self._checked(rows)
         elif self.encoding.inputs:
             x = self.encoding.encode(*self._read(rows))
         else:
@@ -122,12 +122,18 @@ class Questions:
         )
         return torch.where(x.isnan() | constant.bool(), 0.0, ((x.double() - mean) / scale).float())
 
-    def _checked(self, x: Tensor) -> Tensor:
-        fits, pixels = tuple(x.shape[1:]) == self.shape, x.dtype == torch.uint8 and x.ndim > 2
-        if not fits or pixels or not bool(x.isfinite().all()):
+    def _checked(self, rows: Tensor | np.ndarray[Any, Any]) -> Tensor:
+        x = _tensor(rows)
+        fits = x is not None and tuple(x.shape[1:]) == self.shape
+        if (
+            x is None
+            or not fits
+            or (x.dtype == torch.uint8 and x.ndim > 2)
+            or not x.isfinite().all()
+        ):
             raise DataError(
                 "the rows do not fit the network",
-                got=f"{x.dtype} of shape {tuple(x.shape)}, or numbers that are not finite",
+                got=f"{rows.dtype} of shape {tuple(rows.shape)}, or numbers that are not finite",
                 expected=f"finite numbers of shape {('n', *self.shape)}".replace("'", ""),
                 remedy="Give them as the network has learnt: images as floats, channels first, "
                 "those of uint8 divided by 255; tables in the units of the data.",
@@ -137,6 +143,13 @@ class Questions:
     def _read(self, rows: str | Path | pl.DataFrame) -> tuple[str, pl.DataFrame]:
         if isinstance(rows, pl.DataFrame):
             return "rows", rows
+        if not isinstance(rows, str | Path):
+            raise DataError(
+                "new rows of an unknown kind",
+                got=type(rows).__name__,
+                expected="a .csv or .parquet file, a polars frame, or an array of all inputs",
+                remedy="Of a pandas frame pass to_numpy(), or polars.from_pandas(frame).",
+            )
         path = Path(rows).expanduser()
         if not path.is_file() or path.suffix.lower() not in (".csv", ".parquet"):
             raise DataError(
@@ -163,3 +176,14 @@ class Questions:
             columns = zip(self.classes, outputs.softmax(dim=1).T.numpy(), strict=True)
             found |= {f"probability={name}": column for name, column in columns}
         return pl.DataFrame(found)
+
+
+def _tensor(rows: Tensor | np.ndarray[Any, Any]) -> Tensor | None:
+    """A dense tensor of real numbers on the CPU; None for what is none."""
+    if isinstance(rows, Tensor):
+        is_real = not rows.is_complex() and not rows.is_meta and rows.layout is torch.strided
+        return rows.detach().cpu() if is_real else None
+    if rows.dtype.kind not in "biuf":
+        return None
+    kind = np.dtype(np.float64) if rows.dtype.kind == "f" else rows.dtype.newbyteorder("=")
+    return torch.from_numpy(rows.astype(kind))
