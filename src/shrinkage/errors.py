@@ -75,7 +75,9 @@ class ShrinkageWarning(UserWarning):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"Did you mean 'conv1'? "`` where a known name is close to ``name``, else ``""``."""
-    close = get_close_matches(name, list(known), n=1)
+    names = list(known)
+    close = [other for other in names if other.casefold() == name.casefold()]
+    close = close or get_close_matches(name, names, n=1)
     return f"Did you mean {close[0]!r}? " if close else ""
 
 

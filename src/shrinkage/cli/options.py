@@ -31,7 +31,8 @@ Missing = Annotated[
     ),
 ]
 ImageSize = Annotated[
-    int | None, typer.Option(help="Resize the images of a folder to this many pixels.")
+    int | None,
+    typer.Option(help="Resize the images of a folder to this many pixels a side, at most 4096."),
 ]
 Model = Annotated[
     str | None,

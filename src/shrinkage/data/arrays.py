@@ -1,21 +1,30 @@
 """Arrays, tensors and ``.npz`` files as data."""
 
+import struct
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from torch import Tensor
 
 from shrinkage.data.examples import Examples, check_lengths
+from shrinkage.data.precision import as_tensor, check_whole, needs_double
 from shrinkage.data.source import Data, listed, unseen_labels
 from shrinkage.errors import DataError, did_you_mean
 
 Array = NDArray[Any]
+_BROKEN = (
+    OSError, ValueError, EOFError, BadZipFile, MemoryError, RuntimeError, SyntaxError,
+    TokenError, struct.error, OverflowError, TypeError, KeyError,
+)  # fmt: skip
+"""What NumPy and zipfile raise for damaged, encrypted and made-up archives."""
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -53,20 +62,21 @@ def from_arrays(
 ) -> Data:
     """Arrays or tensors as data, copied to float32; the shape of x is kept.
 
+    Tables and targets are float64 where float32 would lose differences between their numbers.
     2-D x is a table: its columns are called x0, x1, … and standardised (not those of a boolean
     array). uint8 x of more dimensions is scaled by 1/255. Integer, boolean or string y is a
     classification, labels of any value being numbered 0…k−1 in sorted order; float y (n,) or
     (n, n_targets) is a regression. Raises :class:`DataError` as :class:`Data` does, and for
     dtypes that are no numbers.
     """
-    inputs, targets = _numeric(f"{name}: x", x), _array(y)
+    inputs, targets = _numeric(f"{name}: x", x), _texts(_array(y))
     columns: tuple[str, ...] = ()
     standardise: tuple[bool, ...] = ()
     if inputs.ndim == 2:
         columns = tuple(f"x{i}" for i in range(inputs.shape[1]))
         standardise = (inputs.dtype.kind != "b",) * inputs.shape[1]
     labels = _is_labels(f"{name}: y", targets)
-    held = None if x_test is None else (_numeric(f"{name}: x_test", x_test), _array(y_test))
+    held = None if x_test is None else (_numeric(f"{name}: x_test", x_test), _texts(_array(y_test)))
     if held is not None:
         _check_like(name, inputs, held[0])
         if _is_labels(f"{name}: y_test", held[1]) != labels:
@@ -76,26 +86,28 @@ def from_arrays(
                 expected="labels in both, or float numbers in both",
                 remedy="Prepare both parts in the same way.",
             )
+    first, second = _inputs(name, inputs, columns, held and held[0])
     if not labels:
+        y, y_second = _targets(name, targets, held and held[1])
         return Data(
             name=name,
-            x=_float(inputs),
-            y=_targets(name, targets),
+            x=first,
+            y=y,
             task="regression",
             columns=columns,
             standardise=standardise,
-            test=held and _part(name, held[0], _targets(name, held[1])),
+            test=_part(name, second, y_second),
         )
     values, codes = np.unique(_flat(name, targets), return_inverse=True)
     return Data(
         name=name,
-        x=_float(inputs),
+        x=first,
         y=torch.from_numpy(codes.astype(np.int64)),
         task="classification",
         classes=class_names(values),
         columns=columns,
         standardise=standardise,
-        test=held and _part(name, held[0], _codes(name, values, _flat(name, held[1]))),
+        test=_part(name, second, held and _codes(name, values, _flat(name, held[1]))),
     )
 
 
@@ -110,8 +122,9 @@ def _read(path: Path) -> tuple[dict[str, Array], list[str]]:
         with path.open("rb") as stream:  # opened here: np.load leaves broken archives open
             file = np.load(stream, allow_pickle=False)
             if isinstance(file, NpzFile):
-                return {key: file[key] for key in file.files if key in _KEYS}, file.files
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+                known = {key: np.asanyarray(file[key]) for key in file.files if key in _KEYS}
+                return known, file.files
+    except (*_BROKEN, zlib.error) as error:
         pickled = "Object arrays" in str(error)
         alien = "pickled (object) data" in str(error)  # what np.load takes unknown files for
         raise DataError(
@@ -159,25 +172,33 @@ def _array(value: object) -> Array:
         ) from error
 
 
+def _texts(y: Array) -> Array:
+    """Objects that are all text (what frames give) as an array of text."""
+    if y.dtype.kind == "T" or (y.dtype.kind == "O" and all(isinstance(v, str) for v in y.flat)):
+        return y.astype(str)
+    return y
+
+
 def _numeric(what: str, value: object) -> Array:
     array = _array(value)
     if array.dtype.kind not in "biuf":
-        raise _wrong_dtype(what, array, "numbers")
+        raise _wrong_dtype(what, array, "numbers", "turn text into one-hot columns")
     return array
 
 
 def _is_labels(what: str, y: Array) -> bool:
     if y.dtype.kind not in "biufUS":
-        raise _wrong_dtype(what, y, "labels (integers, booleans, strings) or float numbers")
+        expected = "labels (integers, booleans, strings) or float numbers"
+        raise _wrong_dtype(what, y, expected, "labels with .astype(str)")
     return y.dtype.kind != "f"
 
 
-def _wrong_dtype(what: str, array: Array, expected: str) -> DataError:
+def _wrong_dtype(what: str, array: Array, expected: str, otherwise: str) -> DataError:
     return DataError(
         f"{what} is of the wrong type",
         got="an object array" if array.dtype.kind == "O" else f"dtype {array.dtype}",
         expected=expected,
-        remedy="Convert it, for instance with .astype(np.float32); turn text into one-hot columns.",
+        remedy=f"Convert it, for instance with .astype(np.float32); {otherwise}.",
     )
 
 
@@ -191,19 +212,41 @@ def _check_like(name: str, x: Array, x_test: Array) -> None:
         )
 
 
-def _float(x: Array) -> Tensor:
-    with np.errstate(over="ignore"):  # an overflow becomes inf, which Data reports
-        tensor = torch.from_numpy(np.array(x, dtype=np.float32, order="C"))
-    return tensor.div_(255) if x.dtype == np.uint8 and x.ndim > 2 else tensor
+def _inputs(
+    name: str, x: Array, columns: tuple[str, ...], x_test: Array | None
+) -> tuple[Tensor, Tensor | None]:
+    """Inputs of both parts in one dtype; bytes of images are scaled to 0…1."""
+    if x.dtype.kind in "iu" and x.dtype.itemsize == 8:
+        for column, values in zip(columns, x.T, strict=True):
+            check_whole(name, pl.Series(column, values))
+    double = bool(columns) and _either_needs_double(x, x_test)
+    first = as_tensor(x, double=double)
+    second = None if x_test is None else as_tensor(x_test, double=double)
+    if x.dtype == np.uint8 and x.ndim > 2:
+        first, second = first.div_(255), None if second is None else second.div_(255)
+    return first, second
 
 
-def _part(name: str, x: Array, y: Tensor) -> Examples:
-    inputs = _float(x)
-    check_lengths(f"{name}: x_test and y_test", inputs, y)
-    return Examples(inputs, y)
+def _either_needs_double(x: Array, x_test: Array | None) -> bool:
+    return needs_double(x) or (x_test is not None and x_test.ndim == 2 and needs_double(x_test))
 
 
-def _targets(name: str, y: Array) -> Tensor:
+def _part(name: str, x: Tensor | None, y: Tensor | None) -> Examples | None:
+    if x is None or y is None:
+        return None
+    check_lengths(f"{name}: x_test and y_test", x, y)
+    return Examples(x, y)
+
+
+def _targets(name: str, y: Array, y_test: Array | None) -> tuple[Tensor, Tensor | None]:
+    """Targets of both parts, (n, n_targets) in one dtype."""
+    first, second = _rows(name, y), None if y_test is None else _rows(name, y_test)
+    double = _either_needs_double(first, second)
+    held = None if second is None else as_tensor(second, double=double)
+    return as_tensor(first, double=double), held
+
+
+def _rows(name: str, y: Array) -> Array:
     if y.ndim not in (1, 2):
         raise DataError(
             f"{name}: regression targets have a wrong shape",
@@ -211,7 +254,7 @@ def _targets(name: str, y: Array) -> Tensor:
             expected="(n,) or (n, n_targets)",
             remedy="Flatten the targets of each row.",
         )
-    return _float(y[:, None] if y.ndim == 1 else y)
+    return y[:, None] if y.ndim == 1 else y
 
 
 def _flat(name: str, y: Array) -> Array:

@@ -8,7 +8,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from shrinkage.data.missing import LEVEL, as_text
+from shrinkage.data.missing import LEVEL, as_text, is_category
 from shrinkage.data.source import Data, listed
 from shrinkage.errors import DataError, did_you_mean
 
@@ -59,7 +59,7 @@ class Encoding:
         return cls(tuple((c, level) for c, level in told["inputs"]), levels, tuple(told["gaps"]))
 
     def encode(self, name: str, frame: pl.DataFrame) -> Tensor:
-        """The inputs (n, n_inputs) in float32, not scaled; NaN for a number that may be missing.
+        """The inputs (n, n_inputs) in float64, not scaled; NaN for a number that may be missing.
 
         Other columns are not looked at. Raises :class:`DataError` for a column that is not there
         or holds no numbers, a missing value where there was none, and a level that was unknown.
@@ -83,7 +83,7 @@ class Encoding:
             else values[column].is_null()
             for column, level in self.inputs
         ]
-        x = pl.DataFrame([part.cast(pl.Float32).alias(str(k)) for k, part in enumerate(found)])
+        x = pl.DataFrame([part.cast(pl.Float64).alias(str(k)) for k, part in enumerate(found)])
         return torch.from_numpy(x.to_numpy().copy())
 
     def _numbers(self, name: str, series: pl.Series) -> pl.Series:
@@ -92,7 +92,8 @@ class Encoding:
                 f"{name}: column {series.name!r} holds no numbers",
                 got=f"dtype {series.dtype}, such as {listed([repr(v) for v in series.head(3)])}",
                 expected="numbers, as in the rows that the network has learnt from",
-                remedy="Numbers need decimal points, and no unit beside them.",
+                remedy="Numbers need decimal points, and no unit, currency or percent sign beside "
+                "them.",
             )
         found = series.cast(pl.Float64, strict=False).fill_nan(None)
         if found.null_count() and series.name not in self.gaps:
@@ -108,6 +109,13 @@ class Encoding:
 
     def _texts(self, name: str, series: pl.Series) -> pl.Series:
         known = self.levels[series.name]
+        if not (is_category(series) or series.dtype.is_numeric() or series.dtype == pl.Null):
+            raise DataError(
+                f"{name}: column {series.name!r} holds no levels",
+                got=f"dtype {series.dtype}",
+                expected=f"levels such as {listed([repr(level) for level in known])}",
+                remedy="Write them as text.",
+            )
         if series.null_count() and LEVEL not in known:
             raise _missing(name, series.name, series.null_count(), len(series))
         found = as_text(series)

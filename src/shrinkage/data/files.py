@@ -3,12 +3,14 @@
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from shrinkage.data.source import listed
+from shrinkage.data.cells import check_bytes, cleaned
+from shrinkage.data.source import listed, shortened
 from shrinkage.errors import DataError, told
 
 MISSING = [
@@ -25,9 +27,10 @@ def read_frame(path: Path, texts: Collection[str] = ()) -> pl.DataFrame:
     """The rows of a ``.csv`` or ``.parquet`` file; columns in ``texts`` stay as they are written.
 
     Cells of a csv file are parted by commas, semicolons or tabs, whichever its first line has most
-    of; where it is not commas, numbers may have decimal commas. Raises :class:`DataError` for a
-    file that cannot be read, for columns that share a name, and for numbers such as 4.268 in a file
-    with decimal commas, of which nobody can tell whether they are thousands.
+    of; where it is not commas, numbers may have decimal commas. Spaces around cells and names do
+    not count, and +1 is a number. Raises :class:`DataError` for a file that cannot be read, for
+    columns that share a name, and for numbers such as 4.268 in a file with decimal commas, of which
+    nobody can tell whether they are thousands.
     """
     if path.suffix.lower() == ".parquet":
         with _reading(path):
@@ -35,14 +38,18 @@ def read_frame(path: Path, texts: Collection[str] = ()) -> pl.DataFrame:
     with _reading(path):
         sign = _sign(path)
         names = _read(path, sign, has_header=False, n_rows=1, infer_schema=False).row(0)
-    _check_names(path, names)
+        raw = _read(path, sign, infer_schema=False)
+    check_bytes(path.name, raw)
+    _check_names(path, [str(name or "").strip() for name in names])
+    written = cleaned(raw, texts, MISSING)
     with _reading(path):
-        kept = {name: pl.String for name in names if name in texts}
-        frame = _read(path, sign, infer_schema_length=None, try_parse_dates=True,
+        source = path if written is raw else BytesIO(written.write_csv(separator=sign).encode())
+        kept = {name: pl.String for name in written.columns if name in texts}
+        frame = _read(source, sign, infer_schema_length=None, try_parse_dates=True,
                       null_values=MISSING, schema_overrides=kept)  # fmt: skip
         if sign == ",":
             return frame
-    return _with_decimal_commas(path, frame, as_written(path), texts)
+    return _with_decimal_commas(path, frame, written, texts)
 
 
 def as_written(path: Path) -> pl.DataFrame:
@@ -90,25 +97,28 @@ def _reading(path: Path) -> Iterator[None]:
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise DataError(
             f"{path.name} cannot be read",
-            got=told(error),
+            got=shortened(told(error)),
             expected="a parquet file, or a csv file in UTF-8 with a header line",
-            remedy="Save it as CSV UTF-8, and open it with polars to see where it breaks.",
+            remedy="Save it as CSV UTF-8 (“Unicode text” is UTF-16); open it with polars to see "
+            "where it breaks.",
         ) from error
 
 
 def _sign(path: Path) -> str:
-    with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        header = _QUOTED.sub("", lines.readline())
+    """What parts the cells of the first line; polars unpacks and decodes."""
+    line = pl.read_csv(path, separator="\x1f", quote_char=None, has_header=False, n_rows=1,
+                       infer_schema=False, glob=False)  # fmt: skip
+    header = _QUOTED.sub("", str(line.row(0)[0]))
     return max(_SIGNS, key=header.count)
 
 
-def _read(path: Path, sign: str, **options: Any) -> pl.DataFrame:
-    return pl.read_csv(path, separator=sign, glob=False, **options)
+def _read(source: Path | BytesIO, sign: str, **options: Any) -> pl.DataFrame:
+    return pl.read_csv(source, separator=sign, glob=False, **options)
 
 
-def _check_names(path: Path, names: tuple[object, ...]) -> None:
+def _check_names(path: Path, names: list[str]) -> None:
     """Raise :class:`DataError` where two columns have one name: polars would rename the second."""
-    twice = sorted({str(name) for name in names if name is not None and names.count(name) > 1})
+    twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise DataError(
             f"{path.name}: columns share a name",

@@ -1,5 +1,10 @@
 """A folder of images, one sub-folder per class."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +12,17 @@ import torch
 from PIL import Image, ImageOps
 
 from shrinkage.data.arrays import Array
-from shrinkage.data.source import Data, listed
-from shrinkage.errors import DataError, told
+from shrinkage.data.source import Data, listed, shortened
+from shrinkage.errors import DataError, ShrinkageWarning, told
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 _GREY = ("1", "L", "LA")
+_MOST_SIDE = 4096
+"""Pixels to resize to: beyond it a few images fill the memory."""
+_MOST_NUMBERS = 2**32
+"""Of all images together: 16 GiB in float32."""
 
 
 def read_images(folder: Path, image_size: int | tuple[int, int] | None = None) -> Data:
@@ -29,21 +38,26 @@ def read_images(folder: Path, image_size: int | tuple[int, int] | None = None) -
     """
     size = _checked_size(image_size)
     files = {path.name: _files(path) for path in _folders(folder)}
-    images = [(path, _open(path)) for paths in files.values() for path in paths]
-    mode = "L" if all(image.mode in _GREY for _, image in images) else "RGB"
-    first, shape = images[0][0], size or (images[0][1].height, images[0][1].width)
-    pixels = [_pixels(image, mode, size) for _, image in images]
-    for (path, _), array in zip(images, pixels, strict=True):
-        if array.shape[:2] != shape:
+    paths = [path for found in files.values() for path in found]
+    heads = [_head(path) for path in paths]
+    mode = "L" if all(head.mode in _GREY for head in heads) else "RGB"
+    _check_total(folder, size or heads[0].size, len(paths), mode)
+    _warn_of_frames(folder, [path for path, head in zip(paths, heads, strict=True) if head.moves])
+    pixels: list[Array] = []
+    for path in paths:
+        pixels.append(_pixels(path, mode, size))
+        shape = pixels[0].shape[:2]
+        if pixels[-1].shape[:2] != shape:
             raise DataError(
                 f"{folder.name}: images differ in size",
-                got=f"{_size(shape)} in {_short(first)}, {_size(array.shape)} in {_short(path)}",
+                got=f"{_size(shape)} in {_short(paths[0])}, "
+                f"{_size(pixels[-1].shape)} in {_short(path)}",
                 expected="one size for all",
                 remedy="Pass image_size=… to resize them (height, width in pixels).",
             )
     stacked = np.stack(pixels).reshape(len(pixels), *shape, -1)
     x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(stacked, -1, 1)))
-    labels = [label for label, paths in enumerate(files.values()) for _ in paths]
+    labels = [label for label, found in enumerate(files.values()) for _ in found]
     return Data(
         name=folder.name,
         x=x.float().div_(255),
@@ -53,18 +67,44 @@ def read_images(folder: Path, image_size: int | tuple[int, int] | None = None) -
     )
 
 
-def _checked_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+def _checked_size(size: object) -> tuple[int, int] | None:
     if size is None:
         return None
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or min(pair) < 1:
+    sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if (
+        len(sides) != 2
+        or not all(isinstance(side, Integral) and not isinstance(side, bool) for side in sides)
+        or not all(1 <= side <= _MOST_SIDE for side in sides)
+    ):
         raise DataError(
             "image_size is no size",
-            got=size,
-            expected="a side in pixels, or (height, width)",
+            got=shortened(repr(size)),
+            expected=f"a side of 1 to {_MOST_SIDE} pixels, or (height, width)",
             remedy="Pass image_size=32, for instance.",
         )
-    return pair
+    return int(sides[0]), int(sides[1])
+
+
+def _check_total(folder: Path, shape: tuple[int, int], count: int, mode: str) -> None:
+    """Refuse images that together would not fit into memory, before any is decoded."""
+    total = count * shape[0] * shape[1] * len(mode)
+    if total > _MOST_NUMBERS:
+        raise DataError(
+            f"{folder.name}: the images are too large together",
+            got=f"{count} images of {_size(shape)}, {total:,} numbers",
+            expected=f"at most {_MOST_NUMBERS:,}",
+            remedy="Pass a smaller image_size=… (height, width in pixels).",
+        )
+
+
+def _warn_of_frames(folder: Path, moving: list[Path]) -> None:
+    if moving:
+        warnings.warn(
+            f"{folder.name}: {len(moving)} images have several frames, and the first one is taken: "
+            f"{listed([_short(path) for path in moving])}",
+            ShrinkageWarning,
+            stacklevel=4,
+        )
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -92,33 +132,49 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _open(path: Path) -> Image.Image:
-    """The decoded image; Pillow's decoders raise errors of many types for a broken file."""
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-    except Exception as error:
-        raise DataError(
-            f"image {_short(path)} cannot be read",
-            got=told(error),
-            expected="an image file",
-            remedy="Replace it or delete it.",
-        ) from error
-    if image.mode.startswith(("I", "F")):
+@dataclass(frozen=True)
+class _Head:
+    """An image before it is decoded: (height, width), mode, and whether it has several frames."""
+
+    size: tuple[int, int]
+    mode: str
+    moves: bool
+
+
+def _head(path: Path) -> _Head:
+    with _reading(path), Image.open(path) as file:
+        head = _Head((file.height, file.width), file.mode, getattr(file, "n_frames", 1) > 1)
+    if head.mode.startswith(("I", "F")):
         raise DataError(
             f"image {_short(path)} has more than 8 bits a channel",
-            got=f"mode {image.mode}",
+            got=f"mode {head.mode}",
             expected="8 bits: grey or colour",
             remedy="Convert the images, or give them as an .npz file of floats.",
         )
-    return image
+    return head
 
 
-def _pixels(image: Image.Image, mode: str, size: tuple[int, int] | None) -> Array:
-    image = image.convert(mode)
-    if size is not None:
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.array(image, dtype=np.uint8)
+def _pixels(path: Path, mode: str, size: tuple[int, int] | None) -> Array:
+    """The decoded image, upright, in one mode and size."""
+    with _reading(path), Image.open(path) as file:
+        image = ImageOps.exif_transpose(file).convert(mode)
+        if size is not None:
+            image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        return np.array(image, dtype=np.uint8)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Pillow's decoders raise errors of many types for a broken file."""
+    try:
+        yield
+    except Exception as error:
+        raise DataError(
+            f"image {_short(path)} cannot be read",
+            got=shortened(told(error)),
+            expected="an image file, in grey or colours that Pillow converts to RGB",
+            remedy="Replace it or delete it.",
+        ) from error
 
 
 def _short(path: Path) -> str:

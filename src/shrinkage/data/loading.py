@@ -52,8 +52,10 @@ def load(
       unless ``task`` says ``"classification"`` or ``"regression"``. Missing values are refused
       unless ``missing`` says ``"drop"`` (leave their rows out) or ``"fill"`` (text: a level of its
       own; numbers: the mean of the training part, with a column of 0 and 1 that says where).
+      Spaces around cells do not count; numbers with a currency or percent sign are refused.
+      Whole numbers (dates, times, ids) and others far from zero keep their differences.
     - a folder with one sub-folder of images per class; ``image_size`` (pixels: a side, or height
-      and width) resizes them.
+      and width; at most 4096) resizes them.
     - ``openml:NAME`` from openml.org (needs the extra ``openml``), with or without ``target``.
 
     Labels of any value are numbered 0…k−1 in sorted order; ``classes`` holds their names.

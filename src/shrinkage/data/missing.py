@@ -52,6 +52,8 @@ def without_gaps(
     if missing == "fill":
         holes = [s.name for s in kept.get_columns() if s.null_count()]
         said += [f"{listed([repr(hole) for hole in holes], 20)} were filled"] if holes else []
+        for hole in holes:
+            _check_level(name, kept[hole])
         kept = kept.with_columns(
             as_text(kept[hole]).fill_null(LEVEL)
             for hole in holes
@@ -63,6 +65,22 @@ def without_gaps(
         stacklevel=2,
     )
     return kept
+
+
+def _check_level(name: str, series: pl.Series) -> None:
+    if not series.dtype.is_numeric() and (series.cast(pl.String) == LEVEL).any():
+        raise DataError(
+            f"{name}: column {series.name!r} has empty cells beside a level {LEVEL!r}",
+            got=f"{series.null_count()} empty cells, {(series.cast(pl.String) == LEVEL).sum()} "
+            f"of {LEVEL!r}",
+            expected=f"no level {LEVEL!r}, which empty cells become",
+            remedy="Empty those cells if they mean the same, or rename the level.",
+        )
+
+
+def is_category(series: pl.Series) -> bool:
+    """Whether a column's values are levels."""
+    return isinstance(series.dtype, pl.String | pl.Boolean | pl.Categorical | pl.Enum)
 
 
 def as_text(series: pl.Series) -> pl.Series:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from shrinkage.data.examples import Examples, Spec, check_lengths
+from shrinkage.data.precision import never_varies
 from shrinkage.errors import DataError, did_you_mean
 
 _ONE_HOT = re.compile(r"(.+?)(?<![<>!])=", re.DOTALL)
@@ -24,13 +25,14 @@ class Data:
     """Everything that may be cut into parts, checked when it is made.
 
     ``x`` is float (n, *input_shape); ``y`` is int64 (n,) with values 0…k−1 for the k ``classes``,
-    or float (n, n_targets) for regression. ``columns`` names the input features of a table
-    (``"age"``, ``"colour=red"``), and is empty for images. ``standardise`` says which columns are
-    numbers to be centred and scaled on the training part; empty: none. ``origins`` says which
-    column of a table each of them was made from; empty: what stands before the ``=`` of those that
-    are not standardised. ``holes``: whether NaN in such columns is a missing value, which becomes
-    the mean of the training part. ``test`` is a test part that came with the data; without one,
-    :func:`split` draws it.
+    or float (n, n_targets) for regression. Float64 holds numbers that differ by less than float32
+    can tell: they are standardised before a network sees them. ``columns`` names the input features
+    of a table (``"age"``, ``"colour=red"``), and is empty for images. ``standardise`` says which
+    columns are numbers to be centred and scaled on the training part; empty: none. ``origins`` says
+    which column of a table each of them was made from; empty: what stands before the ``=`` of those
+    that are not standardised. ``holes``: whether NaN in such columns is a missing value, which
+    becomes the mean of the training part. ``test`` is a test part that came with the data; without
+    one, :func:`split` draws it.
 
     Raises :class:`DataError` for lengths or shapes that do not agree, no rows, NaN or infinite
     values, labels outside 0…k−1, fewer than two classes, a regression target of one value, and
@@ -63,7 +65,8 @@ class Data:
 
     def first(self, count: int) -> Tensor:
         """Inputs of the first rows, as a network may see them: 0 where a value is missing."""
-        return self.x[:count].nan_to_num(0.0) if self.holes else self.x[:count]
+        x = self.x[:count].float() if any(self.standardise) else self.x[:count]
+        return x.nan_to_num(0.0) if self.holes else x
 
     @property
     def spec(self) -> Spec:
@@ -226,7 +229,7 @@ def _distinct(labels: Tensor) -> list[int]:
 
 
 def _check_targets(data: Data) -> None:
-    if bool((data.y == data.y[0]).all()):
+    if bool(never_varies(data.y).all()):
         raise DataError(
             f"{data.name}: the regression target is constant",
             got=f"{data.y[0].tolist()} in every row",
@@ -260,3 +263,12 @@ def listed(names: list[str], most: int = 8) -> str:
     """``"a, b, c"``, and ``"… and 5 more"`` beyond ``most``."""
     more = f" … and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """At most ``most`` characters: libraries quote what they could not read whole.
+
+    >>> shortened("9" * 500, 3)
+    '999…'
+    """
+    return text if len(text) <= most else f"{text[:most]}…"

@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shrinkage.data.examples import Examples
+from shrinkage.data.precision import never_varies
 from shrinkage.data.source import Data, listed
 from shrinkage.errors import DataError
 
 TEST = 0.2
 """The share of all rows that is kept for testing where nothing else is said."""
+
+_TINY = 1e-100
+"""Squares of smaller numbers are lost."""
 
 Rows = NDArray[np.int64]
 
@@ -23,9 +27,11 @@ class Split:
     """Three parts of one data set, and how columns and a regression target were scaled.
 
     Columns in the units of the data = x·``x_scale`` + ``x_mean``, float64 (n_columns,); None where
-    none was. Target in the units of the data = y·``y_scale`` + ``y_mean``, and mean squared errors
-    there are ``y_scale``² times those here. Several targets share one mean and one scale, so that
-    their weights against each other stay. For a classification they are 0 and 1.
+    none was. ``x_constant`` says which columns of a table hold one value in the training part: they
+    are 0 in all parts, because how the target depends on them cannot be learnt. Target in the units
+    of the data = y·``y_scale`` + ``y_mean``, and mean squared errors there are ``y_scale``² times
+    those here. Several targets share one mean and one scale, so that their weights against each
+    other stay. For a classification they are 0 and 1.
     """
 
     train: Examples
@@ -35,6 +41,7 @@ class Split:
     y_scale: float = 1.0
     x_mean: Tensor | None = None
     x_scale: Tensor | None = None
+    x_constant: Tensor | None = None
 
     def to(self, device: torch.device) -> "Split":
         """The same parts in the memory of ``device``."""
@@ -57,9 +64,10 @@ def split(
     ``test`` of the rows (0.2 unless given), drawn once and for all. ``seed`` draws the fraction
     ``validation`` of the rest; what remains is for training, or ``train_size`` rows of it. Columns
     to be standardised become (x − mean)/std with mean and (population) std of *these* training
-    rows, in all three parts; a column that is constant there is only centred. Missing values are
-    left out of mean and std and become the mean, 0. A regression target is standardised in the
-    same way. The tensors of ``data`` are not written to.
+    rows, in all three parts, in float32; a column of a table that is constant there, number or not,
+    is 0 in all three, so that a network's weights for it, which nothing has trained, do no harm.
+    Missing values are left out of mean and std and become the mean, 0. A regression target is
+    standardised in the same way. The tensors of ``data`` are not written to.
 
     With ``folds`` = k the seeds 0 … k−1 are the folds of a cross-validation: what is not for
     testing is cut once into k parts, and the part ``seed`` is for validation.
@@ -234,46 +242,67 @@ def _take(data: Data, rows: Rows) -> Examples:
 
 
 def _standardised(data: Data, train: Examples, valid: Examples, test: Examples) -> Split:
-    x_mean, x_scale = _moments(train.x, data.standardise)
+    numbers = data.standardise or (False,) * len(data.columns)
+    x_mean, x_scale = _moments(train.x, numbers)
+    is_table = bool(data.columns or data.standardise) and train.x.is_floating_point()
+    constant = never_varies(train.x) if is_table else torch.zeros((), dtype=torch.bool)
     y_mean, y_scale = 0.0, 1.0
     if data.task == "regression":
         mean, scale = _moments(train.y.reshape(-1, 1), (True,))
         y_mean, y_scale = float(mean), float(scale)
+    is_scaled = any(numbers) or bool(constant.any())
 
     def scaled(part: Examples) -> Examples:
         x, y = part.x, part.y
-        if any(data.standardise):
-            x = ((x.double() - x_mean) / x_scale).to(x.dtype)
-            x = torch.where(x.isnan(), 0.0, x) if data.holes else x
+        if is_scaled:
+            x = ((x.double() - x_mean) / x_scale).float()
+            x = torch.where(constant | (x.isnan() if data.holes else constant), 0.0, x)
         if data.task == "regression":
-            y = ((y.double() - y_mean) / y_scale).to(y.dtype)
+            y = ((y.double() - y_mean) / y_scale).float()
         return Examples(x, y)
 
     first, second, third = (scaled(part) for part in (train, valid, test))
-    if not any(data.standardise):
+    if not is_scaled:
         return Split(first, second, third, y_mean, y_scale)
-    return Split(first, second, third, y_mean, y_scale, x_mean, x_scale)
+    return Split(first, second, third, y_mean, y_scale, x_mean, x_scale, constant)
 
 
 def _moments(x: Tensor, chosen: tuple[bool, ...]) -> tuple[Tensor, Tensor]:
-    """(mean, scale) of each column in float64; 0 and 1 where not chosen, scale 1 if constant."""
-    if not any(chosen):
+    """(mean, scale) of each column in float64, NaN left out; 0 and 1 where not chosen.
+
+    Of a constant column the scale is 1; of one without a value the mean is 0 too. Numbers that need
+    float64 are counted from the first of them: sums of numbers far from zero lose what tells them
+    apart.
+    """
+    if not chosen:
         return torch.zeros(()), torch.ones(())
-    mask = torch.tensor(chosen, device=x.device)
-    if x.isnan().any():
-        return _moments_of_present(x.double(), mask)
-    constant = x.amax(dim=0) == x.amin(dim=0)
-    mean = torch.where(constant, x[0].double(), x.double().mean(dim=0))
-    std = x.double().std(dim=0, correction=0)
-    return torch.where(mask, mean, 0.0), torch.where(mask & ~constant, std, 1.0)
+    mask, constant = torch.tensor(chosen, device=x.device), never_varies(x)
+    first, unit = _first_present(x).double(), _unit(x)
+    start = first if x.dtype == torch.float64 else torch.zeros_like(first)
+    wide = (x.double() - start) / unit
+    mean, std = (
+        _moments_of_present(wide)
+        if bool(wide.isnan().any())
+        else (wide.mean(dim=0), wide.std(dim=0, correction=0))
+    )
+    mean = torch.where(constant, first, start + mean * unit)
+    return torch.where(mask, mean, 0.0), torch.where(mask & ~constant, std * unit, 1.0)
 
 
-def _moments_of_present(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The same over what is not NaN; 0 and 1 for a column without a value."""
-    holes = x.isnan()
-    count = (~holes).sum(dim=0).clamp(min=1)
-    least, most = (torch.where(holes, end, x) for end in (torch.inf, -torch.inf))
-    low, high = least.amin(dim=0), most.amax(dim=0)
-    mean = torch.where(low == high, low, x.nansum(dim=0) / count)
-    std = ((x - mean).square().nansum(dim=0) / count).sqrt()
-    return torch.where(mask, mean, 0.0), torch.where(mask & (low < high), std, 1.0)
+def _unit(x: Tensor) -> Tensor:
+    """1 for each column; its largest number where that is so small that squares would be 0."""
+    largest = x.nan_to_num(0.0).abs().amax(dim=0).double()
+    return torch.where((largest > 0) & (largest < _TINY), largest, 1.0)
+
+
+def _first_present(x: Tensor) -> Tensor:
+    """The first number of each column that is not NaN; 0 where there is none."""
+    first = (~x.isnan()).int().argmax(dim=0)
+    return x[first, torch.arange(x.shape[1], device=x.device)].nan_to_num(0.0)
+
+
+def _moments_of_present(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of what is not NaN."""
+    count = (~x.isnan()).sum(dim=0).clamp(min=1)
+    mean = x.nansum(dim=0) / count
+    return mean, ((x - mean).square().nansum(dim=0) / count).sqrt()

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from shrinkage.data.arrays import Array, class_names
 from shrinkage.data.files import read_frame
-from shrinkage.data.missing import LEVEL, Missing, without_gaps
+from shrinkage.data.missing import LEVEL, Missing, is_category, without_gaps
+from shrinkage.data.precision import as_tensor, check_whole, needs_double
 from shrinkage.data.source import Data, Task, check_one_of, listed
 from shrinkage.data.texts import check_texts
 from shrinkage.errors import DataError, ShrinkageWarning, did_you_mean
@@ -65,11 +66,10 @@ def from_frame(
     features = [series for series in frame.get_columns() if series.name != target]
     blocks = [_block(name, series) for series in features]
     y, classes = _targets(name, frame.get_column(str(target)), task)
-    with np.errstate(over="ignore"):  # an overflow becomes inf, which Data reports
-        x = np.concatenate([block for block, _ in blocks], axis=1).astype(np.float32)
+    x = np.concatenate([block for block, _ in blocks], axis=1)
     return Data(
         name=name,
-        x=torch.from_numpy(x),
+        x=as_tensor(x, double=needs_double(x)),
         y=y,
         task="classification" if classes else "regression",
         classes=classes,
@@ -115,7 +115,7 @@ def _check_columns(name: str, frame: pl.DataFrame) -> None:
                 remedy="A nameless column is often a row number, which must not be learnt from: "
                 "drop it, or name it.",
             )
-        if not (series.dtype.is_numeric() or _is_category(series) or series.dtype == pl.Null):
+        if not (series.dtype.is_numeric() or is_category(series) or series.dtype == pl.Null):
             raise DataError(
                 f"{name}: column {series.name!r} is neither number nor category",
                 got=f"dtype {series.dtype}",
@@ -124,13 +124,10 @@ def _check_columns(name: str, frame: pl.DataFrame) -> None:
             )
 
 
-def _is_category(series: pl.Series) -> bool:
-    return isinstance(series.dtype, pl.String | pl.Boolean | pl.Categorical | pl.Enum)
-
-
 def _block(name: str, series: pl.Series) -> tuple[Array, list[str]]:
     """The columns (n, m) that one column of the frame becomes, and their m names."""
     if series.dtype.is_numeric():
+        check_whole(name, series)
         values = series.cast(pl.Float64).to_numpy()[:, None]
         if not series.null_count():
             return values, [series.name]
@@ -157,7 +154,7 @@ def _block(name: str, series: pl.Series) -> tuple[Array, list[str]]:
 
 
 def _levels(series: pl.Series) -> tuple[Array, tuple[str, ...]]:
-    text = _is_category(series) and series.dtype != pl.Boolean
+    text = is_category(series) and series.dtype != pl.Boolean
     values = (series.cast(pl.String) if text else series).to_numpy()
     levels, codes = np.unique(values, return_inverse=True)
     return codes, class_names(levels)
@@ -165,7 +162,7 @@ def _levels(series: pl.Series) -> tuple[Array, tuple[str, ...]]:
 
 def _targets(name: str, series: pl.Series, task: Task | None) -> tuple[Tensor, tuple[str, ...]]:
     check_one_of("task", task, get_args(Task), "to let the values decide")
-    if task == "regression" and _is_category(series):
+    if task == "regression" and is_category(series):
         raise DataError(
             f"{name}: the target {series.name!r} is no quantity",
             got=f"{series.n_unique()} distinct values of dtype {series.dtype}",
@@ -173,9 +170,9 @@ def _targets(name: str, series: pl.Series, task: Task | None) -> tuple[Tensor, t
             remedy="Leave task out, or turn it into numbers.",
         )
     few = series.dtype.is_integer() and series.n_unique() <= MOST_INTEGER_CLASSES
-    if task == "classification" or (task is None and (_is_category(series) or few)):
+    if task == "classification" or (task is None and (is_category(series) or few)):
         codes, classes = _levels(series)
         return torch.from_numpy(codes.astype(np.int64)), classes
-    with np.errstate(over="ignore"):
-        y = series.cast(pl.Float64).to_numpy().astype(np.float32)
-    return torch.from_numpy(y[:, None]), ()
+    check_whole(name, series)
+    y = series.cast(pl.Float64).to_numpy()[:, None]
+    return as_tensor(y, double=needs_double(y)), ()

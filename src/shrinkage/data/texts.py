@@ -10,6 +10,7 @@ _FEW = 20
 _MOST = 0.8
 """Of the values, from which on the others are the odd ones."""
 _BESIDE = " \u00a0€$£¥%"
+_SIGN = r"[€$£¥%]"
 _NUMBER = r"^[-+]?(\d+|\d{1,3}([.,' ]\d{3})+)([.,]\d+)?([eE][-+]?\d+)?$"
 _CODE = r"^[-+]?\d+(\.\d+)?$"
 
@@ -18,13 +19,17 @@ def check_texts(name: str, frame: pl.DataFrame) -> None:
     """Raise :class:`DataError` for a text column with many values, most of which are numbers.
 
     In whatever way they are written. Columns of nothing but plain numbers are text on purpose:
-    they were made so by whoever made the frame, and may be codes.
+    they were made so by whoever made the frame, and may be codes. Numbers of which some have a
+    currency or percent sign are refused however few they are.
     """
     for series in frame.get_columns():
-        present = series.drop_nulls()
-        if series.dtype != pl.String or present.n_unique() <= _FEW:
+        if series.dtype != pl.String:
             continue
+        present = series.drop_nulls()
         is_number = present.str.strip_chars(_BESIDE).str.contains(_NUMBER)
+        signed = present.str.contains(_SIGN)
+        if present.n_unique() <= _FEW and not (is_number.all() and signed.any()):
+            continue
         strange = present.filter(~is_number)
         if not len(strange):
             strange = present.filter(~present.str.contains(_CODE))
@@ -34,6 +39,7 @@ def check_texts(name: str, frame: pl.DataFrame) -> None:
                 got=f"{listed([repr(v) for v in strange.unique(maintain_order=True)])} among "
                 f"{len(present)} values",
                 expected="numbers alone, with decimal points, or text",
-                remedy="Empty those cells (then --missing drop or fill) or write plain numbers. "
+                remedy="Empty those cells (then --missing drop or fill) or write plain numbers: 12 "
+                "for 12 %, 3.50 for $3.50, 1200 for 1,200, with the unit in the column's name. "
                 "Decimal commas are understood where cells are parted by semicolons or tabs.",
             )

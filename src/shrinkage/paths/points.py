@@ -78,7 +78,7 @@ def fit_point(setting: Setting, job: Job) -> Outcome:
         weights = {job.key: copied(model)}
         point |= outcome(model, plan, found.last, setting.data.spec)
         point |= {"rounds": found.rounds, "settled": found.settled, "gap": found.gap}
-        point |= {"shrunk": found.shrunk, "features": used_inputs(setting, model)}
+        point |= {"shrunk": found.shrunk, "features": used_inputs(setting, model, job.seed)}
         if setting.refit is not None and job.scale:
             again, _, last = refit_on_support(setting, job, model, parts)
             weights[refit_key(job.key)] = copied(again)
@@ -201,10 +201,19 @@ def refit_on_support(
     return again, plan, last
 
 
-def used_inputs(setting: Setting, model: nn.Module) -> list[int] | None:
-    """The inputs that are on a path to an output; None where the wiring is not known."""
+def used_inputs(setting: Setting, model: nn.Module, seed: int) -> list[int] | None:
+    """The inputs that are on a path to an output; None where the wiring is not known.
+
+    An input that is 0 in every training row is not used, whatever its weights, which have no
+    gradient: no prediction depends on it.
+    """
     paths = reach(model, setting.data.spec.input_shape)
-    return None if paths is None else paths.inputs.flatten().nonzero().flatten().tolist()
+    if paths is None:
+        return None
+    x, used = setting.split(seed).train.x, paths.inputs.cpu()
+    if x.is_floating_point():
+        used = used & (x != 0).any(dim=0).cpu()
+    return used.flatten().nonzero().flatten().tolist()
 
 
 def evaluated(last: Epoch) -> Point:

@@ -49,7 +49,7 @@ def fit_stable(setting: Setting, job: StableJob) -> Outcome:
     except DivergedError as error:
         return {**point, "failed": error.briefly}, {}
     point |= outcome(again, plan, last, setting.data.spec)
-    return {**point, "features": used_inputs(setting, again)}, {job.key: copied(again)}
+    return {**point, "features": used_inputs(setting, again, job.seed)}, {job.key: copied(again)}
 
 
 @torch.no_grad()

@@ -127,7 +127,7 @@ class _Chain:
 
     def used(self) -> list[int]:
         """The inputs that the network uses."""
-        return used_inputs(self.half, self.model) or []
+        return used_inputs(self.half, self.model, self.number) or []
 
 
 @dataclass(eq=False)

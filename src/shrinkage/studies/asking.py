@@ -27,7 +27,8 @@ _AT_ONCE = 4096
 class Questions:
     """How rows become inputs, and outputs answers.
 
-    ``scaling``: mean and scale of each input and of a regression's target, where there are some.
+    ``scaling``: mean and scale of each input and of a regression's target, where there are some;
+    which inputs were constant, and count as 0; ``double``: inputs were float64 before scaling.
     ``classes``: of a classification; ``shares``: whether its outputs are logits of probabilities.
     ``shape``: of one input.
     """
@@ -44,6 +45,10 @@ class Questions:
         scaling: dict[str, Any] = {}
         if parts.x_mean is not None and parts.x_scale is not None:
             scaling |= {"input_mean": parts.x_mean.tolist(), "input_scale": parts.x_scale.tolist()}
+        if parts.x_constant is not None and bool(parts.x_constant.any()):
+            scaling["input_constant"] = parts.x_constant.tolist()
+        if data.x.dtype == torch.float64:
+            scaling["double"] = True
         if (parts.y_mean, parts.y_scale) != (0.0, 1.0):
             scaling |= {"target_mean": parts.y_mean, "target_scale": parts.y_scale}
         return cls(Encoding.of(data), scaling, data.classes, shares, data.spec.input_shape)
@@ -96,14 +101,8 @@ class Questions:
 
     def _inputs(self, rows: Rows) -> Tensor:
         """In float32; scaled as :func:`split` does, where a missing number is the mean, 0."""
-        mean, scale = (
-            torch.tensor(
-                self.scaling.get(f"input_{part}", neutral), dtype=torch.float64, device="cpu"
-            )
-            for part, neutral in (("mean", 0.0), ("scale", 1.0))
-        )
         if isinstance(rows, Tensor | np.ndarray):
-            x = self._checked(torch.as_tensor(rows).cpu())
+            x = self._checked(rows)
         elif self.encoding.inputs:
             x = self.encoding.encode(*self._read(rows))
         else:
@@ -113,25 +112,44 @@ class Questions:
                 expected="rows as a tensor or an array, in the units of the data",
                 remedy="Pass X of the new rows.",
             )
+        if not self.scaling.get("double"):
+            x = x.float()
         if not self.scaling.get("input_mean"):
-            return x
-        return torch.where(x.isnan(), 0.0, ((x.double() - mean) / scale).to(x.dtype))
+            return x.float()
+        mean, scale, constant = (
+            torch.tensor(self.scaling.get(f"input_{part}", 0.0), dtype=torch.float64, device="cpu")
+            for part in ("mean", "scale", "constant")
+        )
+        return torch.where(x.isnan() | constant.bool(), 0.0, ((x.double() - mean) / scale).float())
 
-    def _checked(self, x: Tensor) -> Tensor:
-        fits, pixels = tuple(x.shape[1:]) == self.shape, x.dtype == torch.uint8 and x.ndim > 2
-        if not fits or pixels or not bool(x.isfinite().all()):
+    def _checked(self, rows: Tensor | np.ndarray[Any, Any]) -> Tensor:
+        x = _tensor(rows)
+        fits = x is not None and tuple(x.shape[1:]) == self.shape
+        if (
+            x is None
+            or not fits
+            or (x.dtype == torch.uint8 and x.ndim > 2)
+            or not x.isfinite().all()
+        ):
             raise DataError(
                 "the rows do not fit the network",
-                got=f"{x.dtype} of shape {tuple(x.shape)}, or numbers that are not finite",
+                got=f"{rows.dtype} of shape {tuple(rows.shape)}, or numbers that are not finite",
                 expected=f"finite numbers of shape {('n', *self.shape)}".replace("'", ""),
                 remedy="Give them as the network has learnt: images as floats, channels first, "
                 "those of uint8 divided by 255; tables in the units of the data.",
             )
-        return x.float()
+        return x.double()
 
     def _read(self, rows: str | Path | pl.DataFrame) -> tuple[str, pl.DataFrame]:
         if isinstance(rows, pl.DataFrame):
             return "rows", rows
+        if not isinstance(rows, str | Path):
+            raise DataError(
+                "new rows of an unknown kind",
+                got=type(rows).__name__,
+                expected="a .csv or .parquet file, a polars frame, or an array of all inputs",
+                remedy="Of a pandas frame pass to_numpy(), or polars.from_pandas(frame).",
+            )
         path = Path(rows).expanduser()
         if not path.is_file() or path.suffix.lower() not in (".csv", ".parquet"):
             raise DataError(
@@ -158,3 +176,14 @@ class Questions:
             columns = zip(self.classes, outputs.softmax(dim=1).T.numpy(), strict=True)
             found |= {f"probability={name}": column for name, column in columns}
         return pl.DataFrame(found)
+
+
+def _tensor(rows: Tensor | np.ndarray[Any, Any]) -> Tensor | None:
+    """A dense tensor of real numbers on the CPU; None for what is none."""
+    if isinstance(rows, Tensor):
+        is_real = not rows.is_complex() and not rows.is_meta and rows.layout is torch.strided
+        return rows.detach().cpu() if is_real else None
+    if rows.dtype.kind not in "biuf":
+        return None
+    kind = np.dtype(np.float64) if rows.dtype.kind == "f" else rows.dtype.newbyteorder("=")
+    return torch.from_numpy(rows.astype(kind))
