@@ -116,7 +116,9 @@ def contrast(
     tries of strengths and dropout become warm-started paths: the first has all epochs, and each
     one after it goes on from the network before it for so many; learning rates have no such order,
     and each of their tries has as many epochs as a path in all. Validation log-loss
-    chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
+    chooses (``"1se"``: the most regularized whose loss is at most the lowest plus its standard
+    error over seeds; ``"best"``; ``"paired"``: as far as the paired difference to the best is
+    within its standard error),
     then the test set is opened once. ``polish``: rounds of :func:`shrinkage.polish`, at most, after
     the training of every network with an exact penalty, on its training data. ``biases``,
     ``norms``, ``rescale``: as a :class:`Plan` takes them. ``device``: where

@@ -103,9 +103,9 @@ def path(
     standard error chooses.
 
     ``seeds`` (3), or ``folds`` of a cross-validation, are chains of their own. ``choose``
-    (``"1se"``, ``"best"``, ``"stable"``) or ``within`` choose on validation data; then the test
-    set is opened. ``run`` is the folder that holds everything; the same call goes on where it
-    stopped.
+    (``"1se"``, ``"best"``, ``"paired"``, ``"stable"``) or ``within`` choose on validation data, as
+    :meth:`RegularizationPath.choose` does; then the test set is opened. ``run`` is the folder that
+    holds everything; the same call goes on where it stopped.
 
     ``biases``, ``norms``, ``rescale``: as a :class:`Plan` takes them.
 

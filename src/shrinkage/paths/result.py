@@ -149,7 +149,10 @@ class RegularizationPath(Finished[Setting]):
     ) -> PathPoint:
         """Choose a point on validation data, for instance ``choose("best")``.
 
-        ``rule``: ``"1se"`` (default), ``"best"`` or ``"stable"``; or one of ``within`` (the fewest
+        ``rule``: ``"1se"`` (default: the strongest penalty whose validation loss is at most the
+        lowest plus its standard error, over seeds or folds; with one seed, over examples),
+        ``"best"``, ``"paired"`` (within one standard error of the difference to the best, paired
+        by seeds and examples) or ``"stable"``; or one of ``within`` (the fewest
         nonzeros whose score is within this of the best), ``nonzeros`` or ``features`` (the best
         with at most so many, and no constant unless 0 is asked for), ``scale``. The penalised fit
         or its refit, whichever has the lower validation loss.
