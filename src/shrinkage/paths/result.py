@@ -12,7 +12,7 @@ from shrinkage.paths.selection import Selected, Wanted, select
 from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
-from shrinkage.studies import Finished, Rows, fit_at, quiet_plan, stable_key, weights_key
+from shrinkage.studies import Finished, Rows, fit_at, stable_key, weights_key
 
 _KINDS = {
     "fit": "penalised fit",
@@ -110,7 +110,7 @@ class PathPoint:
         model = setting.build(seed)
         stored = weights_key(self.path.view, self.family, seed, self.scale)
         model.load_state_dict(self.path.view.weights(stored))
-        return model.eval(), quiet_plan(model, setting.rules.scaled(self.scale), setting.example)
+        return model.eval(), setting.plan(model, seed, self.scale)
 
     def __str__(self) -> str:
         row = self.row
