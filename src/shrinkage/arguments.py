@@ -41,10 +41,10 @@ def as_number(
     name: str,
     value: object,
     *,
-    least: float = -inf,
+    least: float = -float_info.max,
     above: float = -inf,
     most: float = float_info.max,
-    below: float = inf,
+    below: float | None = None,
     expected: str | None = None,
     remedy: str = _DEFAULT,
     error: type[ShrinkageError] = FitError,
@@ -52,7 +52,8 @@ def as_number(
     """A finite number within bounds; a whole one stays an int. Raises ``error``."""
     found = plain(value)
     fits = isinstance(found, Real) and not isinstance(found, bool)
-    if not fits or not (least <= found <= most and above < found < below):  # type: ignore[operator]
+    inside = fits and least <= found <= most and above < found  # type: ignore[operator]
+    if not inside or not (below is None or found < below):  # type: ignore[operator]
         raise error(
             f"{name} is out of range" if fits else f"{name} is not a number",
             got=_told(found),
@@ -99,8 +100,10 @@ def _told(value: object) -> str:
     return str(value) if isinstance(value, Real) else repr(value)
 
 
-def _within(least: float, above: float, most: float, below: float) -> str:
+def _within(least: float, above: float, most: float, below: float | None) -> str:
     """The bounds in words."""
-    lower = f" > {above:g}" if above > -inf else f" ≥ {least:g}" if least > -inf else ""
-    upper = f" < {below:g}" if below < inf else f" ≤ {most:g}" if most < float_info.max else ""
+    lower = f" > {above:g}" if above > -inf else f" ≥ {least:g}" if least > -float_info.max else ""
+    upper = (
+        f" < {below:g}" if below is not None else f" ≤ {most:g}" if most < float_info.max else ""
+    )
     return "a finite number" + " and".join(part for part in (lower, upper) if part)

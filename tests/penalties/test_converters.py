@@ -1,10 +1,14 @@
 """Converted strengths put other systems' solutions where ours are, and twice as much does not."""
 
+import warnings
+
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_classification, make_regression
 from sklearn.linear_model import ElasticNet as SkElasticNet
 from sklearn.linear_model import Lasso, LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from torch import Tensor, nn
 
 from shrinkage.penalties import (
@@ -110,6 +114,40 @@ def test_logistic_regression_without_penalty() -> None:
 def test_logistic_regression_as_it_was_named_before(parameters, expected: ElasticNet) -> None:
     """Up to scikit-learn 1.7 ``penalty`` named the mix; such settings are still around."""
     assert from_sklearn(LogisticRegression(C=1.0, **parameters), 10) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [({"penalty": "l1"}, 1.0), ({"penalty": "l2"}, 0.0), ({"penalty": "elasticnet"}, 0.3)],
+    ids=str,
+)
+def test_the_old_names_say_what_scikit_learn_fits(parameters, expected: float) -> None:
+    inputs, labels = make_classification(N, 8, random_state=0)
+    mix = {"l1_ratio": expected} if parameters["penalty"] == "elasticnet" else {}
+    model = logistic(C=np.float32(0.5), **parameters, **mix)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # both that the name is old and that l1_ratio is idle
+        model.fit(inputs, labels)
+    x, y = torch.tensor(inputs), torch.tensor(labels, dtype=torch.float64)
+    weights, bias = torch.tensor(model.coef_[0]), float(model.intercept_[0])
+    loss = lambda w: nn.BCEWithLogitsLoss()(x @ w + bias, y)  # noqa: E731
+    assert_solves(from_sklearn(model, N), weights, loss, tol=1e-8)
+
+
+def test_estimators_and_rows_in_numbers_of_numpy() -> None:
+    """A search over a grid of NumPy's leaves its scalars in the estimator that it returns."""
+    search = GridSearchCV(Lasso(), {"alpha": np.array([3.0, 4.0])}, cv=3).fit(X, Y)
+    alpha = search.best_params_["alpha"]
+    assert from_sklearn(search.best_estimator_, np.int64(N)) == L1(2 * float(alpha))
+    assert from_sklearn(SkElasticNet(np.float64(0.5), l1_ratio=np.array(0.5)), N) == ElasticNet(
+        0.5, 0.25
+    )
+    assert from_sklearn(Ridge(np.int64(6)), np.float64(N)) == L2(0.1)
+    for C in (np.float64(2), np.float32(2), np.int64(2), np.array(2.0)):
+        found = from_sklearn(LogisticRegression(C=C, l1_ratio=np.float32(0.5)), N)
+        assert found == ElasticNet(0.5 / 120, 0.5 / 240)
+        assert "np." not in repr(found)
+    assert from_weight_decay(np.float32(0.5)) == L2(0.25)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn import linear_model as sk
+from sklearn.pipeline import make_pipeline
 
 from shrinkage.errors import PenaltyError, ShrinkageError
 from shrinkage.penalties import (
@@ -165,20 +166,30 @@ CONVERSIONS = [
     (lambda: from_glmnet(0.1, family="poisson"), "family is unknown: got 'poisson'.*binomial"),
     (lambda: from_sklearn(sk.Lasso(0.1), 0), "n_samples is out of range: got 0"),
     (lambda: from_sklearn(sk.Lasso(0.1), -3), "n_samples is out of range: got -3"),
-    (lambda: from_sklearn(sk.Lasso(0.1), "442"), "n_samples is out of range: got '442'"),
+    (lambda: from_sklearn(sk.Lasso(0.1), "442"), "n_samples is not a number: got '442'"),
     (lambda: from_sklearn(sk.Lasso(0.1), math.nan), "n_samples is out of range: got nan"),
     (lambda: from_sklearn(sk.Lasso(-0.1), 10), "alpha is out of range: got -0.1"),
     (lambda: from_sklearn(sk.Ridge(np.ones(2)), 10), "alpha is not a number"),
-    (lambda: from_sklearn(sk.ElasticNet(l1_ratio=1.5), 10), "l2 is out of range"),
+    (lambda: from_sklearn(sk.ElasticNet(l1_ratio=1.5), 10), "l1_ratio is out of range: got 1.5"),
     (lambda: from_sklearn(sk.Lasso(positive=True), 10), "signs.*got positive=True"),
     (lambda: from_sklearn(sk.ElasticNet(positive=True), 10), "signs.*got positive=True"),
     (lambda: from_sklearn(sk.Ridge(positive=True), 10), "signs.*got positive=True"),
     (lambda: from_sklearn(sk.LogisticRegression(C=0.0), 10), "C is out of range: got 0.0"),
     (lambda: from_sklearn(sk.LogisticRegression(C=-1.0), 10), "C is out of range: got -1.0"),
     (lambda: from_sklearn(sk.LogisticRegression(C=math.nan), 10), "C is out of range: got nan"),
-    (lambda: from_sklearn(sk.LogisticRegression(C=None), 10), "C is out of range: got None"),
+    (lambda: from_sklearn(sk.LogisticRegression(C=None), 10), "C is not a number: got None"),
     (lambda: from_sklearn(sk.SGDClassifier(), 10), "no converter: got SGDClassifier"),
-    (lambda: from_sklearn(sk.LassoCV(), 10), "no converter: got LassoCV"),
+    (lambda: from_sklearn(sk.LassoCV(), 10), r"got LassoCV.*Lasso\(alpha=model.alpha_\)"),
+    (lambda: from_sklearn(sk.RidgeCV(), 10), r"got RidgeCV.*Ridge\(alpha=model.alpha_\)"),
+    (lambda: from_sklearn(sk.LogisticRegressionCV(), 10), r"LogisticRegression\(C=model.C_\[0\]"),
+    (lambda: from_sklearn(sk.MultiTaskLasso(), 10), "no converter: got MultiTaskLasso"),
+    (lambda: from_sklearn(make_pipeline(sk.Lasso()), 10), r"got Pipeline.*pipeline\[-1\]"),
+    (
+        lambda: from_sklearn(sk.LogisticRegression(penalty="elasticnet", l1_ratio=None), 10),
+        "l1_ratio is not a number: got None",
+    ),
+    (lambda: from_sklearn(sk.LogisticRegression(l1_ratio=2), 10), "l1_ratio is out of range"),
+    (lambda: from_sklearn(sk.Lasso(0.1), True), "n_samples is not a number: got True"),
     (lambda: from_sklearn(MyLasso(0.1), 10), "no converter: got MyLasso"),
     (lambda: from_sklearn("Lasso", 10), "no converter: got str"),
     (lambda: from_sklearn(sk.Lasso, 10), "no converter: got ABCMeta"),

@@ -1,7 +1,8 @@
 """Strengths of other systems as ours: each converter knows the loss the other system writes."""
 
+from collections.abc import Mapping
 from math import inf
-from numbers import Real
+from sys import float_info
 from typing import Literal, Protocol
 
 from shrinkage.arguments import as_number
@@ -16,7 +17,7 @@ from shrinkage.penalties.l2 import L2
 class Estimator(Protocol):
     """The part of scikit-learn's estimators that the converter reads."""
 
-    def get_params(self) -> dict[str, float | str | None]:
+    def get_params(self) -> Mapping[str, object]:
         """Names and values of the constructor's arguments."""
 
 
@@ -98,19 +99,16 @@ def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
     """
     from sklearn import linear_model as sk
 
-    if not isinstance(n_samples, Real) or not 1 <= n_samples < inf:
-        raise PenaltyError(
-            "n_samples is out of range",
-            got=repr(n_samples),
-            expected="the number of training rows, at least 1",
-            remedy="Pass len(X).",
-        )
+    rows, remedy = "the number of training rows, at least 1", "Pass len(X)."
+    n_samples = as_number(
+        "n_samples", n_samples, least=1, expected=rows, remedy=remedy, error=PenaltyError
+    )
     if type(estimator) not in (sk.Lasso, sk.ElasticNet, sk.Ridge, sk.LogisticRegression):
         raise PenaltyError(
             "estimator has no converter",
             got=type(estimator).__name__,
             expected="Lasso, ElasticNet, Ridge or LogisticRegression of scikit-learn",
-            remedy="Build the penalty by hand, for a loss that is a mean over the training rows.",
+            remedy=_instead(estimator),
         )
     p = estimator.get_params()
     if p.get("positive"):
@@ -123,34 +121,52 @@ def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
     if type(estimator) is sk.Lasso:
         return L1(2 * _number(p, "alpha"))
     if type(estimator) is sk.ElasticNet:
-        alpha, rho = _number(p, "alpha"), _number(p, "l1_ratio")
+        alpha, rho = _number(p, "alpha"), _number(p, "l1_ratio", most=1)
         return ElasticNet(l1=2 * alpha * rho, l2=alpha * (1 - rho))
     if type(estimator) is sk.Ridge:
         return L2(_number(p, "alpha") / n_samples)
     return _logistic(p, n_samples)
 
 
-def _logistic(params: dict[str, float | str | None], n_samples: float) -> ElasticNet:
-    C = params["C"]
-    if not isinstance(C, int | float) or not C > 0:
-        raise PenaltyError(
-            "C is out of range",
-            got=repr(C),
-            expected="a number above 0",
-            remedy="scikit-learn's C is an inverse strength: C = inf is no penalty.",
-        )
+def _logistic(params: Mapping[str, object], n_samples: float) -> ElasticNet:
+    remedy = "scikit-learn's C is an inverse strength: C = inf is no penalty."
+    above = "a number above 0"
+    C = as_number(
+        "C", params["C"], above=0, most=inf, expected=above, remedy=remedy, error=PenaltyError
+    )
     per_row = 1 / (n_samples * C)  # 0 for C = inf
     # Up to scikit-learn 1.7 the mix is named by `penalty`; since 1.8 `l1_ratio` alone says it.
-    named = {"l1": 1.0, "l2": 0.0, "None": None}
     penalty = str(params.get("penalty"))
-    rho = named[penalty] if penalty in named else float(params["l1_ratio"] or 0.0)
-    if rho is None:
+    if penalty == "None":
         return ElasticNet(0.0, 0.0)
+    named = {"l1": 1.0, "l2": 0.0}
+    rho = named[penalty] if penalty in named else _mix(params)
     return ElasticNet(l1=rho * per_row, l2=(1 - rho) * per_row / 2)
 
 
-def _number(params: dict[str, float | str | None], name: str) -> float:
-    value = params[name]
-    check_strength(name, value)
-    assert isinstance(value, int | float)  # noqa: S101  (narrowing; checked above)
-    return float(value)
+def _mix(params: Mapping[str, object]) -> float:
+    remedy = "l1_ratio is the mix: 1 for L1, 0 for L2."
+    ratio = params["l1_ratio"]
+    if ratio is None and params.get("penalty") != "elasticnet":
+        return 0.0
+    return as_number("l1_ratio", ratio, least=0, most=1, remedy=remedy, error=PenaltyError)
+
+
+def _instead(estimator: object) -> str:
+    """What to pass for an estimator that has, or has been chosen by, one of the four."""
+    name = type(estimator).__name__
+    if hasattr(estimator, "best_estimator_"):
+        return "Pass its best_estimator_."
+    if name == "Pipeline":
+        return "Pass its last step, pipeline[-1]."
+    if name == "LogisticRegressionCV":
+        return "Once it is fitted, pass LogisticRegression(C=model.C_[0], l1_ratio=…)."
+    if name in ("LassoCV", "RidgeCV", "ElasticNetCV"):
+        mix = ", l1_ratio=model.l1_ratio_" if name == "ElasticNetCV" else ""
+        return f"Once it is fitted, pass {name.removesuffix('CV')}(alpha=model.alpha_{mix})."
+    return "Build the penalty by hand, for a loss that is a mean over the training rows."
+
+
+def _number(params: Mapping[str, object], name: str, most: float = float_info.max) -> float:
+    remedy = "Pass the estimator with one number for all columns."
+    return as_number(name, params[name], least=0, most=most, remedy=remedy, error=PenaltyError)
