@@ -1,5 +1,6 @@
 """Where a path begins and ends: from the scale that leaves everything to the one that empties."""
 
+import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from math import inf
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from shrinkage.errors import FitError
+from shrinkage.errors import FitError, ShrinkageWarning, told
 from shrinkage.fitting import Treatment, fit
 from shrinkage.objectives import Objective
 from shrinkage.paths.points import empty
@@ -38,18 +39,32 @@ def is_affine(model: nn.Module, x: torch.Tensor) -> bool:
     (dropout, statistics of a batch) is not taken for affine, nor one that cannot be asked so.
     """
     try:
-        return _is_affine(deepcopy(model).double().train(), x.double())
-    except Exception:  # one that casts to float32, say, or is no function of any numbers
+        return _is_affine(deepcopy(model).double().train(), x.double(), 1e-9)
+    except Exception as error:  # one that casts to float32, say, or is no function of any numbers
+        _warn_of_single(model, x, error)
         return False
 
 
-def _is_affine(copy: torch.nn.Module, x: torch.Tensor) -> bool:
+def _warn_of_single(model: torch.nn.Module, x: torch.Tensor, error: Exception) -> None:
+    """Say so where a network would be solved exactly, had its code taken double precision."""
+    try:
+        would_be = _is_affine(deepcopy(model).train(), x, 1e-4)
+    except Exception:  # no function of any numbers
+        return
+    if would_be:
+        warnings.warn(
+            "the network is linear in its parameters and is yet trained, not solved exactly: its "
+            f"code does not take double precision ({told(error)}). Let it follow x.dtype",
+            ShrinkageWarning,
+            stacklevel=2,
+        )
+
+
+def _is_affine(copy: torch.nn.Module, x: torch.Tensor, tolerance: float) -> bool:
     generator = torch.Generator().manual_seed(0)
     points = [
         {
-            name: torch.randn(p.shape, generator=generator, dtype=torch.float64, device="cpu").to(
-                p.device
-            )
+            name: torch.randn(p.shape, generator=generator, dtype=torch.float64, device="cpu").to(p)
             for name, p in copy.named_parameters()
         }
         for _ in range(2)
@@ -61,11 +76,10 @@ def _is_affine(copy: torch.nn.Module, x: torch.Tensor) -> bool:
         if not isinstance(a, torch.Tensor):
             return False
         used = functional_call(copy, middle, (x,))
-    return _close((a + b) / 2, c) and _close(c, used)
-
-
-def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return bool(torch.allclose(one, other, rtol=1e-9, atol=1e-9))
+    return all(
+        torch.allclose(one, other, rtol=tolerance, atol=tolerance)
+        for one, other in (((a + b) / 2, c), (c, used))
+    )
 
 
 def convex_ends(setting: Setting, seed: int) -> tuple[float, float]:
