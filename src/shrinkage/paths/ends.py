@@ -39,14 +39,19 @@ def is_affine(model: nn.Module, x: torch.Tensor) -> bool:
     (dropout, statistics of a batch) is not taken for affine, nor one that cannot be asked so.
     """
     try:
-        return _is_affine(deepcopy(model).double().train(), x.double(), 1e-9)
-    except Exception as error:  # one that casts to float32, say, or is no function of any numbers
-        _warn_of_single(model, x, error)
+        return _is_affine(deepcopy(model).double().train(), x.double())
+    except Exception:  # one that casts to float32, say, or is no function of any numbers
         return False
 
 
-def _warn_of_single(model: torch.nn.Module, x: torch.Tensor, error: Exception) -> None:
-    """Say so where a network would be solved exactly, had its code taken double precision."""
+def warn_of_single(model: torch.nn.Module, x: torch.Tensor) -> None:
+    """Say so where a network would be solved exactly, did its code take double precision."""
+    try:
+        deepcopy(model).double()(x.double())
+    except Exception as error:  # a user's forward may raise anything
+        why = told(error)
+    else:
+        return
     try:
         would_be = _is_affine(deepcopy(model).train(), x, 1e-4)
     except Exception:  # no function of any numbers
@@ -54,13 +59,13 @@ def _warn_of_single(model: torch.nn.Module, x: torch.Tensor, error: Exception) -
     if would_be:
         warnings.warn(
             "the network is linear in its parameters and is yet trained, not solved exactly: its "
-            f"code does not take double precision ({told(error)}). Let it follow x.dtype",
+            f"code does not take double precision ({why}). Let it follow x.dtype",
             ShrinkageWarning,
-            stacklevel=2,
+            stacklevel=4,
         )
 
 
-def _is_affine(copy: torch.nn.Module, x: torch.Tensor, tolerance: float) -> bool:
+def _is_affine(copy: torch.nn.Module, x: torch.Tensor, tolerance: float = 1e-9) -> bool:
     generator = torch.Generator().manual_seed(0)
     points = [
         {

@@ -13,7 +13,7 @@ from shrinkage.features import Stability
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.models import Factory
 from shrinkage.paths.configuration import configuration
-from shrinkage.paths.ends import is_affine
+from shrinkage.paths.ends import is_affine, warn_of_single
 from shrinkage.paths.engines import Staff
 from shrinkage.paths.named import named
 from shrinkage.paths.rehearsal import rehearse, rehearse_training
@@ -157,7 +157,7 @@ def path(
     )
     options = {**training_options, "train": train, "epochs": epochs, "point_epochs": point_epochs}
     asked = [name for name, value in options.items() if value is not None]
-    exact = _solved_where_convex(setting)
+    exact = _solved_where_convex(setting, asked)
     setting = setting if asked else exact
     plan = rehearse(setting)
     ours = training if train is None else None
@@ -227,12 +227,13 @@ def _point_epochs(given: float | None, dense: int, train: object) -> float:
     return float(f"{part:.1g}") if train is None else ceil(part)
 
 
-def _solved_where_convex(setting: Setting) -> Setting:
+def _solved_where_convex(setting: Setting, asked: list[str]) -> Setting:
     """The same setting, solved by polish where loss + penalty is convex in the parameters."""
     x = setting.data.first(8).to(setting.device)
-    convex = (
-        isinstance(setting.loss, _CONVEX_LOSSES)
-        and setting.rules.convex == setting.rules
-        and is_affine(setting.build(0), x)
-    )
-    return replace(setting, solver="polish", magnitude=False) if convex else setting
+    if not isinstance(setting.loss, _CONVEX_LOSSES) or setting.rules.convex != setting.rules:
+        return setting
+    if is_affine(setting.build(0), x):
+        return replace(setting, solver="polish", magnitude=False)
+    if not asked:
+        warn_of_single(setting.build(0), x)
+    return setting
