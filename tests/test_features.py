@@ -216,7 +216,7 @@ def test_more_false_ones_than_were_allowed_are_told() -> None:
     "given", [{"subsamples": "20"}, {"threshold": None}, {"errors": "a"}], ids=str
 )
 def test_stability_takes_numbers(given: dict[str, Any]) -> None:
-    with pytest.raises(FitError, match="out of range"):
+    with pytest.raises(FitError, match=r"is not a (whole )?number"):
         sh.Stability(**given)
 
 

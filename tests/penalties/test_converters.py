@@ -1,10 +1,14 @@
 """Converted strengths put other systems' solutions where ours are, and twice as much does not."""
 
+import warnings
+
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_classification, make_regression
 from sklearn.linear_model import ElasticNet as SkElasticNet
 from sklearn.linear_model import Lasso, LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from torch import Tensor, nn
 
 from shrinkage.penalties import (
@@ -112,6 +116,40 @@ def test_logistic_regression_as_it_was_named_before(parameters, expected: Elasti
     assert from_sklearn(LogisticRegression(C=1.0, **parameters), 10) == expected
 
 
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [({"penalty": "l1"}, 1.0), ({"penalty": "l2"}, 0.0), ({"penalty": "elasticnet"}, 0.3)],
+    ids=str,
+)
+def test_the_old_names_say_what_scikit_learn_fits(parameters, expected: float) -> None:
+    inputs, labels = make_classification(N, 8, random_state=0)
+    mix = {"l1_ratio": expected} if parameters["penalty"] == "elasticnet" else {}
+    model = logistic(C=np.float32(0.5), **parameters, **mix)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # both that the name is old and that l1_ratio is idle
+        model.fit(inputs, labels)
+    x, y = torch.tensor(inputs), torch.tensor(labels, dtype=torch.float64)
+    weights, bias = torch.tensor(model.coef_[0]), float(model.intercept_[0])
+    loss = lambda w: nn.BCEWithLogitsLoss()(x @ w + bias, y)  # noqa: E731
+    assert_solves(from_sklearn(model, N), weights, loss, tol=1e-8)
+
+
+def test_estimators_and_rows_in_numbers_of_numpy() -> None:
+    """A search over a grid of NumPy's leaves its scalars in the estimator that it returns."""
+    search = GridSearchCV(Lasso(), {"alpha": np.array([3.0, 4.0])}, cv=3).fit(X, Y)
+    alpha = search.best_params_["alpha"]
+    assert from_sklearn(search.best_estimator_, np.int64(N)) == L1(2 * float(alpha))
+    assert from_sklearn(SkElasticNet(np.float64(0.5), l1_ratio=np.array(0.5)), N) == ElasticNet(
+        0.5, 0.25
+    )
+    assert from_sklearn(Ridge(np.int64(6)), np.float64(N)) == L2(0.1)
+    for C in (np.float64(2), np.float32(2), np.int64(2), np.array(2.0)):
+        found = from_sklearn(LogisticRegression(C=C, l1_ratio=np.float32(0.5)), N)
+        assert found == ElasticNet(0.5 / 120, 0.5 / 240)
+        assert "np." not in repr(found)
+    assert from_weight_decay(np.float32(0.5)) == L2(0.25)
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_weight_decay_is_the_gradient_of_the_penalty(momentum: float) -> None:
     """SGD(weight_decay=d) goes where SGD on loss + L2(d/2) goes; on loss + L2(d) it does not."""
@@ -135,7 +173,7 @@ def test_weight_decay_is_the_gradient_of_the_penalty(momentum: float) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        # RSS/(2n) + λ·[α·Σ|w| + (1−α)/2·Σw²], times 2: RSS/n + 2λα·Σ|w| + λ(1−α)·Σw²
+        # RSS/(2n) + λ·[α·Σ|w| + (1−α)/2·Σw²], times 2: RSS/n + 2λα·Σ|w| + λ(1−α)·Σw², sd(y) = 1
         ((0.5,), ElasticNet(l1=1.0, l2=0.0)),
         ((0.5, 0.0), ElasticNet(l1=0.0, l2=0.5)),
         ((2.0, 0.25), ElasticNet(l1=1.0, l2=1.5)),
@@ -143,15 +181,16 @@ def test_weight_decay_is_the_gradient_of_the_penalty(momentum: float) -> None:
     ],
 )
 def test_glmnet_by_hand(arguments, expected: ElasticNet) -> None:
-    assert from_glmnet(*arguments) == expected
-    assert from_glmnet(*arguments, family="gaussian") == expected
+    y = [-1.0, 1.0]
+    assert from_glmnet(*arguments, y=y) == expected
+    assert from_glmnet(*arguments, family="gaussian", y=y) == expected
     half = expected.scaled(0.5)  # the mean log-loss is the same on both sides
     assert from_glmnet(*arguments, family="binomial") == half
     assert from_glmnet(*arguments, family="multinomial") == half
 
 
 def test_glmnet_and_scikit_learn_are_one_problem() -> None:
-    """Lasso's α is glmnet's λ; ElasticNet's (α, ρ) are glmnet's (λ, α)."""
-    glmnet = from_glmnet(2.0, 0.25)
+    """Lasso's α is glmnet's λ; ElasticNet's (α, ρ) are glmnet's (λ, α) where sd(y) = 1."""
+    glmnet = from_glmnet(2.0, 0.25, y=[-1.0, 1.0])
     assert from_sklearn(SkElasticNet(alpha=2.0, l1_ratio=0.25), N) == glmnet
     assert from_sklearn(Lasso(alpha=2.0), N) == L1(from_glmnet(2.0).l1)

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import Tensor
 
-from shrinkage.errors import PenaltyError
+from shrinkage.errors import PenaltyError, ShrinkageWarning
 from shrinkage.kernels import offered
 from shrinkage.penalties import fused
 from shrinkage.penalties.steps import Step, Steps
@@ -133,18 +134,46 @@ def test_steps_of_another_shape_are_refused_and_not_read_beyond() -> None:
         fused.clip(torch.ones(SHAPE), torch.zeros(100), 1.0, Steps(0.1, 0.1))
 
 
-def test_loops_that_cannot_be_compiled_are_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loops_that_cannot_be_compiled_are_done_without_and_that_is_said_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken(bits: int) -> None:
         raise OSError("the cache is full")
 
     monkeypatch.setattr("shrinkage.kernels.on_cpu.loops", broken)
+    monkeypatch.setattr(offered, "_SAID", set())
     offered.compiled.cache_clear()
     try:
-        w, residual = torch.ones(SHAPE), torch.zeros(SHAPE)
-        fused.clip(w, residual, 1.0, Steps(0.1, 0.1))
-        same(w, torch.full(SHAPE, 0.9))
+        for dtype in (torch.float32, torch.float64):
+            w, residual = torch.ones(SHAPE, dtype=dtype), torch.zeros(SHAPE, dtype=dtype)
+            says = (
+                pytest.warns(ShrinkageWarning, match=r"slower .* same results.*OSError: the cache")
+                if dtype == torch.float32
+                else nullcontext()
+            )
+            with says:
+                fused.clip(w, residual, 1.0, Steps(0.1, 0.1))
+            assert (w == 0.9).all() or torch.allclose(w, torch.full_like(w, 0.9))
     finally:
         offered.compiled.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"),
+    [
+        (ModuleNotFoundError("no Numba", name="numba"), False),
+        (ModuleNotFoundError("no llvmlite", name="llvmlite"), True),
+        (ImportError("Numba needs NumPy 2.3 or less"), True),
+    ],
+    ids=str,
+)
+def test_a_compiler_that_is_not_installed_is_no_news(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, is_told: bool
+) -> None:
+    monkeypatch.setattr(offered, "_SAID", set())
+    with pytest.warns(ShrinkageWarning, match="Numba") if is_told else nullcontext():
+        offered._say("Numba", error)
+    offered._say("Numba", error)
 
 
 def test_mixed_steps_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:

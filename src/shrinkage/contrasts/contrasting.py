@@ -46,6 +46,7 @@ class Contrast(Finished[Setting]):
 
         As :meth:`PathPoint.predict` does.
         """
+        seed = self.checked_seed(seed)
         return self.setting.questions(seed).ask(self.model(column, seed), rows)
 
     def model(self, column: str, seed: int = 0) -> nn.Module:
@@ -55,7 +56,7 @@ class Contrast(Finished[Setting]):
         Raises :class:`FitError` for a column that has none, and a seed that was not run.
         """
         choices = self.view.decisions["choices"]
-        self.check_seed(seed)
+        seed = self.checked_seed(seed)
         if column not in choices:
             raise FitError(
                 "no such network",
@@ -115,7 +116,9 @@ def contrast(
     tries of strengths and dropout become warm-started paths: the first has all epochs, and each
     one after it goes on from the network before it for so many; learning rates have no such order,
     and each of their tries has as many epochs as a path in all. Validation log-loss
-    chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
+    chooses (``"1se"``: the most regularized whose loss is at most the lowest plus its standard
+    error over seeds; ``"best"``; ``"paired"``: as far as the paired difference to the best is
+    within its standard error),
     then the test set is opened once. ``polish``: rounds of :func:`shrinkage.polish`, at most, after
     the training of every network with an exact penalty, on its training data. ``biases``,
     ``norms``, ``rescale``: as a :class:`Plan` takes them. ``device``: where

@@ -1,11 +1,14 @@
 """Which compiled passes this machine has for given tensors."""
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from shrinkage.errors import ShrinkageWarning, told
 
 if TYPE_CHECKING:
     from shrinkage.kernels.bundles import Passes
@@ -57,7 +60,8 @@ def compiled(bits: int) -> "Loops | None":
         from shrinkage.kernels.on_cpu import loops
 
         return loops(bits)
-    except Exception:  # whatever it is: training goes on without
+    except Exception as error:  # whatever it is: training goes on without
+        _say("Numba", error)
         return None
 
 
@@ -68,5 +72,23 @@ def on_cuda(device: torch.device, dtype: torch.dtype) -> "Passes | None":
         from shrinkage.kernels.on_cuda import passes
 
         return passes(device, dtype)
-    except Exception:  # whatever it is: training goes on without
+    except Exception as error:  # whatever it is: training goes on without
+        _say("Triton", error)
         return None
+
+
+_SAID: set[str] = set()
+
+
+def _say(compiler: str, error: Exception) -> None:
+    """Warn once of a compiler that is there and of no use; one that is not there is no fault."""
+    is_absent = isinstance(error, ModuleNotFoundError) and error.name == compiler.lower()
+    if is_absent or compiler in _SAID:
+        return
+    _SAID.add(compiler)
+    warnings.warn(
+        f"training steps are slower than they could be, with the same results: what {compiler} "
+        f"compiles cannot be used here ({told(error)}). Mend or uninstall {compiler}",
+        ShrinkageWarning,
+        stacklevel=2,
+    )

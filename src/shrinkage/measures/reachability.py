@@ -9,6 +9,7 @@ from torch.func import functional_call
 from torch.nn.modules.conv import _ConvNd
 from torch.utils.hooks import RemovableHandle
 
+from shrinkage.errors import told
 from shrinkage.measures.marks import is_marked
 from shrinkage.measures.untouched import home, untouched
 from shrinkage.measures.wiring import Wiring, is_closed
@@ -55,10 +56,15 @@ def reach(model: nn.Module, input_shape: tuple[int, ...]) -> Reach | None:
     custom autograd functions, branches on values (``if x.sum() > 0``), unusual functions.
     Scripted networks are not seen through, and give None. The network stays as it is.
     """
+    return reach_or_why(model, input_shape)[0]
+
+
+def reach_or_why(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Reach | None, str]:
+    """What :func:`reach` finds, and where that is nothing the reason."""
     try:
-        return _reach(model, input_shape)
-    except Exception:  # a user's forward may fail in any way here; then nothing is known
-        return None
+        return _reach(model, input_shape), "scripted, or without an output that can be followed"
+    except Exception as error:  # a user's forward may fail in any way here; then nothing is known
+        return None, told(error)
 
 
 def _reach(model: nn.Module, input_shape: tuple[int, ...]) -> Reach | None:

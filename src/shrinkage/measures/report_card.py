@@ -15,7 +15,7 @@ from shrinkage.errors import DataError
 from shrinkage.measures.activations import LayerActivity, activity, owner_of
 from shrinkage.measures.evaluation import Evaluation, evaluate
 from shrinkage.measures.losses import Loss, fitting_together
-from shrinkage.measures.reachability import Reach, reach
+from shrinkage.measures.reachability import Reach, reach_or_why
 from shrinkage.measures.removal import check_same
 from shrinkage.measures.weights import LayerWeights, Weights, weigh
 from shrinkage.penalties import L1
@@ -33,8 +33,8 @@ class Measures:
     - ``gap``: loss on "test" − loss on "train"; None unless both are there.
     - ``penalty``: Σ P(w) in float64, ``penalty_share`` = penalty/(loss + penalty) with the loss
       of "train" or of the only part; None where there is no such part.
-    - ``activity`` and ``reach`` (None where the wiring is not known) need data, for the shape of
-      an input; ``activity`` is read on "train" or the first part.
+    - ``activity`` and ``reach`` (None where the wiring is not known; ``unreached`` says why) need
+      data, for the shape of an input; ``activity`` is read on "train" or the first part.
     """
 
     weights: Weights
@@ -44,6 +44,7 @@ class Measures:
     penalty_share: float | None
     activity: tuple[LayerActivity, ...] | None
     reach: Reach | None
+    unreached: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers, text, lists and dictionaries; numbers that are not finite become None."""
@@ -132,6 +133,11 @@ class Measures:
                 f"{self.reach.n_inputs_unused:,} of {self.reach.inputs.numel():,} inputs unused, "
                 f"{self.reach.n_dead_units:,} filters and neurons on no path"
             )
+        elif self.unreached:
+            lines.append(
+                f"unused inputs, filters and neurons are not known, because the network's wiring "
+                f"could not be followed: {self.unreached}"
+            )
         return lines
 
 
@@ -159,6 +165,7 @@ def measure(
     with fitting_together():
         parts = {name: evaluate(model, part, loss) for name, part in examples.items()}
     main = next((name for name in ("train", *examples) if name in examples), None)
+    found, why = (None, "") if main is None else _reach(model, examples[main].x)
     penalty = plan.value()
     sized = "train" in parts or len(parts) == 1
     return Measures(
@@ -168,7 +175,8 @@ def measure(
         penalty=penalty,
         penalty_share=_share(penalty, parts[main].loss) if main and sized else None,
         activity=None if main is None else activity(model, examples[main], plan),
-        reach=None if main is None else _reach(model, examples[main].x),
+        reach=found,
+        unreached="" if found else why,
     )
 
 
@@ -203,8 +211,10 @@ def _answer(answer: LayerActivity | None) -> tuple[str, str]:
     return f"{answer.mean_abs:.4g}", f"{answer.strongest_share:.1%}"
 
 
-def _reach(model: nn.Module, x: Tensor) -> Reach | None:
-    return reach(model, tuple(x.shape[1:])) if x.is_floating_point() else None
+def _reach(model: nn.Module, x: Tensor) -> tuple[Reach | None, str]:
+    if not x.is_floating_point():
+        return None, "its inputs are no real numbers"
+    return reach_or_why(model, tuple(x.shape[1:]))
 
 
 def _share(penalty: float, loss: float) -> float:

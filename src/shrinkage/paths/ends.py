@@ -1,5 +1,6 @@
 """Where a path begins and ends: from the scale that leaves everything to the one that empties."""
 
+import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from math import inf
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from shrinkage.errors import FitError
+from shrinkage.errors import FitError, ShrinkageWarning, told
 from shrinkage.fitting import Treatment, fit
 from shrinkage.objectives import Objective
 from shrinkage.paths.points import empty
@@ -16,7 +17,6 @@ from shrinkage.paths.setting import Setting, Weights
 from shrinkage.paths.smooth import minimise_on_support
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Plan
-from shrinkage.studies import quiet_plan
 
 _FACTOR = 4.0
 _FIRST, _LAST = 1e-8, 1e8
@@ -44,13 +44,32 @@ def is_affine(model: nn.Module, x: torch.Tensor) -> bool:
         return False
 
 
-def _is_affine(copy: torch.nn.Module, x: torch.Tensor) -> bool:
+def warn_of_single(model: torch.nn.Module, x: torch.Tensor) -> None:
+    """Say so where a network would be solved exactly, did its code take double precision."""
+    try:
+        deepcopy(model).double()(x.double())
+    except Exception as error:  # a user's forward may raise anything
+        why = told(error)
+    else:
+        return
+    try:
+        would_be = _is_affine(deepcopy(model).train(), x, 1e-4)
+    except Exception:  # no function of any numbers
+        return
+    if would_be:
+        warnings.warn(
+            "the network is linear in its parameters and is yet trained, not solved exactly: its "
+            f"code does not take double precision ({why}). Let it follow x.dtype",
+            ShrinkageWarning,
+            stacklevel=4,
+        )
+
+
+def _is_affine(copy: torch.nn.Module, x: torch.Tensor, tolerance: float = 1e-9) -> bool:
     generator = torch.Generator().manual_seed(0)
     points = [
         {
-            name: torch.randn(p.shape, generator=generator, dtype=torch.float64, device="cpu").to(
-                p.device
-            )
+            name: torch.randn(p.shape, generator=generator, dtype=torch.float64, device="cpu").to(p)
             for name, p in copy.named_parameters()
         }
         for _ in range(2)
@@ -62,11 +81,10 @@ def _is_affine(copy: torch.nn.Module, x: torch.Tensor) -> bool:
         if not isinstance(a, torch.Tensor):
             return False
         used = functional_call(copy, middle, (x,))
-    return _close((a + b) / 2, c) and _close(c, used)
-
-
-def _close(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return bool(torch.allclose(one, other, rtol=1e-9, atol=1e-9))
+    return all(
+        torch.allclose(one, other, rtol=tolerance, atol=tolerance)
+        for one, other in (((a + b) / 2, c), (c, used))
+    )
 
 
 def convex_ends(setting: Setting, seed: int) -> tuple[float, float]:
@@ -125,7 +143,7 @@ def _sweep(setting: Setting, seed: int, dense: Weights) -> Iterator[tuple[float,
     while scale <= last:
         way = fit(
             model,
-            quiet_plan(model, setting.rules.scaled(scale), setting.example),
+            setting.plan(model, seed, scale),
             setting.train,
             {"train": split.train},
             epochs=epochs,

@@ -1,13 +1,14 @@
 """What every penalty owes: value, prox, distance, slope, strength_max, scaled."""
 
 from abc import ABC, abstractmethod
-from numbers import Real
+from collections.abc import Callable
 from sys import float_info
 from typing import Self
 
 import torch
 from torch import Tensor
 
+from shrinkage.arguments import as_number
 from shrinkage.errors import PenaltyError
 from shrinkage.penalties.steps import Step, Steps
 
@@ -125,39 +126,25 @@ class Penalty(ABC):
         """
         return self
 
+    def for_targets(self, targets: Callable[[], Tensor]) -> "Penalty":  # noqa: ARG002
+        """P for data with these targets; itself unless its strength depends on them."""
+        return self
+
     def _block_norm(self, grad: Tensor) -> Tensor:
         """‖grad_block‖₂ / √m, which at zero is compared with the slope."""
         return grad.abs()
 
 
-def check_strength(name: str, value: object) -> None:
-    """Raise :class:`PenaltyError` unless ``value`` is a finite number ≥ 0."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise PenaltyError(
-            f"{name} is not a number",
-            got=repr(value),
-            expected="a finite number ≥ 0",
-            remedy="Pass a float such as 1e-4.",
-        )
-    if not 0 <= value <= float_info.max:  # type: ignore[operator]
-        raise PenaltyError(
-            f"{name} is out of range",
-            got=value,
-            expected="a finite number ≥ 0",
-            remedy="Use 0 for no penalty.",
-        )
+def check_strength(name: str, value: object) -> float:
+    """``value`` as Python's number; :class:`PenaltyError` unless it is finite and ≥ 0."""
+    remedy = "Pass a float such as 1e-4, or 0 for no penalty."
+    return as_number(name, value, least=0, remedy=remedy, error=PenaltyError)
 
 
-def check_positive(name: str, value: object) -> None:
-    """Raise :class:`PenaltyError` unless ``value`` is a finite number > 0."""
-    check_strength(name, value)
-    if value == 0:
-        raise PenaltyError(
-            f"{name} is out of range",
-            got=value,
-            expected="a finite number > 0",
-            remedy="It is a size of weights: usual ones lie between 1e-2 and 1.",
-        )
+def check_positive(name: str, value: object) -> float:
+    """``value`` as Python's number; :class:`PenaltyError` unless it is finite and > 0."""
+    remedy = "It is a size of weights: usual ones lie between 1e-2 and 1."
+    return as_number(name, value, above=0, remedy=remedy, error=PenaltyError)
 
 
 def checked_step(w: Tensor, step: Step) -> Step:
@@ -175,20 +162,15 @@ def checked_step(w: Tensor, step: Step) -> Step:
                 remedy="Give one step per weight, in the layout of the weights.",
             )
         return step.to(w.dtype) if step.ndim or not w.ndim else float(step)
-    if not isinstance(step, float | Real) or not 0 <= step <= float_info.max:
-        raise PenaltyError(
-            "step is out of range",
-            got=repr(step),
-            expected="a finite number ≥ 0",
-            remedy="A step is a learning rate divided by the optimizer's metric.",
-        )
-    return float(step)
+    if isinstance(step, float) and 0 <= step <= float_info.max:
+        return float(step)  # at every training step
+    remedy = "A step is a learning rate divided by the optimizer's metric."
+    return float(as_number("step", step, least=0, remedy=remedy, error=PenaltyError))
 
 
-def check_factor(factor: float, name: str = "factor") -> float:
-    """Return ``factor``; :class:`PenaltyError` unless it is a finite number ≥ 0."""
-    check_strength(name, factor)
-    return float(factor)
+def check_factor(factor: object, name: str = "factor") -> float:
+    """``factor`` as a float; :class:`PenaltyError` unless it is a finite number ≥ 0."""
+    return float(check_strength(name, factor))
 
 
 def soft_threshold(w: Tensor, threshold: Tensor | float) -> Tensor:

@@ -1,12 +1,15 @@
 """Strengths of other systems as ours: each converter knows the loss the other system writes."""
 
+from collections.abc import Mapping
 from math import inf
-from numbers import Real
+from sys import float_info
 from typing import Literal, Protocol
 
+from shrinkage.arguments import as_number
 from shrinkage.errors import PenaltyError
 from shrinkage.penalties.base import Penalty, check_strength
 from shrinkage.penalties.elastic_net import ElasticNet
+from shrinkage.penalties.glmnet import GlmnetElasticNet, deviation
 from shrinkage.penalties.l1 import L1
 from shrinkage.penalties.l2 import L2
 
@@ -14,7 +17,7 @@ from shrinkage.penalties.l2 import L2
 class Estimator(Protocol):
     """The part of scikit-learn's estimators that the converter reads."""
 
-    def get_params(self) -> dict[str, float | str | None]:
+    def get_params(self) -> Mapping[str, object]:
         """Names and values of the constructor's arguments."""
 
 
@@ -27,8 +30,7 @@ def from_weight_decay(weight_decay: float) -> L2:
     >>> from_weight_decay(1e-2)
     L2(strength=0.005)
     """
-    check_strength("weight_decay", weight_decay)
-    return L2(weight_decay / 2)
+    return L2(check_strength("weight_decay", weight_decay) / 2)
 
 
 def from_glmnet(
@@ -36,26 +38,30 @@ def from_glmnet(
     alpha: float = 1.0,
     *,
     family: Literal["gaussian", "binomial", "multinomial"] = "gaussian",
-) -> ElasticNet:
+    y: object = None,
+) -> ElasticNet | GlmnetElasticNet:
     """glmnet's λ·[α·Σ|w| + (1−α)/2·Σw²] for a mean loss in PyTorch.
 
-    ``gaussian``: glmnet writes RSS/(2n) and ``nn.MSELoss`` writes RSS/n, so both strengths double.
-    ``binomial``, ``multinomial``: both write the mean log-loss. glmnet standardises the columns
-    unless told otherwise; this converts strengths, not data.
-    Source: Friedman, Hastie & Tibshirani, Regularization Paths for GLMs (2010), eq. 1 and 10.
+    ``gaussian``: glmnet writes RSS/(2n) and ``nn.MSELoss`` writes RSS/n, so both strengths double;
+    and it scales the response to unit (population) variance first, which divides the L2 part by
+    sd(y): ElasticNet(2λα, λ(1−α)/sd(y)). ``y`` are the training targets. Without them
+    :func:`certify`, :func:`polish`, :func:`path` and :func:`contrast` take those they are given;
+    :func:`attach` and a loss term need ``y`` here where α < 1.
+    ``binomial``, ``multinomial``: both write the mean log-loss, and nothing is scaled.
 
-    >>> from_glmnet(0.1, 0.5)
-    ElasticNet(l1=0.1, l2=0.05)
+    This converts strengths, not data: glmnet also standardises the columns unless told otherwise,
+    and brings ``penalty.factor`` to a sum of the number of columns. The intercept has no penalty.
+    Source: Friedman, Hastie & Tibshirani, Regularization Paths for GLMs (2010), eq. 1 and 10;
+    glmnet's help page ("Details"), for the response.
+
+    >>> from_glmnet(0.1, 0.5, y=[1.0, 5.0])
+    ElasticNet(l1=0.1, l2=0.025)
+    >>> from_glmnet(0.1, 0.5, family="binomial")
+    ElasticNet(l1=0.05, l2=0.025)
     """
-    check_strength("lambda_", lambda_)
-    check_strength("alpha", alpha)
-    if alpha > 1:
-        raise PenaltyError(
-            "alpha is out of range",
-            got=alpha,
-            expected="a share between 0 (ridge) and 1 (lasso)",
-            remedy="glmnet's alpha is the mix; its strength is lambda.",
-        )
+    lambda_ = check_strength("lambda_", lambda_)
+    mix = "glmnet's alpha is the mix, from 0 (ridge) to 1 (lasso); its strength is lambda."
+    alpha = as_number("alpha", alpha, least=0, most=1, remedy=mix, error=PenaltyError)
     if family not in ("gaussian", "binomial", "multinomial"):
         raise PenaltyError(
             "family is unknown",
@@ -64,7 +70,10 @@ def from_glmnet(
             remedy="Name the loss that glmnet used.",
         )
     factor = 2.0 if family == "gaussian" else 1.0
-    return ElasticNet(l1=factor * lambda_ * alpha, l2=factor * lambda_ * (1 - alpha) / 2)
+    l1, l2 = factor * lambda_ * alpha, factor * lambda_ * (1 - alpha) / 2
+    if family != "gaussian" or not l2:
+        return ElasticNet(l1=l1, l2=l2)
+    return GlmnetElasticNet(l1, l2) if y is None else ElasticNet(l1, l2 / deviation(y))
 
 
 def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
@@ -90,19 +99,16 @@ def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
     """
     from sklearn import linear_model as sk
 
-    if not isinstance(n_samples, Real) or not 1 <= n_samples < inf:
-        raise PenaltyError(
-            "n_samples is out of range",
-            got=repr(n_samples),
-            expected="the number of training rows, at least 1",
-            remedy="Pass len(X).",
-        )
+    rows, remedy = "the number of training rows, at least 1", "Pass len(X)."
+    n_samples = as_number(
+        "n_samples", n_samples, least=1, expected=rows, remedy=remedy, error=PenaltyError
+    )
     if type(estimator) not in (sk.Lasso, sk.ElasticNet, sk.Ridge, sk.LogisticRegression):
         raise PenaltyError(
             "estimator has no converter",
             got=type(estimator).__name__,
             expected="Lasso, ElasticNet, Ridge or LogisticRegression of scikit-learn",
-            remedy="Build the penalty by hand, for a loss that is a mean over the training rows.",
+            remedy=_instead(estimator),
         )
     p = estimator.get_params()
     if p.get("positive"):
@@ -115,34 +121,52 @@ def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
     if type(estimator) is sk.Lasso:
         return L1(2 * _number(p, "alpha"))
     if type(estimator) is sk.ElasticNet:
-        alpha, rho = _number(p, "alpha"), _number(p, "l1_ratio")
+        alpha, rho = _number(p, "alpha"), _number(p, "l1_ratio", most=1)
         return ElasticNet(l1=2 * alpha * rho, l2=alpha * (1 - rho))
     if type(estimator) is sk.Ridge:
         return L2(_number(p, "alpha") / n_samples)
     return _logistic(p, n_samples)
 
 
-def _logistic(params: dict[str, float | str | None], n_samples: float) -> ElasticNet:
-    C = params["C"]
-    if not isinstance(C, int | float) or not C > 0:
-        raise PenaltyError(
-            "C is out of range",
-            got=repr(C),
-            expected="a number above 0",
-            remedy="scikit-learn's C is an inverse strength: C = inf is no penalty.",
-        )
+def _logistic(params: Mapping[str, object], n_samples: float) -> ElasticNet:
+    remedy = "scikit-learn's C is an inverse strength: C = inf is no penalty."
+    above = "a number above 0"
+    C = as_number(
+        "C", params["C"], above=0, most=inf, expected=above, remedy=remedy, error=PenaltyError
+    )
     per_row = 1 / (n_samples * C)  # 0 for C = inf
     # Up to scikit-learn 1.7 the mix is named by `penalty`; since 1.8 `l1_ratio` alone says it.
-    named = {"l1": 1.0, "l2": 0.0, "None": None}
     penalty = str(params.get("penalty"))
-    rho = named[penalty] if penalty in named else float(params["l1_ratio"] or 0.0)
-    if rho is None:
+    if penalty == "None":
         return ElasticNet(0.0, 0.0)
+    named = {"l1": 1.0, "l2": 0.0}
+    rho = named[penalty] if penalty in named else _mix(params)
     return ElasticNet(l1=rho * per_row, l2=(1 - rho) * per_row / 2)
 
 
-def _number(params: dict[str, float | str | None], name: str) -> float:
-    value = params[name]
-    check_strength(name, value)
-    assert isinstance(value, int | float)  # noqa: S101  (narrowing; checked above)
-    return float(value)
+def _mix(params: Mapping[str, object]) -> float:
+    remedy = "l1_ratio is the mix: 1 for L1, 0 for L2."
+    ratio = params["l1_ratio"]
+    if ratio is None and params.get("penalty") != "elasticnet":
+        return 0.0
+    return as_number("l1_ratio", ratio, least=0, most=1, remedy=remedy, error=PenaltyError)
+
+
+def _instead(estimator: object) -> str:
+    """What to pass for an estimator that has, or has been chosen by, one of the four."""
+    name = type(estimator).__name__
+    if hasattr(estimator, "best_estimator_"):
+        return "Pass its best_estimator_."
+    if name == "Pipeline":
+        return "Pass its last step, pipeline[-1]."
+    if name == "LogisticRegressionCV":
+        return "Once it is fitted, pass LogisticRegression(C=model.C_[0], l1_ratio=…)."
+    if name in ("LassoCV", "RidgeCV", "ElasticNetCV"):
+        mix = ", l1_ratio=model.l1_ratio_" if name == "ElasticNetCV" else ""
+        return f"Once it is fitted, pass {name.removesuffix('CV')}(alpha=model.alpha_{mix})."
+    return "Build the penalty by hand, for a loss that is a mean over the training rows."
+
+
+def _number(params: Mapping[str, object], name: str, most: float = float_info.max) -> float:
+    remedy = "Pass the estimator with one number for all columns."
+    return as_number(name, params[name], least=0, most=most, remedy=remedy, error=PenaltyError)

@@ -35,8 +35,8 @@ class ElasticNet(Penalty):
     l2: float
 
     def __post_init__(self) -> None:
-        check_strength("ElasticNet l1", self.l1)
-        check_strength("ElasticNet l2", self.l2)
+        object.__setattr__(self, "l1", check_strength("ElasticNet l1", self.l1))
+        object.__setattr__(self, "l2", check_strength("ElasticNet l2", self.l2))
 
     def value(self, w: Tensor) -> Tensor:
         """l1·Σ|w| + l2·Σw², a scalar tensor."""

@@ -7,6 +7,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from shrinkage.arguments import as_flag
 from shrinkage.errors import PenaltyError, did_you_mean
 from shrinkage.penalties.base import Penalty, check_factor, check_strength, checked_step
 from shrinkage.penalties.fused import least_norm, shrink
@@ -51,8 +52,9 @@ class GroupL1(Penalty):
     coupled: bool = field(default=False, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
-        check_strength("GroupL1 strength", self.strength)
+        object.__setattr__(self, "strength", check_strength("GroupL1 strength", self.strength))
         check_by("GroupL1", self.by)
+        object.__setattr__(self, "coupled", as_flag("coupled", self.coupled, error=PenaltyError))
         if self.coupled and self.by != "filter":
             raise PenaltyError(
                 "only filters can be coupled",

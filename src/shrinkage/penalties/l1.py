@@ -35,7 +35,7 @@ class L1(Penalty):
     strength: float
 
     def __post_init__(self) -> None:
-        check_strength("L1 strength", self.strength)
+        object.__setattr__(self, "strength", check_strength("L1 strength", self.strength))
 
     def value(self, w: Tensor) -> Tensor:
         """s·Σ|w|, a scalar tensor."""

@@ -25,7 +25,7 @@ class L2(Penalty):
     strength: float
 
     def __post_init__(self) -> None:
-        check_strength("L2 strength", self.strength)
+        object.__setattr__(self, "strength", check_strength("L2 strength", self.strength))
 
     def value(self, w: Tensor) -> Tensor:
         """s·Σw², a scalar tensor."""

@@ -31,8 +31,8 @@ class LogSum(FoldedConcave):
     epsilon: float
 
     def __post_init__(self) -> None:
-        check_strength("LogSum strength", self.strength)
-        check_positive("LogSum epsilon", self.epsilon)
+        object.__setattr__(self, "strength", check_strength("LogSum strength", self.strength))
+        object.__setattr__(self, "epsilon", check_positive("LogSum epsilon", self.epsilon))
 
     def value(self, w: Tensor) -> Tensor:
         """s·ε·Σ log(1 + |w|/ε), a scalar tensor."""

@@ -31,8 +31,8 @@ class MCP(FoldedConcave):
     knee: float
 
     def __post_init__(self) -> None:
-        check_strength("MCP strength", self.strength)
-        check_positive("MCP knee", self.knee)
+        object.__setattr__(self, "strength", check_strength("MCP strength", self.strength))
+        object.__setattr__(self, "knee", check_positive("MCP knee", self.knee))
 
     def value(self, w: Tensor) -> Tensor:
         """Σ s·v·(1 − v/(2·knee)) with v = min(|w|, knee), a scalar tensor."""

@@ -38,8 +38,8 @@ class SparseGroupL1(Penalty):
     by: By = "filter"
 
     def __post_init__(self) -> None:
-        check_strength("SparseGroupL1 l1", self.l1)
-        check_strength("SparseGroupL1 group", self.group)
+        object.__setattr__(self, "l1", check_strength("SparseGroupL1 l1", self.l1))
+        object.__setattr__(self, "group", check_strength("SparseGroupL1 group", self.group))
         check_by("SparseGroupL1", self.by)
 
     def value(self, w: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import gc
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from math import prod
@@ -71,12 +71,7 @@ class Plan:
                 remedy="Call Plan(model, L1(1e-4)).",
             )
         given = rules if isinstance(rules, Rules) else Rules(rules)
-        self.rules = Rules(
-            given.rules,
-            biases=given.biases or biases,
-            norms=given.norms or norms,
-            rescale=given.rescale or rescale,
-        )
+        self.rules = given.including(biases=biases, norms=norms, rescale=rescale)
         self.model = model
         self.entries: tuple[Entry, ...]
         self.coupled: tuple[Coupled, ...]
@@ -169,6 +164,15 @@ class Plan:
             warnings.simplefilter("ignore", ShrinkageWarning)  # they were shown for this plan
             scaled = self.rules.scaled(factor)
             return Plan(self.model, scaled, example_inputs=self._example_inputs)
+
+    def for_targets(self, targets: Callable[[], Tensor]) -> "Plan":
+        """The plan for data with these targets; itself unless a strength depends on them."""
+        rules = self.rules.for_targets(targets)
+        if rules == self.rules:
+            return self
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ShrinkageWarning)  # they were shown for this plan
+            return Plan(self.model, rules, example_inputs=self._example_inputs)
 
     def stacked(self, model: nn.Module, count: int) -> "Plan":
         """The same plan for ``count`` networks whose parameters ``model`` holds as (count, *shape).

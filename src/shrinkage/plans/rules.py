@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Self
 
-from torch import nn
+from torch import Tensor, nn
 
+from shrinkage.arguments import as_flag
 from shrinkage.errors import PlanError
 from shrinkage.penalties import Penalty
 from shrinkage.plans.layers import NORMS, Role
@@ -104,13 +105,26 @@ class Rules:
         rescale: bool = False,
     ) -> None:
         object.__setattr__(self, "rules", _as_rules(rules))
-        object.__setattr__(self, "biases", biases)
-        object.__setattr__(self, "norms", norms)
-        object.__setattr__(self, "rescale", rescale)
+        for name, flag in (("biases", biases), ("norms", norms), ("rescale", rescale)):
+            object.__setattr__(self, name, as_flag(name, flag, error=PlanError))
+
+    def including(self, *, biases: bool, norms: bool, rescale: bool) -> Self:
+        """The same rules, with what is True here beside what they include already."""
+        asked = type(self)(self.rules, biases=biases, norms=norms, rescale=rescale)
+        return type(self)(
+            self.rules,
+            biases=self.biases or asked.biases,
+            norms=self.norms or asked.norms,
+            rescale=self.rescale or asked.rescale,
+        )
 
     def scaled(self, factor: float) -> Self:
         """The same rules with every penalty multiplied by ``factor``."""
         return self._with(lambda penalty: penalty.scaled(factor))
+
+    def for_targets(self, targets: Callable[[], Tensor]) -> Self:
+        """The same rules for data with these targets, which are asked for where they matter."""
+        return self._with(lambda penalty: penalty.for_targets(targets))
 
     @property
     def convex(self) -> Self:

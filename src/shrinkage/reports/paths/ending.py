@@ -11,6 +11,7 @@ from shrinkage.reports.paths.wording import (
     shown,
     spread,
     trained_all_the_same,
+    trained_whole,
 )
 from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section, plan_table, table
@@ -105,6 +106,7 @@ def _solver(track: Track) -> str:
         f"dense network: {words}; each point goes on from the one before for "
         f"{num(config['point_epochs'])} {unit}, {f'up to {most} times' if most > 1 else 'once'}"
         + (f"; {inexact}" if (inexact := trained_all_the_same(track)) else "")
+        + (f"; {whole}" if (whole := trained_whole(track)) else "")
     )
 
 

@@ -4,7 +4,12 @@ from rich.table import Table
 
 from shrinkage.reports.paths.rows import Point, path_rows
 from shrinkage.reports.paths.track import Stop, Track
-from shrinkage.reports.paths.wording import lam, no_better_sentence, trained_all_the_same
+from shrinkage.reports.paths.wording import (
+    lam,
+    no_better_sentence,
+    trained_all_the_same,
+    trained_whole,
+)
 from shrinkage.reports.plain import plain
 from shrinkage.reports.wording import count, num, percent, score
 from shrinkage.runs import RunView
@@ -36,7 +41,11 @@ def path_table(view: RunView, most: int = MOST) -> str:
     text = f"{data}, {model}: {some}, {seeds}\n\n{plain(table)}"
     text += "\n\n▸ chosen" if chosen is not None else ""
     inexact = trained_all_the_same(track)
-    notes = [f"{inexact[0].upper()}{inexact[1:]}." if inexact else "", no_better_sentence(track)]
+    notes = [
+        f"{inexact[0].upper()}{inexact[1:]}." if inexact else "",
+        trained_whole(track),
+        no_better_sentence(track),
+    ]
     return "\n".join([text, *filter(None, notes)])
 
 

@@ -132,6 +132,21 @@ def trained_all_the_same(track: Track) -> str:
     return f"the cost is convex here: without {listed(asked)} every point is solved exactly"
 
 
+def trained_whole(track: Track) -> str:
+    """Of a path whose network could not be cut while it was trained: how often, and why."""
+    why = [
+        fit["shrunk"]["whole"]
+        for fit in track.all_fits.values()
+        if "whole" in (fit.get("shrunk") or {})
+    ]
+    if not why:
+        return ""
+    return (
+        f"{len(why)} of {len(track.all_fits)} fits trained the whole network, which takes longer "
+        f"and gives the same; what nobody reads could not be cut out: {why[0]}"
+    )
+
+
 def at(fit: Point) -> str:
     """A fit's λ, for hovering."""
     return f"λ = {lam(fit['scale'])}"
