@@ -139,13 +139,40 @@ def check_strength(name: str, value: object) -> None:
             expected="a finite number ≥ 0",
             remedy="Pass a float such as 1e-4.",
         )
-    if not 0 <= value <= float_info.max:  # type: ignore[operator]
+    number = value if isinstance(value, int) else float(value)
+    if not 0 <= number <= float_info.max:
         raise PenaltyError(
             f"{name} is out of range",
             got=value,
             expected="a finite number ≥ 0",
             remedy="Use 0 for no penalty.",
         )
+
+
+LEAST, MOST = 1e-30, 1e30
+"""Of numbers that are not 0: their products with weights and steps are then numbers in float32."""
+
+
+def check_size(name: str, value: Real | float) -> None:
+    """Raise :class:`PenaltyError` unless ``value`` is 0 or from 1e-30 to 1e30."""
+    number = float(value)
+    if number and not LEAST <= number <= MOST:
+        raise PenaltyError(
+            f"{name} is too {'large' if number > MOST else 'small'} to compute with",
+            got=value,
+            expected=f"0, or a number from {LEAST:g} to {MOST:g}",
+            remedy="Use 0 for no penalty; at 1 a network is usually empty.",
+        )
+
+
+def check_sizes(penalty: Penalty) -> None:
+    """Raise :class:`PenaltyError` unless networks of any precision can compute with ``penalty``.
+
+    The mathematics knows no such bounds, so that this is asked where it meets a network.
+    """
+    for name, value in vars(penalty).items():
+        if isinstance(value, Real):
+            check_size(f"{type(penalty).__name__} {name}", value)
 
 
 def check_positive(name: str, value: object) -> None:
@@ -196,4 +223,14 @@ def soft_threshold(w: Tensor, threshold: Tensor | float) -> Tensor:
 
     Written as w − clamp(w, −t, t): one pass, exact zero inside the threshold.
     """
+    threshold = bounded(threshold, w.dtype)
     return w - w.clamp(-threshold, threshold)  # type: ignore[arg-type]
+
+
+def bounded(number: Step, dtype: torch.dtype) -> Step:
+    """A number ≥ 0 as ``dtype`` can hold it: beyond its largest every weight is zero all the same.
+
+    >>> bounded(1e39, torch.float32) == torch.finfo(torch.float32).max
+    True
+    """
+    return number if isinstance(number, Tensor) else min(number, torch.finfo(dtype).max)
