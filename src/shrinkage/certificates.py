@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from types import MappingProxyType
 
 import torch
@@ -174,7 +175,7 @@ def certificate(
 
 
 def _check_finite(cost: float, gradient: Vector) -> None:
-    if not torch.tensor(cost).isfinite() or not all(bool(g.isfinite().all()) for g in gradient):
+    if not isfinite(cost) or not all(bool(g.isfinite().all()) for g in gradient):
         raise FitError(
             "the cost or its gradient is not finite",
             got=f"cost {cost:g}",

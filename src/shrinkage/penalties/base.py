@@ -147,6 +147,32 @@ def check_positive(name: str, value: object) -> float:
     return as_number(name, value, above=0, remedy=remedy, error=PenaltyError)
 
 
+LEAST, MOST = 1e-30, 1e30
+"""Of numbers that are not 0: their products with weights and steps are then numbers in float32."""
+
+
+def check_size(name: str, value: Real | float) -> None:
+    """Raise :class:`PenaltyError` unless ``value`` is 0 or from 1e-30 to 1e30."""
+    number = float(value)
+    if number and not LEAST <= number <= MOST:
+        raise PenaltyError(
+            f"{name} is too {'large' if number > MOST else 'small'} to compute with",
+            got=value,
+            expected=f"0, or a number from {LEAST:g} to {MOST:g}",
+            remedy="Use 0 for no penalty; at 1 a network is usually empty.",
+        )
+
+
+def check_sizes(penalty: Penalty) -> None:
+    """Raise :class:`PenaltyError` unless networks of any precision can compute with ``penalty``.
+
+    The mathematics knows no such bounds, so that this is asked where it meets a network.
+    """
+    for name, value in vars(penalty).items():
+        if isinstance(value, Real):
+            check_size(f"{type(penalty).__name__} {name}", value)
+
+
 def checked_step(w: Tensor, step: Step) -> Step:
     """``step`` as a number, or as a tensor of w's shape and dtype.
 
@@ -178,4 +204,14 @@ def soft_threshold(w: Tensor, threshold: Tensor | float) -> Tensor:
 
     Written as w − clamp(w, −t, t): one pass, exact zero inside the threshold.
     """
+    threshold = bounded(threshold, w.dtype)
     return w - w.clamp(-threshold, threshold)  # type: ignore[arg-type]
+
+
+def bounded(number: Step, dtype: torch.dtype) -> Step:
+    """A number ≥ 0 as ``dtype`` can hold it: beyond its largest every weight is zero all the same.
+
+    >>> bounded(1e39, torch.float32) == torch.finfo(torch.float32).max
+    True
+    """
+    return number if isinstance(number, Tensor) else min(number, torch.finfo(dtype).max)

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from shrinkage.penalties.base import Penalty, checked_step
+from shrinkage.penalties.base import Penalty, bounded, checked_step
 from shrinkage.penalties.l1 import L1
 from shrinkage.penalties.steps import Steps
 
@@ -36,7 +36,7 @@ class FoldedConcave(Penalty):
         """
         L1(self.strength).accumulate(w, residual, steps)
         step = checked_step(w, steps.last)
-        w.copy_(self.prox(w + w.sign() * (self.strength * step), step))
+        w.copy_(self.prox(w + w.sign() * bounded(self.strength * step, w.dtype), step))
 
     @property
     def convex(self) -> Penalty:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from shrinkage.kernels import loops_for
-from shrinkage.penalties.base import checked_step
+from shrinkage.penalties.base import bounded, checked_step
 from shrinkage.penalties.steps import Steps
 
 
@@ -29,7 +29,7 @@ def clip(w: Tensor, residual: Tensor, strength: float, steps: Steps) -> None:
         threshold = checked_step(w, steps.sum) * strength
         loops.clip(w.data_ptr(), residual.data_ptr(), w.numel(), threshold)
         return
-    threshold = checked_step(w, steps.sum) * strength
+    threshold = bounded(checked_step(w, steps.sum) * strength, w.dtype)
     torch.clamp(w.add_(residual), -threshold, threshold, out=residual)  # type: ignore[arg-type]
     w.sub_(residual)
     residual.nan_to_num_(0.0, torch.inf, -torch.inf)

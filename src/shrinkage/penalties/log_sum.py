@@ -6,7 +6,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from shrinkage.penalties.base import check_factor, check_positive, check_strength, checked_step
+from shrinkage.penalties.base import (
+    bounded,
+    check_factor,
+    check_positive,
+    check_strength,
+    checked_step,
+)
 from shrinkage.penalties.folded_concave import FoldedConcave
 from shrinkage.penalties.steps import Step
 
@@ -48,7 +54,9 @@ class LogSum(FoldedConcave):
         Source: Prater-Bennette, Shen & Tripp, The Proximity Operator of the Log-Sum Penalty (2022).
         """
         size, step = w.abs(), checked_step(w, step)
-        threshold = torch.as_tensor(step * self.strength, dtype=w.dtype, device=w.device)
+        threshold = torch.as_tensor(
+            bounded(step * self.strength, w.dtype), dtype=w.dtype, device=w.device
+        )
         a, u = size / self.epsilon, threshold / self.epsilon
         # √((a − 1)² + 4·(a − u)) without squares that overflow
         b, d = a - 1, 2 * (a - u).abs().sqrt()

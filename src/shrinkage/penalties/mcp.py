@@ -6,7 +6,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from shrinkage.penalties.base import check_factor, check_positive, check_strength, checked_step
+from shrinkage.penalties.base import (
+    bounded,
+    check_factor,
+    check_positive,
+    check_strength,
+    checked_step,
+)
 from shrinkage.penalties.folded_concave import FoldedConcave
 from shrinkage.penalties.steps import Step
 
@@ -47,7 +53,7 @@ class MCP(FoldedConcave):
         Source: Gao & Bruce, WaveShrink with Firm Shrinkage (1997).
         """
         size, step = w.abs(), checked_step(w, step)
-        u = torch.as_tensor(step * self.strength, dtype=w.dtype, device=w.device)
+        u = torch.as_tensor(bounded(step * self.strength, w.dtype), dtype=w.dtype, device=w.device)
         gone = size <= torch.minimum(u, (u * self.knee).sqrt())
         least = torch.finfo(w.dtype).tiny
         shift = u * ((self.knee - size).clamp(min=0) / (self.knee - u).clamp(min=least))

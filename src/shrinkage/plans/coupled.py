@@ -214,8 +214,8 @@ class Term:
     group: Coupled | None
 
     def has_gradients(self) -> bool:
-        """Whether every parameter has one: else the optimizer does not move them all."""
-        return all(parameter.grad is not None for parameter in self.parameters)
+        """Whether every parameter has one and is trained: frozen ones keep what they had."""
+        return all(p.grad is not None and p.requires_grad for p in self.parameters)
 
     def read(self) -> Tensor:
         """w: the parameter itself, or its coupled rows as a new tensor without a gradient."""
@@ -236,5 +236,7 @@ class Term:
             target.copy_(new)
 
     def value(self, tensors: Sequence[Tensor]) -> Tensor:
-        """P(w)."""
-        return self.penalty.value(self.entry.grouping.view(self.gathered(tensors)))
+        """P(w); of half precision in float32, where sums do not overflow."""
+        w = self.gathered(tensors)
+        wide = w.to(torch.promote_types(w.dtype, torch.float32))
+        return self.penalty.value(self.entry.grouping.view(wide))

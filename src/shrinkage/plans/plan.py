@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from shrinkage.errors import PlanError, ShrinkageWarning
 from shrinkage.penalties import Penalty
+from shrinkage.penalties.base import check_sizes
 from shrinkage.plans.binding import Entry, bind
 from shrinkage.plans.coupled import Coupled, Term, couple, terms_of
 from shrinkage.plans.normalisation import followed_by_norm
@@ -76,6 +77,8 @@ class Plan:
         self.entries: tuple[Entry, ...]
         self.coupled: tuple[Coupled, ...]
         self.entries, self.coupled = couple(model, bind(model, self.rules), example_inputs)
+        for _, penalty, _ in self.blocks():
+            check_sizes(penalty)
         self._example_inputs = example_inputs
         self.applied: str | None = None
         """How the plan was last put to work: "term" in a loss, or the method of attach()."""

@@ -7,15 +7,22 @@ from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry
 from shrinkage.proximal.methods import Averaged, Method, Prox, Subgradient
 from shrinkage.proximal.spheres import Sphere
+from shrinkage.proximal.witness import ForeignWrites
 
 MethodName = Literal["auto", "prox", "averaged", "subgradient"]
 
 
 def acting(
-    name: MethodName, entry: Entry, penalty: Penalty, *, rescale: bool
+    name: MethodName, entry: Entry, penalty: Penalty, writes: ForeignWrites, *, rescale: bool
 ) -> tuple[Method, ...]:
-    """The methods on one parameter, on its sphere where asked for; the loss term knows none."""
+    """The methods on one parameter, on its sphere where asked for; the loss term knows none.
+
+    Those that notice writes of others tell ``writes``.
+    """
     methods = tuple(_methods(name, entry, penalty))
+    for method in methods:
+        if isinstance(method, Averaged):
+            method.writes = writes
     if not rescale or entry.sphere is None or not methods or name == "subgradient":
         return methods
     return (Sphere(entry, penalty, entry.sphere, methods),)

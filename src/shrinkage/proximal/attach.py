@@ -1,5 +1,6 @@
 """attach: a plan acts through an optimizer, in two lines."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, get_args
 
@@ -8,13 +9,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from shrinkage.errors import AttachError, did_you_mean
-from shrinkage.penalties.base import check_factor
+from shrinkage.errors import AttachError, ShrinkageWarning, did_you_mean
+from shrinkage.penalties.base import check_factor, check_size, check_sizes
 from shrinkage.plans import Plan
 from shrinkage.plans.coupled import Term
 from shrinkage.proximal.acting import MethodName, acting
 from shrinkage.proximal.checking import (
     check_all_updated,
+    check_arguments,
+    check_hooks,
     check_saved,
     claim,
     lost,
@@ -27,11 +30,13 @@ from shrinkage.proximal.metrics import (
     OF_GROUP,
     Group,
     Reading,
-    check_optimizer,
     metric_of,
     was_skipped,
 )
 from shrinkage.proximal.stacking import stacked
+from shrinkage.proximal.verifying import check_metric
+from shrinkage.proximal.witness import ForeignWrites
+from shrinkage.proximal.wrapping import Wrappers, inside, is_nested, steps_nest
 
 _REST = 10
 """Steps that every parameter goes by itself after something unusual: making a crew takes time."""
@@ -58,10 +63,16 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     anew from it; a write to single rows of a parameter with more than 1024 of them may be missed.
     A copied or unpickled optimizer has no hooks (PyTorch leaves them out): attach to it anew.
 
-    Raises :class:`AttachError` for an unknown optimizer or method and for a plan with parameters
-    that this optimizer does not update; :class:`PlanError` for a plan that is attached already,
-    and where another plan acts on one of its parameters.
-    Warns of ``weight_decay`` beside a plan.
+    What a wrapper keeps inside (accelerate, Lookahead) is what the plan is attached to; zeros stay
+    where the wrapper writes after it. ``torch.compile(optimizer.step)`` leaves the penalty out of
+    its graph. With ``"subgradient"`` what a closure returns has the penalty added, as its gradient
+    has.
+
+    Raises :class:`AttachError` for an unknown optimizer or method, for a step that a subclass
+    overrides, and for a plan with parameters that this optimizer does not update;
+    :class:`PlanError` for a plan that is attached already, and where another plan acts on one of
+    its parameters.
+    Warns of ``weight_decay`` beside a plan, and of weights that are written again and again.
     """
     if method not in get_args(MethodName):
         raise AttachError(
@@ -70,7 +81,8 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
             expected=", ".join(get_args(MethodName)),
             remedy=did_you_mean(str(method), get_args(MethodName)) + 'Leave it at "auto".',
         )
-    return Handle(optimizer, plan, method)
+    check_arguments(optimizer, plan)
+    return Handle(inside(optimizer), plan, method)
 
 
 class Handle:
@@ -84,16 +96,24 @@ class Handle:
     """
 
     def __init__(self, optimizer: Optimizer, plan: Plan, method: MethodName) -> None:
-        check_optimizer(optimizer)
+        check_hooks(optimizer)
         plan.check_placed()
         self._metric = None if method == "subgradient" else metric_of(optimizer)
+        if self._metric is not None:
+            check_metric(optimizer, self._metric)
         self.plan, self.optimizer, self.method = plan, optimizer, method
         self._scale = 1.0
+        self._writes, self._wrappers = ForeignWrites(), Wrappers(optimizer, self._put_back)
+        self._nests = steps_nest(optimizer)
+        self._zeros: list[tuple[nn.Parameter, Tensor]] = []  # while a wrapper steps
         self._methods = {
-            term.entry.name: acting(method, term.entry, term.penalty, rescale=plan.rules.rescale)
+            term.entry.name: acting(
+                method, term.entry, term.penalty, self._writes, rescale=plan.rules.rescale
+            )
             for term in plan.terms()
         }
         self._terms, self._places = tuple(plan.terms()), plan.places()
+        self._penalties = {term.penalty for term in self._terms}
         self._crew: Crew | None = None  # made at the end of a step
         self._rest = 0  # steps until one is made again
         check_all_updated(plan, _groups(optimizer))
@@ -107,8 +127,8 @@ class Handle:
         warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
         claim(self)
         self._hooks: tuple[RemovableHandle, ...] = (
-            optimizer.register_step_pre_hook(self._before),
-            optimizer.register_step_post_hook(self._after),
+            optimizer.register_step_pre_hook(_uncompiled(self._before)),
+            optimizer.register_step_post_hook(_uncompiled(self._after)),
         )
 
     def __reduce__(self) -> NoReturn:
@@ -139,7 +159,11 @@ class Handle:
                 expected="a handle that acts",
                 remedy="Attach the plan again.",
             )
-        self._scale = check_factor(factor, "scale")
+        factor = check_factor(factor, "scale")
+        check_size("scale", factor)
+        for penalty in self._penalties:
+            check_sizes(penalty.scaled(factor))
+        self._scale = factor
 
     def state_dict(self) -> dict[str, Any]:
         """Scale, method and latent weights by parameter name: tensors and numbers only."""
@@ -186,12 +210,15 @@ class Handle:
         for hook in self._hooks:
             hook.remove()
         self._hooks = ()
+        self._wrappers.remove()
         release(self)
 
     def _before(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Prepare each parameter; where a closure makes the gradients, right after it."""
+        if self._nests and is_nested(optimizer):
+            return None
         closure: Callable[[], Any] | None = kwargs.get("closure", args[1] if args[1:] else None)
         if closure is None:
             self._prepare(optimizer)
@@ -200,11 +227,22 @@ class Handle:
         def then_prepare() -> Any:
             loss = closure()
             self._prepare(optimizer)
-            return loss
+            # A line search compares values: they must be those of what the gradient is of.
+            return loss if self._metric is not None else self._added(loss)
 
         return args[:1], {**kwargs, "closure": then_prepare}
 
+    @torch.no_grad()
+    def _added(self, loss: Any) -> Any:
+        """The loss and the penalty whose slope the gradients have."""
+        terms = [term for term in self._terms if term.has_gradients()]
+        if loss is None or not terms or not self._scale:
+            return loss
+        penalty = self._scale * sum(float(term.value(term.parameters)) for term in terms)
+        return loss + penalty
+
     def _prepare(self, optimizer: Optimizer) -> None:
+        self._writes.step += 1
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
         if not all(place.get(name) is held for place, name, held in self._places):
             self._terms, self._places = tuple(self.plan.terms()), self.plan.places()
@@ -215,7 +253,7 @@ class Handle:
         for term in self._terms:
             if term.entry.name in ready:
                 continue
-            if self.method == "subgradient" and term.group is not None:
+            if self.method == "subgradient":
                 self._add_slope(term, loss_scale)
                 continue
             tensor = term.read()
@@ -227,18 +265,20 @@ class Handle:
         self._crew, self._rest = None, _REST
 
     def _add_slope(self, term: Term, loss_scale: Tensor | float) -> None:
-        """The textbook's form for coupled groups: the slope reaches every parameter's gradient."""
-        gradients = [p.grad for p in term.parameters if p.grad is not None]
-        if len(gradients) == len(term.parameters):
-            stack = term.read()
-            stack.grad = term.gathered(gradients)
-            for method in self._methods[term.entry.name]:
-                method.before(stack, self._scale, loss_scale)
-            term.write(stack.grad, gradients)
+        """The textbook's form: the slope reaches the gradient of every trained parameter."""
+        if not term.has_gradients():
+            return
+        tensor, gradients = term.read(), [p.grad for p in term.parameters if p.grad is not None]
+        if term.group is not None:
+            tensor.grad = term.gathered(gradients)
+        for method in self._methods[term.entry.name]:
+            method.before(tensor, self._scale, loss_scale)
+        if tensor.grad is not None:
+            term.write(tensor.grad, gradients)
 
     @torch.no_grad()
     def _after(self, optimizer: Optimizer, *_: object) -> None:
-        if was_skipped(optimizer):
+        if was_skipped(optimizer) or (self._nests and is_nested(optimizer)):
             return
         groups, done = _groups(optimizer), frozenset[str]()
         if self._crew is not None and not self._crew.heed():
@@ -253,6 +293,35 @@ class Handle:
         self._rest = max(0, self._rest - 1)
         if self._crew is None and self._scale and not self._rest:
             self._crew = Crew(self._terms, self._methods)
+        if self._writes.step == 1 or self._writes.happened:
+            self._look_around()
+        if self._wrappers.running and self._scale and self._metric is not None:
+            kinked = (term for term in self._terms if term.penalty.slope)
+            self._zeros = [(p, p == 0) for term in kinked for p in term.parameters]
+
+    def _look_around(self) -> None:
+        """For an optimizer around ours; where the weights are written over and over, say so."""
+        self._wrappers.seek()
+        if steps := self._writes.worth_telling():
+            warnings.warn(
+                f"the weights were written from outside in three of {steps} steps"
+                f"{self._wrappers.named}: averaging starts anew each time, and zeros that were "
+                "made may be gone. Let optimizer.step() be the last to write them, or use "
+                "method='prox', which keeps nothing between steps",
+                ShrinkageWarning,
+                stacklevel=2,
+            )
+
+    @torch.no_grad()
+    def _put_back(self) -> None:
+        """What was zero stays zero where a wrapper (Lookahead) writes after our optimizer."""
+        for parameter, zero in self._zeros:
+            parameter.masked_fill_(zero, 0.0)
+        self._zeros = []
+        for term in self._terms:
+            tensor = term.read()
+            for method in self._methods[term.entry.name]:
+                method.rewritten(tensor)
 
     def _act(self, term: Term, groups: Mapping[int, Group]) -> None:
         """On one parameter by itself, or on coupled groups."""
@@ -288,6 +357,12 @@ class Handle:
         assert self._metric is not None  # noqa: S101  (narrowing)
         state = self.optimizer.state.get(parameter, {})
         return Reading(self._metric, groups[id(parameter)], state, parameter)
+
+
+def _uncompiled(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """``hook`` as it is written, also where ``optimizer.step`` is compiled."""
+    disabled: Callable[..., Any] = torch.compiler.disable(hook, reason="a plan acts here")  # type: ignore[no-untyped-call]
+    return disabled
 
 
 def _groups(optimizer: Optimizer) -> dict[int, Group]:

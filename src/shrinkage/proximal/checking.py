@@ -2,16 +2,19 @@
 
 import warnings
 import weakref
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from math import prod
 from typing import Protocol
 
 from torch import Tensor
 from torch.optim import Adafactor, Muon, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from shrinkage.errors import AttachError, PlanError, ShrinkageWarning
-from shrinkage.plans import Entry, Plan
+from shrinkage.penalties import Penalty
+from shrinkage.plans import Entry, Plan, Rules
 from shrinkage.proximal.memory import PER_WEIGHT, SAVED_KEYS, Saved
+from shrinkage.proximal.wrapping import calls_hooks, held_by
 
 
 class AtWork(Protocol):
@@ -29,6 +32,64 @@ _AT_WORK: "weakref.WeakKeyDictionary[Optimizer, weakref.WeakSet[AtWork]]" = (
     weakref.WeakKeyDictionary()
 )
 """The handles on each optimizer: two on one parameter would each undo what the other does."""
+
+
+def check_arguments(optimizer: object, plan: object) -> None:
+    """Raise :class:`AttachError` unless it is an optimizer and a plan, with the line that is right.
+
+    What is easily mistaken for them: a penalty, a network, a scheduler, a wrapper, the other order.
+    """
+    if isinstance(optimizer, Plan) and isinstance(plan, Optimizer):
+        raise _not_these("the arguments are in the other order", optimizer, "optimizer, plan")
+    if not isinstance(optimizer, Optimizer):
+        held = held_by(optimizer)
+        right = "optimizer" if held is None else f"{_word(optimizer)}.{held[0]}"
+        raise _not_these("attach needs an optimizer", optimizer, f"{right}, {_plan(plan)}")
+    if not isinstance(plan, Plan):
+        raise _not_these("attach needs a plan", plan, f"optimizer, {_plan(plan)}")
+
+
+def _not_these(what: str, got: object, right: str) -> AttachError:
+    return AttachError(
+        what,
+        got=_shown(got),
+        expected="the optimizer that trains the network, and a Plan of what is penalised",
+        remedy=f"Write sh.attach({right}).",
+    )
+
+
+def _shown(thing: object) -> str:
+    """A class or a penalty as it is, of everything else the type alone."""
+    if isinstance(thing, Penalty):
+        return repr(thing)
+    return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
+
+
+def _word(wrapper: object) -> str:
+    return "scheduler" if isinstance(wrapper, LRScheduler) else "wrapper"
+
+
+def _plan(given: object) -> str:
+    if isinstance(given, Penalty):
+        return f"sh.Plan(model, sh.{given!r})"
+    if isinstance(given, Mapping | Rules):
+        return "sh.Plan(model, rules)"
+    return "plan" if isinstance(given, Plan) else "sh.Plan(model, sh.L1(1e-4))"
+
+
+def check_hooks(optimizer: Optimizer) -> None:
+    """Raise :class:`AttachError` where ``optimizer.step()`` would call no hook of ours."""
+    if calls_hooks(optimizer):
+        return
+    held = held_by(optimizer)
+    raise AttachError(
+        f"the step of {type(optimizer).__name__} calls no hooks",
+        got="an optimizer that Optimizer.__init__ has not prepared",
+        expected="hooks around step(), through which a plan acts",
+        remedy="Call super().__init__(params, defaults) when it is made."
+        if held is None
+        else f"Attach to the one that it steps: sh.attach(optimizer.{held[0]}, plan).",
+    )
 
 
 def claim(handle: AtWork) -> None:

@@ -62,7 +62,7 @@ class Crew:
         calm = True
         for (seats, _), answer in zip(self._looks, self._answers, strict=True):
             for k in answer():
-                seats[k].averaged.restart(seats[k].parameter, seats[k].memory.scale)
+                seats[k].averaged.overwritten(seats[k].parameter, seats[k].memory.scale)
                 calm = False
         return calm and all(seat.parameter.data_ptr() == seat.address for seat in self._seats)
 

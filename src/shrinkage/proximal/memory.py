@@ -72,6 +72,7 @@ class Memory:
         held = self.step
         if not isinstance(held, Tensor) or held.dtype != step.dtype:
             held = self.step = torch.empty_like(step)
+        longest = min(longest, torch.finfo(held.dtype).max)
         torch.clamp(step, max=longest, out=held).nan_to_num_(nan=0.0, posinf=inf)
         if not isinstance(self.total, Tensor):
             self.total = torch.full_like(held, self.total)

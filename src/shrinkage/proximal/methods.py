@@ -13,7 +13,7 @@ from shrinkage.penalties.steps import Steps
 from shrinkage.plans import Entry
 from shrinkage.proximal.memory import Memory, Saved
 from shrinkage.proximal.metrics import Metric, Reading
-from shrinkage.proximal.witness import Witness
+from shrinkage.proximal.witness import ForeignWrites, Witness
 
 
 @dataclass
@@ -92,6 +92,11 @@ def _narrowed(w: Tensor, part: Tensor, residual: Tensor) -> None:
     residual.add_(w.sub_(part)).nan_to_num_(0.0, torch.inf, -torch.inf)
 
 
+def _ranged(w: Tensor) -> Tensor:
+    """float16 as float32: beyond 65504, and below 1e-7, it has no numbers."""
+    return w.float() if w.dtype == torch.float16 else w
+
+
 class Prox(Method):
     """w ← prox(w) after every step, in the optimizer's metric.
 
@@ -105,8 +110,9 @@ class Prox(Method):
         rows = grouping.view(parameter)
         steps = (grouping.view(metric.step),) if isinstance(metric.step, Tensor) else ()
         for w, *step in tiles(rows, *steps, single=grouping.group_size == 1):
-            shrunk = self.penalty.prox(w, (step[0] if step else metric.step) * scale)
-            w.copy_(_within_reach(shrunk, w, metric.reach, grouping.group_size))
+            start, length = _ranged(w), (step[0] if step else metric.step) * scale
+            shrunk = self.penalty.prox(start, length)
+            w.copy_(_within_reach(shrunk, start, metric.reach, grouping.group_size))
         write_rows(rows, parameter, self.entry)
 
 
@@ -130,15 +136,24 @@ class Averaged(Method):
     """
 
     memory: Memory | None = None
+    writes: ForeignWrites | None = None
 
     def before(self, parameter: Tensor, scale: float, loss_scale: Tensor | float) -> None:  # noqa: ARG002
         """Start anew if someone else wrote the parameter since the last step."""
         if not scale:
             self.memory = None
-        elif self.memory is None or not self.memory.written.agrees(parameter):
+        elif self.memory is None:
             self.restart(parameter, scale)
+        elif not self.memory.written.agrees(parameter):
+            self.overwritten(parameter, scale)
         elif self.memory.scale != scale:
             self._rescale(self.memory, parameter, scale)
+
+    def overwritten(self, parameter: Tensor, scale: float) -> None:
+        """Start anew from what someone else has written."""
+        if self.writes is not None:
+            self.writes.note()
+        self.restart(parameter, scale)
 
     def restart(self, parameter: Tensor, scale: float) -> None:
         """Forget all steps so far; the network's weights are the latent ones."""
@@ -303,7 +318,7 @@ class Subgradient(Method):
         if parameter.grad is None:
             return
         with torch.enable_grad():
-            leaf = parameter.detach().requires_grad_()
+            leaf = _ranged(parameter.detach()).requires_grad_()
             value = self.penalty.value(self.entry.grouping.view(leaf))
             (slope,) = torch.autograd.grad(value, leaf)
         with torch.no_grad():

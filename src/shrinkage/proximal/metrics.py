@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import unwrap
 from math import inf, sqrt
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, optim
 from torch.optim import Optimizer
 
 from shrinkage.errors import AttachError
+from shrinkage.proximal.wrapping import held_by
 
 Group = Mapping[str, Any]
 State = Mapping[str, Any]
@@ -241,45 +243,50 @@ REFUSED: Mapping[type[Optimizer], str] = {
 }
 
 
-def register_metric(kind: type[Optimizer], metric: MetricOf) -> None:
+_STEPS: dict[type[Optimizer], object] = {kind: unwrap(kind.step) for kind in METRICS}
+"""The functions whose moves the metrics describe."""
+
+BUILT_IN: frozenset[MetricOf] = frozenset(METRICS.values())
+"""What is known to be right; others are tried on a small problem."""
+
+
+def register_metric(kind: type[Optimizer], metric: MetricOf | type[Optimizer]) -> None:
     """Teach :func:`attach` an optimizer: how far did it move each weight per unit of gradient?
 
     ``metric(param_group, state, parameter)`` is asked after each step; ``state`` is the
     optimizer's for this parameter, ``parameter.grad`` the gradient. It returns a
-    :class:`Metric`. Derived classes are covered unless they have their own. Raises
-    :class:`AttachError` for a kind that is no optimizer and a metric that cannot be called.
+    :class:`Metric`. Another optimizer's class instead says that ``kind`` steps as that one does.
+    Derived classes are covered unless they have their own, or a ``step`` of their own.
+    :func:`attach` tries the metric on a copy of the optimizer with weights of its own, and
+    refuses one under which fixed points of training would not be stationary points of the cost.
+    Raises :class:`AttachError` for a kind that is no optimizer and a metric that cannot be called.
 
-    >>> class Signs(torch.optim.SGD): ...
-    >>> register_metric(Signs, lambda group, state, parameter: Metric(group["lr"]))
+    >>> class Mine(torch.optim.SGD): ...
+    >>> register_metric(Mine, lambda group, state, parameter: Metric(group["lr"]))
+    >>> register_metric(Mine, torch.optim.SGD)
     """
-    if not (isinstance(kind, type) and issubclass(kind, Optimizer)) or not callable(metric):
+    of = METRICS.get(metric) if isinstance(metric, type) else metric
+    if not (isinstance(kind, type) and issubclass(kind, Optimizer)) or not callable(of):
         raise AttachError(
             "a metric needs an optimizer's class and a function",
             got=f"{kind!r} and {metric!r}",
-            expected="a subclass of torch.optim.Optimizer, and f(group, state, parameter)",
+            expected="a subclass of torch.optim.Optimizer, and f(group, state, parameter) or "
+            "another optimizer that is known",
             remedy="For instance register_metric(MyAdam, lambda g, s, p: Metric(...)).",
         )
-    METRICS[kind] = metric
-
-
-def check_optimizer(optimizer: object) -> None:
-    """Raise :class:`AttachError` unless it is one of PyTorch's optimizers or derives from them."""
-    if not isinstance(optimizer, Optimizer):
-        raise AttachError(
-            "attach needs an optimizer",
-            got=type(optimizer).__name__,
-            expected="a torch.optim optimizer",
-            remedy="Call attach(optimizer, plan), before any wrapper goes around the optimizer.",
-        )
+    METRICS[kind], _STEPS[kind] = of, unwrap(kind.step)
 
 
 def metric_of(optimizer: Optimizer) -> MetricOf:
-    """The metric of ``optimizer``, by its type or the nearest type it derives from.
+    """The metric of ``optimizer``, by its type or the type whose step it has.
 
     Raises :class:`AttachError` for an optimizer whose step is not known, or is no diagonal metric.
     """
-    for kind in type(optimizer).__mro__:
+    mine = type(optimizer)
+    for kind in mine.__mro__:
         if kind in METRICS:
+            if unwrap(optimizer.step) is not _STEPS.get(kind, unwrap(kind.step)):
+                raise _own_step(mine, kind)
             return METRICS[kind]
         if kind in REFUSED:
             raise AttachError(
@@ -289,11 +296,34 @@ def metric_of(optimizer: Optimizer) -> MetricOf:
                 remedy="Use one of these, or method='subgradient' (which makes no exact zeros), "
                 "and polish() afterwards.",
             )
+    held = held_by(optimizer)
     raise AttachError(
         "the optimizer's step size per weight is not known",
-        got=type(optimizer).__name__,
+        got=mine.__name__,
         expected=_known(),
-        remedy="Tell it with register_metric(), or use method='subgradient' (no exact zeros).",
+        remedy="Tell it with register_metric(), or use method='subgradient' (no exact zeros)."
+        if held is None
+        else f"If it steps the optimizer that it holds: sh.attach(optimizer.{held[0]}, plan).",
+    )
+
+
+def _own_step(mine: type[Optimizer], kind: type[Optimizer]) -> AttachError:
+    if mine is kind:
+        return AttachError(
+            f"the step of {kind.__name__} was replaced",
+            got="an optimizer whose step() is another function",
+            expected=f"{kind.__name__}.step as its class has it",
+            remedy="Write the new step as a subclass and register_metric() it, or use "
+            "method='subgradient' (no exact zeros).",
+        )
+    name, parent = mine.__name__, kind.__name__
+    return AttachError(
+        f"{name} has a step of its own",
+        got=f"a subclass of {parent} that overrides step()",
+        expected=f"the step of {parent}, or a step size per weight that is known",
+        remedy=f"Where it moves weights as {parent} does, call register_metric({name}, {parent}); "
+        "else tell register_metric() how far it moves them, or use method='subgradient' "
+        "(no exact zeros).",
     )
 
 

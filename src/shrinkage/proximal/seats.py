@@ -81,11 +81,11 @@ def _kind(tensor: Tensor) -> tuple[object, ...]:
 
 
 def readings_of(seats: Sequence[Seat], read: Read) -> list[Reading] | None:
-    """One of each; None where a parameter has no gradient or is no longer the optimizer's."""
+    """One of each; None where a parameter has no gradient, is frozen or not the optimizer's."""
     found = []
     for seat in seats:
-        reading = read(seat.parameter)
-        if reading is None or seat.parameter.grad is None:
+        reading, parameter = read(seat.parameter), seat.parameter
+        if reading is None or parameter.grad is None or not parameter.requires_grad:
             return None
         found.append(reading)
     return found

@@ -1,5 +1,7 @@
 """Has somebody else written a parameter since we did?"""
 
+from collections import deque
+
 import torch
 from torch import Tensor, nn
 
@@ -40,3 +42,29 @@ class Witness:
 def _some(parameter: Tensor) -> Tensor:
     """A view where the parameter is contiguous."""
     return parameter.detach().reshape(-1)[:: -(-parameter.numel() // _SOME) or 1]
+
+
+class ForeignWrites:
+    """In which steps somebody else was found to have written the weights."""
+
+    def __init__(self) -> None:
+        self.step = 0
+        self._seen: deque[int] = deque(maxlen=3)
+        self._told = False
+
+    @property
+    def happened(self) -> bool:
+        """Whether in this step."""
+        return bool(self._seen) and self._seen[-1] == self.step
+
+    def note(self) -> None:
+        """In this step."""
+        if not self.happened:
+            self._seen.append(self.step)
+
+    def worth_telling(self) -> int:
+        """Within how many steps it happened three times, if in 1,000 or fewer; not 0 only once."""
+        if self._told or len(self._seen) < 3 or self._seen[-1] - self._seen[0] >= 1000:
+            return 0
+        self._told = True
+        return 1 + self._seen[-1] - self._seen[0]
