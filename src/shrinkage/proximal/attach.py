@@ -91,9 +91,9 @@ class Handle:
         self._scale = 1.0
         self._methods = {
             term.entry.name: acting(method, term.entry, term.penalty, rescale=plan.rules.rescale)
-            for term in plan.terms()
+            for term in plan.bound_terms()
         }
-        self._terms, self._places = tuple(plan.terms()), plan.places()
+        self._terms, self._places = tuple(plan.bound_terms()), plan.places()
         self._crew: Crew | None = None  # made at the end of a step
         self._rest = 0  # steps until one is made again
         check_all_updated(plan, _groups(optimizer))
@@ -174,10 +174,10 @@ class Handle:
                 remedy="Attach the same plan with the same method before loading.",
             )
         scale = check_factor(state["scale"])
-        for term in self.plan.terms():
+        for term in self.plan.bound_terms():
             check_saved(term.entry, blocks[term.entry.name])
         self._scale = scale
-        for term in self.plan.terms():
+        for term in self.plan.bound_terms():
             for method in self._methods[term.entry.name]:
                 method.load(blocks[term.entry.name], term.parameters[0].device)
 
@@ -207,7 +207,7 @@ class Handle:
     def _prepare(self, optimizer: Optimizer) -> None:
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
         if not all(place.get(name) is held for place, name, held in self._places):
-            self._terms, self._places = tuple(self.plan.terms()), self.plan.places()
+            self._terms, self._places = tuple(self.plan.bound_terms()), self.plan.places()
             self._dismiss()
         if self._crew is not None and not self._crew.look(self._scale):
             self._dismiss()
