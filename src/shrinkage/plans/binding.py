@@ -12,7 +12,7 @@ from shrinkage.errors import PlanError, ShrinkageWarning, did_you_mean
 from shrinkage.penalties import Penalty
 from shrinkage.plans.grouping import Grouping, grouping
 from shrinkage.plans.layers import Role, describe
-from shrinkage.plans.leftover import Left, causes, leftover, warn_of_leftover
+from shrinkage.plans.leftover import causes, leftover, warn_of_leftover
 from shrinkage.plans.normalisation import Invariance, invariances
 from shrinkage.plans.rules import Rule, Rules, Site
 from shrinkage.wrappers import canonical
@@ -75,8 +75,8 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
     known = invariances(model)
     entries = tuple(_entry(item, rules, known) for item in found)
     trained = [item for item in found if item.parameter.requires_grad]
-    unruled: Left = [(i.sites[0], i.parameter) for i in trained if _ruling(rules, i.sites) is None]
-    left = leftover(unruled, rules)
+    unruled = [item for item in trained if _ruling(rules, item.sites) is None]
+    left = leftover([(_at(rules, item.sites), item.parameter) for item in unruled], rules)
     if not any(entry.penalty and not entry.frozen for entry in entries):
         raise PlanError(
             "the plan penalises nothing",
@@ -85,7 +85,7 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
             remedy="Name the layers in a rule, e.g. Rules({'embed*': L1(1e-4)})."
             + (f" Left out are {causes(left)}." if left else ""),
         )
-    _warn_of_idle(rules, sites)
+    _warn_of_idle(rules, sites, told={site.name for site, _ in left})
     if left:
         total = sum(item.parameter.numel() for item in trained)
         warn_of_leftover(left, total, stacklevel=3)
@@ -133,6 +133,12 @@ def _ruling(rules: Rules, sites: tuple[Site, ...]) -> tuple[Rule, Site] | None:
     return None
 
 
+def _at(rules: Rules, sites: tuple[Site, ...]) -> Site:
+    """The first of its places that a rule matches, if any does."""
+    matched = (site for site in sites if any(rule.matches(site) for rule in rules.rules))
+    return next(matched, sites[0])
+
+
 def _entry(item: _Found, rules: Rules, known: Mapping[str, Invariance]) -> Entry:
     ruling = _ruling(rules, item.sites)
     rule, site = ruling or (None, item.sites[0])
@@ -172,8 +178,8 @@ def _reason(item: _Found, rules: Rules, rule: Rule | None, site: Site) -> str:
     elif rule is not None:
         reason = f"rule {rule.label}" + ("" if rule.penalty else " leaves it out")
         reason += f"; {site.about.note}" if rule.penalty and site.about.note else ""
-    elif any(candidate.matches(site) for candidate in rules.rules):
-        reason = _why_not(site)
+    elif any(candidate.matches(_at(rules, item.sites)) for candidate in rules.rules):
+        reason = _why_not(_at(rules, item.sites))
     else:
         reason = "no rule matches"
     return reason + (f"; tied to {tied}, counted once" if tied else "")
@@ -234,13 +240,14 @@ def _check_rules(rules: Rules, sites: list[Site]) -> None:
         )
 
 
-def _warn_of_idle(rules: Rules, sites: list[Site]) -> None:
+def _warn_of_idle(rules: Rules, sites: list[Site], told: set[str]) -> None:
+    """Of rules without effect, but for those on what another warning is about."""
     taken: set[str] = set()
     for rule in rules.rules:
         matched = [site for site in sites if rule.matches(site)]
         applied = {site.name for site in matched if _applies(rule, site, rules)}
         meant = {site.name for site in matched if _admits(rule, site, rules)}
-        if not applied and rule.penalty is not None:
+        if not applied and rule.penalty is not None and told.isdisjoint(s.name for s in matched):
             warnings.warn(
                 f"the rule {rule.label} penalises nothing: it matches only "
                 f"{_some(site.name for site in matched)} ({_why_not(matched[0])})",

@@ -68,7 +68,7 @@ def grouping(name: str, shape: tuple[int, ...], layout: Layout, by: str | None) 
     """
     if by is None:
         return Single(shape, shape, tuple(range(len(shape))), prod(shape), 1)
-    if len(shape) < 2:
+    if len(shape) < 2 and set(layout.axes) & set("oi"):
         return Grouping(shape, (prod(shape), 1), (0, 1), prod(shape), 1)
     units = _UNITS[by]
     if not set(units) - {"g"} <= set(layout.axes):

@@ -74,8 +74,9 @@ class Rule:
                 return not self._names_all(site) and not (site.tied and by_type)
             case Role.OTHER:
                 return not self._names_all(site)
-            case Role.PARAMETRISED:
-                return not self._matches_module(site)
+            case Role.PARAMETRISED:  # what is meant for the weight is not meant for it
+                as_weight = replace(site, names=site.names[1:])
+                return not self.matches(as_weight)
             case Role.DIRECTION | Role.SCALE_FREE:
                 return False
 

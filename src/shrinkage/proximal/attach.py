@@ -19,6 +19,7 @@ from shrinkage.proximal.checking import (
     claim,
     lost,
     release,
+    warn_of_strangers,
     warn_of_weight_decay,
 )
 from shrinkage.proximal.crew import Crew
@@ -104,6 +105,7 @@ class Handle:
                 expected="an optimizer that minimises loss + penalty",
                 remedy="Minimise the negative loss, or use the exact form (method='auto').",
             )
+        warn_of_strangers(plan)
         warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
         claim(self)
         self._hooks: tuple[RemovableHandle, ...] = (

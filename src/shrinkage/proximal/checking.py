@@ -81,6 +81,20 @@ def check_all_updated(plan: Plan, updated: Container[int]) -> None:
         )
 
 
+def warn_of_strangers(plan: Plan) -> None:
+    """Warn (:class:`ShrinkageWarning`) of trained parameters that came after the plan."""
+    known = {entry.path for entry in plan.entries}
+    named = [(name, p) for name, p in plan.model.named_parameters() if name not in known]
+    new = [name for name, parameter in named if parameter.requires_grad]
+    if new:
+        warnings.warn(
+            f"the plan does not know {len(new)} parameters of its network, first {new[0]!r}: they "
+            "came after it and have no penalty. Make the plan once the network is whole",
+            ShrinkageWarning,
+            stacklevel=4,
+        )
+
+
 def lost(entry: Entry) -> AttachError:
     """What is raised where a parameter has been replaced, or unfrozen, since."""
     if entry.frozen:
