@@ -436,3 +436,16 @@ def test_a_layer_that_came_after_the_plan_is_told() -> None:
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with pytest.warns(ShrinkageWarning, match=r"does not know 2 parameters.*'2.weight'"):
         sh.attach(optimizer, plan)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_scripted_network_is_refused_and_its_own_plan_acts_on_it() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+    scripted = torch.jit.script(net)
+    with pytest.raises(PlanError, match=r"scripted network.*before torch.jit.script"):
+        Plan(scripted, sh.L1(1.0))
+    optimizer = torch.optim.SGD(scripted.parameters(), lr=0.02)
+    sh.attach(optimizer, Plan(net, sh.L1(0.2)))
+    train(scripted, optimizer, 100)
+    assert int((next(scripted.parameters()) == 0).sum()) > 0

@@ -93,6 +93,13 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
 
 
 def _parameters(model: nn.Module) -> Iterator[_Found]:
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise PlanError(
+            "a scripted network no longer has its layers",
+            got=type(model).__name__,
+            expected="the network before torch.jit.script or torch.jit.trace",
+            remedy="Make the plan for that one: both have the same parameters.",
+        )
     modules = dict(model.named_modules(remove_duplicate=False))
     uses: dict[int, list[tuple[str, nn.Parameter, Site]]] = {}
     for path, parameter in model.named_parameters(remove_duplicate=False):
