@@ -154,7 +154,7 @@ def test_embeddings_and_unknown_parameters_need_a_rule_that_names_them() -> None
             self.gate = nn.Parameter(torch.ones(2, 3))
             self.temperature = nn.Parameter(torch.tensor(1.0))
 
-    assert chosen(Plan(Own(), L1(1.0))) == {"fc.weight"}
+    assert chosen(Plan(Own(), {"gate": None, "*": L1(1.0)})) == {"fc.weight"}
     assert chosen(Plan(Own(), {"embed": L1(1.0)})) == {"embed.weight"}
     assert chosen(Plan(Own(), {nn.Embedding: L1(1.0)})) == {"embed.weight"}
     assert chosen(Plan(Own(), {"gate": L1(1.0), "*": L1(2.0)})) == {"gate", "fc.weight"}
@@ -195,7 +195,9 @@ def test_tied_parameters_count_once() -> None:
             self.out.weight = self.embed.weight
 
     net = Tied()
-    plan = Plan(net, L1(2.0))  # as the weight of a linear layer it is penalised by default
+    with pytest.raises(PlanError, match=r"penalises nothing.*an embedding"):
+        Plan(net, L1(2.0))  # also where it is a linear layer's weight
+    plan = Plan(net, {"out": L1(2.0)})
     assert [entry.name for entry in plan.entries] == ["embed.weight"]
     assert "tied to out.weight, counted once" in plan.entries[0].reason
     assert plan.n_penalised == 15

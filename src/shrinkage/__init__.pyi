@@ -22,7 +22,7 @@ from .penalties import (
     from_sklearn,
     from_weight_decay,
 )
-from .plans import Plan, Rules
+from .plans import Plan, Rules, register_layer
 from .polishing import polish
 from .proximal import Handle, Metric, attach, register_metric
 
@@ -65,5 +65,6 @@ __all__ = [
     "path",
     "polish",
     "predict",
+    "register_layer",
     "register_metric",
 ]

@@ -48,7 +48,11 @@ class Scene:
 
 def scene_of(plan: Plan, data: Data) -> Scene:
     """The scene of a network and its data."""
-    drawn = [entry for entry in plan.penalised if len(entry.shape) > 1]
+    drawn = [
+        entry
+        for entry in plan.penalised
+        if len(entry.shape) > 1 and {"o", "i"} <= set(describe(plan.model, entry.path).layout.axes)
+    ]
     layers = [_layer(plan, entry.name, entry.path) for entry in drawn]
     config = {
         "plan": describe_plan(plan),
@@ -59,9 +63,8 @@ def scene_of(plan: Plan, data: Data) -> Scene:
 
 
 def _layer(plan: Plan, name: str, path: str) -> Layer:
-    owner, _, local = path.rpartition(".")
     parameter = plan.model.get_parameter(path)
-    layout = describe(plan.model.get_submodule(owner), local, parameter).layout
+    layout = describe(plan.model, path).layout
     shape = tuple(parameter.shape)
     units, inputs, kernels = (
         grouping(name, shape, layout, by=by) for by in ("filter", "input", "kernel")

@@ -87,10 +87,8 @@ def gini(values: Tensor) -> float:
 def _layer(plan: Plan, entry: Entry, weight: Tensor) -> LayerWeights:
     units = zero_units = None
     if weight.ndim > 1:
-        owner, _, local = entry.path.rpartition(".")
-        layout = describe(
-            plan.model.get_submodule(owner), local, plan.model.get_parameter(entry.path)
-        ).layout
+        layout = describe(plan.model, entry.path).layout
+    if weight.ndim > 1 and "o" in layout.axes:
         rows = grouping(entry.name, entry.shape, layout, by="filter").view(weight)
         units, zero_units = len(rows), int((rows == 0).all(dim=1).sum())
     return _summary(entry.name, entry.shape, weight.reshape(-1).double(), units, zero_units)

@@ -151,7 +151,7 @@ LEAST, MOST = 1e-30, 1e30
 """Of numbers that are not 0: their products with weights and steps are then numbers in float32."""
 
 
-def check_size(name: str, value: Real | float) -> None:
+def check_size(name: str, value: float) -> None:
     """Raise :class:`PenaltyError` unless ``value`` is 0 or from 1e-30 to 1e30."""
     number = float(value)
     if number and not LEAST <= number <= MOST:
@@ -169,7 +169,7 @@ def check_sizes(penalty: Penalty) -> None:
     The mathematics knows no such bounds, so that this is asked where it meets a network.
     """
     for name, value in vars(penalty).items():
-        if isinstance(value, Real):
+        if isinstance(value, int | float):
             check_size(f"{type(penalty).__name__} {name}", value)
 
 

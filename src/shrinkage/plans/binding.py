@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -11,17 +11,11 @@ from torch.nn.parameter import is_lazy
 from shrinkage.errors import PlanError, ShrinkageWarning, did_you_mean
 from shrinkage.penalties import Penalty
 from shrinkage.plans.grouping import Grouping, grouping
-from shrinkage.plans.layers import Description, Role, describe
+from shrinkage.plans.layers import Role, describe
+from shrinkage.plans.leftover import causes, leftover, warn_of_leftover
 from shrinkage.plans.normalisation import Invariance, invariances
 from shrinkage.plans.rules import Rule, Rules, Site
 from shrinkage.wrappers import canonical
-
-_WHY_NOT = {
-    Role.BIAS: "a bias: biases=True or a rule such as '*.bias' includes it",
-    Role.NORM: "a normalisation layer: norms=True or its exact name includes it",
-    Role.EMBEDDING: "an embedding: a rule that names it includes it",
-    Role.OTHER: "not a known layer's weight: a rule that names it includes it",
-}
 
 
 @dataclass(frozen=True)
@@ -32,6 +26,8 @@ class Entry:
     is known. ``sphere``: these rows, where the penalty tells their directions apart, so that its
     cost has stationary points among rows of the same norms; None elsewhere. ``coupled``: the
     penalty acts on groups that span other parameters too; ``grouping`` is then the parameter's own.
+    ``frozen``: it was when the plan was made, and the penalty acts once it is trained.
+    ``protected``: a rule leaves it out. ``layer``: the path of the layer that it belongs to.
     """
 
     name: str
@@ -44,6 +40,9 @@ class Entry:
     invariance: Invariance | None = None
     sphere: Grouping | None = None
     coupled: bool = False
+    frozen: bool = False
+    protected: bool = False
+    layer: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class _Found:
 
     path: str
     parameter: nn.Parameter
-    sites: tuple[tuple[Site, Description], ...]
+    sites: tuple[Site, ...]
 
 
 def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
@@ -60,7 +59,8 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
 
     Raises :class:`PlanError` for a rule that matches nothing, for a network without parameters
     or with uninitialised ones, and where no parameter at all is penalised. Warns
-    (:class:`ShrinkageWarning`) of a rule that others shadow.
+    (:class:`ShrinkageWarning`) of a rule that others shadow, and of matrices that are left out
+    unasked.
     """
     found = list(_parameters(model))
     if not found:
@@ -70,24 +70,38 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
             expected="a network with weights to penalise",
             remedy="Pass the network itself, after its layers are made.",
         )
-    sites = [site for item in found for site, _ in item.sites]
+    sites = [site for item in found for site in item.sites]
     _check_rules(rules, sites)
     known = invariances(model)
     entries = tuple(_entry(item, rules, known) for item in found)
-    if not any(entry.penalty for entry in entries):
+    trained = [item for item in found if item.parameter.requires_grad]
+    unruled = [item for item in trained if _ruling(rules, item.sites) is None]
+    left = leftover([(_at(rules, item.sites), item.parameter) for item in unruled], rules)
+    if not any(entry.penalty and not entry.frozen for entry in entries):
         raise PlanError(
             "the plan penalises nothing",
             got="; ".join(f"{e.name} ({e.reason})" for e in entries[:3]),
             expected="at least one penalised parameter",
-            remedy="Name the layers in a rule, e.g. Rules({'embed*': L1(1e-4)}).",
+            remedy="Name the layers in a rule, e.g. Rules({'embed*': L1(1e-4)})."
+            + (f" Left out are {causes(left)}." if left else ""),
         )
-    _warn_of_idle(rules, sites)
+    _warn_of_idle(rules, sites, told={site.name for site, _ in left})
+    if left:
+        total = sum(item.parameter.numel() for item in trained)
+        warn_of_leftover(left, total, stacklevel=3)
     return entries
 
 
 def _parameters(model: nn.Module) -> Iterator[_Found]:
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise PlanError(
+            "a scripted network no longer has its layers",
+            got=type(model).__name__,
+            expected="the network before torch.jit.script or torch.jit.trace",
+            remedy="Make the plan for that one: both have the same parameters.",
+        )
     modules = dict(model.named_modules(remove_duplicate=False))
-    uses: dict[int, list[tuple[str, nn.Parameter, Site, Description]]] = {}
+    uses: dict[int, list[tuple[str, nn.Parameter, Site]]] = {}
     for path, parameter in model.named_parameters(remove_duplicate=False):
         if is_lazy(parameter):
             raise PlanError(
@@ -96,64 +110,102 @@ def _parameters(model: nn.Module) -> Iterator[_Found]:
                 expected="a network whose layers know their sizes",
                 remedy="Run one batch through the network before making the plan.",
             )
-        if parameter.is_complex():
-            raise PlanError(
-                f"parameter {path!r} is complex",
-                got=str(parameter.dtype).removeprefix("torch."),
-                expected="real weights: the penalties are functions of real numbers",
-                remedy="Store it as torch.view_as_real does, pairs in a last dimension.",
-            )
-        owner_path, _, local = path.rpartition(".")
+        owner_path, _, _ = path.rpartition(".")
         steps = owner_path.split(".") if owner_path else []
         chain = [".".join(steps[:k]) for k in range(len(steps) + 1)]
-        description = describe(modules[owner_path], local, parameter)
+        about = describe(model, path)
+        layer = chain[-1 - about.layer]
+        names = (path, f"{layer}.{about.weight}" if layer else about.weight)
         site = Site(
             tuple((canonical(name), modules[name]) for name in chain),
-            canonical(path),
-            description.role,
+            tuple(dict.fromkeys(map(canonical, names))),
+            about,
         )
-        uses.setdefault(id(parameter), []).append((path, parameter, site, description))
+        uses.setdefault(id(parameter), []).append((path, parameter, site))
     for places in uses.values():
-        path, parameter = places[0][:2]
-        yield _Found(path, parameter, tuple((site, about) for _, _, site, about in places))
+        path, parameter, _ = places[0]
+        is_embedding = any(site.role is Role.EMBEDDING for _, _, site in places)
+        yield _Found(path, parameter, tuple(
+            replace(site, tied=is_embedding and site.role is not Role.EMBEDDING)
+            for _, _, site in places
+        ))  # fmt: skip
+
+
+def _ruling(rules: Rules, sites: tuple[Site, ...]) -> tuple[Rule, Site] | None:
+    """The first rule that applies to a parameter, and at which of its places."""
+    for rule in rules.rules:
+        for site in sites:
+            if _applies(rule, site, rules):
+                return rule, site
+    return None
+
+
+def _at(rules: Rules, sites: tuple[Site, ...]) -> Site:
+    """The first of its places that a rule matches, if any does."""
+    matched = (site for site in sites if any(rule.matches(site) for rule in rules.rules))
+    return next(matched, sites[0])
 
 
 def _entry(item: _Found, rules: Rules, known: Mapping[str, Invariance]) -> Entry:
-    (first, about) = item.sites[0]
-    rule, penalty = None, None
-    for candidate in rules.rules:
-        hit = next((s for s in item.sites if _applies(candidate, s[0], rules)), None)
-        if hit is not None:
-            rule, penalty, about = candidate, candidate.penalty, hit[1]
-            break
-    tied = ", ".join(site.name for site, _ in item.sites[1:])
-    if not item.parameter.requires_grad:
-        penalty, reason = None, "frozen: requires_grad is False"
-    elif rule is not None:
-        reason = f"rule {rule.label}" + ("" if penalty else " leaves it out")
-    elif any(candidate.matches(first) for candidate in rules.rules):
-        reason = _WHY_NOT[first.role]
-    else:
-        reason = "no rule matches"
+    ruling = _ruling(rules, item.sites)
+    rule, site = ruling or (None, item.sites[0])
+    about, frozen = site.about, not item.parameter.requires_grad
+    penalty = None if rule is None else rule.penalty
+    if penalty is not None and item.parameter.is_complex():
+        raise PlanError(
+            f"parameter {item.path!r} is complex",
+            got=str(item.parameter.dtype).removeprefix("torch."),
+            expected="real weights: the penalties are functions of real numbers",
+            remedy="Store it as torch.view_as_real does, pairs in a last dimension, or protect "
+            f"it: {{{site.name!r}: None, …}}.",
+        )
     shape = tuple(item.parameter.shape)
-    groups = grouping(first.name, shape, about.layout, penalty.by if penalty else None)
-    invariance = _invariance_of(item, known)
-    sphere = None
-    if penalty is not None and invariance is not None and _varies(penalty, groups, invariance.rows):
-        sphere = invariance.rows
-        how = "norm kept" if rules.rescale else "norm free"
-        reason += f"; {how}: followed by {canonical(invariance.norm)}"
-    return Entry(
-        name=first.name,
+    groups = grouping(site.name, shape, about.layout, penalty.by if penalty else None)
+    if penalty is not None and about.stands_for > 1:
+        penalty = penalty.of_part(1 / about.stands_for)  # √m of the whole row
+    entry = Entry(
+        name=item.sites[0].name,
         path=item.path,
         shape=shape,
-        role=about.role,
+        role=site.role,
         penalty=penalty,
         grouping=groups,
-        reason=reason + (f"; tied to {tied}, counted once" if tied else ""),
-        invariance=invariance,
-        sphere=sphere,
+        reason=_reason(item, rules, rule, site),
+        frozen=frozen,
+        protected=rule is not None and rule.penalty is None,
+        layer=".".join(item.path.split(".")[: -1 - item.sites[0].about.layer]),
     )
+    return _on_sphere(entry, _invariance_of(item, known), rules)
+
+
+def _reason(item: _Found, rules: Rules, rule: Rule | None, site: Site) -> str:
+    tied = ", ".join(other.name for other in item.sites[1:])
+    if not item.parameter.requires_grad:
+        reason = "frozen: requires_grad is False"
+    elif rule is not None:
+        reason = f"rule {rule.label}" + ("" if rule.penalty else " leaves it out")
+        reason += f"; {site.about.note}" if rule.penalty and site.about.note else ""
+    elif any(candidate.matches(_at(rules, item.sites)) for candidate in rules.rules):
+        reason = _why_not(_at(rules, item.sites))
+    else:
+        reason = "no rule matches"
+    return reason + (f"; tied to {tied}, counted once" if tied else "")
+
+
+def _why_not(site: Site) -> str:
+    return replace(site.about, role=site.role).why_not
+
+
+def _on_sphere(entry: Entry, invariance: Invariance | None, rules: Rules) -> Entry:
+    """The entry with what a normalisation layer does to it."""
+    penalty = entry.penalty
+    if penalty is None or invariance is None:
+        return replace(entry, invariance=invariance)
+    if not _varies(penalty, entry.grouping, invariance.rows):
+        return replace(entry, invariance=invariance)
+    how = "norm kept" if rules.rescale else "norm free"
+    reason = f"{entry.reason}; {how}: followed by {canonical(invariance.norm)}"
+    return replace(entry, invariance=invariance, sphere=invariance.rows, reason=reason)
 
 
 def _invariance_of(item: _Found, known: Mapping[str, Invariance]) -> Invariance | None:
@@ -172,40 +224,47 @@ def _varies(penalty: Penalty, groups: Grouping, rows: Grouping) -> bool:
 
 
 def _applies(rule: Rule, site: Site, rules: Rules) -> bool:
-    return rule.matches(site) and rule.admits(site, biases=rules.biases, norms=rules.norms)
+    """Whether it takes the parameter; what a rule protects it protects whole."""
+    return rule.matches(site) and (rule.penalty is None or _admits(rule, site, rules))
+
+
+def _admits(rule: Rule, site: Site, rules: Rules) -> bool:
+    return rule.admits(site, biases=rules.biases, norms=rules.norms)
 
 
 def _check_rules(rules: Rules, sites: list[Site]) -> None:
     for rule in rules.rules:
         if any(rule.matches(site) for site in sites):
             continue
-        names = {site.owner[0] for site in sites} | {site.name for site in sites}
-        kinds = {type(site.owner[1]).__name__ for site in sites}
+        names = {site.layer[0] for site in sites} | {site.name for site in sites}
+        kinds = {type(site.layer[1]).__name__ for site in sites}
         hint = did_you_mean(str(rule.key), names) if isinstance(rule.key, str) else ""
         raise PlanError(
             f"the rule {rule.label} matches nothing",
             got=f"layers of type {', '.join(sorted(kinds))}",
             expected="a module name pattern, module type or parameter name of this network",
-            remedy=hint + f"Its layers: {_some(site.owner[0] for site in sites)}.",
+            remedy=hint + f"Its layers: {_some(site.layer[0] for site in sites)}.",
         )
 
 
-def _warn_of_idle(rules: Rules, sites: list[Site]) -> None:
+def _warn_of_idle(rules: Rules, sites: list[Site], told: set[str]) -> None:
+    """Of rules without effect, but for those on what another warning is about."""
     taken: set[str] = set()
     for rule in rules.rules:
         matched = [site for site in sites if rule.matches(site)]
         applied = {site.name for site in matched if _applies(rule, site, rules)}
-        if not applied and rule.penalty is not None:
+        meant = {site.name for site in matched if _admits(rule, site, rules)}
+        if not applied and rule.penalty is not None and told.isdisjoint(s.name for s in matched):
             warnings.warn(
                 f"the rule {rule.label} penalises nothing: it matches only "
-                f"{_some(site.name for site in matched)} ({_WHY_NOT[matched[0].role]})",
+                f"{_some(site.name for site in matched)} ({_why_not(matched[0])})",
                 ShrinkageWarning,
                 stacklevel=4,
             )
-        elif applied and applied <= taken:
+        elif meant and meant <= taken:
             warnings.warn(
                 f"the rule {rule.label} never acts: earlier rules take all it matches "
-                f"({_some(applied)}). The first match wins: put it first",
+                f"({_some(meant)}). The first match wins: put it first",
                 ShrinkageWarning,
                 stacklevel=4,
             )

@@ -85,7 +85,9 @@ def couple(
     :class:`PlanError` without example inputs, where the network cannot be followed, and where a
     group would overlap with another penalty or with what a rule leaves out.
     """
-    asking = {e.path: e for e in entries if e.penalty is not None and e.penalty.coupled}
+    asking = {
+        e.path: e for e in entries if e.penalty is not None and e.penalty.coupled and not e.frozen
+    }
     if not asking:
         return entries, ()
     known = {e.path: e for e in entries}
@@ -142,10 +144,9 @@ def _group(
     parts = []
     for member in unit_set.members:
         entry = known[member.name]
-        if entry.role not in _JOINING or entry.reason.startswith("frozen"):
+        if entry.role not in _JOINING or entry.frozen:
             continue
-        is_left_out = entry.reason.endswith(" leaves it out")
-        if is_left_out or entry.penalty not in (None, penalty):
+        if entry.protected or entry.penalty not in (None, penalty):
             raise PlanError(
                 "groups overlap",
                 got=f"{entry.name!r} with {entry.penalty or 'a rule that leaves it out'}",
@@ -212,6 +213,12 @@ class Term:
     penalty: Penalty
     parameters: tuple[nn.Parameter, ...]
     group: Coupled | None
+
+    @property
+    def parts(self) -> Iterator[tuple[Entry, nn.Parameter]]:
+        """Its parameters and their entries."""
+        entries = [self.entry] if self.group is None else [p.entry for p in self.group.parts]
+        return zip(entries, self.parameters, strict=True)
 
     def has_gradients(self) -> bool:
         """Whether every parameter has one and is trained: frozen ones keep what they had."""

@@ -11,6 +11,7 @@ from shrinkage.plans.layers import Layout
 
 # Which axes of a layout tell the groups apart; the others lie within a group.
 _UNITS = {"filter": "go", "input": "gi", "kernel": "goi"}
+_AXES = {"g": "group", "o": "output", "i": "input", "k": "neither"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Grouping:
 
     def view(self, tensor: Tensor) -> Tensor:
         """``tensor`` as (n_groups, group_size); differentiable, without a copy where possible."""
-        return tensor.reshape(self.split).permute(self.order).reshape(self.n_groups, -1)
+        return (
+            tensor.reshape(self.split).permute(self.order).reshape(self.n_groups, self.group_size)
+        )
 
     def restore(self, rows: Tensor) -> Tensor:
         """The inverse of :meth:`view`."""
@@ -65,15 +68,16 @@ def grouping(name: str, shape: tuple[int, ...], layout: Layout, by: str | None) 
     """
     if by is None:
         return Single(shape, shape, tuple(range(len(shape))), prod(shape), 1)
-    if len(shape) < 2:
+    if len(shape) < 2 and set(layout.axes) & set("oi"):
         return Grouping(shape, (prod(shape), 1), (0, 1), prod(shape), 1)
     units = _UNITS[by]
-    if not any(axis in units for axis in layout.axes if axis != "g"):
+    if not set(units) - {"g"} <= set(layout.axes):
         raise PlanError(
             f"parameter {name!r} has no {by} axis to group by",
-            got=f"shape {shape} of a layer whose axes are not known",
-            expected="a convolution, linear, embedding, attention or recurrent layer",
-            remedy='Group it by="filter" (its first axis) or penalise its single weights.',
+            got=f"shape {shape} with the axes {', '.join(map(_AXES.__getitem__, layout.axes))}",
+            expected="a weight between inputs and outputs whose axes are known",
+            remedy="Give it a rule of its own: other groups, single weights, or None. "
+            "register_layer() tells the axes of a layer that is not known.",
         )
     outer = [k for k, axis in enumerate(layout.axes) if axis in units]
     inner = [k for k, axis in enumerate(layout.axes) if axis not in units]

@@ -1,14 +1,19 @@
 """What a parameter is to its layer: its role, and which axes are outputs, inputs and the rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from fnmatch import fnmatchcase
 from math import prod
+from re import search
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.rnn import RNNBase, RNNCellBase
+
+from shrinkage.errors import PlanError
+from shrinkage.plans.computed import Part, Source, source_of
 
 
 class Role(Enum):
@@ -19,6 +24,9 @@ class Role(Enum):
     NORM = "normalisation"
     EMBEDDING = "embedding"
     OTHER = "other"
+    PARAMETRISED = "parametrised"
+    DIRECTION = "direction"
+    SCALE_FREE = "scale-free"
 
 
 NORMS: tuple[type[nn.Module], ...] = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -30,79 +38,247 @@ class Layout:
 
     ``g`` convolution group, ``o`` output unit, ``i`` input unit, ``k`` anything inside a pair
     (kernel positions, gates). A grouped convolution (out, in/G, h, w) is ``goik`` with split
-    (G, out/G, in/G, h·w).
+    (G, out/G, in/G, h·w). ``dims``: the parameter's own axis (the first, of several) of each.
     """
 
     split: tuple[int, ...]
     axes: str
+    dims: tuple[int, ...] = ()
+
+    def along(self, dim: int | None) -> "Layout":
+        """The layout of one number per index of the parameter's axis ``dim`` (None: one in all)."""
+        known = tuple(zip(self.split, self.axes, self.dims, strict=True))
+        split = tuple(size if at == dim else 1 for size, _, at in known)
+        axes = "".join(axis if at == dim else "k" for _, axis, at in known)
+        return Layout(split, axes, self.dims)
 
 
 @dataclass(frozen=True)
 class Description:
-    """Role and layout of one parameter."""
+    """Role and layout of one parameter.
+
+    ``layer``: how many modules up the layer is that uses it; ``weight``: what the layer calls it.
+    ``note``: what else there is to say; ``stands_for``: the number of weights that each of its
+    numbers is the norm of.
+    """
 
     role: Role
     layout: Layout
+    layer: int = 0
+    weight: str = ""
+    note: str = ""
+    stands_for: int = 1
+
+    @property
+    def why_not(self) -> str:
+        """Why a rule that matches leaves the parameter out."""
+        return self.note or _WHY_NOT[self.role]
 
 
-def describe(module: nn.Module, name: str, parameter: nn.Parameter) -> Description:
-    """The role and layout of ``module``'s own parameter called ``name``."""
-    shape = tuple(parameter.shape)
+_WHY_NOT = {
+    Role.WEIGHT: "a weight",
+    Role.BIAS: "a bias: biases=True or a rule such as '*.bias' includes it",
+    Role.NORM: "a normalisation layer: norms=True or its exact name includes it",
+    Role.EMBEDDING: "an embedding: a rule that names it includes it",
+    Role.OTHER: "not a known layer's weight: a rule that names it includes it",
+}
+
+
+def register_layer(kind: type[nn.Module], axes: Mapping[str, str]) -> None:
+    """Teach every :class:`Plan` a layer: which of its parameters are weights, with which axes.
+
+    ``axes`` has one letter per axis by the parameter's name: ``o`` its output units, ``i`` its
+    inputs, ``k`` anything within a pair of both (kernel positions), ``g`` separate layers in one
+    tensor (experts). Names may be patterns, and go on into modules inside (``"weights.*"`` of a
+    ``ParameterList``). Derived classes are covered unless they have their own. Plans that are
+    made from then on penalise these parameters as they do a linear layer's weight, and
+    ``by="filter"`` and ``by="input"`` know their groups. Raises :class:`PlanError` for a kind that
+    is no module class, and for other letters.
+
+    >>> class Experts(nn.Module): ...
+    >>> register_layer(Experts, {"up": "goi", "down": "goi"})
+    """
+    is_kind = isinstance(kind, type) and issubclass(kind, nn.Module)
+    is_named = isinstance(axes, Mapping) and all(isinstance(name, str) for name in axes)
+    if not is_kind or not is_named or not axes or not all(map(_are_axes, axes.values())):
+        raise PlanError(
+            "a layer needs a class, and the axes of its weights by name",
+            got=f"{kind!r} and {axes!r}"[:200],
+            expected="a subclass of nn.Module, and one letter per axis: o, i, k or g",
+            remedy='For a weight of shape (in, out): register_layer(MyLinear, {"weight": "io"}).',
+        )
+    _REGISTERED[kind] = dict(axes)
+
+
+def _are_axes(letters: object) -> bool:
+    if not isinstance(letters, str) or not set(letters) <= set("goik"):
+        return False
+    return set(letters) & set("oi") != set() and all(letters.count(axis) < 2 for axis in "goi")
+
+
+_REGISTERED: dict[type[nn.Module], Mapping[str, str]] = {}
+
+_KNOWN_BY_NAME: Mapping[str, Mapping[str, str]] = {
+    "transformers.pytorch_utils.Conv1D": {"weight": "io"},
+    "torch_geometric.nn.dense.linear.Linear": {"weight": "oi"},
+    "keras.src.layers.core.dense.Dense": {"*kernel": "io"},
+}
+"""Layers of other packages, which need not be installed."""
+
+
+def describe(model: nn.Module, path: str) -> Description:
+    """The role and layout of the parameter that ``model`` has at ``path``."""
+    *steps, name = path.split(".")
+    chain = [model]
+    for step in steps:
+        chain.append(chain[-1].get_submodule(step))
+    return _described(chain, steps, name, tuple(model.get_parameter(path).shape))
+
+
+def _described(
+    chain: Sequence[nn.Module], steps: Sequence[str], name: str, shape: tuple[int, ...]
+) -> Description:
+    """Of the parameter ``name`` of the last of these modules; ``steps`` lead from the first."""
+    source = source_of(chain, steps, name)
+    if source is not None:
+        return _computed_from(source, chain, steps, shape)
+    owner = chain[-1]
+    axes = _registered(chain, steps, name)
+    if axes is not None:
+        return Description(Role.WEIGHT, _named(axes, owner, name, shape), 0, name)
+    role, layout = _of_layer(owner, name, shape)
+    return Description(role, layout, 0, name)
+
+
+def _of_layer(module: nn.Module, name: str, shape: tuple[int, ...]) -> tuple[Role, Layout]:
+    if _is_norm(module):
+        return Role.NORM, _plain(shape)
+    name = name.rpartition("/")[2]  # Keras has whole paths in it
+    if name.startswith("bias") or "bias" in name.split("_"):
+        return Role.BIAS, _plain(shape)
+    for kinds, names, role, layout in _LAYERS:
+        if isinstance(module, kinds) and any(fnmatchcase(name, known) for known in names):
+            return role, layout(module, shape)
+    is_table = "embed" in name or "token" in name  # of positions, classes, masks
+    return Role.EMBEDDING if is_table else Role.OTHER, _plain(shape)
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether it is one of PyTorch's, or is called one and holds scales and shifts alone."""
     if isinstance(module, NORMS):
-        return Description(Role.NORM, _plain(shape))
-    if name.startswith("bias") or name.endswith("_bias"):
-        return Description(Role.BIAS, _plain(shape))
-    for kinds, role, layout in _LAYERS:
-        if isinstance(module, kinds):
-            return Description(role, layout(module, shape))
-    return Description(Role.OTHER, _plain(shape))
+        return True
+    is_called = search(r"Norm(alization)?(?![a-z])", type(module).__name__)
+    own = [p for p in module._parameters.values() if p is not None]
+    return bool(is_called) and all(max(p.shape, default=1) == p.numel() for p in own)
+
+
+def _computed_from(
+    source: Source, chain: Sequence[nn.Module], steps: Sequence[str], shape: tuple[int, ...]
+) -> Description:
+    cut = len(chain) - source.up
+    whole = _described(chain[:cut], steps[: cut - 1], source.weight, source.shape)
+    role, layout, m = _ROLES.get(source.part, whole.role), _plain(shape), 1
+    if source.part is Part.MASKED:
+        layout, m = whole.layout, whole.stands_for
+    elif source.part is Part.MAGNITUDE and role is Role.WEIGHT:
+        layout, m = whole.layout.along(source.dim), prod(source.shape) // max(1, prod(shape))
+    note = source.note or whole.note
+    return Description(role, layout, source.up + whole.layer, whole.weight, note, m)
+
+
+_ROLES = {
+    Part.DIRECTION: Role.DIRECTION,
+    Part.SCALE_FREE: Role.SCALE_FREE,
+    Part.UNKNOWN: Role.PARAMETRISED,
+}
+"""Where it is not the role of the weight itself."""
+
+
+def _registered(chain: Sequence[nn.Module], steps: Sequence[str], name: str) -> str | None:
+    """The axes under which a layer, the innermost that knows it, was registered."""
+    for k in reversed(range(len(chain))):
+        local = ".".join([*steps[k:], name])
+        for names in _names_of(type(chain[k])):
+            found = next((axes for key, axes in names.items() if fnmatchcase(local, key)), None)
+            if found is not None:
+                return found
+    return None
+
+
+def _names_of(kind: type) -> Iterator[Mapping[str, str]]:
+    for base in kind.__mro__:
+        known = _REGISTERED.get(base)
+        known = known or _KNOWN_BY_NAME.get(f"{base.__module__}.{base.__qualname__}")
+        if known is not None:
+            yield known
+            return
+
+
+def _named(axes: str, owner: nn.Module, name: str, shape: tuple[int, ...]) -> Layout:
+    if len(axes) != len(shape):
+        raise PlanError(
+            f"the registered axes of {name!r} do not fit",
+            got=f"{axes!r} for the shape {shape} in {type(owner).__name__}",
+            expected=f"{len(shape)} letters",
+            remedy="Call register_layer again, with one letter per axis.",
+        )
+    return Layout(shape, axes, tuple(range(len(shape))))
 
 
 def _plain(shape: tuple[int, ...]) -> Layout:
-    return Layout(shape, "o" + "k" * (len(shape) - 1)) if shape else Layout((1,), "o")
+    if not shape:
+        return Layout((1,), "o", (0,))
+    return Layout(shape, "o" + "k" * (len(shape) - 1), tuple(range(len(shape))))
 
 
 def _linear(_: nn.Module, shape: tuple[int, ...]) -> Layout:
-    return Layout(shape, "oi")
+    return Layout(shape, "oi", (0, 1))
 
 
 def _convolution(module: nn.Module, shape: tuple[int, ...]) -> Layout:
     assert isinstance(module, _ConvNd)  # noqa: S101  (narrowing)
     g = module.groups
-    return Layout((g, shape[0] // g, shape[1], prod(shape[2:])), "goik")
+    return Layout((g, shape[0] // g, shape[1], prod(shape[2:])), "goik", (0, 0, 1, 2))
 
 
 def _transposed(module: nn.Module, shape: tuple[int, ...]) -> Layout:
     assert isinstance(module, _ConvNd)  # noqa: S101  (narrowing)
     g = module.groups
-    return Layout((g, shape[0] // g, shape[1], prod(shape[2:])), "giok")
+    return Layout((g, shape[0] // g, shape[1], prod(shape[2:])), "giok", (0, 0, 1, 2))
 
 
 def _embedding(_: nn.Module, shape: tuple[int, ...]) -> Layout:
-    return Layout(shape, "io")
+    return Layout(shape, "io", (0, 1))
 
 
 def _bilinear(_: nn.Module, shape: tuple[int, ...]) -> Layout:
-    return Layout(shape, "okk")
+    return Layout(shape, "okk", (0, 1, 2))
 
 
 def _recurrent(module: nn.Module, shape: tuple[int, ...]) -> Layout:
     hidden = module.hidden_size
     assert isinstance(hidden, int)  # noqa: S101  (narrowing)
     if shape[0] % hidden:  # the projection of an LSTM: (projected, hidden)
-        return Layout(shape, "oi")
-    return Layout((shape[0] // hidden, hidden, shape[1]), "koi")
+        return Layout(shape, "oi", (0, 1))
+    return Layout((shape[0] // hidden, hidden, shape[1]), "koi", (0, 0, 1))
 
 
-# The order matters: a transposed convolution is a _ConvNd too.
+# The order matters: a transposed convolution is a _ConvNd too. What a derived class adds to a
+# layer's own parameters (a scale, a factor) is none of these.
 _LAYERS: tuple[
-    tuple[tuple[type[nn.Module], ...], Role, Callable[[nn.Module, tuple[int, ...]], Layout]],
+    tuple[
+        tuple[type[nn.Module], ...],
+        tuple[str, ...],
+        Role,
+        Callable[[nn.Module, tuple[int, ...]], Layout],
+    ],
     ...,
 ] = (
-    ((_ConvTransposeNd,), Role.WEIGHT, _transposed),
-    ((_ConvNd,), Role.WEIGHT, _convolution),
-    ((nn.Linear, nn.MultiheadAttention), Role.WEIGHT, _linear),
-    ((nn.Bilinear,), Role.WEIGHT, _bilinear),
-    ((RNNBase, RNNCellBase), Role.WEIGHT, _recurrent),
-    ((nn.Embedding, nn.EmbeddingBag), Role.EMBEDDING, _embedding),
+    ((_ConvTransposeNd,), ("weight",), Role.WEIGHT, _transposed),
+    ((_ConvNd,), ("weight",), Role.WEIGHT, _convolution),
+    ((nn.Linear,), ("weight",), Role.WEIGHT, _linear),
+    ((nn.MultiheadAttention,), ("*_proj_weight",), Role.WEIGHT, _linear),
+    ((nn.Bilinear,), ("weight",), Role.WEIGHT, _bilinear),
+    ((RNNBase, RNNCellBase), ("weight_*",), Role.WEIGHT, _recurrent),
+    ((nn.Embedding, nn.EmbeddingBag), ("weight",), Role.EMBEDDING, _embedding),
 )

@@ -103,13 +103,11 @@ def _invariance(
     layer: nn.Module, modules: dict[str, nn.Module], prefix: str, norm_name: str, direct: bool
 ) -> Invariance | None:
     norm = modules[norm_name]
-    weight = layer.weight
-    assert isinstance(weight, nn.Parameter)  # noqa: S101  (narrowing)
     hooks = [m for m in (layer, norm) if m._forward_hooks or m._forward_pre_hooks]
     if hooks or "weight" not in layer._parameters or _outputs(layer) != _features(norm):
         return None
-    shape = tuple(weight.shape)
-    filters = grouping("", shape, describe(layer, "weight", weight).layout, "filter")
+    shape = tuple(layer.get_parameter("weight").shape)
+    filters = grouping("", shape, describe(layer, "weight").layout, "filter")
     shifts = layer.bias is not None
     match norm:
         case _NormBase():
@@ -120,7 +118,7 @@ def _invariance(
             n_rows, is_certain = 1, not shifts and isinstance(layer, nn.Linear)
     if not is_certain:
         return None
-    rows = Grouping(shape, filters.split, filters.order, n_rows, prod(shape) // n_rows)
+    rows = Grouping(shape, filters.split, filters.order, n_rows, prod(shape) // max(1, n_rows))
     return Invariance(prefix + norm_name, rows)
 
 

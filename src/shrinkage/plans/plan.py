@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from math import prod
-from operator import attrgetter
 
 import torch
 from rich.console import Console
@@ -21,6 +20,13 @@ from shrinkage.plans.binding import Entry, bind
 from shrinkage.plans.coupled import Coupled, Term, couple, terms_of
 from shrinkage.plans.normalisation import followed_by_norm
 from shrinkage.plans.rules import Key, Rules
+
+_ANEW = (
+    "Prune, parametrise, tie and replace layers first, then make optimizer and plan; where a "
+    "handle is attached, call its remove() before."
+)
+
+_WAS_FROZEN = "was frozen when the plan was made"
 
 Place = tuple[Mapping[str, object], str, object]
 """A module's dictionary of parts, a name in it, and what is there."""
@@ -49,8 +55,12 @@ class Plan:
     outputs, keep the groups of their own weight. ``rescale`` leaves coupled groups alone: they
     hold the scales that a norm would undo.
 
+    Frozen parameters are left out until they are trained. Layers that are pruned, parametrised,
+    tied or replaced after the plan was made need a new one; :class:`PlanError` says so.
+
     Raises :class:`PlanError` for a rule that matches nothing and a plan that penalises nothing;
-    warns (:class:`ShrinkageWarning`) of shadowed rules, of weights before a normalisation layer
+    warns (:class:`ShrinkageWarning`) of shadowed rules, of matrices that are left out unasked
+    (:func:`register_layer` makes their layers known), of weights before a normalisation layer
     that may shrink, and of penalties that act on their size alone (L2, whole filters).
     """
 
@@ -86,9 +96,14 @@ class Plan:
         self._warn_of_norms()
 
     @property
-    def penalised(self) -> tuple[Entry, ...]:
-        """The entries that have a penalty."""
+    def bound(self) -> tuple[Entry, ...]:
+        """The entries that have a penalty, also those that are still frozen."""
         return tuple(entry for entry in self.entries if entry.penalty is not None)
+
+    @property
+    def penalised(self) -> tuple[Entry, ...]:
+        """The entries that have a penalty; what was frozen at first, once it is trained."""
+        return tuple(e for e in self.bound if not e.frozen or self.parameter(e).requires_grad)
 
     @property
     def n_penalised(self) -> int:
@@ -96,19 +111,68 @@ class Plan:
         return sum(prod(entry.shape) for entry in self.penalised)
 
     def parameter(self, entry: Entry) -> nn.Parameter:
-        """The network's parameter behind ``entry``."""
-        parameter: nn.Parameter = attrgetter(entry.path)(self.model)
+        """The network's parameter behind ``entry``.
+
+        Raises :class:`PlanError` where the network no longer has one of that name.
+        """
+        owner, name = self._owner_of(entry)
+        parameter = owner._parameters.get(name) if owner is not None else None
+        if parameter is None:
+            raise PlanError(
+                f"the network no longer has the parameter {entry.name!r}",
+                got="a layer that was pruned, parametrised, replaced or deleted after the plan",
+                expected="the parameters that the plan was made for",
+                remedy=_ANEW,
+            )
         return parameter
+
+    def _owner_of(self, entry: Entry) -> tuple[nn.Module | None, str]:
+        """The module that holds the parameter, None if it is gone, and its name there."""
+        *way, name = entry.path.split(".")
+        module: nn.Module | None = self.model
+        for step in way:
+            module = None if module is None else module._modules.get(step)
+        return module, name
 
     def blocks(self) -> Iterator[tuple[Entry, Penalty, nn.Parameter]]:
         """Entry, penalty and parameter of everything that is penalised."""
-        for entry in self.entries:
-            if entry.penalty is not None:
-                yield entry, entry.penalty, self.parameter(entry)
+        return self._blocks(self.penalised)
+
+    def _blocks(self, entries: tuple[Entry, ...]) -> Iterator[tuple[Entry, Penalty, nn.Parameter]]:
+        names: dict[int, str] = {}
+        for entry in entries:
+            if entry.penalty is None:
+                continue
+            parameter = self.parameter(entry)
+            if names.setdefault(id(parameter), entry.name) != entry.name:
+                raise PlanError(
+                    "two parameters of the plan have become one",
+                    got=f"{names[id(parameter)]!r} and {entry.name!r}, tied after the plan was "
+                    "made: its penalty would count twice",
+                    expected="the parameters that the plan was made for",
+                    remedy=_ANEW,
+                )
+            yield entry, entry.penalty, parameter
 
     def terms(self) -> Iterator[Term]:
         """The summands of the penalty: of each parameter, and of coupled groups over several."""
         return terms_of(self.blocks(), self.coupled, self.parameter)
+
+    def bound_terms(self) -> Iterator[Term]:
+        """The same, and those of parameters that are still frozen.
+
+        Raises :class:`PlanError` for a parameter that is gone, or has another shape than it had.
+        """
+        for term in terms_of(self._blocks(self.bound), self.coupled, self.parameter):
+            for entry, parameter in term.parts:
+                if tuple(parameter.shape) != entry.shape:
+                    raise PlanError(
+                        f"parameter {entry.name!r} has another shape than the plan knows",
+                        got=f"{tuple(parameter.shape)}, for {entry.shape} when it was made",
+                        expected="the parameters that the plan was made for",
+                        remedy=_ANEW,
+                    )
+            yield term
 
     def places(self) -> tuple[Place, ...]:
         """Where the network keeps its penalised parameters, and the modules on the way to them.
@@ -116,7 +180,7 @@ class Plan:
         As long as every dictionary has the same object under the name, :meth:`terms` are the same.
         """
         found: dict[tuple[int, str], Place] = {}
-        for entry in self.penalised:
+        for entry in self.bound:
             module: nn.Module = self.model
             *way, last = entry.path.split(".")
             for name in way:
@@ -237,7 +301,7 @@ class Plan:
     def _warn_of_norms(self) -> None:
         """Of penalties that act on a size which a normalisation layer undoes, and on it alone."""
         acting = [
-            (entry, entry.path.rpartition(".")[0])
+            (entry, entry.layer)
             for entry in self.penalised
             if len(entry.shape) > 1
             and not entry.coupled
@@ -289,6 +353,7 @@ class Plan:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in ("parameter", "shape", "penalty", "groups", "why"):
             table.add_column(column, overflow="fold")
+        acting = {entry.path for entry in self.penalised}
         for entry in self.entries:
             groups = f"{entry.grouping.n_groups:,} × {entry.grouping.group_size}"
             if entry.coupled:
@@ -297,9 +362,9 @@ class Plan:
             table.add_row(
                 entry.name,
                 "×".join(map(str, entry.shape)) or "scalar",
-                "—" if entry.penalty is None else str(entry.penalty),
-                "" if entry.penalty is None else groups,
-                entry.reason,
+                str(entry.penalty) if entry.path in acting else "—",
+                groups if entry.path in acting else "",
+                _WAS_FROZEN if entry.frozen and entry.path in acting else entry.reason,
             )
         return table
 

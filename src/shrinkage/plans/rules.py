@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from shrinkage.arguments import as_flag
 from shrinkage.errors import PlanError
 from shrinkage.penalties import Penalty
-from shrinkage.plans.layers import NORMS, Role
+from shrinkage.plans.layers import Description, Role
 from shrinkage.wrappers import canonical
 
 Key = str | type[nn.Module]
@@ -18,16 +18,31 @@ Key = str | type[nn.Module]
 
 @dataclass(frozen=True)
 class Site:
-    """Where a parameter lives: the chain of modules from the root to its owner, and its name."""
+    """Where a parameter lives: the chain of modules from the root to its owner, and its names.
+
+    The first name is its own, the second what the layer calls the weight that is computed from
+    it. ``tied``: elsewhere the parameter is an embedding.
+    """
 
     modules: tuple[tuple[str, nn.Module], ...]
-    name: str
-    role: Role
+    names: tuple[str, ...]
+    about: Description
+    tied: bool = False
 
     @property
-    def owner(self) -> tuple[str, nn.Module]:
-        """Name and module of the layer that owns the parameter."""
-        return self.modules[-1]
+    def name(self) -> str:
+        """The parameter's own name."""
+        return self.names[0]
+
+    @property
+    def role(self) -> Role:
+        """What the parameter is here."""
+        return Role.EMBEDDING if self.tied else self.about.role
+
+    @property
+    def layer(self) -> tuple[str, nn.Module]:
+        """Name and module of the layer that the parameter belongs to."""
+        return self.modules[-1 - self.about.layer]
 
 
 @dataclass(frozen=True)
@@ -55,25 +70,46 @@ class Rule:
                 return biases or not self._matches_module(site)
             case Role.NORM:
                 return norms or self._names_exactly(site)
-            case Role.EMBEDDING | Role.OTHER:
-                return self.key != "*"
+            case Role.EMBEDDING:
+                by_type = not isinstance(self.key, str)
+                return not self._names_all(site) and not (site.tied and by_type)
+            case Role.OTHER:
+                return not self._names_all(site)
+            case Role.PARAMETRISED:  # what is meant for the weight is not meant for it
+                as_weight = replace(site, names=site.names[1:])
+                return not self.matches(as_weight)
+            case Role.DIRECTION | Role.SCALE_FREE:
+                return False
+
+    def _names_all(self, site: Site) -> bool:
+        """Whether the key is for the whole network, and so names nothing in it."""
+        if isinstance(self.key, str):
+            return not self.key.strip("*?.")
+        around, own = site.modules[0][1], site.layer[1]
+        return self.key is nn.Module or (
+            isinstance(around, self.key) and not isinstance(own, self.key)
+        )
 
     def _matches_module(self, site: Site) -> bool:
         if isinstance(self.key, str):
             key = canonical(self.key)
-            inside = [name for name, _ in site.modules[1:]] or [site.owner[0]]
+            own = [name for name, _ in site.modules]
+            inside = own[1 : len(own) - site.about.layer] or own[:1]
             # With the dot, "head.*" names the layer head as "features.*" names what it holds.
             named = [*inside, *(f"{name}." for name in inside)]
             return key == "*" or any(fnmatchcase(name, key) for name in named)
         return any(isinstance(module, self.key) for _, module in site.modules)
 
     def _matches_parameter(self, site: Site) -> bool:
-        return isinstance(self.key, str) and fnmatchcase(site.name, canonical(self.key))
+        if not isinstance(self.key, str):
+            return False
+        return any(fnmatchcase(name, canonical(self.key)) for name in site.names)
 
     def _names_exactly(self, site: Site) -> bool:
+        name, layer = site.layer
         if isinstance(self.key, str):
-            return canonical(self.key) in (site.owner[0], site.name)
-        return issubclass(self.key, NORMS) and isinstance(site.owner[1], self.key)
+            return canonical(self.key) in (name, *site.names)
+        return self.key is not nn.Module and isinstance(layer, self.key)
 
 
 @dataclass(frozen=True)
@@ -82,12 +118,22 @@ class Rules:
 
     A key is a module name pattern (``"features.*"``, also of a module around the layer), a
     module type, or a parameter name pattern (``"*.bias"``). The first rule that matches wins;
-    the value ``None`` leaves what it matches unpenalised. A bare penalty is the rule ``"*"``.
+    the value ``None`` protects all that it matches, biases and normalisation layers included. A
+    bare penalty is the rule ``"*"``.
 
     Weights of convolutions, linear, attention and recurrent layers are penalised. Biases join
     with ``biases=True`` or a parameter name pattern; normalisation layers with ``norms=True``,
     their type or their exact name; embeddings and parameters of unknown layers with any rule
-    but ``"*"``. ``rescale=True``: weights before a normalisation layer keep their norm
+    that is not for the whole network (:func:`register_layer` makes layers known). A tied
+    embedding is an embedding.
+
+    Of weights that are computed from other parameters only what has a meaning is penalised: the
+    magnitude g of ``weight_norm``, under its layer's rules. Since |g| is the norm of a filter,
+    ``L1`` on it is a group lasso, and ``GroupL1(by="filter")`` and ``L2`` are what they are on
+    the weight itself. ``prune`` leaves the weight behind its mask. What ``spectral_norm`` and
+    other parametrizations compute from is left out, with a warning.
+
+    ``rescale=True``: weights before a normalisation layer keep their norm
     (see :class:`Plan`). Raises :class:`PlanError` for keys and values of other types.
     """
 

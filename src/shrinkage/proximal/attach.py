@@ -22,6 +22,7 @@ from shrinkage.proximal.checking import (
     claim,
     lost,
     release,
+    warn_of_strangers,
     warn_of_weight_decay,
 )
 from shrinkage.proximal.crew import Crew
@@ -110,9 +111,9 @@ class Handle:
             term.entry.name: acting(
                 method, term.entry, term.penalty, self._writes, rescale=plan.rules.rescale
             )
-            for term in plan.terms()
+            for term in plan.bound_terms()
         }
-        self._terms, self._places = tuple(plan.terms()), plan.places()
+        self._terms, self._places = tuple(plan.bound_terms()), plan.places()
         self._penalties = {term.penalty for term in self._terms}
         self._crew: Crew | None = None  # made at the end of a step
         self._rest = 0  # steps until one is made again
@@ -124,6 +125,7 @@ class Handle:
                 expected="an optimizer that minimises loss + penalty",
                 remedy="Minimise the negative loss, or use the exact form (method='auto').",
             )
+        warn_of_strangers(plan)
         warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
         claim(self)
         self._hooks: tuple[RemovableHandle, ...] = (
@@ -198,10 +200,10 @@ class Handle:
                 remedy="Attach the same plan with the same method before loading.",
             )
         scale = check_factor(state["scale"])
-        for term in self.plan.terms():
+        for term in self.plan.bound_terms():
             check_saved(term.entry, blocks[term.entry.name])
         self._scale = scale
-        for term in self.plan.terms():
+        for term in self.plan.bound_terms():
             for method in self._methods[term.entry.name]:
                 method.load(blocks[term.entry.name], term.parameters[0].device)
 
@@ -245,7 +247,7 @@ class Handle:
         self._writes.step += 1
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
         if not all(place.get(name) is held for place, name, held in self._places):
-            self._terms, self._places = tuple(self.plan.terms()), self.plan.places()
+            self._terms, self._places = tuple(self.plan.bound_terms()), self.plan.places()
             self._dismiss()
         if self._crew is not None and not self._crew.look(self._scale):
             self._dismiss()

@@ -142,13 +142,35 @@ def check_all_updated(plan: Plan, updated: Container[int]) -> None:
         )
 
 
+def warn_of_strangers(plan: Plan) -> None:
+    """Warn (:class:`ShrinkageWarning`) of trained parameters that came after the plan."""
+    known = {entry.path for entry in plan.entries}
+    named = [(name, p) for name, p in plan.model.named_parameters() if name not in known]
+    new = [name for name, parameter in named if parameter.requires_grad]
+    if new:
+        warnings.warn(
+            f"the plan does not know {len(new)} parameters of its network, first {new[0]!r}: they "
+            "came after it and have no penalty. Make the plan once the network is whole",
+            ShrinkageWarning,
+            stacklevel=4,
+        )
+
+
 def lost(entry: Entry) -> AttachError:
-    """What is raised where a parameter has been replaced since."""
+    """What is raised where a parameter has been replaced, or unfrozen, since."""
+    if entry.frozen:
+        return AttachError(
+            f"parameter {entry.name!r} is trained now and the optimizer does not update it",
+            got="a layer that was unfrozen after attach()",
+            expected="an optimizer over all trained parameters of the plan",
+            remedy="Call optimizer.add_param_group() with the layer's parameters.",
+        )
     return AttachError(
         f"parameter {entry.name!r} is no longer the one the optimizer updates",
         got="a network whose parameter was replaced after attach()",
         expected="the parameter that was passed to the optimizer",
-        remedy="Load weights with load_state_dict(..., assign=False), or make a new optimizer.",
+        remedy="Load weights with load_state_dict(..., assign=False); or call remove() on the "
+        "handle, make a new optimizer and attach the plan to it.",
     )
 
 

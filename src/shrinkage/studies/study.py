@@ -157,13 +157,14 @@ def quiet_plan(model: nn.Module, rules: Rules, example: Tensor | None = None) ->
 
 def describe_plan(plan: Plan) -> list[dict[str, Any]]:
     """The plan's table as plain JSON values."""
+    acting = {entry.path for entry in plan.penalised}
     return [
         {
             "name": e.name,
             "path": e.path,
             "shape": list(e.shape),
             "role": e.role.value,
-            "penalised": e.penalty is not None,
+            "penalised": e.path in acting,
             "reason": e.reason,
         }
         for e in plan.entries
