@@ -1,0 +1,54 @@
+"""The weights of a run: a safetensors file per key, checked whenever it is read."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from shrinkage.runs.atomic import write_atomic
+from shrinkage.runs.checksums import bytes_checksum, file_checksum
+from shrinkage.runs.failures import START_ANEW, damaged
+
+_AGAIN = "the command that the run was begun with computes it again"
+
+
+class Weights:
+    """The files of weights in a run folder, and their checksums as far as they are known."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute() / "weights"
+        self.checksums: dict[str, str] = {}
+
+    def save(self, key: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+        """Store tensors; returns the file's name and checksum. Tied ones are stored each."""
+        own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        name, data = _file(key), save(own)
+        write_atomic(self.folder / name, data)
+        written = {name: bytes_checksum(data)}
+        self.checksums |= written
+        return written
+
+    def load(self, key: str) -> dict[str, Tensor]:
+        """The tensors stored under ``key``; :class:`RunError` unless they are as they were."""
+        name = _file(key)
+        path, known = self.folder / name, self.checksums.get(name)
+        try:
+            if known is not None and file_checksum(path) != known:
+                raise ValueError("it was edited: its checksum is another")
+            return dict(load_file(path))
+        except FileNotFoundError:
+            remedy = START_ANEW if known is None else f"Repeat it: {_AGAIN}."
+            raise damaged(path, "it is missing", remedy) from None
+        except (OSError, ValueError, SafetensorError) as error:
+            remedy = START_ANEW if known is None else f"Delete it: {_AGAIN}. {START_ANEW}"
+            raise damaged(path, str(error), remedy) from None
+
+    def has(self, names: Iterable[str]) -> bool:
+        """Are all these files there?"""
+        return all((self.folder / name).is_file() for name in names)
+
+
+def _file(key: str) -> str:
+    return key.replace("/", "_") + ".safetensors"
