@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 from shrinkage.errors import RunError
 
@@ -29,14 +30,14 @@ def changed(path: Path, got: str, expected: str) -> RunError:
     )
 
 
-def lost(folder: Path, left: int, written: int, command: object) -> RunError:
-    """A finished run has fewer points than it had at its end."""
-    again = f"Repeat {command} --run {folder}" if command else "Repeat the call that made it"
+def lost(folder: Path, command: object) -> RunError:
+    """Points that the header speaks of are not there; ``command``: what computes them again."""
+    again = f"{command} --run {quote(str(folder))}" if command else "the call that made it"
     return RunError(
-        "a finished run has lost points",
-        got=f"{left:,} of {written:,} in {folder / 'points.jsonl'}",
+        "the run has lost points",
+        got=f"{folder / 'points.jsonl'} without some of them",
         expected="all that the run has written",
-        remedy=f"{again}: what is missing is computed again.",
+        remedy=f"Repeat {again}: what is missing is computed again.",
     )
 
 

@@ -22,16 +22,27 @@ from torch import Tensor
 from shrinkage.errors import RunError, ShrinkageError, ShrinkageWarning
 from shrinkage.runs.atomic import write_atomic
 from shrinkage.runs.failures import changed, damaged, lost, writing
-from shrinkage.runs.records import Header, Json, Line, Promise, as_json, read_lines
+from shrinkage.runs.records import (
+    Header,
+    Json,
+    Line,
+    Promise,
+    as_json,
+    keeps_promise,
+    read_lines,
+)
 from shrinkage.runs.weights import Weights
+
+_CONCLUSIONS = ("finished", "choice", "choices", "stable")
+"""Decisions that rest on all points before them."""
 
 
 class Run:
     """A run folder opened by one process at a time; a context manager.
 
     Opening a folder that holds the same configuration continues it: ``points`` has what is
-    finished. A finished run that has lost points since, or their weights, is one that is not
-    finished, with a warning: the same work computes what is missing.
+    finished. Where points were lost since, or their weights, it warns, and what was concluded
+    from them is void: the same work computes what is missing.
 
     Raises :class:`RunError` for a folder in use, of another configuration, damaged,
     not a run, or not writable; earlier points stay intact in every case. A folder that bad input
@@ -48,6 +59,7 @@ class Run:
         self._unclaimed: dict[str, str] = {}
         self._checksums: list[str] = []
         self._size = 0
+        self._before: Promise | None = None
         self._lock = FileLock(self._home / ".lock")
         self._made: list[Path] = []
 
@@ -123,22 +135,21 @@ class Run:
         self._write_header(replace(self._header, decisions=known))
 
     def finish(self, **decisions: object) -> None:
-        """Record that the run has come to its end, and what it then holds.
+        """Record that the run has come to its end.
 
         Raises :class:`RunError` where the file of points is not what was written. Warns where what
         was computed again differs from what was lost.
         """
         with writing(self.folder):
             lines, _ = read_lines(self._points_file, self._header)
-        promise, before = Promise.of(self._checksums), self._header.promise
+        promise = Promise.of(self._checksums)
         if Promise.of(line.checksum for line in lines) != promise:
             raise changed(self._points_file, f"{len(lines)} points", f"{promise.count} points")
-        if before is not None and before != promise:
+        if self._before not in (None, promise):
             _warn(
                 f"what was computed again in {self.folder} differs from what was lost: another "
                 f"machine or other versions round differently"
             )
-        self._header = replace(self._header, promise=promise)
         self.decide(**decisions, finished=True)
 
     def save_weights(self, key: str, tensors: Mapping[str, Tensor]) -> None:
@@ -165,17 +176,16 @@ class Run:
             known = Header.read(path)
             _refuse_other_configuration(self.folder, known.config, self.config)
             self._header = known
-        self._recover()
+        lines = self._recovered()
         self._weights.folder.mkdir(exist_ok=True)
-        if is_new:
+        if self._go_on(lines) or is_new:
             self._write_header(self._header)
 
-    def _recover(self) -> None:
-        """Take what is there: without a torn last line, and points whose weights are missing."""
+    def _recovered(self) -> list[Line]:
+        """What is there, without a torn last line, and points whose weights are not theirs."""
         path = self._points_file
         lines, good = read_lines(path, self._header)
         kept = [line for line in lines if self._weights.has(line.files)]
-        self._note_lost(lines, kept)
         if len(kept) < len(lines):
             write_atomic(path, b"".join(line.content for line in kept))
         elif path.exists() and path.stat().st_size != good:
@@ -185,23 +195,30 @@ class Run:
             self._weights.checksums |= line.files
         self._checksums = [line.checksum for line in kept]
         self.points = [line.point for line in kept]
+        return kept
 
-    def _note_lost(self, lines: list[Line], kept: list[Line]) -> None:
-        """Warn of what was lost; a run that has lost something, or promised nothing, goes on."""
-        header, written = self._header, len(lines)
-        if header.is_finished:
-            written = _promised(self._points_file, header, lines)
-        if len(kept) < written:
+    def _go_on(self, lines: list[Line]) -> bool:
+        """Take back what was concluded from points that are lost; whether there were any.
+
+        A folder without checksums does not tell: its stages look themselves what is missing.
+        """
+        header = self._header
+        is_known = header.promise is not None
+        if is_known and keeps_promise(header, lines):
+            return False
+        if is_known:
+            self._before = header.promise if header.is_finished else None
             _warn(
-                f"the run folder {self.folder} has lost {written - len(kept):,} of {written:,} "
-                f"points, or their weights: they are computed again"
+                f"points of the run folder {self.folder}, or their weights, were lost or damaged "
+                f"since they were computed: they are computed again"
             )
-        elif header.promise is not None or not header.is_finished:
-            return
-        unfinished = {k: v for k, v in header.decisions.items() if k != "finished"}
-        self._header = replace(header, decisions=unfinished)
+        void = _CONCLUSIONS if is_known else _CONCLUSIONS[:1]
+        left = {name: value for name, value in header.decisions.items() if name not in void}
+        self._header = replace(header, decisions=left)
+        return is_known
 
     def _write_header(self, header: Header) -> None:
+        header = replace(header, promise=Promise.of(self._checksums))
         self.write("run.json", header.to_json())
         self._header = header
 
@@ -235,8 +252,7 @@ class RunView:
 def read(folder: str | Path) -> RunView:
     """Read a run folder without locking it.
 
-    Raises :class:`RunError` where there is none, where it is damaged, and where a finished run has
-    lost points.
+    Raises :class:`RunError` where there is none, where it is damaged, and where points were lost.
     """
     folder = Path(folder)
     path, points = folder / "run.json", folder / "points.jsonl"
@@ -252,24 +268,13 @@ def read(folder: str | Path) -> RunView:
         lines, _ = read_lines(points, header)
     except OSError as error:
         raise damaged(points, error.strerror or str(error)) from None
-    written = _promised(points, header, lines) if header.is_finished else 0
-    if len(lines) < written:
-        raise lost(folder, len(lines), written, header.decisions.get("command"))
+    if not keeps_promise(header, lines):
+        raise lost(folder, header.decisions.get("command"))
     weights = Weights(folder)
     for line in lines:
         weights.checksums |= line.files
     found = tuple(line.point for line in lines)
     return RunView(folder, header.config, header.decisions, found, weights)
-
-
-def _promised(path: Path, header: Header, lines: list[Line]) -> int:
-    """How many points a finished run has written; :class:`RunError` for others than these."""
-    promise = header.promise
-    if promise is None:
-        return len(lines)
-    if len(lines) >= promise.count and Promise.of(line.checksum for line in lines) != promise:
-        raise damaged(path, "its points are not those that the run had at its end")
-    return promise.count
 
 
 def _warn(text: str) -> None:

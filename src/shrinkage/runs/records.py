@@ -7,7 +7,7 @@ they have is checked.
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import isfinite
@@ -35,7 +35,7 @@ _OURS = ("files", "run", "sha256")
 
 @dataclass(frozen=True)
 class Promise:
-    """How many points a finished run has, and the checksum of all of theirs."""
+    """How many points there were when the header was written, and the checksum of all of theirs."""
 
     count: int
     sha256: str
@@ -49,7 +49,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Header:
-    """``run.json``; ``promise``: of a run that has been finished once."""
+    """``run.json``; ``promise``: of the points that were there when it was written."""
 
     config: Json
     decisions: Json = field(default_factory=dict)
@@ -140,6 +140,14 @@ class Line:
         if not all(isinstance(point.get(name), str) for name in ("kind", "key")):
             raise ValueError("it is not a point")
         return cls(point, record.get("files", {}), record_checksum(record), content)
+
+
+def keeps_promise(header: Header, lines: Sequence[Line]) -> bool:
+    """Are the points still there that the header speaks of? They are the first ones."""
+    promise = header.promise
+    return promise is None or promise == Promise.of(
+        line.checksum for line in lines[: promise.count]
+    )
 
 
 def read_lines(path: Path, header: Header) -> tuple[list[Line], int]:

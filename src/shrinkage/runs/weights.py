@@ -1,6 +1,6 @@
 """The weights of a run: a safetensors file per key, checked whenever it is read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -11,7 +11,7 @@ from shrinkage.runs.atomic import write_atomic
 from shrinkage.runs.checksums import bytes_checksum, file_checksum
 from shrinkage.runs.failures import START_ANEW, damaged
 
-_AGAIN = "the command that the run was begun with computes it again"
+_AGAIN = f"Repeat the command that the run was begun with: it computes them again. {START_ANEW}"
 
 
 class Weights:
@@ -36,18 +36,18 @@ class Weights:
         path, known = self.folder / name, self.checksums.get(name)
         try:
             if known is not None and file_checksum(path) != known:
-                raise ValueError("it was edited: its checksum is another")
+                raise ValueError("it is not what was written: its checksum is another")
             return dict(load_file(path))
-        except FileNotFoundError:
-            remedy = START_ANEW if known is None else f"Repeat it: {_AGAIN}."
-            raise damaged(path, "it is missing", remedy) from None
         except (OSError, ValueError, SafetensorError) as error:
-            remedy = START_ANEW if known is None else f"Delete it: {_AGAIN}. {START_ANEW}"
-            raise damaged(path, str(error), remedy) from None
+            why = "it is missing" if isinstance(error, FileNotFoundError) else str(error)
+            raise damaged(path, why, START_ANEW if known is None else _AGAIN) from None
 
-    def has(self, names: Iterable[str]) -> bool:
-        """Are all these files there?"""
-        return all((self.folder / name).is_file() for name in names)
+    def has(self, files: Mapping[str, str]) -> bool:
+        """Are all these files there, with these checksums?"""
+        try:
+            return all(file_checksum(self.folder / name) == told for name, told in files.items())
+        except OSError:
+            return False
 
 
 def _file(key: str) -> str:
