@@ -248,6 +248,10 @@ class RunView:
         """
         return self._weights.load(key)
 
+    def weights_left(self, key: str) -> dict[str, Tensor] | None:
+        """The same; None where nothing is there, and nothing tells of any."""
+        return self._weights.load(key) if self._weights.is_known(key) else None
+
 
 def read(folder: str | Path) -> RunView:
     """Read a run folder without locking it.

@@ -42,6 +42,11 @@ class Weights:
             why = "it is missing" if isinstance(error, FileNotFoundError) else str(error)
             raise damaged(path, why, START_ANEW if known is None else _AGAIN) from None
 
+    def is_known(self, key: str) -> bool:
+        """Were weights stored under ``key``, or are there any?"""
+        name = _file(key)
+        return name in self.checksums or (self.folder / name).exists()
+
     def has(self, files: Mapping[str, str]) -> bool:
         """Are all these files there, with these checksums?"""
         try:
