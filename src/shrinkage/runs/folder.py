@@ -141,7 +141,7 @@ class Run:
         was computed again differs from what was lost.
         """
         with writing(self.folder):
-            lines, _ = read_lines(self._points_file, self._header)
+            lines = read_lines(self._points_file, self._header)
         promise = Promise.of(self._checksums)
         if Promise.of(line.checksum for line in lines) != promise:
             raise changed(self._points_file, f"{len(lines)} points", f"{promise.count} points")
@@ -182,15 +182,13 @@ class Run:
             self._write_header(self._header)
 
     def _recovered(self) -> list[Line]:
-        """What is there, without a torn last line, and points whose weights are not theirs."""
+        """What is there, but for a torn last line, and points whose weights are not theirs."""
         path = self._points_file
-        lines, good = read_lines(path, self._header)
+        lines = read_lines(path, self._header)
         kept = [line for line in lines if self._weights.has(line.files)]
-        if len(kept) < len(lines):
+        self._size = sum(len(line.content) for line in kept)
+        if path.exists() and path.stat().st_size != self._size:
             write_atomic(path, b"".join(line.content for line in kept))
-        elif path.exists() and path.stat().st_size != good:
-            os.truncate(path, good)
-        self._size = path.stat().st_size if path.exists() else 0
         for line in kept:
             self._weights.checksums |= line.files
         self._checksums = [line.checksum for line in kept]
@@ -269,7 +267,7 @@ def read(folder: str | Path) -> RunView:
         )
     header = Header.read(path)
     try:
-        lines, _ = read_lines(points, header)
+        lines = read_lines(points, header)
     except OSError as error:
         raise damaged(points, error.strerror or str(error)) from None
     if not keeps_promise(header, lines):

@@ -150,18 +150,18 @@ def keeps_promise(header: Header, lines: Sequence[Line]) -> bool:
     )
 
 
-def read_lines(path: Path, header: Header) -> tuple[list[Line], int]:
-    """The lines of a file and the number of bytes they take; a torn last line is left out.
+def read_lines(path: Path, header: Header) -> list[Line]:
+    """The lines of a file; a torn last line is left out, and one that stands there twice is one.
 
-    A line that stands there twice counts once. Raises :class:`RunError` for a line that is damaged.
+    Raises :class:`RunError` for a line that is damaged.
     """
     if not path.exists():
-        return [], 0
+        return []
     lines: dict[tuple[str, str], Line] = {}
-    content, good = path.read_bytes(), 0
-    for number, text in enumerate(content.splitlines(keepends=True), start=1):
-        if good + len(text) == len(content) and _is_torn(text):
-            break
+    found = path.read_bytes().splitlines(keepends=True)
+    if found and _is_torn(found[-1]):
+        del found[-1]
+    for number, text in enumerate(found, start=1):
         try:
             line = Line.parsed(text, header)
             known = lines.setdefault((line.point["kind"], line.point["key"]), line)
@@ -169,8 +169,7 @@ def read_lines(path: Path, header: Header) -> tuple[list[Line], int]:
                 raise ValueError("its point stands there already, with other values")
         except (ValueError, RecursionError) as error:
             raise damaged(path, f"line {number}: {_said(error)}", _mend(number)) from None
-        good += len(text)
-    return list(lines.values()), good
+    return list(lines.values())
 
 
 def dumps(value: object) -> str:
