@@ -1,7 +1,9 @@
 """One shape of error for the whole package: what is wrong, got, expected, and a remedy."""
 
+import os
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from traceback import extract_tb
@@ -106,3 +108,31 @@ def _is_installed(path: Path) -> bool:
     """Whether a frame's file is Python's or a package's; Cython's and made-up ones have no path."""
     compiled = path.suffix in {".pyx", ".pxd", ".pxi"} or path.name.startswith("<")
     return compiled or path.is_relative_to(_STDLIB) or not _PACKAGES.isdisjoint(path.parts)
+
+
+@contextmanager
+def foreign_code(refusal: Callable[[str], ShrinkageError]) -> Iterator[None]:
+    """Around a call of a user's code: whatever that raises comes out as one error of ours.
+
+    ``refusal`` makes the error of what was raised, in one line (:func:`told`). ``sys.exit`` counts:
+    it would end the program with success. Ctrl-C goes through. If the code has left the working
+    directory, it is entered again, because paths that the user gave may be relative.
+    """
+    here = _working_directory()
+    try:
+        yield
+    except ShrinkageError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise refusal(told(error)) from error
+    finally:
+        if here is not None and _working_directory() != here:
+            with suppress(OSError):
+                os.chdir(here)
+
+
+def _working_directory() -> str | None:
+    try:
+        return os.getcwd()  # noqa: PTH109  (as a string: it is asked for at every call)
+    except OSError:  # it was removed
+        return None

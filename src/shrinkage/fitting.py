@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from shrinkage.arguments import as_int, as_number, settle
 from shrinkage.data import Examples
-from shrinkage.errors import FitError, ModelError, ShrinkageError, told
+from shrinkage.errors import FitError, ModelError, foreign_code
 from shrinkage.measures import CHUNKS, Evaluation, checked_loss, evaluate, loss_for
 from shrinkage.plans import Plan
 from shrinkage.proximal import attach
@@ -223,35 +223,41 @@ def fit(
 
 def _epochs(train: Train, model: nn.Module, plan: Plan, budget: Budget) -> Iterator[int]:
     """Run the training function; yields the number of the epoch wherever it pauses."""
-    try:
+    name = getattr(train, "__name__", type(train).__name__)
+    with foreign_code(
+        lambda got: ModelError(
+            f"the training function {name} failed",
+            got=got,
+            expected="train(model, plan, budget) that runs to its end",
+            remedy="Run it by itself on one model to see the traceback.",
+        )
+    ):
         running = train(model, plan, budget)
         if isgenerator(running):
             for number, _ in enumerate(running, start=1):
                 if number < budget.epochs:
                     yield number
-    except ShrinkageError:
-        raise
-    except Exception as error:
-        # A user's training function may raise anything; it is told in one line.
-        name = getattr(train, "__name__", type(train).__name__)
-        raise ModelError(
-            f"the training function {name} failed",
-            got=told(error),
-            expected="train(model, plan, budget) that runs to its end",
-            remedy="Run it by itself on one model to see the traceback.",
-        ) from error
 
 
 def look(
     model: nn.Module, plan: Plan, parts: Mapping[str, Examples], loss: Loss | None, epoch: float
 ) -> Epoch:
     """Evaluate ``model`` on every part; chunk by chunk on those that it has not been trained on."""
-    return Epoch(
-        epoch,
-        {
+    with foreign_code(
+        lambda got: ModelError(
+            f"{type(model).__name__}, or its loss, failed where it was evaluated",
+            got=got,
+            expected="a network and a loss that take any number of rows, in eval mode too",
+            remedy="Call both on the rows by themselves to see the traceback.",
+        )
+    ):
+        seen = {
             name: evaluate(model, examples, loss, chunks=1 if name == "train" else CHUNKS)
             for name, examples in parts.items()
-        },
+        }
+    return Epoch(
+        epoch,
+        seen,
         plan.value(),
         sum(int(parameter.count_nonzero()) for _, _, parameter in plan.blocks()),
     )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from shrinkage.arguments import as_number
 from shrinkage.data import Spec
-from shrinkage.errors import ModelError, ShrinkageError, ShrinkageWarning, did_you_mean, told
+from shrinkage.errors import ModelError, ShrinkageWarning, did_you_mean, foreign_code
 
 Factory = Callable[..., nn.Module]
 _NEAR_ONE = 1e-4
@@ -172,17 +172,15 @@ def build(factory: Factory, spec: Spec, *, dropout: float | None = None) -> nn.M
     the original type and message, for any exception of the factory.
     """
     args, kwargs = _arguments(factory, spec, dropout)
-    try:
-        model = factory(*args, **kwargs)
-    except ShrinkageError:
-        raise
-    except Exception as error:
-        raise ModelError(
+    with foreign_code(
+        lambda got: ModelError(
             f"the factory {_name(factory)} failed",
-            got=told(error),
+            got=got,
             expected="a network",
             remedy=f"Call it on its own with {spec}." if args else "Call it on its own.",
-        ) from error
+        )
+    ):
+        model = factory(*args, **kwargs)
     if not isinstance(model, nn.Module):
         raise ModelError(
             f"the factory {_name(factory)} makes no network",
@@ -228,16 +226,19 @@ def check_output(
     """
     first = next(iter(model.parameters()), torch.zeros(()))
     zeros = torch.zeros(2, *spec.input_shape, device=first.device, dtype=first.dtype)
-    with _eval_mode(model), torch.no_grad():
-        try:
-            out = model(zeros)
-        except Exception as error:
-            raise ModelError(
+    with (
+        _eval_mode(model),
+        torch.no_grad(),
+        foreign_code(
+            lambda got: ModelError(
                 f"{type(model).__name__} cannot take these inputs",
-                got=told(error),
+                got=got,
                 expected=f"a network for batches (n, {', '.join(map(str, spec.input_shape))})",
                 remedy="Build it from the spec: n_inputs, input_shape, n_outputs.",
-            ) from error
+            )
+        ),
+    ):
+        out = model(zeros)
     expected = (2, spec.n_outputs)
     unit = "one logit per class" if task == "classification" else "one number per target"
     if not isinstance(out, Tensor) or tuple(out.shape) != expected:
@@ -396,16 +397,21 @@ def _import(path: Path) -> ModuleType:
     sys.modules[name] = module
     before = set(sys.modules)
     try:
-        with _importable(path.parent):
+        with (
+            _importable(path.parent),
+            foreign_code(
+                lambda got: ModelError(
+                    f"{path.name} cannot be imported",
+                    got=got,
+                    expected="a file that runs without error",
+                    remedy="Run it with python to see the whole traceback.",
+                )
+            ),
+        ):
             found.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except BaseException:
         del sys.modules[name]
-        raise ModelError(
-            f"{path.name} cannot be imported",
-            got=told(error),
-            expected="a file that runs without error",
-            remedy="Run it with python to see the whole traceback.",
-        ) from error
+        raise
     cloudpickle.register_pickle_by_value(module)
     for other in set(sys.modules) - before:
         if _is_beside(path.parent, other):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shrinkage.cli.app import app
+from shrinkage.cli.words import guarded
 from shrinkage.errors import RunError
 
 if TYPE_CHECKING:
@@ -63,12 +64,12 @@ def compact_command(
 
     asked = {"scale": scale, "nonzeros": nonzeros, "features": features, "within": within}
     point = _point(run, asked) if any(value is not None for value in asked.values()) else None
-    typer.echo(
-        compact_run(
+    with guarded():
+        made = compact_run(
             run, column=column, seed=seed, model=model, data=data, target=target, batch=batch,
             drop_inputs=drop_inputs, point=point, out=out,
-        )
-    )  # fmt: skip
+        )  # fmt: skip
+    typer.echo(made)
 
 
 def _point(run: Path, asked: dict[str, Any]) -> "Point":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shrinkage.cli.app import app
+from shrinkage.cli.words import guarded
 from shrinkage.errors import DataError
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def predict_command(
 
     if out is not None:
         _check_out(rows, out)
-    found = predict(folder, rows, make_model=model)
+    with guarded():
+        found = predict(folder, rows, make_model=model)
     typer.echo(frame_as_text(found, _SHOWN))
     if out is None:
         typer.echo("\nAll of them: --out FILE.csv" if len(found) > _SHOWN else "")

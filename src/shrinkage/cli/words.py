@@ -12,10 +12,27 @@ from rich.console import Console
 def stoppable() -> Iterator[None]:
     """Ctrl-C is one line and exit code 130."""
     try:
-        yield
+        with guarded():
+            yield
     except KeyboardInterrupt:
         say("Stopped. Finished fits are kept: the same command goes on from there.")
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Code of the user's that ends the program, or turns our warnings into errors, is told of."""
+    from shrinkage.errors import ModelError, ShrinkageWarning, told
+
+    try:
+        yield
+    except (SystemExit, ShrinkageWarning) as error:
+        raise ModelError(
+            "code of your own ended the command",
+            got=told(error),
+            expected="functions that return or raise, and warnings that stay warnings",
+            remedy="Leave out sys.exit() and warnings.simplefilter('error').",
+        ) from error
 
 
 def say(text: str) -> None:

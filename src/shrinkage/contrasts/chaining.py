@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from shrinkage.studies import Point
 
 Chain = Sequence[Job]
 Weights = Mapping[str, Tensor]
+_NONE: Mapping[str, Weights] = MappingProxyType({})
 
 
 def chains(setting: Setting, jobs: Sequence[Job]) -> list[Chain]:
@@ -22,18 +24,27 @@ def chains(setting: Setting, jobs: Sequence[Job]) -> list[Chain]:
     return [sorted(row, key=lambda job: job.index) for row in rows.values()]
 
 
-def first(setting: Setting, chain: Chain, view: RunView) -> Job | None:
-    """The first fit of a chain that is not in the run folder; None where all are."""
+def first(
+    setting: Setting, chain: Chain, view: RunView, at_hand: Mapping[str, Weights] = _NONE
+) -> Job | None:
+    """The first fit of a chain that is not in the run folder; None where all are.
+
+    ``at_hand``: weights that need not be read, by name.
+    """
     known = view.of_kind("fit")
+
+    def weights(name: str) -> Weights:
+        return at_hand[name] if name in at_hand else view.weights(name)
+
     before: Point | None = None
     for job in chain:
         if job.key not in known:
-            return following(setting, before, job, view.weights)
+            return _following(setting, before, job, weights)
         before = known[job.key]
     return None
 
 
-def following(
+def _following(
     setting: Setting, before: Point | None, job: Job, weights: Callable[[str], Weights]
 ) -> Job:
     """The fit as it goes on after the point ``before`` of its chain, ``weights`` by name.

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from itertools import pairwise
 from math import nan
 from time import monotonic
 
 from shrinkage.contrasts.certifying import certify_fit
-from shrinkage.contrasts.chaining import Chain, chains, first, following, way
+from shrinkage.contrasts.chaining import Chain, chains, first, way
 from shrinkage.contrasts.settings import Job, Setting, key
 from shrinkage.contrasts.tracing import trace, trace_steps
 from shrinkage.contrasts.working import Outcome, run_job
@@ -66,7 +65,7 @@ class Stages:
         self.certify(choices)
         self.open_test()
         self.trace(workers, choices)
-        self.run_.decide(finished=True)
+        self.run_.finish()
 
     def fit(self, workers: Workers, stage: str, jobs: Sequence[Job]) -> None:
         """Work through the jobs that are not in the run folder yet, chain by chain."""
@@ -76,14 +75,11 @@ class Stages:
         known = view.of_kind("fit")
         done = sum(job.key in known for job in jobs)
         rows = chains(self.setting, jobs)
-        after = {job.key: later for row in rows for job, later in pairwise(row)}
+        row_of = {job.key: row for row in rows for job in row}
 
         def then(job: Job, result: Outcome) -> Job | None:
-            point, weights = result
-            later = after.get(job.key)
-            if later is None:
-                return None
-            return following(self.setting, point, later, lambda _: weights or job.start or {})
+            at_hand = {job.key: result[1]}
+            return first(self.setting, row_of[job.key], self.run_.view(), at_hand)
 
         self.progress(Progress(stage, done, len(jobs)))
         left = [job for row in rows if (job := first(self.setting, row, view))]

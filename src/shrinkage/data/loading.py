@@ -24,7 +24,7 @@ from shrinkage.data.missing import Missing
 from shrinkage.data.openml import read_openml
 from shrinkage.data.source import Data, Task
 from shrinkage.data.tables import read_table
-from shrinkage.errors import DataError, did_you_mean, told
+from shrinkage.errors import DataError, did_you_mean, foreign_code, told
 
 _SUFFIXES = (".npz", ".csv", ".parquet")
 _SOURCES = (
@@ -234,7 +234,15 @@ def _stacked(dataset: Dataset[Any]) -> tuple[Any, Any]:
         )
     if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
         return dataset.tensors[0], dataset.tensors[1]
-    rows = [dataset[i] for i in range(len(dataset))]
+    with foreign_code(
+        lambda got: DataError(
+            f"{name} cannot be read",
+            got=got,
+            expected="a row for every index below its length",
+            remedy="Read its rows one by one to see the traceback.",
+        )
+    ):
+        rows = [dataset[i] for i in range(len(dataset))]
     wrong = next((row for row in rows if not isinstance(row, tuple | list) or len(row) != 2), None)
     if wrong is not None or not rows:
         raise DataError(

@@ -42,7 +42,7 @@ def save(session: Session, runs: Path, picture: str = "") -> Path:
                 run.save_weights(point["key"], weights)
             run.append(point)
         choices = {lane.name: {"index": 0, "knob": _knob(lane)} for lane in session.lanes}
-        run.decide(command=_command(session), choices=choices, finished=True)
+        run.finish(command=_command(session), choices=choices)
         run.write("settings.txt", session.controls.query + "\n")
         if image is not None:
             run.write("picture.png", image)

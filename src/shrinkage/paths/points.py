@@ -1,6 +1,5 @@
 """What one worker does with one point of a path: fit from the point before, refit, measure."""
 
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Self
 from zlib import crc32
@@ -8,6 +7,7 @@ from zlib import crc32
 import torch
 from torch import Tensor, nn
 
+from shrinkage.compaction import copying
 from shrinkage.data import Examples
 from shrinkage.fitting import (
     DivergedError,
@@ -176,7 +176,7 @@ def refit_on_support(
 
     Source: Meinshausen, Relaxed Lasso (2007).
     """
-    again = deepcopy(model)
+    again = copying.copied(model)
     plan = setting.plan(again, job.seed, job.scale * (setting.refit or 0.0))
     if setting.solver == "polish":
         minimise_on_support(again.double(), plan, parts["train"], setting.loss)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from zlib import crc32
 
 from shrinkage.data import Examples
@@ -11,6 +12,8 @@ from shrinkage.paths.setting import Setting, Weights, key
 from shrinkage.paths.shrinking import Trained, shrunk
 from shrinkage.runs import RunView
 from shrinkage.studies import Point
+
+_NONE: Mapping[str, Weights] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +94,7 @@ class Chains:
     def __init__(self, setting: Setting, view: RunView) -> None:
         self.setting, self.view = setting, view
         self.known = view.of_kind("magnitude")
+        self._done = len(self.known)
         fits = sorted(view.of_kind("fit").values(), key=lambda fit: fit["scale"])
         self.fits: dict[int, list[Point]] = {
             seed: [fit for fit in fits if fit["seed"] == seed and _is_prunable(fit)]
@@ -104,8 +108,8 @@ class Chains:
 
     @property
     def done(self) -> int:
-        """Points in the run folder."""
-        return len(self.known)
+        """Points that were in the run folder."""
+        return self._done
 
     def first(self) -> list[Pruning]:
         """The first point of every chain that is not in the run folder."""
@@ -113,18 +117,17 @@ class Chains:
 
     def then(self, job: Pruning, result: Outcome) -> Pruning | None:
         """The point after ``job``; None at the end of a chain."""
-        _, weights = result
-        number = [fit["scale"] for fit in self.fits[job.seed]].index(job.scale) + 1
-        if number == len(self.fits[job.seed]) or not weights:
-            return None
-        return self._job(job.seed, number, weights[_leading_on(job.key)])
+        point, weights = result
+        self.known[job.key] = point
+        return self._first(job.seed, weights)
 
-    def _first(self, seed: int) -> Pruning | None:
+    def _first(self, seed: int, at_hand: Mapping[str, Weights] = _NONE) -> Pruning | None:
         before = key(seed, 0.0)
         for number, like in enumerate(self.fits[seed]):
             point = self.known.get(_name(like["key"]))
             if point is None:
-                return self._job(seed, number, self.view.weights(before))
+                start = at_hand[before] if before in at_hand else self.view.weights(before)
+                return self._job(seed, number, start)
             if "failed" in point:
                 return None
             before = _leading_on(point["key"])

@@ -1,11 +1,11 @@
 """The networks of the stable features: the densest one without its other inputs, refit."""
 
-from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from shrinkage.compaction import copying
 from shrinkage.errors import FitError
 from shrinkage.features import first_layers
 from shrinkage.fitting import DivergedError
@@ -103,6 +103,6 @@ def check_selects_inputs(plan: Plan, input_shape: tuple[int, ...]) -> None:
             expected="a network whose first layer is dense, penalised by L1 or GroupL1",
             remedy='Pass "features" for the penalty (--penalty features).',
         )
-    bare = deepcopy(plan.model)
+    bare = copying.copied(plan.model)
     keep_inputs(bare, input_shape, ())
     check_reads_only(bare, input_shape, ())

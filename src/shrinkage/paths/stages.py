@@ -1,11 +1,12 @@
 """The stages of a path over its run folder, from the dense networks to the report."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from itertools import pairwise
 from math import sqrt
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from shrinkage.errors import FitError
@@ -14,7 +15,7 @@ from shrinkage.paths.engines import Staff, Workers
 from shrinkage.paths.points import Outcome, ends, fit_point
 from shrinkage.paths.pruning import Chains, Pruning, prune_point
 from shrinkage.paths.selection import Table, Wanted, select
-from shrinkage.paths.setting import Job, Setting, key
+from shrinkage.paths.setting import Job, Setting, Weights, key
 from shrinkage.paths.stabilising import select_stable
 from shrinkage.paths.testing import Testing, networks, on_test_part
 from shrinkage.progress import Progress
@@ -22,6 +23,7 @@ from shrinkage.runs import Run, RunView
 from shrinkage.studies.threads import threads
 
 J = TypeVar("J", Job, Pruning)
+_NONE: Mapping[str, Weights] = MappingProxyType({})
 
 _BEND = 0.15
 """A fall of the score between neighbours, as a share of its whole range, that is a bend."""
@@ -77,7 +79,7 @@ class Stages:
             self.prune(workers)
         self.decided("choice", lambda: asdict(select(self.run_.view(), self.wanted)))
         self.open_test(workers)
-        self.run_.decide(finished=True)
+        self.run_.finish()
 
     @property
     def seeds(self) -> range:
@@ -163,11 +165,7 @@ class Stages:
         jobs = [job for seed, scales in chains.items() if (job := self.first(seed, scales, start))]
 
         def then(job: Job, result: Outcome) -> Job | None:
-            left = list(chains[job.seed])[list(chains[job.seed]).index(job.scale) + 1 :]
-            point, weights = result
-            if not left or ends(self.setting, point):
-                return None
-            return Job(job.seed, left[0], weights[job.key], point["train"]["loss"])
+            return self.first(job.seed, chains[job.seed], start, result[1])
 
         self.record(workers.work(fit_point, jobs, then), stage, done, total, meanwhile)
 
@@ -207,8 +205,17 @@ class Stages:
         results = workers.work(prune_point, chains.first(), chains.then)
         self.record(results, "magnitude", chains.done, chains.total)
 
-    def first(self, seed: int, scales: Sequence[float], start: float | None) -> Job | None:
-        """The first fit of a chain that is not in the run folder; None where all are, or failed."""
+    def first(
+        self,
+        seed: int,
+        scales: Sequence[float],
+        start: float | None,
+        at_hand: Mapping[str, Weights] = _NONE,
+    ) -> Job | None:
+        """The first fit of a chain that is not in the run folder; None where all are, or failed.
+
+        ``at_hand``: weights that need not be read, by name.
+        """
         view = self.run_.view()
         fits = view.of_kind("fit")
         before = start if start is not None else (0.0 if self.setting.ascending else None)
@@ -218,7 +225,7 @@ class Stages:
                 if before is None or not scale:
                     return Job(seed, scale)
                 known = fits.get(key(seed, before))  # missing where the chain has ended before it
-                return None if known is None else _after(known, scale, view)
+                return None if known is None else _after(known, scale, view, at_hand)
             if ends(self.setting, fit):
                 return None
             before = scale
@@ -247,6 +254,10 @@ class Stages:
                 self.progress(Progress("test", done, total))
 
 
-def _after(known: dict[str, Any], scale: float, view: RunView) -> Job:
+def _after(
+    known: dict[str, Any], scale: float, view: RunView, at_hand: Mapping[str, Weights]
+) -> Job:
     """The fit at a scale from the weights of a known one."""
-    return Job(known["seed"], scale, view.weights(known["key"]), known["train"]["loss"])
+    name = known["key"]
+    weights = at_hand[name] if name in at_hand else view.weights(name)
+    return Job(known["seed"], scale, weights, known["train"]["loss"])

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shrinkage.errors import RunError
 from shrinkage.figures import colour
 from shrinkage.reports.facts import Facts, Point
 from shrinkage.reports.first_layer import FirstLayer, Picture
@@ -142,7 +141,5 @@ def histogram(config: Json, tensors: dict[str, NDArray[Any]], edge: float) -> li
 
 
 def _weights(facts: Facts, key: str) -> dict[str, NDArray[Any]] | None:
-    try:
-        return {name: t.float().numpy() for name, t in facts.view.weights(key).items()}
-    except RunError:
-        return None
+    tensors = facts.view.weights_left(key)
+    return None if tensors is None else {name: t.float().numpy() for name, t in tensors.items()}

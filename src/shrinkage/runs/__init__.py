@@ -1,8 +1,9 @@
 """The run folder, safe against being killed, and whether two calls are the same run."""
 
 from shrinkage.runs.atomic import write_atomic
-from shrinkage.runs.folder import Json, Run, RunView, finite, has_points, read
+from shrinkage.runs.folder import Run, RunView, has_points, read
 from shrinkage.runs.identity import default_folder, describe, fingerprint
+from shrinkage.runs.records import Json, finite
 
 __all__ = [
     "Json",

@@ -3,55 +3,83 @@
 ``run.json`` (configuration, versions, decisions), ``points.jsonl`` (a line per finished piece of
 work), ``weights/*.safetensors``. Text and safetensors only. Every write is atomic: a file is
 either the old one or the new one; a line that was torn by a kill is dropped on the next opening.
+What was lost or edited since is never taken for what was written: see ``records``.
 """
 
 import json
 import os
-import platform
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from importlib.metadata import version
-from math import isfinite
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from shrinkage.errors import RunError, ShrinkageError
+from shrinkage.errors import RunError, ShrinkageError, ShrinkageWarning
 from shrinkage.runs.atomic import write_atomic
+from shrinkage.runs.failures import changed, damaged, lost, writing
+from shrinkage.runs.records import (
+    Header,
+    Json,
+    Line,
+    Promise,
+    as_json,
+    keeps_promise,
+    read_lines,
+)
+from shrinkage.runs.weights import Weights
 
-Json = dict[str, Any]
-_FORMAT = 1
+_CONCLUSIONS = ("finished", "choice", "choices", "stable")
+"""Decisions that rest on all points before them."""
 
 
 class Run:
     """A run folder opened by one process at a time; a context manager.
 
     Opening a folder that holds the same configuration continues it: ``points`` has what is
-    finished. Raises :class:`RunError` for a folder in use, of another configuration, damaged,
+    finished. Where points were lost since, or their weights, it warns, and what was concluded
+    from them is void: the same work computes what is missing.
+
+    Raises :class:`RunError` for a folder in use, of another configuration, damaged,
     not a run, or not writable; earlier points stay intact in every case. A folder that bad input
     leaves without a point is removed again, unless it was there before.
     """
 
     def __init__(self, folder: str | Path, config: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
-        self.config: Json = json.loads(_dumps(config))
-        self.decisions: Json = {}
         self.points: list[Json] = []
-        self._lock = FileLock(self.folder / ".lock")
+        self._home = self.folder.absolute()  # whatever becomes of the working directory
+        self._points_file = self._home / "points.jsonl"
+        self._header = Header(as_json(config))
+        self._weights = Weights(self._home)
+        self._unclaimed: dict[str, str] = {}
+        self._checksums: list[str] = []
+        self._size = 0
+        self._before: Promise | None = None
+        self._lock = FileLock(self._home / ".lock")
         self._made: list[Path] = []
 
+    @property
+    def config(self) -> Json:
+        """What the run is."""
+        return self._header.config
+
+    @property
+    def decisions(self) -> Json:
+        """What was decided on the way."""
+        return self._header.decisions
+
     def __enter__(self) -> Self:
-        with _writing(self.folder):
-            self._made = _missing(self.folder)
-            if self.folder.exists() and not self.folder.is_dir():
+        with writing(self.folder):
+            self._made = _missing(self._home)
+            if self._home.exists() and not self._home.is_dir():
                 raise NotADirectoryError(20, "a file is in the way", str(self.folder))
-            _refuse_strangers(self.folder)
-            self.folder.mkdir(parents=True, exist_ok=True)
+            _refuse_strangers(self._home)
+            self._home.mkdir(parents=True, exist_ok=True)
             try:
                 self._lock.acquire(timeout=0)
             except Timeout:
@@ -62,7 +90,7 @@ class Run:
                     remedy="Wait for the other process to end, or choose another folder (--run).",
                 ) from None
         try:
-            with _writing(self.folder):
+            with writing(self.folder):
                 self._begin()
         except BaseException as error:
             self.__exit__(type(error))
@@ -75,113 +103,184 @@ class Run:
             self._remove()
 
     def _remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self._home, ignore_errors=True)
         with suppress(OSError):
             for parent in self._made[1:]:
                 parent.rmdir()
 
     def append(self, point: Mapping[str, Any]) -> None:
-        """Add one finished point, durably, in one line."""
-        clean = json.loads(_dumps(point))
-        line = memoryview(_dumps(clean).encode() + b"\n")
-        path = self.folder / "points.jsonl"
+        """Add one finished point, durably, in one line; the weights saved before it are its own."""
+        line = Line.of(point, self._unclaimed, self._header.run)
+        rest = memoryview(line.content)
         # Unbuffered: closing the file must not try again what has failed and was taken back.
-        with _writing(self.folder), path.open("ab", buffering=0) as file:
+        with writing(self.folder), self._points_file.open("ab", buffering=0) as file:
             start = file.tell()
+            if start != self._size:
+                raise changed(self._points_file, f"{start:,} bytes", f"{self._size:,} bytes")
             try:
-                while line:
-                    line = line[file.write(line) :]
+                while rest:
+                    rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
             except OSError:
                 os.truncate(file.fileno(), start)
                 raise
-        self.points.append(clean)
+        self._size += len(line.content)
+        self._unclaimed = {}
+        self._checksums.append(line.checksum)
+        self.points.append(line.point)
 
     def decide(self, **decisions: object) -> None:
         """Record decisions in ``run.json``; a continued run finds and keeps them."""
-        self.decisions = {**self.decisions, **json.loads(_dumps(decisions))}
-        self._write_header()
+        known = {**self.decisions, **as_json(decisions)}
+        self._write_header(replace(self._header, decisions=known))
+
+    def finish(self, **decisions: object) -> None:
+        """Record that the run has come to its end.
+
+        Raises :class:`RunError` where the file of points is not what was written. Warns where what
+        was computed again differs from what was lost.
+        """
+        with writing(self.folder):
+            lines = read_lines(self._points_file, self._header)
+        promise = Promise.of(self._checksums)
+        if Promise.of(line.checksum for line in lines) != promise:
+            raise changed(self._points_file, f"{len(lines)} points", f"{promise.count} points")
+        if self._before not in (None, promise):
+            _warn(
+                f"what was computed again in {self.folder} differs from what was lost: another "
+                f"machine or other versions round differently"
+            )
+        self.decide(**decisions, finished=True)
 
     def save_weights(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Store tensors under ``key``; those that share memory (tied weights) each by itself."""
-        own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        self.write(f"weights/{_file(key)}", save(own))
+        with writing(self.folder):
+            self._unclaimed |= self._weights.save(key, tensors)
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Write a file of the folder, atomically; returns its path."""
-        path = self.folder / name
         data = content.encode() if isinstance(content, str) else content
-        with _writing(self.folder):
-            write_atomic(path, data)
-        return path
+        with writing(self.folder):
+            write_atomic(self._home / name, data)
+        return self.folder / name
 
     def view(self) -> "RunView":
         """What the folder holds, for readers."""
-        return RunView(self.folder, self.config, self.decisions, tuple(self.points))
+        points = tuple(self.points)
+        return RunView(self.folder, self.config, self.decisions, points, self._weights)
 
     def _begin(self) -> None:
-        header = self.folder / "run.json"
-        if header.exists():
-            known = _read_header(header)
-            _refuse_other_configuration(self.folder, known["config"], self.config)
-            self.decisions = known["decisions"]
-        self.points = _recover(self.folder / "points.jsonl")
-        (self.folder / "weights").mkdir(exist_ok=True)
-        if not header.exists():
-            self._write_header()
+        path = self._home / "run.json"
+        is_new = not path.exists()
+        if not is_new:
+            known = Header.read(path)
+            _refuse_other_configuration(self.folder, known.config, self.config)
+            self._header = known
+        lines = self._recovered()
+        self._weights.folder.mkdir(exist_ok=True)
+        if self._go_on(lines) or is_new:
+            self._write_header(self._header)
 
-    def _write_header(self) -> None:
-        header = {
-            "format": _FORMAT,
-            "config": self.config,
-            "decisions": self.decisions,
-            "versions": {
-                "python": platform.python_version(),
-                "torch": version("torch"),
-                "shrinkage": version("shrinkage"),
-            },
-        }
-        self.write("run.json", json.dumps(header, indent=1, ensure_ascii=False, allow_nan=False))
+    def _recovered(self) -> list[Line]:
+        """What is there, but for a torn last line, and points whose weights are not theirs."""
+        path = self._points_file
+        lines = read_lines(path, self._header)
+        kept = [line for line in lines if self._weights.has(line.files)]
+        self._size = sum(len(line.content) for line in kept)
+        if path.exists() and path.stat().st_size != self._size:
+            write_atomic(path, b"".join(line.content for line in kept))
+        for line in kept:
+            self._weights.checksums |= line.files
+        self._checksums = [line.checksum for line in kept]
+        self.points = [line.point for line in kept]
+        return kept
+
+    def _go_on(self, lines: list[Line]) -> bool:
+        """Take back what was concluded from points that are lost; whether there were any.
+
+        A folder without checksums does not tell: its stages look themselves what is missing.
+        """
+        header = self._header
+        is_known = header.promise is not None
+        if is_known and keeps_promise(header, lines):
+            return False
+        if is_known:
+            self._before = header.promise if header.is_finished else None
+            _warn(
+                f"points of the run folder {self.folder}, or their weights, were lost or damaged "
+                f"since they were computed: they are computed again"
+            )
+        void = _CONCLUSIONS if is_known else _CONCLUSIONS[:1]
+        left = {name: value for name, value in header.decisions.items() if name not in void}
+        self._header = replace(header, decisions=left)
+        return is_known
+
+    def _write_header(self, header: Header) -> None:
+        header = replace(header, promise=Promise.of(self._checksums))
+        self.write("run.json", header.to_json())
+        self._header = header
 
 
 class RunView:
     """A run folder, read only: configuration, decisions, points, weights."""
 
     def __init__(
-        self, folder: Path, config: Json, decisions: Json, points: tuple[Json, ...]
+        self,
+        folder: Path,
+        config: Json,
+        decisions: Json,
+        points: tuple[Json, ...],
+        weights: Weights | None = None,
     ) -> None:
         self.folder, self.config, self.decisions, self.points = folder, config, decisions, points
+        self._weights = Weights(folder) if weights is None else weights
 
     def of_kind(self, kind: str) -> dict[str, Json]:
         """The points of one kind by their key."""
         return {point["key"]: point for point in self.points if point["kind"] == kind}
 
     def weights(self, key: str) -> dict[str, Tensor]:
-        """The tensors stored under ``key``; :class:`RunError` where they are missing."""
-        path = self.folder / "weights" / _file(key)
-        try:
-            return dict(load_file(path))
-        except (OSError, ValueError, SafetensorError) as error:
-            raise _damaged(path, str(error)) from None
+        """The tensors stored under ``key``.
+
+        Raises :class:`RunError` where they are missing, or not those that were stored.
+        """
+        return self._weights.load(key)
+
+    def weights_left(self, key: str) -> dict[str, Tensor] | None:
+        """The same; None where nothing is there, and nothing tells of any."""
+        return self._weights.load(key) if self._weights.is_known(key) else None
 
 
 def read(folder: str | Path) -> RunView:
-    """Read a run folder without locking it; :class:`RunError` where there is none."""
+    """Read a run folder without locking it.
+
+    Raises :class:`RunError` where there is none, where it is damaged, and where points were lost.
+    """
     folder = Path(folder)
-    header = folder / "run.json"
-    if not header.is_file():
+    path, points = folder / "run.json", folder / "points.jsonl"
+    if not path.is_file():
         raise RunError(
             "not a run folder",
             got=str(folder),
             expected="a folder with a run.json",
             remedy="Give the folder that path or contrast printed at its end.",
         )
-    known = _read_header(header)
+    header = Header.read(path)
     try:
-        points, _ = _parse(folder / "points.jsonl")
+        lines = read_lines(points, header)
     except OSError as error:
-        raise _damaged(folder / "points.jsonl", error.strerror or str(error)) from None
-    return RunView(folder, known["config"], known["decisions"], tuple(points))
+        raise damaged(points, error.strerror or str(error)) from None
+    if not keeps_promise(header, lines):
+        raise lost(folder, header.decisions.get("command"))
+    weights = Weights(folder)
+    for line in lines:
+        weights.checksums |= line.files
+    found = tuple(line.point for line in lines)
+    return RunView(folder, header.config, header.decisions, found, weights)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, ShrinkageWarning, stacklevel=3)
 
 
 def has_points(folder: Path) -> bool:
@@ -190,78 +289,6 @@ def has_points(folder: Path) -> bool:
         return (folder / "points.jsonl").stat().st_size > 0
     except OSError:
         return False
-
-
-def finite(value: object) -> object:
-    """``value`` with NaN and infinities replaced by None, so that it is strict JSON."""
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(finite(value), ensure_ascii=False, allow_nan=False)
-
-
-def _file(key: str) -> str:
-    return key.replace("/", "_") + ".safetensors"
-
-
-def _parse(path: Path) -> tuple[list[Json], int]:
-    """The points of a file and the number of bytes they take; a torn last line is left out."""
-    if not path.exists():
-        return [], 0
-    points: list[Json] = []
-    good = 0
-    content = path.read_bytes()
-    for number, line in enumerate(content.splitlines(keepends=True), start=1):
-        last = good + len(line) == len(content)
-        try:
-            point = json.loads(line)
-            if not line.endswith(b"\n"):
-                raise ValueError("torn")
-        except ValueError:
-            if last:
-                break
-            raise _damaged(path, f"line {number} is not JSON") from None
-        if not (isinstance(point, dict) and {"kind", "key"} <= point.keys()):
-            raise _damaged(path, f"line {number} is not a point")
-        points.append(point)
-        good += len(line)
-    return points, good
-
-
-def _recover(path: Path) -> list[Json]:
-    points, good = _parse(path)
-    if path.exists() and path.stat().st_size != good:
-        os.truncate(path, good)
-    return points
-
-
-def _read_header(path: Path) -> Json:
-    try:
-        header = json.loads(path.read_text(encoding="utf-8"))
-        if header["format"] != _FORMAT:
-            raise ValueError(f"format {header['format']}, not {_FORMAT}")
-        known = {"config": header["config"], "decisions": header["decisions"]}
-        if not all(isinstance(value, dict) for value in known.values()):
-            raise ValueError("no configuration")
-        return known
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, str(error)) from None
-
-
-def _damaged(path: Path, why: str) -> RunError:
-    return RunError(
-        "the run folder is damaged",
-        got=f"{path}: {why}",
-        expected="files as this program wrote them",
-        remedy="Choose another folder (--run), or delete this one.",
-    )
 
 
 def _refuse_strangers(folder: Path) -> None:
@@ -320,17 +347,3 @@ def _short(value: object) -> str:
         value = ", ".join(str(item["name"]) for item in value)  # columns, parameters
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """Turn the system's errors (read-only, full disk, a file in the way) into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            "the run folder cannot be written",
-            got=f"{folder}: {error.strerror or error}",
-            expected="a writable folder with free space",
-            remedy="Earlier points are intact. Free space or choose another folder (--run).",
-        ) from None

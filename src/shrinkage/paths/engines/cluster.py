@@ -15,6 +15,7 @@ import cloudpickle
 import torch
 
 from shrinkage.errors import RunError
+from shrinkage.paths.engines.engine import packing
 
 _RETRIES = 5
 """How often a job is begun again whose worker, or machine, died: it depends on nothing else."""
@@ -43,7 +44,9 @@ class Cluster:
         """Send the job to the cluster."""
         if self._submit is None:
             self._submit = self._made()
-        return self._submit(cloudpickle.dumps((function, job)))
+        with packing():
+            task = cloudpickle.dumps((function, job))
+        return self._submit(task)
 
     def wait(self, tickets: Collection[_Ticket]) -> Collection[_Ticket]:
         """Wait for the first."""
@@ -85,7 +88,9 @@ class Cluster:
             self._connected_here = True
         task = ray.remote(_call).options(num_cpus=self.threads, max_retries=_RETRIES)
         # In a list it stays a reference: each worker fetches and unpacks it once, not per job.
-        shared = [ray.put(cloudpickle.dumps(self.shared))]
+        with packing():
+            packed = cloudpickle.dumps(self.shared)
+        shared = [ray.put(packed)]
         return partial(task.remote, shared, tuple(sys.path), self.threads)
 
 

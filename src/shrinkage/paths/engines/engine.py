@@ -1,7 +1,10 @@
 """What an engine is, and the one loop that works through chains of jobs on any of them."""
 
-from collections.abc import Callable, Collection, Generator, Hashable, Sequence
+from collections.abc import Callable, Collection, Generator, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, Self, TypeVar
+
+from shrinkage.errors import RunError, foreign_code
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -27,6 +30,21 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Stop what was started."""
+
+
+@contextmanager
+def packing() -> Iterator[None]:
+    """What cannot be pickled, and so not be sent to another process, is told in one line."""
+    with foreign_code(
+        lambda got: RunError(
+            "the work cannot be sent to other processes",
+            got=got,
+            expected="functions, networks and data that cloudpickle can pickle",
+            remedy="Repeat with --jobs 1 (jobs=1), or make locks, files and connections inside "
+            "your functions.",
+        )
+    ):
+        yield
 
 
 class Workers:

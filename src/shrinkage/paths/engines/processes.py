@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from shrinkage.errors import RunError
+from shrinkage.paths.engines.engine import packing
 
 _Ticket = Future[Any]
 
@@ -34,7 +35,7 @@ class Processes:
 
     def submit(self, function: Callable[[Any, Any], Any], job: object) -> _Ticket:
         """Send the job to the pool."""
-        with _worker_deaths_told(), _interrupts_held():
+        with packing(), _worker_deaths_told(), _interrupts_held():
             return self._made().submit(_call, function, job)
 
     def wait(self, tickets: Collection[_Ticket]) -> Collection[_Ticket]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from shrinkage.errors import RunError
 from shrinkage.reports.first_layer import FirstLayer, Picture
 from shrinkage.reports.panels import histogram
 from shrinkage.reports.paths.track import Part, Point, Stop, Track, mean
@@ -67,11 +66,9 @@ def path_screen(track: Track) -> Json:
 
 
 def stored(view: RunView, key: str) -> Weights | None:
-    """The weights of a network; None where they are missing."""
-    try:
-        return {name: tensor.float().numpy() for name, tensor in view.weights(key).items()}
-    except RunError:
-        return None
+    """The weights of a network; None where there are none."""
+    tensors = view.weights_left(key)
+    return None if tensors is None else {name: t.float().numpy() for name, t in tensors.items()}
 
 
 def biggest_layers(track: Track) -> list[str]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shrinkage.errors import RunError
 from shrinkage.figures import ZERO, Dots, bars, dots, pixels, row_bars
 from shrinkage.reports.claims.steps import moves, zeros_under_l2
 from shrinkage.reports.claims.survival import SLOPES, slopes
@@ -186,11 +185,8 @@ def _selected(facts: Facts) -> list[Plot]:
 
 
 def _input_sums(facts: Facts, name: str, layer: FirstLayer | None) -> NDArray[Any] | None:
-    try:
-        tensors = facts.view.weights(f"{name}/{facts.chosen(name)}/0")
-    except RunError:
-        return None
-    if layer is None or layer.path not in tensors:
+    tensors = facts.view.weights_left(f"{name}/{facts.chosen(name)}/0")
+    if tensors is None or layer is None or layer.path not in tensors:
         return None
     found: NDArray[Any] = tensors[layer.path].float().abs().sum(dim=0).numpy()
     return found if found.shape == (prod(layer.image),) else None

@@ -1,0 +1,62 @@
+"""The ways in which a run folder fails its reader or its writer, each said in one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+
+from shrinkage.errors import RunError
+
+START_ANEW = "Choose another folder (--run), or delete this one."
+
+
+def damaged(path: Path, why: str, remedy: str = START_ANEW) -> RunError:
+    """A file of the folder is not as it was written."""
+    return RunError(
+        "the run folder is damaged",
+        got=f"{path}: {why}",
+        expected="files as this program wrote them",
+        remedy=remedy,
+    )
+
+
+def changed(path: Path, got: str, expected: str) -> RunError:
+    """Somebody else has changed a file of the folder while the run goes on."""
+    return RunError(
+        "the run folder was changed while the run goes on",
+        got=f"{path}: {got}",
+        expected=expected,
+        remedy="Let one process at a time write there. The same command computes what is missing.",
+    )
+
+
+def lost(folder: Path, command: object) -> RunError:
+    """Points that the header speaks of are not there; ``command``: what computes them again."""
+    again = f"{command} --run {quote(str(folder))}" if command else "the call that made it"
+    return RunError(
+        "the run has lost points",
+        got=f"{folder / 'points.jsonl'} without some of them",
+        expected="all that the run has written",
+        remedy=f"Repeat {again}: what is missing is computed again.",
+    )
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn the system's errors (read-only, full disk, a file in the way) into one line."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise RunError(
+            "the run folder has gone",
+            got=f"{error.filename or folder}: {error.strerror or error}",
+            expected="a folder that stays where it is while the run goes on",
+            remedy="Repeat the command: what is missing is computed again.",
+        ) from None
+    except OSError as error:
+        raise RunError(
+            "the run folder cannot be written",
+            got=f"{folder}: {error.strerror or error}",
+            expected="a writable folder with free space",
+            remedy="Earlier points are intact. Free space or choose another folder (--run).",
+        ) from None
