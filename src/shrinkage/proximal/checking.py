@@ -34,9 +34,9 @@ _AT_WORK: "weakref.WeakKeyDictionary[Optimizer, weakref.WeakSet[AtWork]]" = (
 def claim(handle: AtWork) -> None:
     """Note that ``handle`` is at work; :class:`PlanError` where another has its parameters."""
     others = _AT_WORK.setdefault(handle.optimizer, weakref.WeakSet())
-    taken = {id(p) for other in others for _, _, p in other.plan.blocks()}
+    taken = {id(p) for other in others for _, _, p in other.plan.bound_blocks()}
     handle.plan.claim(handle, handle.method)
-    for entry, _penalty, parameter in handle.plan.blocks():
+    for entry, _penalty, parameter in handle.plan.bound_blocks():
         if id(parameter) in taken:
             handle.plan.release(handle)
             raise PlanError(
