@@ -160,6 +160,15 @@ def test_a_magnitude_has_no_groups_across_its_rows(wrap: Any) -> None:
 
 
 @BOTH
+def test_the_magnitude_of_an_embedding_is_an_embedding(wrap: Any) -> None:
+    net = nn.Sequential(wrap(nn.Embedding(5, 3)), nn.Linear(3, 1))
+    assert chosen(Plan(net, sh.L1(1.0))) == ["1.weight"]
+    expected = sqrt(3) * float(effective(net[0]).norm(dim=1).sum())
+    plan = Plan(net, {nn.Embedding: sh.GroupL1(1.0, by="input")})
+    assert plan.value() == pytest.approx(expected, rel=1e-6)
+
+
+@BOTH
 def test_the_direction_is_left_alone(wrap: Any) -> None:
     net = network(wrap)
     (name,) = (n for n, p in net.named_parameters() if p.shape == (16, 10))
@@ -263,6 +272,24 @@ CHANGES: dict[str, Callable[[nn.Sequential], Any]] = {
     "deleted": lambda net: net.__delitem__(0),
     "tied": _tie,
 }
+
+
+@pytest.mark.parametrize(
+    ("make", "remove"),
+    [
+        (prune.identity, prune.remove),
+        (nn.utils.weight_norm, nn.utils.remove_weight_norm),
+        (parametrizations.weight_norm, parametrize.remove_parametrizations),
+    ],
+)
+def test_a_mask_or_norm_that_is_removed_after_the_plan_is_refused(make: Any, remove: Any) -> None:
+    layer = nn.Linear(3, 2)
+    make(layer, "weight")
+    plan = Plan(layer, sh.L1(1.0))
+    remove(layer, "weight")
+    with pytest.raises(PlanError, match="no longer has the parameter"):
+        plan.value()
+    assert Plan(layer, sh.L1(1.0)).value() > 0
 
 
 @pytest.mark.parametrize("change", CHANGES)

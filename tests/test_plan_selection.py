@@ -419,6 +419,16 @@ def test_a_layer_that_the_optimizer_does_not_have_is_asked_for() -> None:
     assert int((net[0].weight == 0).sum()) > 0
 
 
+def test_two_plans_cannot_wait_for_one_frozen_layer() -> None:
+    net = half_frozen()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    sh.attach(optimizer, Plan(net, {"0": sh.L1(0.1), "2": sh.L1(0.1)}))
+    net[2].requires_grad_(False)
+    net[0].requires_grad_(True)
+    with pytest.raises(PlanError, match=r"'0.weight' has a penalty at work already"):
+        sh.attach(optimizer, Plan(net, {"0": sh.L2(0.1)}))
+
+
 def test_the_term_in_the_loss_reaches_it_too() -> None:
     net = half_frozen()
     plan = Plan(net, sh.L1(0.05))

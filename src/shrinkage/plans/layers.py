@@ -180,7 +180,7 @@ def _computed_from(
     role, layout, m = _ROLES.get(source.part, whole.role), _plain(shape), 1
     if source.part is Part.MASKED:
         layout, m = whole.layout, whole.stands_for
-    elif source.part is Part.MAGNITUDE and role is Role.WEIGHT:
+    elif source.part is Part.MAGNITUDE and role in (Role.WEIGHT, Role.EMBEDDING):
         layout, m = whole.layout.along(source.dim), prod(source.shape) // max(1, prod(shape))
     note = source.note or whole.note
     return Description(role, layout, source.up + whole.layer, whole.weight, note, m)

@@ -28,6 +28,8 @@ _ANEW = (
 
 _WAS_FROZEN = "was frozen when the plan was made"
 
+Held = tuple[Entry, Penalty, nn.Parameter]
+
 Place = tuple[Mapping[str, object], str, object]
 """A module's dictionary of parts, a name in it, and what is there."""
 
@@ -120,7 +122,8 @@ class Plan:
         if parameter is None:
             raise PlanError(
                 f"the network no longer has the parameter {entry.name!r}",
-                got="a layer that was pruned, parametrised, replaced or deleted after the plan",
+                got="a layer that was replaced, deleted, pruned or parametrised, or no longer is, "
+                "after the plan was made",
                 expected="the parameters that the plan was made for",
                 remedy=_ANEW,
             )
@@ -134,13 +137,17 @@ class Plan:
             module = None if module is None else module._modules.get(step)
         return module, name
 
-    def blocks(self) -> Iterator[tuple[Entry, Penalty, nn.Parameter]]:
+    def blocks(self) -> Iterator[Held]:
         """Entry, penalty and parameter of everything that is penalised."""
-        return self._blocks(self.penalised)
+        return self._blocks_of(self.penalised)
 
-    def _blocks(self, entries: tuple[Entry, ...]) -> Iterator[tuple[Entry, Penalty, nn.Parameter]]:
+    def bound_blocks(self) -> Iterator[Held]:
+        """The same, and those of parameters that are still frozen."""
+        return self._blocks_of(self.bound)
+
+    def _blocks_of(self, chosen: tuple[Entry, ...]) -> Iterator[Held]:
         names: dict[int, str] = {}
-        for entry in entries:
+        for entry in chosen:
             if entry.penalty is None:
                 continue
             parameter = self.parameter(entry)
@@ -163,7 +170,7 @@ class Plan:
 
         Raises :class:`PlanError` for a parameter that is gone, or has another shape than it had.
         """
-        for term in terms_of(self._blocks(self.bound), self.coupled, self.parameter):
+        for term in terms_of(self.bound_blocks(), self.coupled, self.parameter):
             for entry, parameter in term.parts:
                 if tuple(parameter.shape) != entry.shape:
                     raise PlanError(

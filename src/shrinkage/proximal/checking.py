@@ -95,9 +95,9 @@ def check_hooks(optimizer: Optimizer) -> None:
 def claim(handle: AtWork) -> None:
     """Note that ``handle`` is at work; :class:`PlanError` where another has its parameters."""
     others = _AT_WORK.setdefault(handle.optimizer, weakref.WeakSet())
-    taken = {id(p) for other in others for _, _, p in other.plan.blocks()}
+    taken = {id(p) for other in others for _, _, p in other.plan.bound_blocks()}
     handle.plan.claim(handle, handle.method)
-    for entry, _penalty, parameter in handle.plan.blocks():
+    for entry, _penalty, parameter in handle.plan.bound_blocks():
         if id(parameter) in taken:
             handle.plan.release(handle)
             raise PlanError(
