@@ -15,6 +15,7 @@ from typing import Any, Literal
 import cloudpickle
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from shrinkage.data import Spec
 from shrinkage.errors import ModelError, ShrinkageError, ShrinkageWarning, did_you_mean, told
@@ -219,14 +220,22 @@ def has_dropout(model: nn.Module) -> bool:
 
 
 def check_output(
-    model: nn.Module, spec: Spec, task: Literal["classification", "regression"]
+    model: nn.Module,
+    spec: Spec,
+    task: Literal["classification", "regression"],
+    *,
+    ids: bool = False,
+    free: bool = False,
 ) -> Tensor:
     """What the network puts out for two rows of zeros in eval mode; it is left as it was.
 
-    Raises :class:`ModelError` where that fails, or gives anything but finite (2, n_outputs).
+    ``ids``: the zeros are integers. ``free``: a loss of the user's own takes what it likes, and
+    outputs are any two rows. Raises :class:`ModelError` where that fails, or gives anything but
+    finite (2, n_outputs).
     """
     first = next(iter(model.parameters()), torch.zeros(()))
-    zeros = torch.zeros(2, *spec.input_shape, device=first.device, dtype=first.dtype)
+    kind = torch.int64 if ids else first.dtype
+    zeros = torch.zeros(2, *spec.input_shape, device=first.device, dtype=kind)
     with _eval_mode(model), torch.no_grad():
         try:
             out = model(zeros)
@@ -239,7 +248,10 @@ def check_output(
             ) from error
     expected = (2, spec.n_outputs)
     unit = "one logit per class" if task == "classification" else "one number per target"
-    if not isinstance(out, Tensor) or tuple(out.shape) != expected:
+    fits = isinstance(out, Tensor) and (
+        out.shape[:1] == (2,) if free else tuple(out.shape) == expected
+    )
+    if not fits or not isinstance(out, Tensor):
         raise ModelError(
             f"{type(model).__name__} has a wrong output",
             got=f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__,
@@ -254,6 +266,35 @@ def check_output(
             remedy="Look at the initial weights, and for a division or logarithm of zero.",
         )
     return out
+
+
+def reads_ids(model: nn.Module, x: Tensor) -> bool:
+    """Whether the network reads whole numbers ``x`` as ids: of tokens, of levels of a category.
+
+    It does where it takes no floats (an embedding), or takes them for the whole numbers below
+    (``x.long()``): x + ¼ then gives what x gives. Told at random parameters, so that layers of
+    zeros do not hide it.
+    """
+    with _eval_mode(model), torch.no_grad():
+        try:
+            by_numbers = [_at_random(model, x.float() + shift) for shift in (0.0, 0.25)]
+        except Exception:  # of whatever it is made
+            by_numbers = []
+        try:
+            by_ids = _at_random(model, x.long())
+        except Exception:
+            return False
+    return not by_numbers or (torch.equal(*by_numbers) and torch.equal(by_numbers[0], by_ids))
+
+
+def _at_random(model: nn.Module, x: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    parameters = {
+        name: torch.randn(p.shape, generator=generator).to(p)
+        for name, p in model.named_parameters()
+    }
+    output: Tensor = functional_call(model, parameters, (x,))
+    return output
 
 
 def warn_of_probabilities(outputs: Tensor) -> None:

@@ -95,10 +95,10 @@ def compact_run(
     view = read(folder)
     which = chosen(view, column, seed, point)
     source = _data(view, data, target)
-    spec = source.spec
+    spec = replace(source.spec, n_outputs=view.config["spec"]["n_outputs"])
     network = build(_factory(view, model), spec)
     _load(network, which)
-    parts = split(source, seed, **view.config["cut"])
+    parts = split(source, seed, **view.config["cut"], as_given="targets" in view.config)
     test = parts.test
     sizes, example = (1, batch), test.x[:_EXAMPLES]
     small = compact(network, example, drop_inputs=drop_inputs, sparse=batch, batch_sizes=sizes)

@@ -132,7 +132,10 @@ def contrast(
     refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
     where = device_named(device)
     staff = Staff(jobs_on(where, jobs))
-    about = subject(make_model, data, train_size=train_size, validation=validation, test=test)
+    about = subject(
+        make_model, data, train_size=train_size, validation=validation, test=test,
+        loss=loss, train=train,
+    )  # fmt: skip
     n_train = about.n_train
     size = sized(budget, n_train, tries=tries, seeds=seeds, epochs=epochs, batch_size=batch_size)
     values = _grid(size.tries, tries, grid, weakest_for(n_train))

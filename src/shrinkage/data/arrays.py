@@ -1,6 +1,7 @@
 """Arrays, tensors and ``.npz`` files as data."""
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -16,6 +17,8 @@ from shrinkage.data.source import Data, listed, unseen_labels
 from shrinkage.errors import DataError, did_you_mean
 
 Array = NDArray[Any]
+Labels = Callable[[tuple[int, ...]], bool]
+"""Whether integers of a shape are class labels."""
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -49,14 +52,21 @@ def read_npz(path: Path) -> Data:
 
 
 def from_arrays(
-    name: str, x: object, y: object, x_test: object = None, y_test: object = None
+    name: str,
+    x: object,
+    y: object,
+    x_test: object = None,
+    y_test: object = None,
+    *,
+    labels: Labels = lambda _: True,
 ) -> Data:
     """Arrays or tensors as data, copied to float32; the shape of x is kept.
 
     2-D x is a table: its columns are called x0, x1, … and standardised (not those of a boolean
     array). uint8 x of more dimensions is scaled by 1/255. Integer, boolean or string y is a
     classification, labels of any value being numbered 0…k−1 in sorted order; float y (n,) or
-    (n, n_targets) is a regression. Raises :class:`DataError` as :class:`Data` does, and for
+    (n, n_targets) is a regression, and so are integers of a shape that ``labels`` denies.
+    Raises :class:`DataError` as :class:`Data` does, and for
     dtypes that are no numbers.
     """
     inputs, targets = _numeric(f"{name}: x", x), _array(y)
@@ -65,18 +75,19 @@ def from_arrays(
     if inputs.ndim == 2:
         columns = tuple(f"x{i}" for i in range(inputs.shape[1]))
         standardise = (inputs.dtype.kind != "b",) * inputs.shape[1]
-    labels = _is_labels(f"{name}: y", targets)
+    is_labels = _is_labels(f"{name}: y", targets, labels)
     held = None if x_test is None else (_numeric(f"{name}: x_test", x_test), _array(y_test))
     if held is not None:
         _check_like(name, inputs, held[0])
-        if _is_labels(f"{name}: y_test", held[1]) != labels:
+        if _is_labels(f"{name}: y_test", held[1], labels) != is_labels:
             raise DataError(
                 f"{name}: y_test is of another kind than y_train",
                 got=f"{held[1].dtype} after {targets.dtype}",
                 expected="labels in both, or float numbers in both",
                 remedy="Prepare both parts in the same way.",
             )
-    if not labels:
+    integers = inputs.dtype.kind in "iu" and not (inputs.dtype == np.uint8 and inputs.ndim > 2)
+    if not is_labels:
         return Data(
             name=name,
             x=_float(inputs),
@@ -84,6 +95,7 @@ def from_arrays(
             task="regression",
             columns=columns,
             standardise=standardise,
+            integers=integers,
             test=held and _part(name, held[0], _targets(name, held[1])),
         )
     values, codes = np.unique(_flat(name, targets), return_inverse=True)
@@ -95,6 +107,7 @@ def from_arrays(
         classes=class_names(values),
         columns=columns,
         standardise=standardise,
+        integers=integers,
         test=held and _part(name, held[0], _codes(name, values, _flat(name, held[1]))),
     )
 
@@ -166,10 +179,10 @@ def _numeric(what: str, value: object) -> Array:
     return array
 
 
-def _is_labels(what: str, y: Array) -> bool:
+def _is_labels(what: str, y: Array, labels: Labels) -> bool:
     if y.dtype.kind not in "biufUS":
         raise _wrong_dtype(what, y, "labels (integers, booleans, strings) or float numbers")
-    return y.dtype.kind != "f"
+    return y.dtype.kind in "US" or (y.dtype.kind != "f" and labels(y.shape))
 
 
 def _wrong_dtype(what: str, array: Array, expected: str) -> DataError:

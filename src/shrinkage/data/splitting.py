@@ -50,6 +50,7 @@ def split(
     validation: float = 0.2,
     test: float | None = None,
     folds: int | None = None,
+    as_given: bool = False,
 ) -> Split:
     """Cut ``data`` into disjoint parts, stratified by class.
 
@@ -59,7 +60,8 @@ def split(
     to be standardised become (x − mean)/std with mean and (population) std of *these* training
     rows, in all three parts; a column that is constant there is only centred. Missing values are
     left out of mean and std and become the mean, 0. A regression target is standardised in the
-    same way. The tensors of ``data`` are not written to.
+    same way, unless targets are to be left ``as_given``, which a loss of the user's own may need.
+    The tensors of ``data`` are not written to.
 
     With ``folds`` = k the seeds 0 … k−1 are the folds of a cross-validation: what is not for
     testing is cut once into k parts, and the part ``seed`` is for validation.
@@ -86,7 +88,8 @@ def split(
     if train_size is not None:
         train = cut.keep(train, train_size, seed)
     cut.check_train(train)
-    return _standardised(data, _take(data, train), _take(data, valid), held)
+    parts = _take(data, train), _take(data, valid), held
+    return _standardised(data, parts, target=data.task == "regression" and not as_given)
 
 
 def share_for_test(data: Data, test: float | None) -> float | None:
@@ -233,10 +236,11 @@ def _take(data: Data, rows: Rows) -> Examples:
     return Examples(data.x[index], data.y[index])
 
 
-def _standardised(data: Data, train: Examples, valid: Examples, test: Examples) -> Split:
+def _standardised(data: Data, parts: tuple[Examples, Examples, Examples], *, target: bool) -> Split:
+    train = parts[0]
     x_mean, x_scale = _moments(train.x, data.standardise)
     y_mean, y_scale = 0.0, 1.0
-    if data.task == "regression":
+    if target:
         mean, scale = _moments(train.y.reshape(-1, 1), (True,))
         y_mean, y_scale = float(mean), float(scale)
 
@@ -245,11 +249,11 @@ def _standardised(data: Data, train: Examples, valid: Examples, test: Examples) 
         if any(data.standardise):
             x = ((x.double() - x_mean) / x_scale).to(x.dtype)
             x = torch.where(x.isnan(), 0.0, x) if data.holes else x
-        if data.task == "regression":
+        if target:
             y = ((y.double() - y_mean) / y_scale).to(y.dtype)
         return Examples(x, y)
 
-    first, second, third = (scaled(part) for part in (train, valid, test))
+    first, second, third = (scaled(part) for part in parts)
     if not any(data.standardise):
         return Split(first, second, third, y_mean, y_scale)
     return Split(first, second, third, y_mean, y_scale, x_mean, x_scale)

@@ -129,8 +129,9 @@ def path(
     where = device_named(device)
     staff = Staff(jobs_on(where, jobs), engine, address)
     about = subject(
-        make_model, data, train_size=train_size, validation=validation, test=test, folds=folds
-    )
+        make_model, data, train_size=train_size, validation=validation, test=test, folds=folds,
+        loss=loss, train=train,
+    )  # fmt: skip
     spec, n_train = about.data.spec, about.n_train
     given = named(penalty, about.factory, spec) if isinstance(penalty, str) else penalty
     dense = min(_MOST_EPOCHS, max(2, round(_SEEN / n_train))) if epochs is None else epochs

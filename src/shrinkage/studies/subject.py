@@ -1,11 +1,18 @@
 """What is studied: data, how they are cut, and the network that learns from them."""
 
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from shrinkage.data import Data, from_user, split
 from shrinkage.data.splitting import share_for_test
-from shrinkage.models import Factory, default_model, resolve
+from shrinkage.errors import ShrinkageWarning
+from shrinkage.fitting import Loss
+from shrinkage.measures import of_numbers
+from shrinkage.measures.losses import is_own_code
+from shrinkage.models import Factory, build, default_model, reads_ids, resolve
 from shrinkage.studies.study import Cut
 
 
@@ -32,10 +39,44 @@ def subject(
     validation: float,
     test: float | None,
     folds: int | None = None,
+    loss: Loss | None = None,
+    train: object = None,
 ) -> Subject:
-    """Read what a user has passed; raises the package's errors for what cannot be."""
-    source = from_user(data)
+    """Read what a user has passed; raises the package's errors for what cannot be.
+
+    With a ``loss`` or a ``train`` of the user's own several integers a row are no labels, and no
+    integer is one for a loss of numbers, such as ``nn.PoissonNLLLoss``. Integer inputs that the
+    network reads as ids stay as they are.
+    """
+    own = loss is not None or train is not None
+
+    def labels(shape: tuple[int, ...]) -> bool:
+        return not of_numbers(loss) and not (own and len(shape) == 2 and shape[1] > 1)
+
+    source = from_user(data, labels=labels)
+    if train is not None or (loss is not None and is_own_code(loss)):
+        _warn_of_numbering(source)
     model = default_model(source.is_image) if make_model is None else make_model
     factory = resolve(model)
+    if source.integers and not isinstance(data, Data) and _reads_ids(factory, source):
+        source = source.as_ids()
     cut = Cut(train_size, validation, share_for_test(source, test), folds)
     return Subject(source, cut, model, factory)
+
+
+def _reads_ids(factory: Factory, data: Data) -> bool:
+    with torch.random.fork_rng(devices=[]):
+        return reads_ids(build(factory, data.spec), data.first(8))
+
+
+def _warn_of_numbering(data: Data) -> None:
+    """Warn (:class:`ShrinkageWarning`) where integers reach the user's own code as others."""
+    values = [name for name in data.classes if name.lstrip("-").isdecimal()]
+    if values and values != [str(k) for k in range(len(data.classes))]:
+        some = ", ".join(values[:4]) + (" …" if len(values) > 4 else "")
+        warnings.warn(
+            f"integer targets are class labels, and {some} reach your own code numbered 0 to "
+            f"{len(data.classes) - 1}; where they are quantities, pass them as floats",
+            ShrinkageWarning,
+            stacklevel=4,
+        )
