@@ -11,6 +11,7 @@ from torch import nn
 from shrinkage.errors import FitError
 from shrinkage.features import Stability
 from shrinkage.fitting import Loss, Train, Training
+from shrinkage.measures.losses import as_module
 from shrinkage.models import Factory
 from shrinkage.paths.configuration import configuration
 from shrinkage.paths.ends import is_affine
@@ -34,7 +35,16 @@ _SEEN, _MOST_EPOCHS = 300_000, 50
 """Examples that pass by in a dense fit, and epochs at most."""
 _PARTS = 25
 """A point of the path has this part of the dense fit's epochs."""
-_CONVEX_LOSSES = (type(None), nn.CrossEntropyLoss, nn.MSELoss, nn.BCEWithLogitsLoss)
+_CONVEX_LOSSES = (
+    nn.CrossEntropyLoss,
+    nn.MSELoss,
+    nn.BCEWithLogitsLoss,
+    nn.PoissonNLLLoss,
+    nn.HuberLoss,
+    nn.SmoothL1Loss,
+    nn.SoftMarginLoss,
+)
+"""In the outputs, and with a gradient everywhere."""
 
 
 def path(
@@ -236,11 +246,19 @@ def _solved_where_convex(setting: Setting) -> Setting:
     """The same setting, solved by polish where loss + penalty is convex in the parameters."""
     x = setting.data.first(8).to(setting.device)
     convex = (
-        isinstance(setting.loss, _CONVEX_LOSSES)
+        _is_convex(setting.loss)
         and setting.rules.convex == setting.rules
         and is_affine(setting.build(0), x)
     )
     return replace(setting, solver="polish", magnitude=False) if convex else setting
+
+
+def _is_convex(loss: Loss | None) -> bool:
+    if loss is None:
+        return True
+    module = as_module(loss)
+    of_rates = isinstance(module, nn.PoissonNLLLoss) and not module.log_input
+    return isinstance(module, _CONVEX_LOSSES) and not of_rates
 
 
 def _check_numbers(
