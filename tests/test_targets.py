@@ -300,6 +300,8 @@ def test_what_a_loss_raises_is_told_before_anything_is_written(tmp_path: Path) -
     ):
         with pytest.raises(FitError, match="mine alone"):
             call()
+    with pytest.raises(FitError, match="not a mean over examples"):
+        sh.contrast(one_output, (X, YES), loss=nn.MSELoss(reduction="none"), run=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -325,8 +327,7 @@ class Cast(Bag):
         return self.out(self.embedding(x.long()).mean(dim=1))
 
 
-@pytest.mark.parametrize("make", [Bag, Cast])
-@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+@pytest.mark.parametrize(("make", "dtype"), [(Bag, np.int64), (Cast, np.uint8)])
 def test_ids_reach_the_network_as_they_are(make: Any, dtype: Any, tmp_path: Path) -> None:
     x = TOKENS.astype(dtype)
     path = sh.path(make, (x, TOPIC), "l1", epochs=3, run=tmp_path / "p", **SMALL)

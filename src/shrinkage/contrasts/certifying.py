@@ -1,6 +1,7 @@
 """How far the chosen networks are from stationary, each on its own training data."""
 
 from dataclasses import asdict
+from math import isnan
 
 from torch import Tensor
 
@@ -33,7 +34,7 @@ def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
     return {
         **point,
         "objective": found.objective,
-        "null_objective": found.null_objective,
+        "null_objective": None if isnan(found.null_objective) else found.null_objective,
         "gap": found.gap if counts else None,
         "kink_gap": found.kink_gap,
         "samples": found.samples,

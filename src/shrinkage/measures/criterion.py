@@ -18,6 +18,7 @@ from shrinkage.measures.losses import (
     checked_loss,
     default_loss,
     is_own_code,
+    mean_loss,
     mean_squared_error,
     unfit,
     unlike,
@@ -125,13 +126,16 @@ def loss_for(loss: Loss | Criterion | None, y: Tensor) -> Criterion:
 
 @torch.no_grad()
 def settled(loss: Loss | Criterion | None, model: nn.Module, examples: Examples) -> Criterion:
-    """:func:`loss_for`, settled on the outputs of a few rows, evenly spaced, in eval mode."""
+    """:func:`loss_for`, settled on the outputs of a few rows, evenly spaced, in eval mode.
+
+    Raises :class:`FitError` for a loss that does not fit them, or is no mean.
+    """
     criterion = loss_for(loss, examples.y)
     rows = torch.linspace(0, len(examples) - 1, min(ROWS, len(examples))).long()
     rows, at = rows.to(examples.x.device), home(model)
     with untouched(model):
         prediction = model(brought(examples.x[rows], at))
-    criterion.settle(prediction, brought(examples.y[rows.to(examples.y.device)], at))
+    mean_loss(criterion, prediction, brought(examples.y[rows.to(examples.y.device)], at))
     return criterion
 
 

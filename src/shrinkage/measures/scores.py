@@ -6,10 +6,10 @@ from math import isfinite
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from shrinkage.errors import DataError
-from shrinkage.measures.criterion import Criterion, of_logits, of_numbers
+from shrinkage.measures.criterion import Criterion, is_probability, of_logits, of_numbers
 from shrinkage.measures.losses import aligned, mean_squared_error
 
 Name = Literal["accuracy", "R²", "−loss"]
@@ -53,7 +53,7 @@ def _kind(criterion: Criterion, prediction: Tensor, y: Tensor, all_y: Tensor) ->
     have an R² where outputs are in their units: where the gradient of the loss is 0 at ŷ = y.
     """
     ignored = getattr(criterion.module, "ignore_index", -100)
-    middle = 0.5 if isinstance(criterion.module, nn.BCELoss) else 0.0
+    middle = 0.5 if is_probability(criterion.loss) else 0.0
     if not y.is_floating_point() and not of_numbers(criterion.loss):
         if not _is_single(prediction, y) or _is_binary(all_y[all_y != ignored]):
             return _Kind("accuracy", lambda p, t: _hits(p, t, ignored, middle), _accuracy)

@@ -92,8 +92,8 @@ def path(
     everything) to ``strongest`` (empties the network); ends that are not given are found on the
     data. ``penalty``: an instance such as ``L1(1.0)``, whose strength the scale multiplies, rules,
     or a name: ``"features"`` drops whole inputs (:func:`shrinkage.feature_rules`).
-    ``make_model``, ``data``, ``train`` (``train(model, plan, budget)``) and the cut of the data
-    are as in :func:`shrinkage.contrast`.
+    ``make_model``, ``data``, ``loss``, ``train`` (``train(model, plan, budget)``) and the cut of
+    the data are as in :func:`shrinkage.contrast`.
 
     A dense network is trained for ``epochs``. From there the path goes to sparser ones: every
     point trains for ``point_epochs`` (may be a part of one), up to ``rounds`` times until objective

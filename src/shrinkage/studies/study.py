@@ -81,6 +81,11 @@ class Study:
         one = of_logits(self.loss) and len(self.data.classes) == 2
         return replace(spec, n_outputs=1) if one else spec
 
+    @property
+    def middle(self) -> float:
+        """The output between two classes that have one output: ½ of a probability, or 0."""
+        return 0.5 if is_probability(self.loss) else 0.0
+
     def split(self, seed: int) -> Split:
         """Training and validation parts of a seed; the test part is the same for all.
 
@@ -138,8 +143,7 @@ class Study:
     def questions(self, seed: int) -> Questions:
         """How new rows are put to this seed's networks."""
         shares = self.data.task == "classification" and self.loss is None
-        middle = 0.5 if self.loss is not None and is_probability(self.loss) else 0.0
-        return Questions.of(self.data, self.split(seed), shares=shares, middle=middle)
+        return Questions.of(self.data, self.split(seed), shares=shares, middle=self.middle)
 
     def describe(self, model: object, training: Training | None) -> dict[str, Any]:
         """The study as plain JSON values; ``training``: ours, or None for the user's own."""
@@ -156,6 +160,7 @@ class Study:
             },
             "spec": asdict(self.spec),
             **({"targets": "as given"} if self.is_own and data.task == "regression" else {}),
+            **({"middle": self.middle} if self.middle else {}),
             "model": {"name": describe(model), "fingerprint": fingerprint(self.factory)},
             "training": {"name": "your own", "fingerprint": fingerprint(self.train)}
             if training is None
