@@ -287,6 +287,24 @@ def reads_ids(model: nn.Module, x: Tensor) -> bool:
     return not by_numbers or (torch.equal(*by_numbers) and torch.equal(by_numbers[0], by_ids))
 
 
+def columns_of_ids(model: nn.Module, x: Tensor) -> list[int]:
+    """Columns of a table that the network casts to whole numbers, as those of an embedding beside
+    others that are quantities; none where there is no embedding.
+
+    There ``x`` and x + ¼ are the same to it.
+    """
+    if not any(isinstance(layer, nn.Embedding | nn.EmbeddingBag) for layer in model.modules()):
+        return []
+    with _eval_mode(model), torch.no_grad():
+        try:
+            usual = _at_random(model, x)
+            quarters = 0.25 * torch.eye(x.shape[1]).to(x)
+            shifted = [_at_random(model, x + quarter) for quarter in quarters]
+        except Exception:  # of whatever it is made
+            return []
+    return [k for k, other in enumerate(shifted) if torch.equal(usual, other)]
+
+
 def _at_random(model: nn.Module, x: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     parameters = {

@@ -107,7 +107,7 @@ class Study:
         torch.manual_seed(seed)
         model = build(self.factory, self.spec, dropout=dropout).to(self.device)
         ids = not self.data.x.is_floating_point()
-        check_output(model, self.spec, self.data.task, ids=ids, free=self.is_own)
+        check_output(model, self.spec, self.data.task, ids=ids, free=self.loss is not None)
         return model
 
     def check_loss(self, model: nn.Module) -> None:
@@ -130,10 +130,7 @@ class Study:
         """Warn (:class:`ShrinkageWarning`) of outputs that our cross-entropy would take amiss."""
         if self.loss is None and self.data.task == "classification":
             ids = not self.data.x.is_floating_point()
-            free = self.is_own
-            warn_of_probabilities(
-                check_output(model, self.spec, self.data.task, ids=ids, free=free)
-            )
+            warn_of_probabilities(check_output(model, self.spec, self.data.task, ids=ids))
 
     @property
     def example(self) -> Tensor:

@@ -1,7 +1,7 @@
 """What is studied: data, how they are cut, and the network that learns from them."""
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from shrinkage.errors import ShrinkageWarning
 from shrinkage.fitting import Loss
 from shrinkage.measures import of_numbers
 from shrinkage.measures.losses import is_own_code
-from shrinkage.models import Factory, build, default_model, reads_ids, resolve
+from shrinkage.models import Factory, build, columns_of_ids, default_model, reads_ids, resolve
 from shrinkage.studies.study import Cut
 
 
@@ -58,15 +58,29 @@ def subject(
         _warn_of_numbering(source)
     model = default_model(source.is_image) if make_model is None else make_model
     factory = resolve(model)
-    if source.integers and not isinstance(data, Data) and _reads_ids(factory, source):
-        source = source.as_ids()
+    source = _with_ids(factory, source)
     cut = Cut(train_size, validation, share_for_test(source, test), folds)
     return Subject(source, cut, model, factory)
 
 
-def _reads_ids(factory: Factory, data: Data) -> bool:
+def _with_ids(factory: Factory, data: Data) -> Data:
+    """The data with inputs, or columns of a table, as they are where the network reads ids."""
+    table = data.x.ndim == 2 and any(data.standardise)
+    whole = (data.x == data.x.round()).all(dim=0).tolist() if table else []
+    if not data.integers and not any(whole):
+        return data
     with torch.random.fork_rng(devices=[]):
-        return reads_ids(build(factory, data.spec), data.first(8))
+        model = build(factory, data.spec)
+    x = data.first(8)
+    if data.integers and reads_ids(model, x):
+        return data.as_ids()
+    ids = columns_of_ids(model, x) if table else []
+    return replace(
+        data,
+        standardise=tuple(
+            scaled and not (whole[k] and k in ids) for k, scaled in enumerate(data.standardise)
+        ),
+    )
 
 
 def _warn_of_numbering(data: Data) -> None:
