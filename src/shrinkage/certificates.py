@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, isnan
 from types import MappingProxyType
 
-import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import nn
 
 from shrinkage.arguments import as_int
 from shrinkage.blocks import Vector
 from shrinkage.errors import FitError
 from shrinkage.gaps import most, nearest, radius, residuals
 from shrinkage.measures import Loss
+from shrinkage.measures.constant import best_constant
 from shrinkage.objectives import Objective
 from shrinkage.plans import Plan
 
@@ -37,6 +37,7 @@ class Certificate:
 
     - ``objective`` = ``loss`` + ``penalty``; ``null_objective``: the cost of the best constant
       prediction, under no weights. A network above it has learnt nothing, however small its gap.
+      NaN, with a note, where it is not known: a loss without one, or of outputs that are not free.
     - Weights that a normalisation layer follows are judged at the norms they have: ∂P is taken
       with all multiples of each row w_f, because what would change a norm changes no function.
       Without that no point is stationary; a note names these parameters.
@@ -108,11 +109,12 @@ def certify(
     ``data``: Examples, (X, y), a Dataset or a DataLoader (read in order, batch by batch); inputs
     are taken as they are. ``loss(prediction, y)`` is a mean over examples (with class weights or
     ``ignore_index`` a weighted one), by default cross-entropy for labels and the mean squared
-    error for float targets. The plan counts as written: for ``handle.scale = c`` pass
-    ``plan.scaled(c)``. The network is read in eval mode and stays as it is. ``samples`` (at most
-    50) gradients around the point make the kink-aware gap, ``seed`` draws their places: every
-    weight moves by at most 1e-3 of the root mean square of the nonzero weights, but for the zeros
-    that a kink of the penalty holds.
+    error for float targets. A loss that is no mean over examples, such as the Cox partial
+    likelihood, is taken of all of them in one batch. The plan counts as written: for
+    ``handle.scale = c`` pass ``plan.scaled(c)``. The network is read in eval mode and stays as it
+    is. ``samples`` (at most 50) gradients around the point make the kink-aware gap, ``seed`` draws
+    their places: every weight moves by at most 1e-3 of the root mean square of the nonzero
+    weights, but for the zeros that a kink of the penalty holds.
 
     Raises :class:`PlanError` for a plan of another network, :class:`DataError` for data that
     cannot be read twice alike, :class:`FitError` for a loss that is not a mean, a cost that is
@@ -152,9 +154,10 @@ def certificate(
         for block, distance, slope in zip(blocks, distances, slopes, strict=True)
     }
     penalised = [block for block in blocks if block.entry.penalty is not None]
+    constant = _null_objective(objective)
     return Certificate(
         objective=mean + penalty,
-        null_objective=_null_objective(objective),
+        null_objective=constant,
         loss=mean,
         penalty=penalty,
         gap=max(part.gap for part in per_parameter.values()),
@@ -169,6 +172,7 @@ def certificate(
             *_scaled(objective.plan),
             *_notes(objective.model),
             *_tangent(objective),
+            *_unknown(constant),
             *notes,
         ),
     )
@@ -186,25 +190,14 @@ def _check_finite(cost: float, gradient: Vector) -> None:
 
 def _null_objective(objective: Objective) -> float:
     """min_c mean loss(c, y) over constants c: the cost of a network without weights."""
-    y, loss = objective.targets(), objective.criterion
-    constant = torch.zeros(
-        (1, *objective.output_shape), dtype=torch.float64, device=y.device, requires_grad=True
-    )
-    targets = y.double() if y.is_floating_point() else y
-    weight = getattr(loss, "weight", None)
-    if isinstance(weight, Tensor):  # a loss's own constants come along to float64
-        constant = constant.detach().to(weight.dtype).requires_grad_()
-    optimizer = torch.optim.LBFGS([constant], max_iter=200, line_search_fn="strong_wolfe")
+    shape, dtype = objective.output_shape, objective.at[1]
+    return best_constant(objective.criterion, objective.targets(), shape, dtype)
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        value = loss(constant.expand(len(targets), *constant.shape[1:]), targets)
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
 
-    with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
-        return float(closure().detach())
+def _unknown(null_objective: float) -> tuple[str, ...]:
+    if not isnan(null_objective):
+        return ()
+    return ("The best constant prediction under this loss is not known.",)
 
 
 def _scaled(plan: Plan) -> tuple[str, ...]:

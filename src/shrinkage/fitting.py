@@ -41,6 +41,7 @@ class Budget:
     ``attach(optimizer, plan, method=budget.method)`` (``"auto"`` for exact zeros,
     ``"subgradient"`` where the textbook's loss term is asked for). ``warm``: the network is
     trained already, under less of the same penalty. ``batches()`` shuffles anew at each call.
+    Targets are as given: labels (n,), numbered from 0, or numbers (n, n_targets), not standardised.
     """
 
     epochs: float

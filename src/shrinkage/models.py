@@ -15,6 +15,7 @@ from typing import Any, Literal
 import cloudpickle
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from shrinkage.arguments import as_number
 from shrinkage.data import Spec
@@ -218,14 +219,22 @@ def has_dropout(model: nn.Module) -> bool:
 
 
 def check_output(
-    model: nn.Module, spec: Spec, task: Literal["classification", "regression"]
+    model: nn.Module,
+    spec: Spec,
+    task: Literal["classification", "regression"],
+    *,
+    ids: bool = False,
+    free: bool = False,
 ) -> Tensor:
     """What the network puts out for two rows of zeros in eval mode; it is left as it was.
 
-    Raises :class:`ModelError` where that fails, or gives anything but finite (2, n_outputs).
+    ``ids``: the zeros are integers. ``free``: a loss of the user's own takes what it likes, and
+    outputs are any two rows. Raises :class:`ModelError` where that fails, or gives anything but
+    finite (2, n_outputs).
     """
     first = next(iter(model.parameters()), torch.zeros(()))
-    zeros = torch.zeros(2, *spec.input_shape, device=first.device, dtype=first.dtype)
+    kind = torch.int64 if ids else first.dtype
+    zeros = torch.zeros(2, *spec.input_shape, device=first.device, dtype=kind)
     with (
         _eval_mode(model),
         torch.no_grad(),
@@ -241,7 +250,10 @@ def check_output(
         out = model(zeros)
     expected = (2, spec.n_outputs)
     unit = "one logit per class" if task == "classification" else "one number per target"
-    if not isinstance(out, Tensor) or tuple(out.shape) != expected:
+    fits = isinstance(out, Tensor) and (
+        out.shape[:1] == (2,) if free else tuple(out.shape) == expected
+    )
+    if not fits or not isinstance(out, Tensor):
         raise ModelError(
             f"{type(model).__name__} has a wrong output",
             got=f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__,
@@ -256,6 +268,53 @@ def check_output(
             remedy="Look at the initial weights, and for a division or logarithm of zero.",
         )
     return out
+
+
+def reads_ids(model: nn.Module, x: Tensor) -> bool:
+    """Whether the network reads whole numbers ``x`` as ids: of tokens, of levels of a category.
+
+    It does where it takes no floats (an embedding), or takes them for the whole numbers below
+    (``x.long()``): x + ¼ then gives what x gives. Told at random parameters, so that layers of
+    zeros do not hide it.
+    """
+    with _eval_mode(model), torch.no_grad():
+        try:
+            by_numbers = [_at_random(model, x.float() + shift) for shift in (0.0, 0.25)]
+        except Exception:  # of whatever it is made
+            by_numbers = []
+        try:
+            by_ids = _at_random(model, x.long())
+        except Exception:
+            return False
+    return not by_numbers or (torch.equal(*by_numbers) and torch.equal(by_numbers[0], by_ids))
+
+
+def columns_of_ids(model: nn.Module, x: Tensor) -> list[int]:
+    """Columns of a table that the network casts to whole numbers, as those of an embedding beside
+    others that are quantities; none where there is no embedding.
+
+    There ``x`` and x + ¼ are the same to it.
+    """
+    if not any(isinstance(layer, nn.Embedding | nn.EmbeddingBag) for layer in model.modules()):
+        return []
+    with _eval_mode(model), torch.no_grad():
+        try:
+            usual = _at_random(model, x)
+            quarters = 0.25 * torch.eye(x.shape[1]).to(x)
+            shifted = [_at_random(model, x + quarter) for quarter in quarters]
+        except Exception:  # of whatever it is made
+            return []
+    return [k for k, other in enumerate(shifted) if torch.equal(usual, other)]
+
+
+def _at_random(model: nn.Module, x: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    parameters = {
+        name: torch.randn(p.shape, generator=generator).to(p)
+        for name, p in model.named_parameters()
+    }
+    output: Tensor = functional_call(model, parameters, (x,))
+    return output
 
 
 def warn_of_probabilities(outputs: Tensor) -> None:

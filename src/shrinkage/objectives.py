@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from shrinkage.blocks import Vector, blocks
 from shrinkage.data import stream
 from shrinkage.errors import FitError, ModelError
-from shrinkage.measures import Loss, loss_for, weight_of
+from shrinkage.measures import Criterion, Loss, loss_for
 from shrinkage.measures.evaluation import checked_output
 from shrinkage.measures.losses import fitting_together, mean_loss
 from shrinkage.measures.removal import check_same
@@ -25,10 +25,13 @@ class Objective:
 
     Frozen parameters are constants. Dropout is off and normalisation layers use their running
     statistics, so that the cost is a function of the parameters alone. Use inside
-    :meth:`evaluating`, which leaves modes, buffers and random state as they were.
+    :meth:`evaluating`, which leaves modes, buffers and random state as they were. A loss that is
+    no mean over examples is taken of all of them in one batch.
     """
 
-    def __init__(self, model: nn.Module, plan: Plan, data: object, loss: Loss | None) -> None:
+    def __init__(
+        self, model: nn.Module, plan: Plan, data: object, loss: Loss | Criterion | None
+    ) -> None:
         check_same(model, plan)
         # DataParallel cannot be called with other parameters; the network inside is the same.
         inner = model.module if isinstance(model, nn.DataParallel) else model
@@ -48,7 +51,9 @@ class Objective:
             x, y = next(self._weighed())
             prediction = checked_output(self.model(x), len(x))
             self.output_shape = tuple(prediction.shape[1:])
-            _check_mean(self.criterion, prediction, y)
+            mean_loss(self.criterion, prediction, y)
+            if not self.criterion.is_mean:
+                self.stream = self.stream.at_once()
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -84,7 +89,7 @@ class Objective:
         total = weight = 0.0
         with torch.no_grad():
             for x, y in self._weighed():
-                share = weight_of(self.criterion, y)
+                share = self.criterion.weight(y)
                 total += share * float(self.criterion(self.model(x), y))
                 weight += share
         return total / weight
@@ -96,7 +101,7 @@ class Objective:
         total = weight = 0.0
         with torch.enable_grad():
             for x, y in self._weighed():
-                share = weight_of(self.criterion, y)
+                share = self.criterion.weight(y)
                 value = self.criterion(self.model(x), y)
                 parts = torch.autograd.grad(value, parameters, materialize_grads=True)
                 for into, part in zip(sums, parts, strict=True):
@@ -144,7 +149,7 @@ class Objective:
             leaves, point = self._copied_point()
             total, weight = [torch.zeros_like(leaf) for leaf in leaves], 0.0
             for x, y in self._weighed():
-                share = weight_of(self.criterion, y)
+                share = self.criterion.weight(y)
                 value = self.criterion(functional_call(self.model, point, (x,)), y)
                 slope = torch.autograd.grad(
                     value, leaves, create_graph=True, materialize_grads=True
@@ -185,7 +190,7 @@ class Objective:
         weighs = False
         for x, y in self.stream.batches():
             y = brought(y, self.at)
-            if weight_of(self.criterion, y):
+            if self.criterion.weight(y):
                 weighs = True
                 yield brought(x, self.at), y
         if not weighs:
@@ -233,24 +238,13 @@ def _derivative(outputs: Sequence[Tensor], of: Tensor, v: Sequence[Tensor]) -> T
     return torch.autograd.grad(some, of, parts, retain_graph=True, materialize_grads=True)[0]
 
 
-def _linearised(prediction: Tensor, y: Tensor, criterion: Loss, parameters: Vector) -> _Linearised:
+def _linearised(
+    prediction: Tensor, y: Tensor, criterion: Criterion, parameters: Vector
+) -> _Linearised:
     dual = torch.zeros_like(prediction, requires_grad=True)
     pulled = torch.autograd.grad(
         prediction, parameters, dual, create_graph=True, materialize_grads=True
     )
     out = prediction.detach().requires_grad_()
     (slope,) = torch.autograd.grad(criterion(out, y), out, create_graph=True)
-    return _Linearised(prediction, dual, pulled, out, slope, parameters, weight_of(criterion, y))
-
-
-def _check_mean(loss: Loss, prediction: Tensor, y: Tensor) -> None:
-    """Refuse losses that grow with the number of examples: by name, and by trying."""
-    once = mean_loss(loss, prediction, y)
-    twice = mean_loss(loss, torch.cat([prediction, prediction]), torch.cat([y, y]))
-    if abs(twice - once) > 0.01 * abs(once):
-        raise FitError(
-            "the loss is not a mean over examples",
-            got=f"{once:.6g} for a batch and {twice:.6g} for the same batch twice",
-            expected="the same number",
-            remedy="Divide the sum by the number of examples.",
-        )
+    return _Linearised(prediction, dual, pulled, out, slope, parameters, criterion.weight(y))

@@ -11,7 +11,8 @@ from torch.func import functional_call, vmap
 
 from shrinkage.data import Examples
 from shrinkage.fitting import Budget, Training
-from shrinkage.measures import loss_for
+from shrinkage.measures import Criterion, settled
+from shrinkage.measures.forms import AS_GIVEN
 from shrinkage.plans import Plan
 
 
@@ -84,13 +85,15 @@ def train_together(
         for seed, examples in zip(seeds, rows, strict=True)
     )
     shared: dict[str, Any] = {f.name: getattr(each[0], f.name) for f in fields(Budget)}
-    criterion = loss_for(training.loss, rows[0].y)
+    criterion = settled(training.loss, networks[0], rows[0])
 
     def summed(predictions: Tensor, y: Tensor) -> Tensor:
         return vmap(criterion)(predictions, y).sum()
 
     stacked = plan.stacked(stack.form, len(networks))
-    for _ in replace(training, loss=summed)(stack, stacked, _Budgets(**shared, each=each)):
+    for _ in replace(training, loss=Criterion(summed, AS_GIVEN))(
+        stack, stacked, _Budgets(**shared, each=each)
+    ):
         pass
     stack.write(networks)
 
@@ -107,9 +110,9 @@ def is_stackable(network: nn.Module, plan: Plan, training: Training, rows: Examp
     places = list(network.named_parameters(remove_duplicate=False))
     if next(network.buffers(), None) is not None or len(places) > len(list(network.parameters())):
         return False
-    criterion = loss_for(training.loss, rows.y)
     x, y = rows.x[:4], rows.y[:4]
     try:
+        criterion = settled(training.loss, network, rows)
         stack = Stack([network, network]).train()
         plan.stacked(stack.form, 2)
         outputs = stack(torch.stack([x, x.flip(0)]))

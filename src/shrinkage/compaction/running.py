@@ -27,7 +27,8 @@ _ASK = "\nNew rows: shrinkage predict {} NEW.csv"
 class Outcome:
     """What :func:`compact_run` made: the files, the network, and how it does on the test set.
 
-    ``scores``: accuracy (or R²) before and after; ``same`` and ``same_onnx``: how many of the
+    ``scores``: accuracy (or R²) before and after, None where only a loss of the user's own, which
+    the run does not hold, could tell; ``same`` and ``same_onnx``: how many of the
     ``n_test`` test examples get the same prediction as before; None without the ONNX packages.
     ``inputs``: how many there are, and the names or places of those left, if unused ones were to
     be dropped. ``of_table``: whether it can be asked about new rows of a table.
@@ -37,7 +38,7 @@ class Outcome:
     chosen: Chosen
     compact: Compact
     score_name: str
-    scores: tuple[float, float]
+    scores: tuple[float, float] | None
     same: int
     same_onnx: int | None
     n_test: int
@@ -45,7 +46,10 @@ class Outcome:
     of_table: bool = False
 
     def __str__(self) -> str:
-        before, after = self.scores
+        scores = ""
+        if self.scores is not None:
+            before, after = self.scores
+            scores = f"test {self.score_name} {before:.4f} → {after:.4f}; "
         onnx = (
             "no ONNX file: pip install 'shrinkage[onnx]'"
             if self.same_onnx is None
@@ -53,7 +57,7 @@ class Outcome:
         )
         return (
             f"{self.chosen.label}\n\n{self.compact.report}\n\n"
-            f"test {self.score_name} {before:.4f} → {after:.4f}; the same prediction for "
+            f"{scores}the same prediction for "
             f"{self.same:,} of {self.n_test:,} test examples, {onnx}\n"
             f"{self._told_inputs()}Files: {self.folder}"
             + (_ASK.format(self.folder) if self.of_table else "")
@@ -95,10 +99,10 @@ def compact_run(
     view = read(folder)
     which = chosen(view, column, seed, point)
     source = _data(view, data, target)
-    spec = source.spec
+    spec = replace(source.spec, n_outputs=view.config["spec"]["n_outputs"])
     network = build(_factory(view, model), spec)
     _load(network, which)
-    parts = split(source, seed, **view.config["cut"])
+    parts = split(source, seed, **view.config["cut"], as_given="targets" in view.config)
     test = parts.test
     sizes, example = (1, batch), test.x[:_EXAMPLES]
     small = compact(network, example, drop_inputs=drop_inputs, sparse=batch, batch_sizes=sizes)
@@ -110,7 +114,8 @@ def compact_run(
     kept = names if small.inputs is None else [names[k] for k in small.inputs.tolist()]
     if source.columns:
         about["columns"] = kept
-    questions = Questions.of(source, parts, shares=view.config["loss"] is None)
+    middle = view.config.get("middle", 0.0)
+    questions = Questions.of(source, parts, shares=view.config["loss"] is None, middle=middle)
     if small.inputs is not None:
         questions = questions.of_inputs(small.inputs.tolist())
     about["questions"] = questions.as_json()
@@ -122,7 +127,8 @@ def compact_run(
     predictions = None
     if find_spec("onnx") and find_spec("onnxruntime") and find_spec("onnxscript"):
         predictions = onnx_outputs(small.onnx(where / "model.onnx"), left.x)
-    outcome = _outcome(where, which, (network, test), (small, left), predictions)
+    own = view.config["loss"] is not None
+    outcome = _outcome(where, which, (network, test), (small, left), predictions, own=own)
     left_over = (spec.n_inputs, kept) if drop_inputs else None
     return replace(outcome, inputs=left_over, of_table=bool(source.columns))
 
@@ -133,26 +139,36 @@ def _outcome(
     before: tuple[nn.Module, Examples],
     after: tuple[Compact, Examples],
     predictions: Tensor | None,
+    *,
+    own: bool,
 ) -> Outcome:
     (network, test), (small, left) = before, after
-    first, second = evaluate(network, test), evaluate(small.model, left)
     with torch.no_grad():
         old, new = network(test.x), small.model(left.x)
+    name, scores = "", None
+    if not own or _has_classes(old, test):
+        first, second = evaluate(network, test), evaluate(small.model, left)
+        name, scores = first.score_name, (first.score, second.score)
     return Outcome(
         where,
         which,
         small,
-        first.score_name,
-        (first.score, second.score),
+        name,
+        scores,
         _agreement(old, new, test),
         None if predictions is None else _agreement(old, predictions, test),
         len(test),
     )
 
 
+def _has_classes(outputs: Tensor, test: Examples) -> bool:
+    """Whether the largest output is a class."""
+    return not test.y.is_floating_point() and outputs.ndim == 2 and outputs.shape[1] > 1
+
+
 def _agreement(a: Tensor, b: Tensor, test: Examples) -> int:
     """How many predictions are the same: the class, or the number up to 1e-4 of the largest."""
-    if not test.y.is_floating_point():
+    if _has_classes(a, test):
         return int((a.argmax(1) == b.argmax(1)).sum())
     near = (a - b).abs() <= 1e-4 * a.abs().max()
     return int(near.flatten(1).all(dim=1).sum())

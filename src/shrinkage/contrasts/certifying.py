@@ -1,14 +1,14 @@
 """How far the chosen networks are from stationary, each on its own training data."""
 
 from dataclasses import asdict
+from math import isnan
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from shrinkage.certificates import certify
 from shrinkage.contrasts import kinks
 from shrinkage.contrasts.settings import Job, Setting
-from shrinkage.errors import FitError, ShrinkageError, told
-from shrinkage.measures import Loss
+from shrinkage.errors import ShrinkageError
 from shrinkage.studies import Point
 
 
@@ -27,14 +27,14 @@ def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
     samples = kinks.kink_samples(model, examples) if counts and job.seed == 0 else 0
     point: Point = {"kind": "certificate", "key": job.key}
     try:
-        found = certify(model, plan, examples, _guarded(setting.loss), samples=samples)
+        found = certify(model, plan, examples, setting.loss, samples=samples)
     except ShrinkageError as error:
         return {**point, "failed": error.briefly}
     trained = counts or (column.knob != "dropout" and column.prunes_like is None)
     return {
         **point,
         "objective": found.objective,
-        "null_objective": found.null_objective,
+        "null_objective": None if isnan(found.null_objective) else found.null_objective,
         "gap": found.gap if counts else None,
         "kink_gap": found.kink_gap,
         "samples": found.samples,
@@ -45,22 +45,3 @@ def certify_fit(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
         "kinks_up_to": kinks.KINKS_UP_TO,
         "notes": list(found.notes),
     }
-
-
-def _guarded(loss: Loss | None) -> Loss | None:
-    """A loss of one's own may raise anything on double precision, with which it was not trained."""
-    if loss is None or isinstance(loss, nn.modules.loss._Loss):
-        return loss
-
-    def guarded(prediction: Tensor, y: Tensor) -> Tensor:
-        try:
-            return loss(prediction, y)
-        except Exception as error:
-            raise FitError(
-                "the loss cannot be certified",
-                got=told(error),
-                expected="a loss that takes predictions in double precision, too",
-                remedy="Let it follow prediction.dtype.",
-            ) from error
-
-    return guarded

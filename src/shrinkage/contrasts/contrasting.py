@@ -52,7 +52,8 @@ class Contrast(Finished[Setting]):
     def model(self, column: str, seed: int = 0) -> nn.Module:
         """The trained network of a column's chosen try.
 
-        Its inputs are standardised columns, and so is a regression's target: see :meth:`predict`.
+        Its inputs are standardised columns, and so is a regression's target, unless a loss or a
+        training of your own took it: see :meth:`predict`.
         Raises :class:`FitError` for a column that has none, and a seed that was not run.
         """
         choices = self.view.decisions["choices"]
@@ -110,6 +111,10 @@ def contrast(
     name, ``FILE.py:FACTORY``, or None for a default by data. ``data``: whatever
     :func:`shrinkage.data.from_user` takes. ``train``: your own ``train(model, plan, budget)``,
     which makes its optimizer (``optimizer``, ``lr`` and ``batch_size`` are for ours).
+    ``loss(prediction, y)``: a mean over examples. With a loss or a training of your own the targets
+    arrive as given, in their own units and with all their columns; else those of a regression are
+    standardised. Integer targets are labels, but numbers for PyTorch's losses of numbers; integer
+    inputs that the network reads as ids (of an embedding) reach it as they are, int64.
     ``test``: the share of the rows kept for testing (0.2), unless the data bring a test part.
     Every column gets ``tries`` values of its knob (``grid``: the strengths), ``seeds`` seeds and
     the same epochs (``budget`` says how many where they are not given). ``point_epochs``: the
@@ -135,7 +140,10 @@ def contrast(
     refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
     where = device_named(device)
     staff = Staff(jobs_on(where, jobs))
-    about = subject(make_model, data, train_size=train_size, validation=validation, test=test)
+    about = subject(
+        make_model, data, train_size=train_size, validation=validation, test=test,
+        loss=loss, train=train,
+    )  # fmt: skip
     n_train = about.n_train
     size = sized(budget, n_train, tries=tries, seeds=seeds, epochs=epochs, batch_size=batch_size)
     values = _grid(size.tries, tries, grid, weakest_for(n_train))

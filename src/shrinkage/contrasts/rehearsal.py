@@ -26,6 +26,7 @@ def rehearse(setting: Setting) -> Plan:
         check_state(model)
         if plan is None:
             setting.warn_of_probabilities(model)
+            setting.check_loss(model)
         if plan is None or (column.penalty is not None and not warned):
             warned = column.penalty is not None
             plan = Plan(model, made.rules, example_inputs=setting.example)  # this one warns

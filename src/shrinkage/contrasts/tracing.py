@@ -18,8 +18,8 @@ from shrinkage.contrasts.chaining import Chain
 from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.contrasts.working import train
 from shrinkage.data import Examples
-from shrinkage.fitting import Epoch, Loss
-from shrinkage.measures import activity, loss_for, reach, weight_of, without_largest
+from shrinkage.fitting import Epoch
+from shrinkage.measures import Criterion, activity, loss_for, reach, settled, without_largest
 from shrinkage.measures.evaluation import evaluate_forward
 from shrinkage.measures.untouched import brought, home
 from shrinkage.penalties import Penalty
@@ -53,7 +53,7 @@ def trace(setting: Setting, way: Chain) -> Point:
         looks = [*(look for look in looks if look.epoch <= step.begun), *seen]
         start = model.state_dict()
     split = setting.split(job.seed)
-    loss = loss_for(setting.loss, split.train.y)
+    loss = settled(setting.loss, model, split.train)
     paths = reach(model, setting.data.spec.input_shape)
     return {
         "kind": "trace",
@@ -102,13 +102,13 @@ def trace_steps(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
     }
 
 
-def _worth(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> Point:
+def _worth(model: nn.Module, plan: Plan, examples: Examples, loss: Criterion) -> Point:
     """Gradients on the full training part, in eval mode, and single-weight removals."""
     model.eval()
     model.zero_grad()
-    at, whole = home(model), weight_of(loss, examples.y)
-    for x, y in examples.batches(BATCH):
-        part = loss(model(brought(x, at)), brought(y, at)) * (weight_of(loss, y) / whole)
+    at, whole = home(model), loss.weight(examples.y)
+    for x, y in examples.batches(loss.at_once(len(examples), BATCH)):
+        part = loss(model(brought(x, at)), brought(y, at)) * (loss.weight(y) / whole)
         part.backward()  # type: ignore[no-untyped-call]
     blocks = list(plan.blocks())
     w = torch.cat([p.detach().flatten() for _, _, p in blocks])
@@ -156,7 +156,7 @@ def _slopes(blocks: Sequence[tuple[Entry, Penalty, nn.Parameter]]) -> Tensor | N
 
 
 @torch.no_grad()
-def _removals(model: nn.Module, plan: Plan, examples: Examples, loss: Loss) -> list[Point]:
+def _removals(model: nn.Module, plan: Plan, examples: Examples, loss: Criterion) -> list[Point]:
     """For the largest survivors and as many of all sizes: loss rise and penalty saved at w → 0."""
     blocks = list(plan.blocks())
     flat = torch.cat([p.flatten() for _, _, p in blocks])

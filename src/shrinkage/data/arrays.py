@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -25,6 +26,8 @@ _BROKEN = (
     TokenError, struct.error, OverflowError, TypeError, KeyError,
 )  # fmt: skip
 """What NumPy and zipfile raise for damaged, encrypted and made-up archives."""
+Labels = Callable[[tuple[int, ...]], bool]
+"""Whether integers of a shape are class labels."""
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -58,7 +61,13 @@ def read_npz(path: Path) -> Data:
 
 
 def from_arrays(
-    name: str, x: object, y: object, x_test: object = None, y_test: object = None
+    name: str,
+    x: object,
+    y: object,
+    x_test: object = None,
+    y_test: object = None,
+    *,
+    labels: Labels = lambda _: True,
 ) -> Data:
     """Arrays or tensors as data, copied to float32; the shape of x is kept.
 
@@ -66,7 +75,8 @@ def from_arrays(
     2-D x is a table: its columns are called x0, x1, … and standardised (not those of a boolean
     array). uint8 x of more dimensions is scaled by 1/255. Integer, boolean or string y is a
     classification, labels of any value being numbered 0…k−1 in sorted order; float y (n,) or
-    (n, n_targets) is a regression. Raises :class:`DataError` as :class:`Data` does, and for
+    (n, n_targets) is a regression, and so are integers of a shape that ``labels`` denies.
+    Raises :class:`DataError` as :class:`Data` does, and for
     dtypes that are no numbers.
     """
     inputs, targets = _numeric(f"{name}: x", x), _texts(_array(y))
@@ -75,19 +85,20 @@ def from_arrays(
     if inputs.ndim == 2:
         columns = tuple(f"x{i}" for i in range(inputs.shape[1]))
         standardise = (inputs.dtype.kind != "b",) * inputs.shape[1]
-    labels = _is_labels(f"{name}: y", targets)
+    is_labels = _is_labels(f"{name}: y", targets, labels)
     held = None if x_test is None else (_numeric(f"{name}: x_test", x_test), _texts(_array(y_test)))
     if held is not None:
         _check_like(name, inputs, held[0])
-        if _is_labels(f"{name}: y_test", held[1]) != labels:
+        if _is_labels(f"{name}: y_test", held[1], labels) != is_labels:
             raise DataError(
                 f"{name}: y_test is of another kind than y_train",
                 got=f"{held[1].dtype} after {targets.dtype}",
                 expected="labels in both, or float numbers in both",
                 remedy="Prepare both parts in the same way.",
             )
+    integers = inputs.dtype.kind in "iu" and not (inputs.dtype == np.uint8 and inputs.ndim > 2)
     first, second = _inputs(name, inputs, columns, held and held[0])
-    if not labels:
+    if not is_labels:
         y, y_second = _targets(name, targets, held and held[1])
         return Data(
             name=name,
@@ -96,6 +107,7 @@ def from_arrays(
             task="regression",
             columns=columns,
             standardise=standardise,
+            integers=integers,
             test=_part(name, second, y_second),
         )
     values, codes = np.unique(_flat(name, targets), return_inverse=True)
@@ -107,6 +119,7 @@ def from_arrays(
         classes=class_names(values),
         columns=columns,
         standardise=standardise,
+        integers=integers,
         test=_part(name, second, held and _codes(name, values, _flat(name, held[1]))),
     )
 
@@ -186,11 +199,11 @@ def _numeric(what: str, value: object) -> Array:
     return array
 
 
-def _is_labels(what: str, y: Array) -> bool:
+def _is_labels(what: str, y: Array, labels: Labels) -> bool:
     if y.dtype.kind not in "biufUS":
         expected = "labels (integers, booleans, strings) or float numbers"
         raise _wrong_dtype(what, y, expected, "labels with .astype(str)")
-    return y.dtype.kind != "f"
+    return y.dtype.kind in "US" or (y.dtype.kind != "f" and labels(y.shape))
 
 
 def _wrong_dtype(what: str, array: Array, expected: str, otherwise: str) -> DataError:

@@ -16,7 +16,7 @@ from torch.utils.data import (
     default_collate,
 )
 
-from shrinkage.data.arrays import from_arrays, read_npz
+from shrinkage.data.arrays import Labels, from_arrays, read_npz
 from shrinkage.data.builtin import BUILT_IN
 from shrinkage.data.examples import Examples
 from shrinkage.data.images import read_images
@@ -92,14 +92,14 @@ def load(
     )
 
 
-def from_user(data: object, *, target: str | None = None) -> Data:
+def from_user(data: object, *, target: str | None = None, labels: Labels = lambda _: True) -> Data:
     """Whatever a user holds, as :class:`Data`.
 
     A :class:`Data` is returned as it is; text and paths go to :func:`load`; a pair (X, y) of
     tensors or arrays keeps the shape of X (a 2-D X is a table, and its columns are
     standardised on the training part); a map-style torch Dataset of (x, y) pairs is read once,
     so that random augmentation is frozen; of a DataLoader its dataset is taken, and its batches
-    are not.
+    are not. ``labels`` says of a pair or a Dataset whether integer targets of a shape are classes.
 
     Raises :class:`DataError` for an iterable dataset, a DataLoader whose sampler or collate
     function would change the data, and as :func:`load` does.
@@ -110,11 +110,11 @@ def from_user(data: object, *, target: str | None = None) -> Data:
     if isinstance(data, Data):
         return data
     if isinstance(data, DataLoader):
-        return _from_dataset(plain_dataset(data))
+        return _from_dataset(plain_dataset(data), labels)
     if isinstance(data, Dataset):
-        return _from_dataset(data)
+        return _from_dataset(data, labels)
     if isinstance(data, tuple) and len(data) == 2:
-        return from_arrays("arrays", data[0], data[1])
+        return from_arrays("arrays", data[0], data[1], labels=labels)
     raise DataError(
         "data of an unknown kind",
         got=type(data).__name__ + (f" of {len(data)}" if isinstance(data, tuple | list) else ""),
@@ -218,8 +218,8 @@ def _serves_all_once(loader: DataLoader[Any]) -> bool:
     return type(sampler) is SequentialSampler and len(sampler) == n
 
 
-def _from_dataset(dataset: Dataset[Any]) -> Data:
-    return from_arrays(type(dataset).__name__, *_stacked(dataset))
+def _from_dataset(dataset: Dataset[Any], labels: Labels) -> Data:
+    return from_arrays(type(dataset).__name__, *_stacked(dataset), labels=labels)
 
 
 def _stacked(dataset: Dataset[Any]) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
@@ -31,8 +31,9 @@ class Data:
     columns are numbers to be centred and scaled on the training part; empty: none. ``origins`` says
     which column of a table each of them was made from; empty: what stands before the ``=`` of those
     that are not standardised. ``holes``: whether NaN in such columns is a missing value, which
-    becomes the mean of the training part. ``test`` is a test part that came with the data; without
-    one, :func:`split` draws it.
+    becomes the mean of the training part. ``integers``: x was given so, and may be ids
+    (:meth:`as_ids`). ``test`` is a test part that came with the data; without one, :func:`split`
+    draws it.
 
     Raises :class:`DataError` for lengths or shapes that do not agree, no rows, NaN or infinite
     values, labels outside 0…k−1, fewer than two classes, a regression target of one value, and
@@ -48,6 +49,7 @@ class Data:
     standardise: tuple[bool, ...] = ()
     origins: tuple[str, ...] = ()
     holes: bool = False
+    integers: bool = False
     test: Examples | None = None
 
     def __post_init__(self) -> None:
@@ -93,6 +95,11 @@ class Data:
             for column, number in pairs
         )
 
+    def as_ids(self) -> "Data":
+        """The same with x as it was given, int64: numbers of tokens or levels, not quantities."""
+        test = self.test and Examples(self.test.x.long(), self.test.y)
+        return replace(self, x=self.x.long(), standardise=(), test=test)
+
     @property
     def is_image(self) -> bool:
         """True where an input is (channels, height, width)."""
@@ -124,7 +131,12 @@ def _check_task(data: Data) -> None:
         )
     labels = data.task == "classification"
     for what, tensor, expected, fits in (
-        ("x", data.x, "a float tensor", data.x.is_floating_point()),
+        (
+            "x",
+            data.x,
+            "a float tensor",
+            data.x.is_floating_point() or (data.integers and data.x.dtype == torch.int64),
+        ),
         (
             "y",
             data.y,

@@ -59,6 +59,7 @@ def split(
     validation: float = 0.2,
     test: float | None = None,
     folds: int | None = None,
+    as_given: bool = False,
 ) -> Split:
     """Cut ``data`` into disjoint parts, stratified by class.
 
@@ -69,7 +70,8 @@ def split(
     rows, in all three parts, in float32; a column of a table that is constant there, number or not,
     is 0 in all three, so that a network's weights for it, which nothing has trained, do no harm.
     Missing values are left out of mean and std and become the mean, 0. A regression target is
-    standardised in the same way. The tensors of ``data`` are not written to.
+    standardised in the same way, unless targets are to be left ``as_given``, which a loss of the
+    user's own may need. The tensors of ``data`` are not written to.
 
     With ``folds`` = k the seeds 0 … k−1 are the folds of a cross-validation: what is not for
     testing is cut once into k parts, and the part ``seed`` is for validation.
@@ -96,7 +98,8 @@ def split(
     if train_size is not None:
         train = cut.keep(train, train_size, seed)
     cut.check_train(train)
-    return _standardised(data, _take(data, train), _take(data, valid), held)
+    parts = _take(data, train), _take(data, valid), held
+    return _standardised(data, parts, target=data.task == "regression" and not as_given)
 
 
 def share_for_test(data: Data, test: float | None) -> float | None:
@@ -247,13 +250,14 @@ def _take(data: Data, rows: Rows) -> Examples:
     return Examples(data.x[index], data.y[index])
 
 
-def _standardised(data: Data, train: Examples, valid: Examples, test: Examples) -> Split:
+def _standardised(data: Data, parts: tuple[Examples, Examples, Examples], *, target: bool) -> Split:
+    train = parts[0]
     numbers = data.standardise or (False,) * len(data.columns)
     x_mean, x_scale = _moments(train.x, numbers)
     is_table = bool(data.columns or data.standardise) and train.x.is_floating_point()
     constant = never_varies(train.x) if is_table else torch.zeros((), dtype=torch.bool)
     y_mean, y_scale = 0.0, 1.0
-    if data.task == "regression":
+    if target:
         mean, scale = _moments(train.y.reshape(-1, 1), (True,))
         y_mean, y_scale = float(mean), float(scale)
     is_scaled = any(numbers) or bool(constant.any())
@@ -263,11 +267,11 @@ def _standardised(data: Data, train: Examples, valid: Examples, test: Examples) 
         if is_scaled:
             x = ((x.double() - x_mean) / x_scale).float()
             x = torch.where(constant | (x.isnan() if data.holes else constant), 0.0, x)
-        if data.task == "regression":
+        if target:
             y = ((y.double() - y_mean) / y_scale).float()
         return Examples(x, y)
 
-    first, second, third = (scaled(part) for part in (train, valid, test))
+    first, second, third = (scaled(part) for part in parts)
     if not is_scaled:
         return Split(first, second, third, y_mean, y_scale)
     return Split(first, second, third, y_mean, y_scale, x_mean, x_scale, constant)

@@ -26,10 +26,18 @@ class Stream:
 
     n: int
     source: Examples | DataLoader[Any]
+    is_one: bool = False
+
+    def at_once(self) -> "Stream":
+        """The same examples as one batch."""
+        x, y = (torch.cat(rows) for rows in zip(*self.batches(), strict=True))
+        return Stream(self.n, Examples(x, y), is_one=True)
 
     @property
     def rows_at_once(self) -> int:
         """How many examples one may hold with all activations: at least 64."""
+        if self.is_one:
+            return self.n
         if isinstance(self.source, Examples):
             return max(64, NUMBERS // max(1, self.source.x[:1].numel()))
         return max(64, 16 * (self.source.batch_size or 1))

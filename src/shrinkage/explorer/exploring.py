@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from shrinkage.arguments import as_flag, plain
 from shrinkage.contrasts.settings import Setting
-from shrinkage.data import from_user
-from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import ExploreError
 from shrinkage.explorer.controls import FIRST, OFFERED, first_controls
 from shrinkage.explorer.session import Session
 from shrinkage.fitting import Loss, Training
-from shrinkage.models import Factory, check_state, default_model, resolve
+from shrinkage.models import Factory, check_state
 from shrinkage.plans import Plan
 from shrinkage.runs import describe
-from shrinkage.studies import Cut
+from shrinkage.studies import subject
 from shrinkage.studies.threads import threads
 
 if TYPE_CHECKING:
@@ -104,15 +102,15 @@ def session_of(
     **given: Any,
 ) -> Session:
     """The session behind :func:`explore`; controls that are None keep their defaults."""
-    examples = from_user(data)
-    model = default_model(examples.is_image) if make_model is None else make_model
+    about = subject(make_model, data, train_size=None, validation=validation, test=None, loss=loss)
+    examples = about.data
     setting = Setting(
         data=examples,
-        factory=resolve(model),
+        factory=about.factory,
         train=Training(),
         seeds=1,
         epochs=1,
-        cut=Cut(validation=validation, test=share_for_test(examples, None)),
+        cut=about.cut,
         loss=loss,
         columns=tuple(OFFERED.values()),
         strengths=(1.0,),
@@ -120,6 +118,7 @@ def session_of(
     network = setting.build(0)
     check_state(network)
     setting.warn_of_probabilities(network)
+    setting.check_loss(network)
     Plan(network, OFFERED["l1"].penalty_at(1.0))  # warns of what a penalty cannot do here
     n_train = len(setting.split(0).train)
     known = {name: plain(value) for name, value in given.items() if value is not None}
@@ -130,4 +129,4 @@ def session_of(
     if settings is not None:
         controls = controls.restored(settings)
     typed = source or (data if isinstance(data, str) else examples.name)
-    return Session(setting, controls, model=describe(model), source=typed)
+    return Session(setting, controls, model=describe(about.model), source=typed)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from shrinkage.data import Examples
 from shrinkage.explorer.lanes import Lane
-from shrinkage.measures import Loss, evaluate, loss_for
+from shrinkage.measures import Loss, evaluate, settled
 from shrinkage.measures.untouched import brought, home, untouched
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry
@@ -267,14 +267,15 @@ def gradients(
     lane: Lane, weights: Sequence[Tensor], train: Examples, loss: Loss | None
 ) -> list[Tensor]:
     """∂loss/∂w of some parameters on all of ``train``, in eval mode; the network stays as it is."""
-    criterion, totals = loss_for(loss, train.y), [torch.zeros_like(w) for w in weights]
+    criterion, totals = settled(loss, lane.model, train), [torch.zeros_like(w) for w in weights]
+    whole = criterion.weight(train.y) or 1.0
     with untouched(lane.model), torch.enable_grad():
         at = home(lane.model)
-        for x, y in train.batches(_BATCH):
+        for x, y in train.batches(criterion.at_once(len(train), _BATCH)):
             value = criterion(lane.model(brought(x, at)), brought(y, at))
             parts = torch.autograd.grad(value, weights, allow_unused=True, materialize_grads=True)
             for total, part in zip(totals, parts, strict=True):
-                total += part * (len(x) / len(train))
+                total += part * (criterion.weight(y) / whole)
     return totals
 
 

@@ -1,8 +1,16 @@
 """Reads a network and changes nothing: weights, loss and score, activity, what is used."""
 
 from shrinkage.measures.activations import LayerActivity, activity, channels
+from shrinkage.measures.criterion import (
+    Criterion,
+    is_probability,
+    loss_for,
+    of_logits,
+    of_numbers,
+    settled,
+)
 from shrinkage.measures.evaluation import CHUNKS, Evaluation, evaluate
-from shrinkage.measures.losses import Loss, checked_loss, default_loss, loss_for, weight_of
+from shrinkage.measures.losses import Loss, checked_loss, default_loss
 from shrinkage.measures.reachability import Reach, reach
 from shrinkage.measures.removal import without_largest
 from shrinkage.measures.report_card import Measures, measure
@@ -10,6 +18,7 @@ from shrinkage.measures.weights import LayerWeights, Weights, gini, weigh
 
 __all__ = [
     "CHUNKS",
+    "Criterion",
     "Evaluation",
     "LayerActivity",
     "LayerWeights",
@@ -23,10 +32,13 @@ __all__ = [
     "default_loss",
     "evaluate",
     "gini",
+    "is_probability",
     "loss_for",
     "measure",
+    "of_logits",
+    "of_numbers",
     "reach",
+    "settled",
     "weigh",
-    "weight_of",
     "without_largest",
 ]

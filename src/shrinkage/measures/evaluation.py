@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import inf, isfinite, isnan, nan
+from math import inf, isnan, nan
 
 import torch
 from torch import Tensor, nn
 
 from shrinkage.data import Examples
 from shrinkage.errors import DataError, ModelError
-from shrinkage.measures.losses import Loss, aligned, as_module, loss_for, mean_loss, weight_of
+from shrinkage.measures.criterion import Criterion, loss_for
+from shrinkage.measures.losses import Loss, mean_loss
+from shrinkage.measures.scores import Scores
 from shrinkage.measures.untouched import Home, brought, home, untouched
 
 BATCH = 1024
@@ -20,7 +22,8 @@ CHUNKS = 50
 class Evaluation:
     """Mean loss and score over ``n`` examples.
 
-    ``score`` is the accuracy (0…1) for labels and R² for float targets, ``score_name`` says which.
+    ``score`` is the accuracy (0…1) for labels and R² for float targets, ``score_name`` says which;
+    where outputs are in other units than targets (log rates, hazards) it is ``"−loss"``.
     ``chunks`` are the mean losses of at most 50 runs of consecutive examples (sizes differ by at
     most one), the same rows for the same ``n``: two networks on the same examples can be compared
     pair by pair. A NaN loss is given as infinite, a NaN R² as −infinite; without any weight (class
@@ -47,10 +50,14 @@ def evaluate(
     ``ignore_index``: by the sum of weights) and summed in float64. Float inputs and targets are
     taken to the device and dtype of the network.
 
+    A loss whose value on a batch is no mean over its examples (the Cox partial likelihood, a root
+    of a mean) is taken of all examples at once, and has a single chunk.
+
     Accuracy takes the class with the largest output along axis 1; a single output is a logit,
-    class 1 where it is above 0. A row with a NaN is wrong; labels that ``loss.ignore_index``
-    names are left out. R² is 1 − Σ(y − ŷ)²/Σ(y − ȳ)², the mean over targets; for a constant
-    target 1 where it is met exactly and 0 otherwise, as in scikit-learn.
+    class 1 where it is above 0 (for ``nn.BCELoss`` a probability, above ½). A row with a NaN is
+    wrong; labels that ``loss.ignore_index`` names are left out. R² is 1 − Σ(y − ŷ)²/Σ(y − ȳ)², the
+    mean over targets; for a constant target 1 where it is met exactly and 0 otherwise, as in
+    scikit-learn. It is told where the loss is at rest at ŷ = y.
 
     Raises :class:`DataError` for no examples and targets that do not fit, :class:`FitError` for
     a loss that is not a mean, :class:`ModelError` for an output that is not a tensor.
@@ -63,7 +70,7 @@ def evaluate_forward(
     forward: Callable[[Tensor], object],
     at: Home,
     examples: Examples,
-    loss: Loss | None,
+    loss: Loss | Criterion | None,
     chunks: int = CHUNKS,
 ) -> Evaluation:
     """:func:`evaluate` of a bare function, in whatever mode and grad state it is called."""
@@ -75,29 +82,58 @@ def evaluate_forward(
             remedy="Check how the data was cut into parts.",
         )
     criterion = loss_for(loss, examples.y)
-    ignored = getattr(as_module(criterion), "ignore_index", None)
-    whole, parts, errors = _Mean(), [_Mean() for _ in range(_n_chunks(len(examples), chunks))], []
+    losses = _Losses(criterion, _n_chunks(len(examples), chunks))
+    scores = Scores(criterion, examples.y)
     for start, stop, pieces in _batches(len(examples), chunks):
         x, y = brought(examples.x[start:stop], at), brought(examples.y[start:stop], at)
         prediction = checked_output(forward(x), len(x))
-        value, weight = mean_loss(criterion, prediction, y), weight_of(criterion, y)
-        whole.add(value, weight)
-        for chunk, a, b in pieces:
-            if b - a < len(x):
-                value, weight = (
-                    mean_loss(criterion, prediction[a:b], y[a:b]),
-                    weight_of(criterion, y[a:b]),
-                )
-            parts[chunk].add(value, weight)
-        errors.append(_errors(prediction, examples.y[start:stop].to(prediction.device), ignored))
-    is_regression = examples.y.is_floating_point()
+        losses.add(prediction, y, pieces)
+        exact = examples.y[start:stop].to(prediction.device)
+        scores.add(prediction, exact)
+    whole = losses.whole()
+    name, score = scores.of(whole)
     return Evaluation(
-        loss=whole.value() if whole.weight else inf,
-        score=(_r2 if is_regression else _accuracy)(torch.stack(errors).sum(dim=0), examples.y),
-        score_name="R²" if is_regression else "accuracy",
+        loss=whole,
+        score=score,
+        score_name=name,
         n=len(examples),
-        chunks=tuple(part.value() for part in parts),
+        chunks=losses.chunks(),
     )
+
+
+class _Losses:
+    """The loss of all examples and of each chunk, batch by batch; of no mean, on all at once."""
+
+    def __init__(self, criterion: Criterion, chunks: int) -> None:
+        self.criterion, self.all, self.parts = criterion, _Mean(), [_Mean() for _ in range(chunks)]
+        self.kept: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, prediction: Tensor, y: Tensor, pieces: list[tuple[int, int, int]]) -> None:
+        """A batch, and (chunk, start, stop) of the chunks in it."""
+        self.criterion.settle(prediction, y)
+        if not self.criterion.is_mean:
+            self.kept.append((prediction, y))
+            return
+        value, weight = mean_loss(self.criterion, prediction, y), self.criterion.weight(y)
+        self.all.add(value, weight)
+        for chunk, a, b in pieces:
+            if b - a < len(y):
+                value = mean_loss(self.criterion, prediction[a:b], y[a:b])
+                weight = self.criterion.weight(y[a:b])
+            self.parts[chunk].add(value, weight)
+
+    def whole(self) -> float:
+        """The loss of all."""
+        if self.kept:
+            prediction, y = (torch.cat(rows) for rows in zip(*self.kept, strict=True))
+            self.all, self.kept = _Mean(), []
+            self.all.add(mean_loss(self.criterion, prediction, y), 1.0)
+        return self.all.value() if self.all.weight else inf
+
+    def chunks(self) -> tuple[float, ...]:
+        """The losses of the chunks; of no mean, one of all."""
+        parts = self.parts if self.criterion.is_mean else [self.all]
+        return tuple(part.value() for part in parts)
 
 
 class _Mean:
@@ -155,38 +191,3 @@ def checked_output(prediction: object, n: int) -> Tensor:
             remedy="Wrap the network in one that returns its prediction alone.",
         )
     return prediction
-
-
-def _errors(prediction: Tensor, y: Tensor, ignored: int | None) -> Tensor:
-    """Squared errors per target, summed over rows; or (hits, labels counted)."""
-    if y.is_floating_point():
-        squares = (aligned(prediction.double(), y) - y.double()) ** 2
-        return squares.reshape(len(y), -1).sum(dim=0).cpu()
-    if prediction.ndim == y.ndim or prediction.shape[1] == 1:
-        chosen = (aligned(prediction, y) > 0).long()
-        broken = aligned(prediction, y).isnan()
-    else:
-        chosen, broken = prediction.argmax(dim=1), prediction.isnan().any(dim=1)
-    if chosen.shape != y.shape:
-        raise DataError(
-            "outputs and labels differ in shape",
-            got=f"outputs {tuple(prediction.shape)} and labels {tuple(y.shape)}",
-            expected="classes along axis 1, and one label for everything else",
-            remedy="Pass labels, not one-hot rows.",
-        )
-    counted = torch.ones_like(broken) if ignored is None else y != ignored
-    hits = (chosen == y) & ~broken & counted
-    return torch.stack([hits.sum(), counted.sum()]).cpu()
-
-
-def _accuracy(counts: Tensor, _: Tensor) -> float:
-    hits, counted = counts.tolist()
-    return float(hits / counted) if counted else 0.0
-
-
-def _r2(residual: Tensor, y: Tensor) -> float:
-    rows = y.double().reshape(len(y), -1).cpu()
-    total = ((rows - rows.mean(dim=0)) ** 2).sum(dim=0)
-    exact = torch.where(residual == 0, 1.0, 0.0).double()
-    score = float(torch.where(total > 0, 1 - residual / total, exact).mean())
-    return score if isfinite(score) else -inf

@@ -1,4 +1,4 @@
-"""The loss that fits a target, and what a batch weighs in its mean."""
+"""The loss that fits a target, and what PyTorch's own losses take."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +9,23 @@ from torch import Tensor, nn
 from shrinkage.errors import DataError, FitError, told
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+LABELS = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
+"""Losses of class labels."""
+LOGITS = (nn.BCELoss, nn.BCEWithLogitsLoss)
+"""Losses of yes or no, an output each."""
+NUMBERS = (
+    nn.MSELoss,
+    nn.L1Loss,
+    nn.SmoothL1Loss,
+    nn.HuberLoss,
+    nn.PoissonNLLLoss,
+    nn.KLDivLoss,
+    nn.SoftMarginLoss,
+    nn.HingeEmbeddingLoss,
+    nn.MultiLabelSoftMarginLoss,
+)
+"""Losses of numbers, an output each."""
 
 
 def default_loss(y: Tensor) -> Loss:
@@ -29,11 +46,6 @@ def default_loss(y: Tensor) -> Loss:
     return nn.functional.cross_entropy
 
 
-def loss_for(loss: Loss | None, y: Tensor) -> Loss:
-    """``loss`` itself, or the :func:`default_loss` of targets ``y`` where there is none."""
-    return default_loss(y) if loss is None else checked_loss(loss)
-
-
 def checked_loss(loss: Loss) -> Loss:
     """``loss``; :class:`FitError` for what is no function of (prediction, y)."""
     if not callable(loss) or isinstance(loss, type):
@@ -52,12 +64,17 @@ def fitting_together() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, IndexError) as error:
-        raise FitError(
-            "network, data and loss do not fit together",
-            got=told(error),
-            expected="inputs the network takes, and targets the loss takes",
-            remedy="Check shapes, labels 0 … classes − 1, and loss=.",
-        ) from error
+        raise unfit(error) from error
+
+
+def unfit(error: Exception) -> FitError:
+    """The error for a network, data or loss that raise one."""
+    return FitError(
+        "network, data and loss do not fit together",
+        got=told(error),
+        expected="inputs the network takes, and targets the loss takes",
+        remedy="Check shapes, labels 0 … classes − 1, and loss=.",
+    )
 
 
 def mean_squared_error(prediction: Tensor, y: Tensor) -> Tensor:
@@ -71,13 +88,19 @@ def mean_squared_error(prediction: Tensor, y: Tensor) -> Tensor:
 def aligned(prediction: Tensor, y: Tensor) -> Tensor:
     """``prediction`` in the shape of ``y``; :class:`DataError` where the sizes differ."""
     if len(prediction) != len(y) or prediction.numel() != y.numel():
-        raise DataError(
-            "predictions and targets differ in shape",
-            got=f"{tuple(prediction.shape)} and {tuple(y.shape)}",
-            expected="one output per target",
-            remedy="Give the network as many outputs as there are targets, or pass loss=.",
-        )
+        raise unlike(prediction, y)
     return prediction.reshape(y.shape)
+
+
+def unlike(prediction: Tensor, y: Tensor) -> DataError:
+    """The error for predictions and targets that are not one to one."""
+    return DataError(
+        "predictions and targets differ in shape",
+        got=f"{tuple(prediction.shape)} and {tuple(y.shape)}",
+        expected="one output per target",
+        remedy="Give the network as many outputs as there are targets, or pass a loss= of your "
+        "own that takes both as they are.",
+    )
 
 
 def weight_of(loss: Loss, y: Tensor) -> float:
@@ -93,28 +116,48 @@ def weight_of(loss: Loss, y: Tensor) -> float:
     labels = y[y != loss.ignore_index]
     if loss.weight is None:
         return float(len(labels))
-    return float(loss.weight.double()[labels].sum())
+    return float(loss.weight.to(labels.device, torch.float64)[labels].sum())
 
 
 def as_module(loss: Loss) -> Loss:
-    """PyTorch's functions of labels as the modules that know what they ignore."""
+    """PyTorch's functions as the modules that know what they take."""
     return next((module for function, module in _MODULES if loss is function), loss)
 
 
-_MODULES: tuple[tuple[Loss, Loss], ...] = (
+_MODULES: tuple[tuple[Loss, nn.Module], ...] = (
     (nn.functional.cross_entropy, nn.CrossEntropyLoss()),
     (nn.functional.nll_loss, nn.NLLLoss()),
+    (nn.functional.multi_margin_loss, nn.MultiMarginLoss()),
+    (nn.functional.binary_cross_entropy, nn.BCELoss()),
+    (nn.functional.binary_cross_entropy_with_logits, nn.BCEWithLogitsLoss()),
+    (nn.functional.mse_loss, nn.MSELoss()),
+    (nn.functional.l1_loss, nn.L1Loss()),
+    (nn.functional.smooth_l1_loss, nn.SmoothL1Loss()),
+    (nn.functional.huber_loss, nn.HuberLoss()),
+    (nn.functional.poisson_nll_loss, nn.PoissonNLLLoss()),
+    (nn.functional.kl_div, nn.KLDivLoss()),
+    (nn.functional.soft_margin_loss, nn.SoftMarginLoss()),
 )
 
 
-def mean_loss(loss: Loss, prediction: Tensor, y: Tensor) -> float:
-    """``loss(prediction, y)`` as a number.
+def is_own_code(loss: Loss) -> bool:
+    """Whether somebody else's code reads outputs and targets before PyTorch's does, if ever."""
+    module = as_module(loss)
+    known = isinstance(module, (*LABELS, *LOGITS, *NUMBERS))
+    return loss is not mean_squared_error and not (
+        known and type(module).forward.__module__ == nn.modules.loss.__name__  # type: ignore[attr-defined]
+    )
 
-    Raises :class:`FitError` where it is not one number, or a sum (``reduction="sum"``).
-    """
-    value = loss(prediction, y)
+
+def mean_loss(loss: Loss, prediction: Tensor, y: Tensor) -> float:
+    """``loss(prediction, y)`` as a number; :func:`scalar` refuses others."""
+    return float(scalar(loss, loss(prediction, y)))
+
+
+def scalar(loss: Loss, value: object) -> Tensor:
+    """``value``; :class:`FitError` unless it is one number, and no sum (``reduction="sum"``)."""
     reduction = getattr(loss, "reduction", "mean")
-    if reduction != "mean" or not isinstance(value, Tensor) or value.numel() != 1:
+    if reduction in ("sum", "none") or not isinstance(value, Tensor) or value.numel() != 1:
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise FitError(
             "the loss is not a mean over examples",
@@ -122,4 +165,4 @@ def mean_loss(loss: Loss, prediction: Tensor, y: Tensor) -> float:
             expected="a scalar tensor, the mean over the batch",
             remedy='Use reduction="mean".',
         )
-    return float(value)
+    return value

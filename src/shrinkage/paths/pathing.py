@@ -11,6 +11,7 @@ from torch import nn
 from shrinkage.errors import FitError
 from shrinkage.features import Stability
 from shrinkage.fitting import Loss, Train, Training
+from shrinkage.measures.losses import as_module
 from shrinkage.models import Factory
 from shrinkage.paths.configuration import configuration
 from shrinkage.paths.ends import is_affine, warn_of_single
@@ -34,7 +35,16 @@ _SEEN, _MOST_EPOCHS = 300_000, 50
 """Examples that pass by in a dense fit, and epochs at most."""
 _PARTS = 25
 """A point of the path has this part of the dense fit's epochs."""
-_CONVEX_LOSSES = (type(None), nn.CrossEntropyLoss, nn.MSELoss, nn.BCEWithLogitsLoss)
+_CONVEX_LOSSES = (
+    nn.CrossEntropyLoss,
+    nn.MSELoss,
+    nn.BCEWithLogitsLoss,
+    nn.PoissonNLLLoss,
+    nn.HuberLoss,
+    nn.SmoothL1Loss,
+    nn.SoftMarginLoss,
+)
+"""In the outputs, and with a gradient everywhere."""
 
 
 def path(
@@ -82,8 +92,8 @@ def path(
     everything) to ``strongest`` (empties the network); ends that are not given are found on the
     data. ``penalty``: an instance such as ``L1(1.0)``, whose strength the scale multiplies, rules,
     or a name: ``"features"`` drops whole inputs (:func:`shrinkage.feature_rules`).
-    ``make_model``, ``data``, ``train`` (``train(model, plan, budget)``) and the cut of the data
-    are as in :func:`shrinkage.contrast`.
+    ``make_model``, ``data``, ``loss``, ``train`` (``train(model, plan, budget)``) and the cut of
+    the data are as in :func:`shrinkage.contrast`.
 
     A dense network is trained for ``epochs``. From there the path goes to sparser ones: every
     point trains for ``point_epochs`` (may be a part of one), up to ``rounds`` times until objective
@@ -128,8 +138,9 @@ def path(
     where = device_named(device)
     staff = Staff(jobs_on(where, jobs), engine, address)
     about = subject(
-        make_model, data, train_size=train_size, validation=validation, test=test, folds=folds
-    )
+        make_model, data, train_size=train_size, validation=validation, test=test, folds=folds,
+        loss=loss, train=train,
+    )  # fmt: skip
     spec, n_train = about.data.spec, about.n_train
     given = named(penalty, about.factory, spec) if isinstance(penalty, str) else penalty
     dense = min(_MOST_EPOCHS, max(2, round(_SEEN / n_train))) if epochs is None else epochs
@@ -230,10 +241,18 @@ def _point_epochs(given: float | None, dense: int, train: object) -> float:
 def _solved_where_convex(setting: Setting, asked: list[str]) -> Setting:
     """The same setting, solved by polish where loss + penalty is convex in the parameters."""
     x = setting.data.first(8).to(setting.device)
-    if not isinstance(setting.loss, _CONVEX_LOSSES) or setting.rules.convex != setting.rules:
+    if not _is_convex(setting.loss) or setting.rules.convex != setting.rules:
         return setting
     if is_affine(setting.build(0), x):
         return replace(setting, solver="polish", magnitude=False)
     if not asked:
         warn_of_single(setting.build(0), x)
     return setting
+
+
+def _is_convex(loss: Loss | None) -> bool:
+    if loss is None:
+        return True
+    module = as_module(loss)
+    of_rates = isinstance(module, nn.PoissonNLLLoss) and not module.log_input
+    return isinstance(module, _CONVEX_LOSSES) and not of_rates

@@ -19,6 +19,7 @@ def rehearse(setting: Setting) -> Plan:
     model = setting.build(0)
     check_state(model)
     setting.warn_of_probabilities(model)
+    setting.check_loss(model)
     plan = Plan(model, setting.rules, example_inputs=setting.example)
     check_ends(setting, plan)
     if setting.stability is not None:

@@ -81,7 +81,8 @@ class PathPoint:
         """What a seed's network says to new rows: a file, a frame, or an array of numbers.
 
         They are encoded and scaled as the training rows were; ``prediction`` is a class, or a
-        number in the units of the data, and ``probability=CLASS`` stands beside classes.
+        number in the units of the data (under a loss of your own, of its outputs), and
+        ``probability=CLASS`` stands beside classes.
         Raises :class:`DataError` for rows that do not fit, :class:`FitError` as :meth:`of_seed`.
         """
         seed = self.path.checked_seed(seed)
@@ -91,7 +92,8 @@ class PathPoint:
     def model(self) -> nn.Module:
         """The network of the first seed, in eval mode.
 
-        Its inputs are standardised columns, and so is a regression's target: see :meth:`predict`.
+        Its inputs are standardised columns, and so is a regression's target, unless a loss or a
+        training of your own took it: see :meth:`predict`.
         """
         return self.of_seed(0)[0]
 

@@ -179,8 +179,12 @@ def idle_text(row: Point) -> str:
 def _idle_seeds(row: Point) -> int:
     if row["objective"] is None or row["null_objective"] is None:
         return 0
-    pairs = zip(row["objective"]["values"], row["null_objective"]["values"], strict=True)
-    return sum(cost >= null - 1e-6 * abs(null) for cost, null in pairs)
+    nulls = row["null_objective"]  # of the seeds in which it is known
+    known = dict(zip(nulls["seeds"], nulls["values"], strict=True))
+    pairs = zip(row["objective"]["seeds"], row["objective"]["values"], strict=True)
+    return sum(
+        cost >= known[seed] - 1e-6 * abs(known[seed]) for seed, cost in pairs if seed in known
+    )
 
 
 def edges(view: RunView) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from shrinkage.data import Data, Split
 from shrinkage.data.encoding import Encoding
 from shrinkage.data.files import read_frame
 from shrinkage.errors import DataError, FitError
+from shrinkage.measures.untouched import brought, home
 
 Rows = str | Path | pl.DataFrame | Tensor | np.ndarray[Any, Any]
 """A .csv or .parquet file, a frame, or numbers (n, n_inputs) in the units of the data."""
@@ -30,7 +31,8 @@ class Questions:
     ``scaling``: mean and scale of each input and of a regression's target, where there are some;
     which inputs were constant, and count as 0; ``double``: inputs were float64 before scaling.
     ``classes``: of a classification; ``shares``: whether its outputs are logits of probabilities.
-    ``shape``: of one input.
+    ``shape``: of one input. ``middle``: the output between two classes that have one output.
+    ``ids``: inputs are integers, as they are.
     """
 
     encoding: Encoding
@@ -38,9 +40,11 @@ class Questions:
     classes: tuple[str, ...]
     shares: bool
     shape: tuple[int, ...]
+    middle: float = 0.0
+    ids: bool = False
 
     @classmethod
-    def of(cls, data: Data, parts: Split, *, shares: bool) -> Self:
+    def of(cls, data: Data, parts: Split, *, shares: bool, middle: float = 0.0) -> Self:
         """Those of networks that have learnt from these parts."""
         scaling: dict[str, Any] = {}
         if parts.x_mean is not None and parts.x_scale is not None:
@@ -51,7 +55,8 @@ class Questions:
             scaling["double"] = True
         if (parts.y_mean, parts.y_scale) != (0.0, 1.0):
             scaling |= {"target_mean": parts.y_mean, "target_scale": parts.y_scale}
-        return cls(Encoding.of(data), scaling, data.classes, shares, data.spec.input_shape)
+        ids, shape = not data.x.is_floating_point(), data.spec.input_shape
+        return cls(Encoding.of(data), scaling, data.classes, shares, shape, middle, ids)
 
     def of_inputs(self, places: list[int]) -> Self:
         """Those of a network that takes some of the inputs only."""
@@ -70,6 +75,8 @@ class Questions:
             "classes": list(self.classes),
             "shares": self.shares,
             "shape": list(self.shape),
+            **({"middle": self.middle} if self.middle else {}),
+            **({"ids": True} if self.ids else {}),
         }
 
     @classmethod
@@ -77,7 +84,8 @@ class Questions:
         """The inverse of :meth:`as_json`."""
         encoding = Encoding.of_json(told["encoding"])
         classes, shape = tuple(told["classes"]), tuple(told["shape"])
-        return cls(encoding, told["scaling"], classes, told["shares"], shape)
+        more = {name: told[name] for name in ("middle", "ids") if name in told}
+        return cls(encoding, told["scaling"], classes, told["shares"], shape, **more)
 
     def ask(self, model: nn.Module, rows: Rows) -> pl.DataFrame:
         """One row per row: ``prediction``, and ``probability=CLASS`` for each class.
@@ -85,10 +93,11 @@ class Questions:
         Raises :class:`DataError` for rows that cannot be read or do not fit, and
         :class:`FitError` for answers that are not finite.
         """
-        x, at = self._inputs(rows), next(model.parameters(), torch.empty(0))
+        x, at = self._inputs(rows), home(model)
         with torch.no_grad():
-            parts = [model(x[k : k + _AT_ONCE].to(at)) for k in range(0, len(x), _AT_ONCE)]
+            parts = [model(brought(x[k : k + _AT_ONCE], at)) for k in range(0, len(x), _AT_ONCE)]
         outputs = torch.cat(parts).double().cpu() if parts else torch.empty(0, 1).double()
+        outputs = outputs[:, None] if outputs.ndim == 1 else outputs.flatten(1)
         broken = int((~outputs.isfinite()).any(dim=1).sum())
         if broken:
             raise FitError(
@@ -138,7 +147,14 @@ class Questions:
                 remedy="Give them as the network has learnt: images as floats, channels first, "
                 "those of uint8 divided by 255; tables in the units of the data.",
             )
-        return x.double()
+        if self.ids and x.is_floating_point():
+            raise DataError(
+                "the rows do not fit the network",
+                got=str(x.dtype),
+                expected="integers: the network reads ids",
+                remedy="Pass the ids as they were in training.",
+            )
+        return x.long() if self.ids else x.double()
 
     def _read(self, rows: str | Path | pl.DataFrame) -> tuple[str, pl.DataFrame]:
         if isinstance(rows, pl.DataFrame):
@@ -161,7 +177,10 @@ class Questions:
         return path.name, read_frame(path, self.encoding.levels)
 
     def _answers(self, outputs: Tensor) -> pl.DataFrame:
-        if not self.classes:
+        is_one = outputs.shape[1] == 1 and len(self.classes) == 2
+        if not self.classes or (
+            len(outputs) and outputs.shape[1] not in (len(self.classes), is_one)
+        ):
             scale, mean = (
                 self.scaling.get(f"target_{p}", n) for p, n in (("scale", 1), ("mean", 0))
             )
@@ -170,9 +189,10 @@ class Questions:
                 [ANSWER] if len(numbers) == 1 else [f"{ANSWER} {k}" for k in range(len(numbers))]
             )
             return pl.DataFrame(dict(zip(names, numbers.numpy(), strict=True)))
-        known = [self.classes[k] for k in outputs.argmax(dim=1).tolist()]
+        chosen = (outputs[:, 0] > self.middle).long() if is_one else outputs.argmax(dim=1)
+        known = [self.classes[k] for k in chosen.tolist()]
         found: dict[str, Any] = {ANSWER: pl.Series(known, dtype=pl.String)}
-        if self.shares and len(outputs):
+        if self.shares and len(outputs) and not is_one:
             columns = zip(self.classes, outputs.softmax(dim=1).T.numpy(), strict=True)
             found |= {f"probability={name}": column for name, column in columns}
         return pl.DataFrame(found)

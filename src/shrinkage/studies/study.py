@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.arguments import as_int, plain, settle
-from shrinkage.data import Data, Split, split
+from shrinkage.data import Data, Spec, Split, split
 from shrinkage.errors import FitError, ShrinkageWarning
 from shrinkage.fitting import Loss, Train, Training
-from shrinkage.measures import checked_loss
+from shrinkage.measures import checked_loss, is_probability, of_logits, of_numbers, settled
 from shrinkage.models import Factory, build, check_output, load_object, warn_of_probabilities
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs import describe, fingerprint
@@ -60,6 +60,31 @@ class Study:
         )
         if self.loss is not None:
             checked_loss(self.loss)
+        if of_numbers(self.loss) and self.data.task == "classification":
+            raise FitError(
+                "the loss takes numbers, and the data have classes",
+                got=f"{describe(self.loss)} for {len(self.data.classes)} classes",
+                expected="targets that are numbers",
+                remedy="Pass the targets as floats; of a table, "
+                "shrinkage.data.load(…, task='regression').",
+            )
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a loss or a training of the user's own takes the targets: then as given."""
+        return self.loss is not None or not isinstance(self.train, Training)
+
+    @property
+    def spec(self) -> Spec:
+        """The data's; a loss of yes or no takes one output for two classes."""
+        spec = self.data.spec
+        one = of_logits(self.loss) and len(self.data.classes) == 2
+        return replace(spec, n_outputs=1) if one else spec
+
+    @property
+    def middle(self) -> float:
+        """The output between two classes that have one output: ½ of a probability, or 0."""
+        return 0.5 if is_probability(self.loss) else 0.0
 
     def split(self, seed: int) -> Split:
         """Training and validation parts of a seed; the test part is the same for all.
@@ -72,7 +97,7 @@ class Study:
         return held[1]
 
     def _cut(self, seed: int) -> Split:
-        return split(self.data, seed, **asdict(self.cut)).to(self.device)
+        return split(self.data, seed, **asdict(self.cut), as_given=self.is_own).to(self.device)
 
     def build(self, seed: int, *, dropout: float | None = None) -> nn.Module:
         """A new network with this seed's random weights, checked against the data.
@@ -80,14 +105,32 @@ class Study:
         They are drawn where the factory makes it, so that they are the same on every device.
         """
         torch.manual_seed(seed)
-        model = build(self.factory, self.data.spec, dropout=dropout).to(self.device)
-        check_output(model, self.data.spec, self.data.task)
+        model = build(self.factory, self.spec, dropout=dropout).to(self.device)
+        ids = not self.data.x.is_floating_point()
+        check_output(model, self.spec, self.data.task, ids=ids, free=self.loss is not None)
         return model
+
+    def check_loss(self, model: nn.Module) -> None:
+        """See what a loss of the user's own says of outputs and targets, and warn of no mean."""
+        if self.loss is None:
+            return
+        rows = self.split(0).train
+        if not settled(self.loss, model, rows).is_mean and isinstance(self.train, Training):
+            size = self.train.batch_size
+            if size < len(rows):
+                warnings.warn(
+                    "the loss of a batch is no mean over its examples: it is measured on all of "
+                    f"them at once, and trained on batches of {size}, which minimise something "
+                    f"else; batch_size={len(rows)} trains on all at once",
+                    ShrinkageWarning,
+                    stacklevel=5,
+                )
 
     def warn_of_probabilities(self, model: nn.Module) -> None:
         """Warn (:class:`ShrinkageWarning`) of outputs that our cross-entropy would take amiss."""
         if self.loss is None and self.data.task == "classification":
-            warn_of_probabilities(check_output(model, self.data.spec, self.data.task))
+            ids = not self.data.x.is_floating_point()
+            warn_of_probabilities(check_output(model, self.spec, self.data.task, ids=ids))
 
     @property
     def example(self) -> Tensor:
@@ -97,7 +140,7 @@ class Study:
     def questions(self, seed: int) -> Questions:
         """How new rows are put to this seed's networks."""
         shares = self.data.task == "classification" and self.loss is None
-        return Questions.of(self.data, self.split(seed), shares=shares)
+        return Questions.of(self.data, self.split(seed), shares=shares, middle=self.middle)
 
     def describe(self, model: object, training: Training | None) -> dict[str, Any]:
         """The study as plain JSON values; ``training``: ours, or None for the user's own."""
@@ -112,7 +155,9 @@ class Study:
                 "columns": list(data.columns),
                 "features": list(data.features),
             },
-            "spec": asdict(data.spec),
+            "spec": asdict(self.spec),
+            **({"targets": "as given"} if self.is_own and data.task == "regression" else {}),
+            **({"middle": self.middle} if self.middle else {}),
             "model": {"name": describe(model), "fingerprint": fingerprint(self.factory)},
             "training": {"name": "your own", "fingerprint": fingerprint(self.train)}
             if training is None

@@ -1,14 +1,19 @@
 """What is studied: data, how they are cut, and the network that learns from them."""
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import torch
 
 from shrinkage.data import Data, Split, from_user, split
 from shrinkage.data.source import listed
 from shrinkage.data.splitting import share_for_test
 from shrinkage.errors import ShrinkageWarning
-from shrinkage.models import Factory, default_model, resolve
+from shrinkage.fitting import Loss
+from shrinkage.measures import of_numbers
+from shrinkage.measures.losses import is_own_code
+from shrinkage.models import Factory, build, columns_of_ids, default_model, reads_ids, resolve
 from shrinkage.studies.study import Cut
 
 
@@ -34,14 +39,27 @@ def subject(
     validation: float,
     test: float | None,
     folds: int | None = None,
+    loss: Loss | None = None,
+    train: object = None,
 ) -> Subject:
     """Read what a user has passed; raises the package's errors for what cannot be.
 
-    Columns of which nothing can be learnt are said in a warning.
+    With a ``loss`` or a ``train`` of the user's own several integers a row are no labels, and no
+    integer is one for a loss of numbers, such as ``nn.PoissonNLLLoss``. Integer inputs that the
+    network reads as ids stay as they are. Columns of which nothing can be learnt are said in a
+    warning.
     """
-    source = from_user(data)
+    own = loss is not None or train is not None
+
+    def labels(shape: tuple[int, ...]) -> bool:
+        return not of_numbers(loss) and not (own and len(shape) == 2 and shape[1] > 1)
+
+    source = from_user(data, labels=labels)
+    if train is not None or (loss is not None and is_own_code(loss)):
+        _warn_of_numbering(source)
     model = default_model(source.is_image) if make_model is None else make_model
     factory = resolve(model)
+    source = _with_ids(factory, source)
     cut = Cut(train_size, validation, share_for_test(source, test), folds)
     first = split(source, 0, **asdict(cut))
     _warn_of_constants(source, first)
@@ -60,3 +78,36 @@ def _warn_of_constants(data: Data, parts: Split) -> None:
         ShrinkageWarning,
         stacklevel=3,
     )
+
+
+def _with_ids(factory: Factory, data: Data) -> Data:
+    """The data with inputs, or columns of a table, as they are where the network reads ids."""
+    table = data.x.ndim == 2 and any(data.standardise)
+    whole = (data.x == data.x.round()).all(dim=0).tolist() if table else []
+    if not data.integers and not any(whole):
+        return data
+    with torch.random.fork_rng(devices=[]):
+        model = build(factory, data.spec)
+    x = data.first(8)
+    if data.integers and reads_ids(model, x):
+        return data.as_ids()
+    ids = columns_of_ids(model, x) if table else []
+    return replace(
+        data,
+        standardise=tuple(
+            scaled and not (whole[k] and k in ids) for k, scaled in enumerate(data.standardise)
+        ),
+    )
+
+
+def _warn_of_numbering(data: Data) -> None:
+    """Warn (:class:`ShrinkageWarning`) where integers reach the user's own code as others."""
+    values = [name for name in data.classes if name.lstrip("-").isdecimal()]
+    if values and values != [str(k) for k in range(len(data.classes))]:
+        some = ", ".join(values[:4]) + (" …" if len(values) > 4 else "")
+        warnings.warn(
+            f"integer targets are class labels, and {some} reach your own code numbered 0 to "
+            f"{len(data.classes) - 1}; where they are quantities, pass them as floats",
+            ShrinkageWarning,
+            stacklevel=4,
+        )
