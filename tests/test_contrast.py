@@ -374,7 +374,7 @@ def test_a_dead_network_is_told_from_a_good_one(tmp_path: Path) -> None:
     assert "not below that of" not in str(alive)
 
 
-def test_a_loss_that_certificates_cannot_read_ends_no_run(tmp_path: Path) -> None:
+def test_a_loss_of_single_precision_is_certified_in_it(tmp_path: Path) -> None:
     scale = torch.ones(3)
 
     def loss(prediction: Tensor, y: Tensor) -> Tensor:
@@ -382,7 +382,21 @@ def test_a_loss_that_certificates_cannot_read_ends_no_run(tmp_path: Path) -> Non
         return nn.functional.cross_entropy(prediction @ torch.diag(scale), y)
 
     result = small("linear", "wine", tmp_path, loss=loss)
-    assert "single precision only" in result.view.of_kind("certificate")["l1/0/0"]["failed"]
+    found = result.view.of_kind("certificate")["l1/0/0"]
+    labels = result.setting.split(0).train.y
+    shares = torch.bincount(labels) / len(labels)
+    assert found["null_objective"] == pytest.approx(-float((shares * shares.log()).sum()), rel=1e-5)
+
+
+def test_a_certificate_that_cannot_be_had_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise FitError("cannot", got="nothing", expected="something", remedy="None.")
+
+    monkeypatch.setattr("shrinkage.contrasts.certifying.certify", refused)
+    result = small("linear", "wine", tmp_path, jobs=1)
+    assert "cannot" in result.view.of_kind("certificate")["l1/0/0"]["failed"]
     assert result.view.decisions["finished"]
     assert "no certificate" in result.report.read_text(encoding="utf-8")
 
@@ -827,7 +841,6 @@ def test_a_weighted_loss_goes_all_the_way(tmp_path: Path) -> None:
     [
         nn.CrossEntropyLoss(ignore_index=2),
         nn.CrossEntropyLoss(weight=torch.tensor([1.0, 0.0, 2.0])),
-        lambda output, y: nn.functional.cross_entropy(output, y, ignore_index=2),
     ],
 )
 def test_chunks_of_examples_without_weight_do_not_count(tmp_path: Path, loss: Any) -> None:

@@ -175,6 +175,19 @@ def test_ignored_labels_weights_and_smoothing_over_ragged_batches() -> None:
     assert sh.measure(net, plan, loader, loss).parts["data"].loss == pytest.approx(right, abs=1e-12)
 
 
+def test_a_function_that_ignores_labels_is_a_mean_of_the_others_over_all_batches() -> None:
+    """What each batch weighs is not known of a function, so that it is asked about all at once."""
+    net, y = linear(3), torch.tensor(RNG.integers(0, 3, 120))
+    data = torch.utils.data.TensorDataset(torch.tensor(X), y)
+    loader = torch.utils.data.DataLoader(data, batch_size=33)
+    plan = sh.Plan(net, sh.L1(LAMBDA))
+    right = nn.CrossEntropyLoss(ignore_index=1)(net(torch.tensor(X)), y).item()
+    found = sh.certify(
+        net, plan, loader, lambda p, y: functional.cross_entropy(p, y, ignore_index=1)
+    )
+    assert found.loss == pytest.approx(right, abs=1e-12)
+
+
 def test_labels_in_a_column_and_of_small_integers() -> None:
     net, y = linear(3), RNG.integers(0, 3, 120)
     plan = sh.Plan(net, sh.L1(LAMBDA))
