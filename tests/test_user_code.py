@@ -136,6 +136,7 @@ def test_what_cannot_be_pickled_needs_one_job(
             sh.attach(optimizer, plan, method=budget.method)
 
     options: dict[str, Any] = {"train": train, "points": 2, "magnitude": False}
+    options |= {"weakest": 1e-3, "strongest": 1e-2}
     with pytest.raises(RunError, match=r"cannot be sent.*jobs=1"):
         small_path(tmp_path / "run", jobs=2, **options)
     assert not (tmp_path / "run").exists()
