@@ -83,7 +83,8 @@ def compacted(
     kind = str(home(model)[1]).removeprefix("torch.")
     if kind != "float64":
         before = copied(model)
-        proofs[kind] = prove(before, after, own, select, cuts, record, decision.removed)
+        zero = proofs["float64"].noise
+        proofs[kind] = prove(before, after, own, select, cuts, record, decision.removed, zero)
     after.train(False)
     kept = None
     if labels is not None and bool(decision.removed[labels.long()].any()):
