@@ -1,6 +1,6 @@
 """sh.compact: cut, prove, measure; and what comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from shrinkage.compaction.checks import as_inputs
 from shrinkage.compaction.compacting import Compacted, compacted
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.exporting import export_onnx, export_program
@@ -19,7 +20,7 @@ from shrinkage.compaction.sparse import Choice, sparsified
 from shrinkage.coupling.cutting import Cuts
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError, told
-from shrinkage.measures.untouched import home
+from shrinkage.measures.untouched import home, untouched
 from shrinkage.wrappers import running_eagerly
 
 
@@ -62,7 +63,7 @@ class Compact:
 
 def compact(
     model: nn.Module,
-    example_inputs: Tensor | tuple[Any, ...],
+    example_inputs: Tensor | tuple[Any, ...] | Mapping[str, Any],
     *,
     ignored: Sequence[str] = (),
     drop_inputs: bool = False,
@@ -80,7 +81,8 @@ def compact(
     whole. Outputs and gradients are then compared on the example inputs and on random ones in
     float64 (1e-9, relative), outputs also in the network's own dtype (float32: 1e-5).
 
-    ``example_inputs``: one batch of real inputs, or a tuple of what the network takes.
+    ``example_inputs``: one batch of real inputs, a tuple of what the network takes, or a dict by
+    the names of its arguments.
     ``ignored``: name patterns of layers to leave alone. ``drop_inputs``: leave out inputs (pixels,
     columns) that nobody reads, see :class:`Compact`. ``sparse``: a batch size at which linear
     layers with zeros left are measured as CSR, and replaced where that is faster. ``batch_sizes``:
@@ -91,11 +93,11 @@ def compact(
     saved. Raises :class:`CompactionError` for a network in training mode or with NaN, inputs that
     it does not take, and where a proof fails.
     """
-    inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
-    if drop_inputs and not (isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
+    inputs = as_inputs(model, example_inputs)
+    if drop_inputs and not (inputs and isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
         raise CompactionError(
             "inputs cannot be dropped",
-            got=type(inputs[0]).__name__,
+            got=type(inputs[0]).__name__ if inputs else "nothing",
             expected="a batch of examples as the first input",
             remedy="Leave drop_inputs out.",
         )
@@ -108,9 +110,11 @@ def compact(
     after, choices = found.after, tuple[Choice, ...]()
     if sparse is not None:
         after = copied(after)
-        choices = sparsified(after, small_inputs, sparse)
-        check_equal(found.after, after, small_inputs)
-    report = _report(found, after, inputs, small_inputs, choices, batch_sizes)
+        with untouched(after), untouched(found.after):
+            choices = sparsified(after, small_inputs, sparse)
+            check_equal(found.after, after, small_inputs)
+    with untouched(found.after):
+        report = _report(found, after, inputs, small_inputs, choices, batch_sizes)
     return Compact(after, report, found.kept_inputs, small_inputs, found.cuts)
 
 

@@ -18,7 +18,10 @@ _TIMES = 16.0
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """The float outputs, and the gradients of a random weighted sum of them, by parameter."""
+    """The outputs, and the gradients of a random weighted sum of them, by parameter.
+
+    Outputs that are no floats (classes, masks) count in float64 only: else rounding turns them.
+    """
 
     outputs: tuple[Tensor, ...]
     gradients: Mapping[str, Tensor]
@@ -33,7 +36,7 @@ def trial(model: nn.Module, inputs: Inputs) -> Trial:
         try:
             for p in frozen:
                 p.requires_grad_(True)
-            outputs = [t for t in returned(model(*inputs)) if t.is_floating_point()]
+            outputs = [_real(t) for t in returned(model(*inputs))]
             ends = [t for t in outputs if t.requires_grad]
             grads: tuple[Any, ...] = (None,) * len(parameters)
             if ends:
@@ -44,8 +47,14 @@ def trial(model: nn.Module, inputs: Inputs) -> Trial:
         finally:
             for p in frozen:
                 p.requires_grad_(False)
+    if any(p.dtype != torch.float64 for p in parameters.values()):
+        outputs = [t for t in outputs if t.is_floating_point()]
     named = zip(parameters, grads, strict=True)
     return Trial(tuple(t.detach() for t in outputs), {k: g for k, g in named if g is not None})
+
+
+def _real(t: Tensor) -> Tensor:
+    return torch.view_as_real(t) if t.is_complex() else t
 
 
 def _weights(t: Tensor) -> Tensor:

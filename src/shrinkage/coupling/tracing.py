@@ -69,6 +69,8 @@ def trace(
     if tracer.unknown:
         raise UnknownStructureError(tracer.unknown)
     ends = list(returned(result))
+    if not ends:
+        raise UnknownStructureError("the network returns no tensor, by which it could be compared")
     tracer._meet_custom(ends)
     for tensor in ends:
         shadow = tracer.shadow_of(tensor)
