@@ -14,6 +14,7 @@ from shrinkage.data import Data, Split
 from shrinkage.data.encoding import Encoding
 from shrinkage.data.files import read_frame
 from shrinkage.errors import DataError, FitError
+from shrinkage.runs.typed import checked, field
 
 Rows = str | Path | pl.DataFrame | Tensor | np.ndarray[Any, Any]
 """A .csv or .parquet file, a frame, or numbers (n, n_inputs) in the units of the data."""
@@ -21,6 +22,11 @@ Rows = str | Path | pl.DataFrame | Tensor | np.ndarray[Any, Any]
 ANSWER = "prediction"
 """The column of answers."""
 _AT_ONCE = 4096
+_ENCODING = {
+    "inputs": list[tuple[str, str | None]],
+    "levels": dict[str, list[str]],
+    "gaps": list[str],
+}
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,17 @@ class Questions:
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`as_json`."""
-        encoding = Encoding.of_json(told["encoding"])
-        classes, shape = tuple(told["classes"]), tuple(told["shape"])
-        return cls(encoding, told["scaling"], classes, told["shares"], shape)
+        """The inverse of :meth:`as_json`; :class:`ValueError` for values of another type."""
+        encoding = field(told, "encoding", dict[str, Any], "questions.")
+        for key, hint in _ENCODING.items():
+            field(encoding, key, hint, "questions.encoding.")
+        shape = tuple(field(told, "shape", list[int], "questions."))
+        scaling = _scaling(field(told, "scaling", dict[str, Any], "questions."), shape)
+        classes, shares = (
+            tuple(field(told, "classes", list[str], "questions.")),
+            field(told, "shares", bool, "questions."),
+        )
+        return cls(Encoding.of_json(encoding), scaling, classes, shares, shape)
 
     def ask(self, model: nn.Module, rows: Rows) -> pl.DataFrame:
         """One row per row: ``prediction``, and ``probability=CLASS`` for each class.
@@ -158,3 +171,14 @@ class Questions:
             columns = zip(self.classes, outputs.softmax(dim=1).T.numpy(), strict=True)
             found |= {f"probability={name}": column for name, column in columns}
         return pl.DataFrame(found)
+
+
+def _scaling(told: Mapping[str, Any], shape: tuple[int, ...]) -> Mapping[str, Any]:
+    for key, value in told.items():
+        name, hint = f"questions.scaling.{key}", list[float] | float
+        checked(value, hint, name)
+        if isinstance(value, list) != key.startswith("input_"):
+            raise ValueError(f"{name} is no {'list' if key.startswith('input_') else 'number'}")
+        if isinstance(value, list) and (len(value),) != shape:
+            raise ValueError(f"{name} has {len(value)} numbers for inputs of {shape}")
+    return told
