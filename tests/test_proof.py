@@ -271,3 +271,33 @@ def test_whatever_a_network_returns_stays_and_is_compared(kind: str) -> None:
     assert sizes == [4, 6, 3]
     for ours, theirs in zip(unpack(found.model(x)), unpack(model(x)), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+# One weight at two places
+
+
+class Shared(nn.Module):
+    """One layer reads two hidden ones, whose dead unit 0 is 0.7 in one and ``other`` in the other."""
+
+    def __init__(self, other: float) -> None:
+        super().__init__()
+        self.one, self.two, self.read = nn.Linear(4, 6), nn.Linear(4, 6), nn.Linear(6, 3)
+        with torch.no_grad():
+            for layer, bias in ((self.one, 0.7), (self.two, other)):
+                layer.weight[0], layer.bias[0] = 0.0, bias
+            self.read.weight[:, 0] = 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.read(torch.relu(self.one(x))) + self.read(torch.relu(self.two(x)))
+
+
+@pytest.mark.parametrize(("other", "left"), [(0.7, 5), (0.2, 6), (0.0, 6)])
+def test_a_weight_that_is_used_twice_needs_the_same_constant_in_both(
+    other: float, left: int
+) -> None:
+    """A bias takes up one number for all uses of its layer."""
+    torch.manual_seed(0)
+    model, x = Shared(other).eval(), torch.randn(5, 4)
+    found = compacted(model, x)
+    assert found.model.read.in_features == left
+    torch.testing.assert_close(found.model(x), model(x))

@@ -201,7 +201,14 @@ def _fill(
                 module.check()
     except IndexError as error:
         raise _other(folder, "a network with narrower layers") from error
-    except (RuntimeError, AttributeError, KeyError, TypeError) as error:
+    except (
+        RuntimeError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+    ) as error:
         raise _other(folder, str(error).splitlines()[-1].strip()) from error
 
 
