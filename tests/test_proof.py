@@ -277,7 +277,7 @@ def test_whatever_a_network_returns_stays_and_is_compared(kind: str) -> None:
 
 
 class Shared(nn.Module):
-    """One layer reads two hidden ones, whose dead unit 0 is 0.7 in one and ``other`` in the other."""
+    """One layer reads two hidden ones; their dead unit 0 puts out 0.7, and ``other``."""
 
     def __init__(self, other: float) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ class Squeezing(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = torch.relu(self.one(x)).mean((2, 3), keepdim=True).squeeze()
-        return self.two(h) * torch.ones(h.shape[0], 1)
+        return self.two(h[:, :])
 
 
 class Paired(nn.Module):

@@ -201,14 +201,7 @@ def _fill(
                 module.check()
     except IndexError as error:
         raise _other(folder, "a network with narrower layers") from error
-    except (
-        RuntimeError,
-        AttributeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-    ) as error:
+    except (RuntimeError, AttributeError, LookupError, TypeError, ArithmeticError) as error:
         raise _other(folder, str(error).splitlines()[-1].strip()) from error
 
 
