@@ -153,9 +153,10 @@ def load_compact(make_model: str | Factory | None, folder: str | Path) -> nn.Mod
     ``make_model`` makes the network as it was before: a function that takes nothing or, of a folder
     that ``shrinkage compact`` wrote, a spec; a name, ``FILE.py:FACTORY``, or None for the name in
     the folder. Its units are cut as noted in ``compact.json`` and the stored weights loaded. The
-    result is in eval mode. Raises
-    :class:`CompactionError` for a folder without a compact network, damaged files, and a factory
-    that fails, or makes another network: of other layers, or (with another activation, say) of
+    result is in eval mode. Raises :class:`CompactionError` for a folder without a compact network,
+    files that are not as they were written (by their checksums; a folder of before, without them,
+    is read with a warning), and a factory that fails, or makes another network: of other layers,
+    or (with another activation, say) of
     other outputs on an input that was tried when it was saved.
     """
     folder = Path(folder)
