@@ -94,7 +94,7 @@ def test_what_is_noise_is_told() -> None:
     report = compacted(dead(Attention(), "fc1"), torch.randn(4, 5, 8)).report
     assert all(proof.noise == {"k.bias"} for proof in report.proofs.values())
     assert report.proofs["float32"].gradients < 0.1
-    assert "1 gradients are 0 but for rounding" in str(report)
+    assert "gradients that are 0 but for rounding: 1" in str(report)
 
 
 # Saboteurs: whatever differs is refused, however small
