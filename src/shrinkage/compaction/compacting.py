@@ -8,16 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shrinkage.compaction.checks import check, check_runs
+from shrinkage.compaction.computed import remedies
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.deciding import Decision, decide, selected
 from shrinkage.compaction.folding import bias_of, fold, shifts
 from shrinkage.compaction.proof import Proof, prove, random_like
 from shrinkage.coupling import Record, Units, UnknownStructureError, trace
 from shrinkage.coupling.cutting import Cuts, cut
-from shrinkage.coupling.shadows import replaced, tensors
+from shrinkage.coupling.shadows import replaced
 from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError, told
-from shrinkage.measures.untouched import home
+from shrinkage.errors import CompactionError, did_you_mean
+from shrinkage.measures.untouched import home, untouched
 from shrinkage.wrappers import canonical, unwrapped
 
 
@@ -43,9 +45,10 @@ def compacted(
     """
     model, _ = unwrapped(model)
     check(model, inputs)
+    _check_names(model, ignored)
     exact = copied(model).cpu().double()
     doubled = tuple(replaced(value, _doubled) for value in inputs)
-    _check_runs(exact, doubled)
+    check_runs(exact, doubled)
     labels = None
     units = Units()
     if drop_inputs:
@@ -82,71 +85,14 @@ def compacted(
     own = [inputs, *(random_like(inputs, seed) for seed in (1, 2))]
     kind = str(home(model)[1]).removeprefix("torch.")
     if kind != "float64":
-        before = copied(model)
-        proofs[kind] = prove(before, after, own, select, cuts, record, decision.removed)
+        before, zero = copied(model), proofs["float64"].noise
+        with untouched(after):
+            proofs[kind] = prove(before, after, own, select, cuts, record, decision.removed, zero)
     after.train(False)
     kept = None
     if labels is not None and bool(decision.removed[labels.long()].any()):
         kept = (~decision.removed[labels.flatten().long()]).nonzero().flatten()
     return Compacted(model, after, cuts, kept, _notes(exact, record, decision), proofs)
-
-
-def check(model: nn.Module, inputs: Inputs) -> None:
-    """Raise :class:`CompactionError` for what is no network in eval mode with finite weights."""
-    if not isinstance(model, nn.Module):
-        raise CompactionError(
-            "nothing to compact",
-            got=type(model).__name__,
-            expected="a torch.nn.Module",
-            remedy="Pass the trained network itself.",
-        )
-    training = [name or "the network" for name, m in model.named_modules() if m.training]
-    if training:
-        raise CompactionError(
-            "the network is in training mode",
-            got=f"{training[0]} in training mode",
-            expected="a network in eval mode, whose normalisation and dropout are fixed",
-            remedy="Call model.eval() first.",
-        )
-    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    broken = [k for k, t in state.items() if t.is_floating_point() and not bool(t.isfinite().all())]
-    if broken:
-        raise CompactionError(
-            "the network has weights that are not finite",
-            got=f"NaN or infinity in {broken[0]!r}",
-            expected="finite numbers",
-            remedy="Train again: the fit has diverged.",
-        )
-    device, dtype = home(model)
-    for tensor in tensors(inputs):
-        if tensor.device != device or (tensor.is_floating_point() and tensor.dtype != dtype):
-            raise CompactionError(
-                "the example inputs do not fit the network",
-                got=f"{tensor.dtype} on {tensor.device}",
-                expected=f"{dtype} (or integers) on {device}",
-                remedy="Move them: example_inputs.to(device, dtype).",
-            )
-    if not list(tensors(inputs)):
-        raise CompactionError(
-            "the example inputs are no tensors",
-            got=", ".join(type(value).__name__ for value in inputs) or "nothing",
-            expected="a tensor, or a tuple of what the network takes",
-            remedy="Pass one batch of real inputs; torch.as_tensor(x) makes one of an array.",
-        )
-
-
-def _check_runs(model: nn.Module, inputs: Inputs) -> None:
-    try:
-        with torch.no_grad():
-            model(*inputs)
-    except Exception as error:  # a user's network may raise anything
-        shapes = ", ".join(str(tuple(t.shape)) for t in tensors(inputs))
-        raise CompactionError(
-            "the network does not take the example inputs",
-            got=f"{told(error)} for inputs of shape {shapes}",
-            expected="one batch that the network takes, in float64 too",
-            remedy="Pass inputs as the network sees them in use, with the batch dimension.",
-        ) from error
 
 
 def confirmed(model: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record) -> Record:
@@ -170,6 +116,20 @@ def _take_biases(after: nn.Module, small: nn.Module, moved: Mapping[str, Any]) -
         for weight, (layer, _) in moved.items():
             name = layer.bias or bias_of(weight)
             after.get_parameter(name).copy_(small.get_parameter(name))
+
+
+def _check_names(model: nn.Module, ignored: Sequence[str]) -> None:
+    """Refuse patterns that match nothing: what they were to keep would go."""
+    names = [*dict(model.named_modules(remove_duplicate=False)), *dict(model.named_parameters())]
+    names.remove("")
+    for pattern in [ignored] if isinstance(ignored, str) else ignored:
+        if isinstance(ignored, str) or not any(fnmatchcase(name, pattern) for name in names):
+            raise CompactionError(
+                "ignored= names no layer",
+                got=repr(ignored if isinstance(ignored, str) else pattern),
+                expected="a list of names or patterns of layers, such as ['conv1', 'head*']",
+                remedy=did_you_mean(pattern, names) + "print(model) shows the names.",
+            )
 
 
 def _is_ignored(where: str, weight: str, pattern: str) -> bool:
@@ -204,4 +164,4 @@ def _notes(model: nn.Module, record: Record, decision: Decision) -> tuple[str, .
             tensor = getattr(module, local, None)
             if isinstance(tensor, Tensor) and tensor.ndim > 1 and canonical(full) not in read:
                 lines[f"{name or 'the network'}: kept as it is, its weight is not followed"] = None
-    return tuple(lines)
+    return (*lines, *remedies(model, [layer.weight for layer in record.layers]))

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.measuring import batch_of
+from shrinkage.compaction.saving import writing
 from shrinkage.compaction.sparse import densified
 from shrinkage.coupling.shadows import tensors
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError
+from shrinkage.runs import write_atomic
 
 
 def export_program(model: nn.Module, inputs: Inputs, path: str | Path) -> Path:
@@ -30,10 +32,11 @@ def export_program(model: nn.Module, inputs: Inputs, path: str | Path) -> Path:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's own tracing
             program = torch.export.export(plain, batch, dynamic_shapes=_free(batch))
-            torch.export.save(program, path)
+            data = io.BytesIO()
+            torch.export.save(program, data)
     except Exception as error:  # torch.export names no base class of its own
         raise _failed("torch.export", error) from error
-    return path
+    return _written(path, data.getvalue())
 
 
 def export_onnx(model: nn.Module, inputs: Inputs, path: str | Path) -> Path:
@@ -59,17 +62,17 @@ def export_onnx(model: nn.Module, inputs: Inputs, path: str | Path) -> Path:
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), _quiet():
             warnings.simplefilter("ignore")  # of the exporter, about itself
-            torch.onnx.export(
-                plain, batch, path, dynamo=True, verbose=False, external_data=False,
-                dynamic_shapes=_free(batch),
-            )  # fmt: skip
-            session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            program = torch.onnx.export(
+                plain, batch, dynamo=True, verbose=False, dynamic_shapes=_free(batch)
+            )
+            assert program is not None  # noqa: S101  (narrowing)
+            data = program.model_proto.SerializeToString()
+            session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     except Exception as error:
-        path.unlink(missing_ok=True)
         raise _failed("torch.onnx", error) from error
     for size in (2, 5):
-        _compare(plain, session, batch_of(batch, size), path)
-    return path
+        _compare(plain, session, batch_of(batch, size))
+    return _written(path, data)
 
 
 def onnx_outputs(path: str | Path, x: Tensor) -> Tensor:
@@ -81,7 +84,7 @@ def onnx_outputs(path: str | Path, x: Tensor) -> Tensor:
     return torch.from_numpy(session.run(None, {first.name: x.numpy()})[0])
 
 
-def _compare(model: nn.Module, session: Any, batch: Inputs, path: Path) -> None:
+def _compare(model: nn.Module, session: Any, batch: Inputs) -> None:
     given = list(tensors(batch))
     feed = {i.name: t.numpy() for i, t in zip(session.get_inputs(), given, strict=True)}
     with torch.no_grad():
@@ -90,7 +93,6 @@ def _compare(model: nn.Module, session: Any, batch: Inputs, path: Path) -> None:
         gap = float((ours - torch.from_numpy(theirs)).abs().max())
         size = float(ours.abs().max())
         if gap > 1e-4 * max(size, 1e-6):
-            path.unlink(missing_ok=True)
             raise CompactionError(
                 "the ONNX file computes something else",
                 got=f"a difference of {gap:.2g} for outputs up to {size:.2g}",
@@ -126,8 +128,13 @@ def _free(batch: Inputs) -> tuple[Any, ...]:
 
 def _suffixed(path: str | Path, suffix: str) -> Path:
     path = Path(path)
-    path = path if path.suffix == suffix else path.with_name(path.name + suffix)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    return path if path.suffix == suffix else path.with_name(path.name + suffix)
+
+
+def _written(path: Path, data: bytes) -> Path:
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data)
     return path
 
 

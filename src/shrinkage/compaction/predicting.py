@@ -4,10 +4,11 @@ from pathlib import Path
 
 import polars as pl
 
-from shrinkage.compaction.saving import damaged, load_compact, read_compact
+from shrinkage.compaction.records import read_record
+from shrinkage.compaction.saving import load_compact
 from shrinkage.errors import CompactionError
 from shrinkage.models import Factory
-from shrinkage.studies import Questions, Rows
+from shrinkage.studies import Rows
 
 
 def predict(
@@ -28,8 +29,8 @@ def predict(
     value, or have an unknown level; :class:`FitError` for answers that are not finite.
     """
     where = compact_folder(Path(folder))
-    known = read_compact(where)
-    if "questions" not in known:
+    known = read_record(where)
+    if known.questions is None:
         raise CompactionError(
             "how rows become inputs is not known",
             got=f"{where}, saved without it",
@@ -37,11 +38,7 @@ def predict(
             remedy="Of a folder that save() wrote: load_compact(make_model, folder)(inputs). Of an "
             "older one: shrinkage compact RUN again.",
         )
-    try:
-        questions = Questions.of_json(known["questions"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise damaged(where, f"{type(error).__name__} {error} in its questions") from None
-    return questions.ask(load_compact(make_model, where), rows)
+    return known.questions.ask(load_compact(make_model, where), rows)
 
 
 def compact_folder(folder: Path) -> Path:

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shrinkage.compaction.trials import Noise, difference, distance, trial
 from shrinkage.coupling import Record
 from shrinkage.coupling.cutting import Cuts, cut_weight
-from shrinkage.coupling.shadows import replaced, tensors
+from shrinkage.coupling.shadows import replaced, returned
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError
 
@@ -24,11 +25,15 @@ TOLERANCES: Mapping[torch.dtype, float] = {
 
 @dataclass(frozen=True)
 class Proof:
-    """The largest differences found, relative to the largest value: of outputs and gradients."""
+    """The largest differences found, relative to the largest value: of outputs and gradients.
+
+    ``noise``: the parameters whose gradients are 0 but for rounding, and left out of it.
+    """
 
     outputs: float
     gradients: float
     tolerance: float
+    noise: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -55,38 +60,77 @@ def prove(
     cuts: Cuts,
     record: Record,
     removed: Tensor,
+    noise: frozenset[str] = frozenset(),
 ) -> Proof:
     """Compare the two networks on all batches; :class:`CompactionError` where they differ.
 
     Gradients are those of a random weighted sum of the outputs, for all parameters that are
     left; they must agree in float64, and are measured in other dtypes, where they jump at kinks of
-    the activations with the rounding. The error names the first layer whose outputs differ.
+    the activations with the rounding. What is 0 but for rounding is told from what differs by
+    :class:`Noise`; ``noise`` names what is known to be 0 in float64. The error names the first
+    layer whose outputs differ.
     """
     dtype = next((t.dtype for t in before.parameters() if t.is_floating_point()), torch.float32)
     tolerance = TOLERANCES.get(dtype, 1e-5)
-    worst = [0.0, 0.0]
-    for inputs in batches:
-        one, first = _outputs_and_gradients(before, inputs)
-        two, second = _outputs_and_gradients(after, select(inputs))
-        worst[0] = max([worst[0], *(_difference(a, b) for a, b in zip(one, two, strict=True))])
-        for name, gradient in second.items():
-            if name in first:
-                expected = _cut_gradient(name, first[name], cuts)
-                worst[1] = max(worst[1], _difference(expected, gradient))
-        # In float32 the sign of a ReLU's input may turn with the rounding, and its gradient jumps.
-        bounded = worst if dtype == torch.float64 else worst[:1]
-        if max(bounded) > tolerance:
-            what, size = ("outputs", worst[0]) if worst[0] > tolerance else ("gradients", worst[1])
-            raise CompactionError(
-                f"the compact network has other {what}",
-                got=f"a relative difference of {size:.2g} in {dtype}, "
-                f"first at {_at_fault(before, after, inputs, select, record, removed)}",
-                expected=f"at most {tolerance:g}",
-                remedy="Name that layer, or where none is named the layers whose width the "
-                "network computes with (h.shape[-1], out_features), in ignored=; '*' keeps all. "
-                "Please report it.",
-            )
-    return Proof(worst[0], worst[1], tolerance)
+    proofs = [
+        _proof((before, inputs), (after, select(inputs)), cuts, tolerance, noise)
+        for inputs in batches
+    ]
+    found = Proof(
+        max(p.outputs for p in proofs),
+        max(p.gradients for p in proofs),
+        tolerance,
+        frozenset().union(*(p.noise for p in proofs)),
+    )
+    # In float32 the sign of a ReLU's input may turn with the rounding, and its gradient jumps.
+    bounds_gradients = dtype == torch.float64
+    if found.outputs > tolerance or (bounds_gradients and found.gradients > tolerance):
+        what, size = ("outputs", found.outputs)
+        if size <= tolerance:
+            what, size = ("gradients", found.gradients)
+        inputs = next(
+            batch
+            for batch, p in zip(batches, proofs, strict=True)
+            if max(p.outputs, p.gradients) > tolerance
+        )
+        raise CompactionError(
+            f"the compact network has other {what}",
+            got=f"a relative difference of {size:.2g} in {dtype}, "
+            f"first at {_at_fault(before, after, inputs, select, record, removed)}",
+            expected=f"at most {tolerance:g}",
+            remedy="Name that layer, or where none is named the layers whose width the "
+            "network computes with (h.shape[-1], out_features), in ignored=; '*' keeps all. "
+            "Please report it.",
+        )
+    return found
+
+
+def _proof(
+    one: tuple[nn.Module, Inputs],
+    two: tuple[nn.Module, Inputs],
+    cuts: Cuts,
+    tolerance: float,
+    known: frozenset[str],
+) -> Proof:
+    """How far the networks are apart on one batch, but for differences of rounding."""
+    first, second = trial(*one), trial(*two)
+    if len(first.outputs) != len(second.outputs):
+        return Proof(torch.inf, torch.inf, tolerance)
+    noise = Noise((one, two), (first, second))
+    outputs = 0.0
+    for at, (a, b) in enumerate(zip(first.outputs, second.outputs, strict=True)):
+        size = difference(a, b)
+        if size <= tolerance or not noise.explains_output(at, distance(a, b)):
+            outputs = max(outputs, size)
+    gradients, zero = 0.0, set(known)
+    for name in (second.gradients.keys() & first.gradients.keys()) - known:
+        a, b = _cut_gradient(name, first.gradients[name], cuts), second.gradients[name]
+        size, is_exact = difference(a, b), b.dtype == torch.float64
+        if size > tolerance and is_exact and noise.explains_gradient(name, distance(a, b)):
+            zero.add(name)
+        else:
+            gradients = max(gradients, size)
+    return Proof(outputs, gradients, tolerance, frozenset(zero))
 
 
 def random_like(inputs: Inputs, seed: int) -> Inputs:
@@ -103,36 +147,6 @@ def random_like(inputs: Inputs, seed: int) -> Inputs:
     return tuple(replaced(value, drawn) for value in inputs)
 
 
-def _outputs_and_gradients(
-    model: nn.Module, inputs: Inputs
-) -> tuple[list[Tensor], dict[str, Tensor]]:
-    parameters = {k: p for k, p in model.named_parameters() if p.is_floating_point()}
-    frozen = [p for p in parameters.values() if not p.requires_grad]
-    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # functions that drop at random drop the same in both networks
-        try:
-            for p in frozen:
-                p.requires_grad_(True)
-            outputs = [t for t in tensors(model(*inputs)) if t.is_floating_point()]
-            ends = [t for t in outputs if t.requires_grad]
-            grads: tuple[Any, ...] = (None,) * len(parameters)
-            if ends:
-                total = torch.stack([(t * _weights(t)).sum() for t in ends]).sum()
-                grads = torch.autograd.grad(
-                    total, list(parameters.values()), materialize_grads=True
-                )
-        finally:
-            for p in frozen:
-                p.requires_grad_(False)
-    named = zip(parameters, grads, strict=True)
-    return [t.detach() for t in outputs], {k: g for k, g in named if g is not None}
-
-
-def _weights(t: Tensor) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(t.shape, generator=generator, dtype=torch.float64).to(t)
-
-
 def _cut_gradient(name: str, gradient: Tensor, cuts: Cuts) -> Tensor:
     if name in cuts.weights:
         return cut_weight(gradient, cuts.weights[name])[0]
@@ -140,17 +154,6 @@ def _cut_gradient(name: str, gradient: Tensor, cuts: Cuts) -> Tensor:
         dim, kept = cuts.vectors[name]
         return gradient.index_select(dim, torch.tensor(kept, device=gradient.device))
     return gradient
-
-
-def _difference(a: Tensor, b: Tensor) -> float:
-    if a.shape != b.shape:
-        return float("inf")
-    if not a.numel():
-        return 0.0
-    a, b = a.double(), b.double()
-    size = float(a.abs().max())
-    gap = float((a - b).abs().max())
-    return gap / size if size > 1e-30 else gap
 
 
 def _at_fault(
@@ -169,7 +172,7 @@ def _at_fault(
         stays = kept[where].to(old.device)
         if new is None or len(stays) != old.shape[axis]:
             return where
-        if _difference(old.index_select(axis, stays.nonzero().flatten()), new) > 1e-6:
+        if difference(old.index_select(axis, stays.nonzero().flatten()), new) > 1e-6:
             return where
     return "none of its layers alone"
 
@@ -182,7 +185,7 @@ def _calls(model: nn.Module, inputs: Inputs, record: Record) -> dict[str, Tensor
 
     def hook(name: str) -> Callable[..., None]:
         def keep(_: nn.Module, __: object, output: Any) -> None:
-            for tensor in tensors(output):
+            for tensor in returned(output):
                 found.setdefault(name, tensor.detach().clone())
 
         return keep
@@ -201,8 +204,8 @@ def _calls(model: nn.Module, inputs: Inputs, record: Record) -> dict[str, Tensor
 def check_equal(before: nn.Module, after: nn.Module, inputs: Inputs) -> None:
     """Raise :class:`CompactionError` where two networks differ in their outputs on ``inputs``."""
     with torch.no_grad():
-        pairs = zip(tensors(before(*inputs)), tensors(after(*inputs)), strict=True)
-        gap = max(_difference(a, b) for a, b in pairs)
+        pairs = zip(returned(before(*inputs)), returned(after(*inputs)), strict=True)
+        gap = max(difference(a, b) for a, b in pairs)
     tolerance = TOLERANCES.get(next(before.parameters()).dtype, 1e-5)
     if gap > tolerance:
         raise CompactionError(

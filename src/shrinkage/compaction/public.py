@@ -1,6 +1,6 @@
 """sh.compact: cut, prove, measure; and what comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from shrinkage.arguments import as_flag, as_int
+from shrinkage.compaction.checks import as_inputs
 from shrinkage.compaction.compacting import Compacted, compacted
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.exporting import export_onnx, export_program
@@ -20,7 +21,7 @@ from shrinkage.compaction.sparse import Choice, sparsified
 from shrinkage.coupling.cutting import Cuts
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError, told
-from shrinkage.measures.untouched import home
+from shrinkage.measures.untouched import home, untouched
 from shrinkage.wrappers import running_eagerly
 
 
@@ -63,7 +64,7 @@ class Compact:
 
 def compact(
     model: nn.Module,
-    example_inputs: Tensor | tuple[Any, ...],
+    example_inputs: Tensor | tuple[Any, ...] | Mapping[str, Any],
     *,
     ignored: Sequence[str] = (),
     drop_inputs: bool = False,
@@ -81,7 +82,8 @@ def compact(
     whole. Outputs and gradients are then compared on the example inputs and on random ones in
     float64 (1e-9, relative), outputs also in the network's own dtype (float32: 1e-5).
 
-    ``example_inputs``: one batch of real inputs, or a tuple of what the network takes.
+    ``example_inputs``: one batch of real inputs, a tuple of what the network takes, or a dict by
+    the names of its arguments.
     ``ignored``: name patterns of layers to leave alone. ``drop_inputs``: leave out inputs (pixels,
     columns) that nobody reads, see :class:`Compact`. ``sparse``: a batch size at which linear
     layers with zeros left are measured as CSR, and replaced where that is faster. ``batch_sizes``:
@@ -92,14 +94,14 @@ def compact(
     saved. Raises :class:`CompactionError` for a network in training mode or with NaN, inputs that
     it does not take, and where a proof fails.
     """
-    inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
+    inputs = as_inputs(model, example_inputs)
     drop_inputs = as_flag("drop_inputs", drop_inputs, error=CompactionError)
     sparse = None if sparse is None else _rows("sparse", sparse)
     batch_sizes = [_rows("batch_sizes", size) for size in batch_sizes]
-    if drop_inputs and not (isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
+    if drop_inputs and not (inputs and isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
         raise CompactionError(
             "inputs cannot be dropped",
-            got=type(inputs[0]).__name__,
+            got=type(inputs[0]).__name__ if inputs else "nothing",
             expected="a batch of examples as the first input",
             remedy="Leave drop_inputs out.",
         )
@@ -112,9 +114,11 @@ def compact(
     after, choices = found.after, tuple[Choice, ...]()
     if sparse is not None:
         after = copied(after)
-        choices = sparsified(after, small_inputs, sparse)
-        check_equal(found.after, after, small_inputs)
-    report = _report(found, after, inputs, small_inputs, choices, batch_sizes)
+        with untouched(after), untouched(found.after):
+            choices = sparsified(after, small_inputs, sparse)
+            check_equal(found.after, after, small_inputs)
+    with untouched(found.after):
+        report = _report(found, after, inputs, small_inputs, choices, batch_sizes)
     return Compact(after, report, found.kept_inputs, small_inputs, found.cuts)
 
 

@@ -64,6 +64,11 @@ class Report:
             lines.append(
                 f"equal in {dtype}: outputs within {proof.outputs:.1g}, gradients within "
                 f"{proof.gradients:.1g}, relative"
+                + (
+                    f"; gradients that are 0 but for rounding: {len(proof.noise)}"
+                    if proof.noise
+                    else ""
+                )
             )
         if self.latencies and not self.is_faster:
             slow = [one for one in self.latencies if one.speedup <= 1.1]

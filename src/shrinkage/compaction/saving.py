@@ -1,17 +1,19 @@
 """A compact network on disk: safetensors, and a JSON of what was removed. No pickles."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from shrinkage.compaction.copying import copied
+from shrinkage.compaction.records import FORMAT, CompactRecord, damaged, read_record
 from shrinkage.compaction.sparse import SparseLinear
 from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.tracing import Inputs
@@ -19,11 +21,11 @@ from shrinkage.data import Spec
 from shrinkage.errors import CompactionError, ModelError
 from shrinkage.models import Factory, build, resolve
 from shrinkage.runs import write_atomic
+from shrinkage.runs.checksums import bytes_checksum, sealed
 from shrinkage.wrappers import unwrapped
 
-_FORMAT = 1
 _WORDS = 32
-_AGREE = {"float64": 1e-4, "float32": 1e-3}
+_AGREE = {torch.float64: 1e-4, torch.float32: 1e-3}
 """As far apart as other machines may be, relative to the largest number; else 0.05."""
 _SHORT = torch.iinfo(torch.int16).max
 
@@ -50,7 +52,10 @@ def encoded(model: nn.Module) -> tuple[bytes, dict[str, list[int]]]:
 def save_compact(
     folder: str | Path, model: nn.Module, cuts: Cuts, about: Mapping[str, Any]
 ) -> Path:
-    """Write ``weights.safetensors`` and ``compact.json`` into ``folder``."""
+    """Write ``weights.safetensors`` and ``compact.json`` into ``folder``.
+
+    The JSON has the checksum of the weights, and one of itself.
+    """
     folder = Path(folder)
     data, shapes = encoded(model)
     layers = {
@@ -58,25 +63,61 @@ def save_compact(
         for name, module in model.named_modules()
         if isinstance(module, SparseLinear)
     }
-    text = {
-        "format": _FORMAT,
+    own = {
+        "format": FORMAT,
         "cuts": cuts.as_json(),
         "sparse_tensors": shapes,
         "sparse_layers": layers,
-        **about,
+        "weights_sha256": bytes_checksum(data),
     }
-    try:
+    text = _text(own, about)
+    with writing(folder):
+        _refuse_strangers(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / "weights.safetensors", data)
-        write_atomic(folder / "compact.json", json.dumps(text, indent=1, allow_nan=False).encode())
+        write_atomic(folder / "compact.json", text)
+    return folder
+
+
+def _text(own: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
+    taken = [key for key in about if key in {*own, "sha256"}]
+    try:
+        if taken:
+            raise ValueError(f"{taken[0]!r}, which compact.json has already")
+        return json.dumps(sealed({**own, **about}), indent=1, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CompactionError(
+            "values for compact.json cannot be written",
+            got=str(error),
+            expected="names of their own; numbers that are finite, texts, lists, dictionaries",
+            remedy="Rename them, or turn them into such values.",
+        ) from None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the system's errors (read-only, full disk, a file in the way) into one line."""
+    try:
+        yield
     except OSError as error:
         raise CompactionError(
             "the folder cannot be written",
-            got=f"{folder}: {error.strerror or error}",
+            got=f"{path}: {error.strerror or error}",
             expected="a writable folder with free space",
             remedy="Choose another folder.",
         ) from None
-    return folder
+
+
+def _refuse_strangers(folder: Path) -> None:
+    names = ("weights.safetensors", "model.pt2", "model.onnx")
+    strangers = [name for name in names if (folder / name).exists()]
+    if strangers and not (folder / "compact.json").exists():
+        raise CompactionError(
+            "the folder holds somebody else's files",
+            got=f"{folder} with {strangers[0]!r} in it and no compact.json",
+            expected="a new folder, or one of a compact network",
+            remedy="Choose another folder.",
+        )
 
 
 def answer(model: nn.Module, example: Inputs) -> list[float] | None:
@@ -112,44 +153,70 @@ def load_compact(make_model: str | Factory | None, folder: str | Path) -> nn.Mod
     ``make_model`` makes the network as it was before: a function that takes nothing or, of a folder
     that ``shrinkage compact`` wrote, a spec; a name, ``FILE.py:FACTORY``, or None for the name in
     the folder. Its units are cut as noted in ``compact.json`` and the stored weights loaded. The
-    result is in eval mode. Raises
-    :class:`CompactionError` for a folder without a compact network, damaged files, and a factory
-    that fails, or makes another network: of other layers, or (with another activation, say) of
+    result is in eval mode. Raises :class:`CompactionError` for a folder without a compact network,
+    files that are not as they were written (by their checksums; a folder of before, without them,
+    is read with a warning), and a factory that fails, or makes another network: of other layers,
+    or (with another activation, say) of
     other outputs on an input that was tried when it was saved.
     """
     folder = Path(folder)
-    known = read_compact(folder)
+    known = read_record(folder)
+    state = _state(folder, known)
     try:
-        model = _made(known["model"] if make_model is None else make_model, known.get("spec"))
-    except (ModelError, KeyError) as error:
-        said = error.briefly if isinstance(error, ModelError) else "no factory, and no name of one"
-        raise _other(folder, said) from error
-    try:
-        model, _ = unwrapped(model)
-        model.to(getattr(torch, known["dtype"]))
-        cut(model, Cuts.of_json(known["cuts"]))
-        for name, count in known["sparse_layers"].items():
-            _prepare(model, name, count)
-        state = _decoded(load_file(folder / "weights.safetensors"), known["sparse_tensors"])
-        model.load_state_dict(state)
-    except (OSError, SafetensorError) as error:
-        raise damaged(folder, str(error)) from None
-    except IndexError as error:
-        raise _other(folder, "a network with narrower layers") from error
-    except (RuntimeError, AttributeError) as error:
-        raise _other(folder, str(error).splitlines()[-1].strip()) from error
+        model = _made(known.model if make_model is None else make_model, known.spec)
+    except ModelError as error:
+        raise _other(folder, error.briefly) from error
+    model, _ = unwrapped(model)
+    _fill(folder, model, known, state)
     model.eval()
-    expected = known.get("answer")  # folders of before have none
-    if expected and not _agrees(_asked(model, known["input_shapes"]), expected, known["dtype"]):
+    expected = known.answer
+    if expected and not _agrees(_asked(model, known.input_shapes), expected, known.dtype):
         raise _other(folder, "a network of the same shapes with other outputs")
     return model
 
 
-def _made(make_model: str | Factory, spec: dict[str, Any] | None) -> nn.Module:
+def _state(folder: Path, known: CompactRecord) -> dict[str, Tensor]:
+    try:
+        data = (folder / "weights.safetensors").read_bytes()
+        if known.weights is not None and bytes_checksum(data) != known.weights:
+            raise ValueError("weights.safetensors is not as it was written: its checksum differs")
+        return _decoded(load(data), known.sparse_tensors)
+    except KeyError as error:
+        raise damaged(folder, f"no {error} in weights.safetensors") from None
+    except (OSError, ValueError, RuntimeError, IndexError, SafetensorError) as error:
+        raise damaged(folder, str(error)) from None
+
+
+def _fill(
+    folder: Path, model: nn.Module, known: CompactRecord, state: Mapping[str, Tensor]
+) -> None:
+    """Cut a new network as the record says, and load the weights into it."""
+    try:
+        model.to(known.dtype)
+        cut(model, known.cuts)
+        for name, count in known.sparse_layers.items():
+            _prepare(model, name, count)
+        model.load_state_dict(state)
+        for module in model.modules():
+            if isinstance(module, SparseLinear):
+                module.check()
+    except IndexError as error:
+        raise _other(folder, "a network with narrower layers") from error
+    except (RuntimeError, AttributeError, LookupError, TypeError, ArithmeticError) as error:
+        raise _other(folder, str(error).splitlines()[-1].strip()) from error
+
+
+def _made(make_model: str | Factory | None, spec: Spec | None) -> nn.Module:
+    if make_model is None:
+        raise ModelError(
+            "no factory",
+            got="no factory, and no name of one",
+            expected="one of them",
+            remedy="Pass the factory.",
+        )
     factory = resolve(make_model)
     if spec is not None:
-        shape = tuple(spec["input_shape"])
-        return build(factory, Spec(spec["n_inputs"], shape, spec["n_outputs"]))
+        return build(factory, spec)
 
     def alone() -> nn.Module:
         return factory()  # without a spec in the folder its own defaults count
@@ -158,7 +225,7 @@ def _made(make_model: str | Factory, spec: dict[str, Any] | None) -> nn.Module:
     return build(alone, Spec(0, (), 0))
 
 
-def _agrees(found: list[float] | None, expected: list[float], dtype: str) -> bool:
+def _agrees(found: list[float] | None, expected: list[float], dtype: torch.dtype) -> bool:
     if found is None or len(found) != len(expected):
         return False
     gap = max(abs(a - b) for a, b in zip(found, expected, strict=True))
@@ -169,7 +236,8 @@ def _prepare(model: nn.Module, name: str, count: int) -> None:
     """A CSR layer with room for ``count`` values in place of a linear one."""
     path, _, local = name.rpartition(".")
     linear = model.get_submodule(name)
-    assert isinstance(linear, nn.Linear)  # noqa: S101  (narrowing)
+    if not isinstance(linear, nn.Linear):
+        raise TypeError(f"{name} is a {type(linear).__name__}, not a Linear")
     sparse = SparseLinear(linear)
     sparse.values = torch.zeros(count, dtype=sparse.values.dtype)
     sparse.columns = torch.zeros(count, dtype=torch.int32)
@@ -201,35 +269,6 @@ def _decoded(stored: Mapping[str, Tensor], shapes: Mapping[str, list[int]]) -> d
         dense[rows, columns.long()] = values
         state[name] = dense.reshape(shape)
     return state
-
-
-def read_compact(folder: Path) -> dict[str, Any]:
-    """What ``compact.json`` of a folder says."""
-    path = folder / "compact.json"
-    if not path.is_file():
-        raise CompactionError(
-            "not a compact network",
-            got=str(folder),
-            expected="a folder with a compact.json",
-            remedy="Give the folder that save() or shrinkage compact wrote.",
-        )
-    try:
-        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if known["format"] != _FORMAT:
-            raise ValueError(f"format {known['format']}, not {_FORMAT}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise damaged(folder, str(error)) from None
-    return known
-
-
-def damaged(folder: Path, why: str) -> CompactionError:
-    """The error for files that this program has not written so."""
-    return CompactionError(
-        "the compact network is damaged",
-        got=f"{folder}: {why}",
-        expected="files as this program wrote them",
-        remedy="Compact and save again.",
-    )
 
 
 def _other(folder: Path, why: str) -> CompactionError:

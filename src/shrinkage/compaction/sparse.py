@@ -74,6 +74,11 @@ class SparseLinear(nn.Module):
                 linear.bias.copy_(self.bias[:, 0])
         return linear.train(self.training)
 
+    def check(self) -> None:
+        """Raise :class:`RuntimeError` for places outside the matrix: reading there may crash."""
+        size = (self.out_features, self.in_features)
+        torch.sparse_csr_tensor(self.starts, self.columns, self.values, size, check_invariants=True)
+
     def _csr(self, starts: Tensor, columns: Tensor, values: Tensor) -> Tensor:
         size = (self.out_features, self.in_features)
         return torch.sparse_csr_tensor(starts, columns, values, size, check_invariants=False)

@@ -1,11 +1,11 @@
 """What is known of a tensor, element by element, while a network runs; and of the calls."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Function = Callable[..., Any]
 
@@ -122,6 +122,28 @@ def tensors(*values: object) -> Iterator[Tensor]:
             yield from tensors(*value)
         elif isinstance(value, dict):
             yield from tensors(*value.values())
+
+
+def returned(value: object) -> Iterator[Tensor]:
+    """All tensors in what a network returns, also in its dataclasses, caches and other objects."""
+    return _inside(value, set())
+
+
+def _inside(value: object, seen: set[int]) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+        return
+    if id(value) in seen or isinstance(value, str | bytes | type | nn.Module):
+        return
+    seen.add(id(value))
+    if isinstance(value, Mapping):
+        parts: Iterable[object] = value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = value
+    else:
+        parts = getattr(value, "__dict__", {}).values()
+    for part in parts:
+        yield from _inside(part, seen)
 
 
 def replaced(value: Any, by: Callable[[Tensor], Any]) -> Any:

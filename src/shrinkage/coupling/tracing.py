@@ -18,6 +18,7 @@ from shrinkage.coupling.shadows import (
     Record,
     Shadow,
     replaced,
+    returned,
     tensors,
 )
 from shrinkage.coupling.sizes import at_every_size
@@ -64,11 +65,14 @@ def trace(
         raise UnknownStructureError("scripted networks cannot be seen through")
     tracer = Tracer(model, units or Units(), outputs)
     with running_eagerly(), tracer.watching(model), torch.enable_grad(), tracer:
-        returned = model(*tracer.taken(inputs, labels))
+        result = model(*tracer.taken(inputs, labels))
     if tracer.unknown:
         raise UnknownStructureError(tracer.unknown)
-    tracer._meet_custom(list(tensors(returned)))
-    for tensor in tensors(returned):
+    ends = list(returned(result))
+    if not ends:
+        raise UnknownStructureError("the network returns no tensor, by which it could be compared")
+    tracer._meet_custom(ends)
+    for tensor in ends:
         shadow = tracer.shadow_of(tensor)
         if shadow is not None:
             tracer.units.pin(shadow.labels, "an output of the network")

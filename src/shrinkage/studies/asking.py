@@ -15,6 +15,7 @@ from shrinkage.data.encoding import Encoding
 from shrinkage.data.files import read_frame
 from shrinkage.errors import DataError, FitError
 from shrinkage.measures.untouched import brought, home
+from shrinkage.runs.typed import checked, field
 
 Rows = str | Path | pl.DataFrame | Tensor | np.ndarray[Any, Any]
 """A .csv or .parquet file, a frame, or numbers (n, n_inputs) in the units of the data."""
@@ -22,6 +23,19 @@ Rows = str | Path | pl.DataFrame | Tensor | np.ndarray[Any, Any]
 ANSWER = "prediction"
 """The column of answers."""
 _AT_ONCE = 4096
+_ENCODING = {
+    "inputs": list[tuple[str, str | None]],
+    "levels": dict[str, list[str]],
+    "gaps": list[str],
+}
+_SCALING = {
+    "input_mean": list[float],
+    "input_scale": list[float],
+    "input_constant": list[bool],
+    "double": bool,
+    "target_mean": float,
+    "target_scale": float,
+}
 
 
 @dataclass(frozen=True)
@@ -81,11 +95,25 @@ class Questions:
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`as_json`."""
-        encoding = Encoding.of_json(told["encoding"])
-        classes, shape = tuple(told["classes"]), tuple(told["shape"])
-        more = {name: told[name] for name in ("middle", "ids") if name in told}
-        return cls(encoding, told["scaling"], classes, told["shares"], shape, **more)
+        """The inverse of :meth:`as_json`; :class:`ValueError` for values of another type."""
+        encoding = field(told, "encoding", dict[str, Any], "questions.")
+        for key, hint in _ENCODING.items():
+            field(encoding, key, hint, "questions.encoding.")
+        shape = tuple(field(told, "shape", list[int], "questions."))
+        scaling = _scaling(field(told, "scaling", dict[str, Any], "questions."), shape)
+        classes, shares = (
+            tuple(field(told, "classes", list[str], "questions.")),
+            field(told, "shares", bool, "questions."),
+        )
+        return cls(
+            Encoding.of_json(encoding),
+            scaling,
+            classes,
+            shares,
+            shape,
+            field(told, "middle", float | None, "questions.") or 0.0,
+            field(told, "ids", bool | None, "questions.") or False,
+        )
 
     def ask(self, model: nn.Module, rows: Rows) -> pl.DataFrame:
         """One row per row: ``prediction``, and ``probability=CLASS`` for each class.
@@ -207,3 +235,14 @@ def _tensor(rows: Tensor | np.ndarray[Any, Any]) -> Tensor | None:
         return None
     kind = np.dtype(np.float64) if rows.dtype.kind == "f" else rows.dtype.newbyteorder("=")
     return torch.from_numpy(rows.astype(kind))
+
+
+def _scaling(told: Mapping[str, Any], shape: tuple[int, ...]) -> Mapping[str, Any]:
+    for key, value in told.items():
+        name = f"questions.scaling.{key}"
+        if key not in _SCALING:
+            raise ValueError(f"{name} is not known")
+        checked(value, _SCALING[key], name)
+        if isinstance(value, list) and (len(value),) != shape:
+            raise ValueError(f"{name} has {len(value)} entries for inputs of {shape}")
+    return told
