@@ -367,6 +367,7 @@ def test_optimizers_of_ones_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     other = torch.float64 if dtype == torch.float32 else torch.float32
+    monkeypatch.setitem(METRICS, Rebinding, METRICS[SGD])
     monkeypatch.setitem(
         METRICS, OtherPrecision, lambda g, _, p: Metric(torch.full_like(p, g["lr"], dtype=other))
     )
