@@ -10,6 +10,7 @@ import shrinkage
 SOURCE = Path(shrinkage.__file__).parent
 ROOMS = (
     "errors",
+    "arguments",
     "kernels",
     "penalties",
     "data",
