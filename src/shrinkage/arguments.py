@@ -1,14 +1,17 @@
-"""Numbers and flags as callers pass them: one way to read them, one way to refuse them.
+"""Arguments as callers pass them: one way to read them, one way to refuse them.
 
 Whole numbers, numbers and flags may come from Python, NumPy or PyTorch (scalars, and arrays or
 tensors without a dimension); what is handed back is always Python's own.
 """
 
+import os
+from collections.abc import Iterable
 from math import inf
 from numbers import Integral, Real
+from pathlib import Path
 from sys import float_info
 
-from shrinkage.errors import FitError, ShrinkageError
+from shrinkage.errors import FitError, ShrinkageError, did_you_mean, shown
 
 _DEFAULT = "Leave it out for the default."
 
@@ -30,7 +33,7 @@ def as_int(
         bounds = f"≥ {least}" if most is None else f"from {least} to {most}"
         raise error(
             f"{name} is out of range" if fits else f"{name} is not a whole number",
-            got=_told(found),
+            got=shown(found),
             expected=expected or f"a whole number {bounds}",
             remedy=remedy,
         )
@@ -55,7 +58,7 @@ def as_number(
     if not fits or not (least <= found <= most and above < found < below):  # type: ignore[operator]
         raise error(
             f"{name} is out of range" if fits else f"{name} is not a number",
-            got=_told(found),
+            got=shown(found),
             expected=expected or _within(least, above, most, below),
             remedy=remedy,
         )
@@ -68,11 +71,71 @@ def as_flag(name: str, value: object, *, error: type[ShrinkageError] = FitError)
     if not isinstance(found, bool):
         raise error(
             f"{name} is neither True nor False",
-            got=_told(found),
+            got=shown(found),
             expected="True or False",
             remedy=f"Write {name}=True or {name}=False.",
         )
     return found
+
+
+def as_choice(
+    name: str,
+    value: object,
+    known: Iterable[str],
+    *,
+    remedy: str = _DEFAULT,
+    error: type[ShrinkageError] = FitError,
+) -> str:
+    """One of the names that are ``known``. Raises ``error``."""
+    names = list(known)
+    if not isinstance(value, str) or value not in names:
+        hint = did_you_mean(value, names) if isinstance(value, str) else ""
+        raise error(
+            f"{name} is unknown",
+            got=shown(value),
+            expected=f"one of {', '.join(names)}",
+            remedy=hint + remedy,
+        )
+    return str(value)
+
+
+def as_path(name: str, value: object, *, error: type[ShrinkageError] = FitError) -> Path:
+    """The name of a file or folder, as a str or a path; not empty. Raises ``error``."""
+    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+        raise error(
+            f"{name} names no file or folder",
+            got=shown(value),
+            expected="a path: text, or a pathlib.Path",
+            remedy='For instance "runs/a".',
+        )
+    return Path(value)
+
+
+def check_type(
+    what: str,
+    value: object,
+    kinds: type | tuple[type, ...],
+    *,
+    expected: str,
+    remedy: str,
+    error: type[ShrinkageError] = FitError,
+) -> None:
+    """Raise ``error`` unless ``value`` is of these ``kinds``."""
+    if not isinstance(value, kinds):
+        raise error(what, got=shown(value), expected=expected, remedy=remedy)
+
+
+def check_function(
+    name: str,
+    value: object,
+    *,
+    expected: str,
+    remedy: str = _DEFAULT,
+    error: type[ShrinkageError] = FitError,
+) -> None:
+    """Raise ``error`` unless ``value`` can be called and is no class, which would be made."""
+    if not callable(value) or isinstance(value, type):
+        raise error(f"{name} is not a function", got=shown(value), expected=expected, remedy=remedy)
 
 
 def plain(value: object) -> object:
@@ -85,10 +148,6 @@ def plain(value: object) -> object:
     except RuntimeError:  # a tensor without data, on the meta device
         return value
     return found
-
-
-def _told(value: object) -> str:
-    return str(value) if isinstance(value, Real) else repr(value)
 
 
 def _within(least: float, above: float, most: float, below: float) -> str:
