@@ -196,8 +196,8 @@ def test_a_loss_of_ones_own() -> None:
     ("options", "message"),
     [
         ({"epochs": 0}, "epochs is out of range: got 0"),
-        ({"epochs": 2.5}, "epochs is out of range: got 2.5"),
-        ({"epochs": True}, "epochs is out of range"),
+        ({"epochs": 2.5}, "epochs is not a whole number: got 2.5"),
+        ({"epochs": True}, "epochs is not a whole number"),
         ({"batch_size": -1}, "batch_size is out of range: got -1"),
         ({"optimizer": "sdg"}, "optimizer is unknown: got 'sdg'; expected sgd or adam or adamw"),
         ({"penalty_from": 1.0}, "penalty_from is out of range: got 1.0"),

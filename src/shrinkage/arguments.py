@@ -78,6 +78,12 @@ def as_flag(name: str, value: object, *, error: type[ShrinkageError] = FitError)
     return found
 
 
+def settle(record: object, **values: object) -> None:
+    """Give a frozen dataclass, in its ``__post_init__``, its arguments as they were read."""
+    for name, value in values.items():
+        object.__setattr__(record, name, value)
+
+
 def as_choice(
     name: str,
     value: object,
@@ -142,6 +148,8 @@ def plain(value: object) -> object:
     """A scalar of NumPy or PyTorch as Python's own; everything else as it is."""
     read = getattr(value, "item", None)
     if getattr(value, "ndim", None) != 0 or not callable(read):
+        return value
+    if getattr(value, "requires_grad", False):  # whoever learns it would wait in vain
         return value
     try:
         found: object = read()

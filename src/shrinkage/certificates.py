@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_int
 from shrinkage.blocks import Vector
 from shrinkage.errors import FitError
 from shrinkage.gaps import most, nearest, radius, residuals
@@ -118,21 +119,17 @@ def certify(
     of Lipschitz Continuous Functions (1977); Burke, Lewis & Overton, A Robust Gradient Sampling
     Algorithm (2005).
     """
-    check_samples(samples)
+    samples = checked_samples(samples)
+    seed = as_int("seed", seed, most=2**63 - 1)
     objective = Objective(model, plan, data, loss)
     with objective.evaluating():
         return certificate(objective, samples=samples, seed=seed)
 
 
-def check_samples(samples: int) -> None:
-    """Raise :class:`FitError` unless so many gradients may be taken around a point."""
-    if not isinstance(samples, int) or not 0 <= samples <= MOST_SAMPLES:
-        raise FitError(
-            "samples is out of range",
-            got=samples,
-            expected=f"a whole number from 0 to {MOST_SAMPLES}",
-            remedy="0 gives the plain certificate, 20 are usually enough.",
-        )
+def checked_samples(samples: object) -> int:
+    """How many gradients to take around a point; :class:`FitError` for too many."""
+    remedy = "0 gives the plain certificate, 20 are usually enough."
+    return as_int("samples", samples, most=MOST_SAMPLES, remedy=remedy)
 
 
 def certificate(

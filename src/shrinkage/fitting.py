@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from shrinkage.arguments import as_int, as_number, settle
 from shrinkage.data import Examples
 from shrinkage.errors import FitError, ModelError, ShrinkageError, told
 from shrinkage.measures import CHUNKS, Evaluation, checked_loss, evaluate, loss_for
@@ -76,21 +77,26 @@ class Training:
     penalty_from: float = 0.15
 
     def __post_init__(self) -> None:
-        _check_count("epochs", self.epochs)
-        _check_count("batch_size", self.batch_size)
+        settle(
+            self,
+            epochs=as_int("epochs", self.epochs, least=1),
+            batch_size=as_int("batch_size", self.batch_size, least=1),
+            lr=None if self.lr is None else as_number("learning rate", self.lr, above=0),
+            penalty_from=as_number(
+                "penalty_from",
+                self.penalty_from,
+                least=0,
+                below=1,
+                expected="a share of the epochs, 0 ≤ share < 1",
+                remedy="0 lets the penalty act from the first step.",
+            ),
+        )
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
             raise FitError(
                 "optimizer is unknown",
                 got=repr(self.optimizer),
                 expected=" or ".join(OPTIMIZERS),
                 remedy="In Python, pass a function (parameters, lr) → optimizer.",
-            )
-        if not 0 <= self.penalty_from < 1:
-            raise FitError(
-                "penalty_from is out of range",
-                got=self.penalty_from,
-                expected="a share of the epochs, 0 ≤ share < 1",
-                remedy="0 lets the penalty act from the first step.",
             )
         if not isinstance(self.optimizer, str) and not callable(self.optimizer):
             raise FitError(
@@ -101,13 +107,6 @@ class Training:
             )
         if self.loss is not None:
             checked_loss(self.loss)
-        if self.lr is not None and not (isfinite(self.lr) and self.lr > 0):
-            raise FitError(
-                "learning rate is out of range",
-                got=self.lr,
-                expected="a number > 0",
-                remedy="Leave it out for the optimizer's default.",
-            )
 
     def make_optimizer(self, parameters: list[nn.Parameter], lr_factor: float) -> Optimizer:
         """The optimizer at its learning rate times ``lr_factor``."""
@@ -374,13 +373,3 @@ def zeros_held(plan: Plan) -> Iterator[None]:
 
 def _times(mask: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda gradient: gradient * mask
-
-
-def _check_count(name: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise FitError(
-            f"{name} is out of range",
-            got=value,
-            expected="a whole number ≥ 1",
-            remedy="Leave it out for the default.",
-        )

@@ -16,6 +16,7 @@ import cloudpickle
 import torch
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_number
 from shrinkage.data import Spec
 from shrinkage.errors import ModelError, ShrinkageError, ShrinkageWarning, did_you_mean, told
 
@@ -317,14 +318,15 @@ def _image(spec: Spec, name: str, least: int) -> tuple[int, int, int]:
 
 
 def _checked_p(p: float) -> float:
-    if not 0 <= p < 1:
-        raise ModelError(
-            "dropout is out of range",
-            got=p,
-            expected="a probability, 0 ≤ p < 1",
-            remedy="0 switches it off, 0.5 is usual.",
-        )
-    return p
+    return as_number(
+        "dropout",
+        p,
+        least=0,
+        below=1,
+        expected="a probability, 0 ≤ p < 1",
+        remedy="0 switches it off, 0.5 is usual.",
+        error=ModelError,
+    )
 
 
 def _dropout_layers(model: nn.Module) -> list[nn.modules.dropout._DropoutNd]:

@@ -8,6 +8,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_flag, as_int
 from shrinkage.compaction.compacting import Compacted, compacted
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.exporting import export_onnx, export_program
@@ -92,6 +93,9 @@ def compact(
     it does not take, and where a proof fails.
     """
     inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
+    drop_inputs = as_flag("drop_inputs", drop_inputs, error=CompactionError)
+    sparse = None if sparse is None else _rows("sparse", sparse)
+    batch_sizes = [_rows("batch_sizes", size) for size in batch_sizes]
     if drop_inputs and not (isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
         raise CompactionError(
             "inputs cannot be dropped",
@@ -112,6 +116,12 @@ def compact(
         check_equal(found.after, after, small_inputs)
     report = _report(found, after, inputs, small_inputs, choices, batch_sizes)
     return Compact(after, report, found.kept_inputs, small_inputs, found.cuts)
+
+
+def _rows(name: str, size: object) -> int:
+    return as_int(
+        name, size, least=1, remedy="It is a number of rows, such as 1.", error=CompactionError
+    )
 
 
 def _report(

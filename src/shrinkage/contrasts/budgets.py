@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from shrinkage.arguments import as_int
 from shrinkage.errors import FitError, did_you_mean
 
 BudgetName = Literal["quick", "normal", "thorough"]
@@ -66,12 +67,12 @@ def sized(
         batch_size=32 if n_train <= 5000 else 128,
     )
     given = {"tries": tries, "seeds": seeds, "epochs": epochs, "batch_size": batch_size}
-    for name, value in given.items():
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise FitError(
-                f"{name} is out of range",
-                got=value,
-                expected="a whole number ≥ 1",
-                remedy="Leave it out for the budget's own.",
-            )
-    return replace(size, **{name: value for name, value in given.items() if value is not None})
+    remedy = "Leave it out for the budget's own."
+    return replace(
+        size,
+        **{
+            name: as_int(name, value, least=1, remedy=remedy)
+            for name, value in given.items()
+            if value is not None
+        },
+    )

@@ -46,6 +46,7 @@ class Contrast(Finished[Setting]):
 
         As :meth:`PathPoint.predict` does.
         """
+        seed = self.checked_seed(seed)
         return self.setting.questions(seed).ask(self.model(column, seed), rows)
 
     def model(self, column: str, seed: int = 0) -> nn.Module:
@@ -55,7 +56,7 @@ class Contrast(Finished[Setting]):
         Raises :class:`FitError` for a column that has none, and a seed that was not run.
         """
         choices = self.view.decisions["choices"]
-        self.check_seed(seed)
+        seed = self.checked_seed(seed)
         if column not in choices:
             raise FitError(
                 "no such network",

@@ -6,8 +6,8 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_flag, as_int, settle
 from shrinkage.contrasts.columns import Column
-from shrinkage.errors import FitError
 from shrinkage.fitting import NotApplicableError, Treatment
 from shrinkage.models import has_dropout, set_dropout, takes_dropout
 from shrinkage.plans import Plan, Rules
@@ -32,21 +32,20 @@ class Setting(Study):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.polish, int) or self.polish < 0:
-            raise FitError(
-                "polish is out of range",
-                got=self.polish,
+        n, remedy = self.point_epochs, "Leave it out, and every try is trained from the beginning."
+        settle(
+            self,
+            biases=as_flag("biases", self.biases),
+            norms=as_flag("norms", self.norms),
+            rescale=as_flag("rescale", self.rescale),
+            polish=as_int(
+                "polish",
+                self.polish,
                 expected="a number of rounds, 0 for none",
                 remedy="100 rounds go far; each costs about as much as an epoch or two.",
-            )
-        n = self.point_epochs
-        if n is not None and (not isinstance(n, int) or isinstance(n, bool) or n < 1):
-            raise FitError(
-                "point_epochs is out of range",
-                got=n,
-                expected="a whole number ≥ 1",
-                remedy="Leave it out, and every try is trained from the beginning.",
-            )
+            ),
+            point_epochs=None if n is None else as_int("point_epochs", n, least=1, remedy=remedy),
+        )
 
     @cached_property
     def by_name(self) -> dict[str, Column]:

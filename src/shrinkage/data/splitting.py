@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shrinkage.arguments import as_int, as_number
 from shrinkage.data.examples import Examples
 from shrinkage.data.source import Data, listed
 from shrinkage.errors import DataError
@@ -15,6 +16,7 @@ from shrinkage.errors import DataError
 TEST = 0.2
 """The share of all rows that is kept for testing where nothing else is said."""
 
+_FEW = "5 or 10 folds are usual."
 Rows = NDArray[np.int64]
 
 
@@ -70,8 +72,8 @@ def split(
     a ``train_size`` below the number of classes or above the training part, and classes with
     too few rows to be in every part that needs them.
     """
-    share = share_for_test(data, test) or 0.0
-    _check_numbers(seed, validation=validation, test=share)
+    share = _share("test", share_for_test(data, test) or 0)
+    validation, seed = _share("validation", validation), _checked_seed(seed)
     labels = data.y.cpu().numpy() if data.task == "classification" else None
     cut = _Cut(data.name, labels, data.classes)
     rest: Rows = np.arange(len(data), dtype=np.int64)
@@ -135,25 +137,28 @@ class _Cut:
         """(The other rows, the rows of fold ``number`` of ``folds``)."""
         labels = None if self.labels is None else self.labels[rows]
         least = len(rows) if labels is None else int(np.bincount(labels).min())
-        if not isinstance(folds, int) or not 2 <= folds <= least or not 0 <= number < folds:
+        folds = as_int("folds", folds, remedy=_FEW, error=DataError)
+        if not 2 <= folds <= least or not number < folds:
             raise DataError(
                 f"{self.name}: folds do not fit",
                 got=f"{folds} folds, fold {number}",
                 expected=f"2 to {least} folds"
                 + ("" if labels is None else ", because every class must be in each"),
-                remedy="5 or 10 folds are usual.",
+                remedy=_FEW,
             )
         return _folds(rows, folds, labels)[number]
 
     def keep(self, rows: Rows, size: int, seed: int) -> Rows:
         """``size`` of the training rows."""
         least = 1 if self.labels is None else len(self.classes)
+        remedy = "Leave train_size out to train on all of them."
+        size = as_int("train_size", size, remedy=remedy, error=DataError)
         if not least <= size <= len(rows):
             raise DataError(
                 f"{self.name}: train_size does not fit",
                 got=size,
                 expected=f"between {least} and {len(rows)}, the rows left for training",
-                remedy="Leave train_size out to train on all of them.",
+                remedy=remedy,
             )
         if size == len(rows):
             return rows
@@ -210,22 +215,23 @@ def _folds(rows: Rows, folds: int, labels: Rows | None) -> list[tuple[Rows, Rows
     return [(rows[a], rows[b]) for a, b in cutter.split(rows, labels)]
 
 
-def _check_numbers(seed: int, **fractions: float) -> None:
-    for what, fraction in fractions.items():
-        if not 0 <= fraction < 1:
-            raise DataError(
-                f"the fraction {what} is out of range",
-                got=fraction,
-                expected="a part of the rows, above 0 and below 1",
-                remedy="The default is 0.2.",
-            )
-    if not 0 <= seed < 2**32:
-        raise DataError(
-            "seed is out of range",
-            got=seed,
-            expected="a whole number from 0 to 2³²−1",
-            remedy="Use 0, 1, 2, …",
-        )
+def _share(part: str, share: object) -> float:
+    return as_number(
+        f"the fraction {part}",
+        share,
+        least=0,
+        below=1,
+        expected="a part of the rows, above 0 and below 1",
+        remedy="The default is 0.2.",
+        error=DataError,
+    )
+
+
+def _checked_seed(seed: object) -> int:
+    expected = "a whole number from 0 to 2³²−1"
+    return as_int(
+        "seed", seed, most=2**32 - 1, expected=expected, remedy="Use 0, 1, 2, …", error=DataError
+    )
 
 
 def _take(data: Data, rows: Rows) -> Examples:

@@ -199,6 +199,8 @@ def _typed(name: str, value: Any, kind: type) -> Any:
     try:
         if kind is bool:
             return {"1": True, "0": False, "true": True, "false": False}[str(value).lower()]
+        if isinstance(value, bool):
+            raise ValueError(value)
         if kind is int:
             number = float(value)
             if number != int(number):

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shrinkage.arguments import as_flag, plain
 from shrinkage.contrasts.settings import Setting
 from shrinkage.data import from_user
 from shrinkage.data.splitting import share_for_test
@@ -57,6 +58,7 @@ def explore(
     Raises the package's errors for bad input, before a page is served, and :class:`ExploreError`
     for a port in use or where the extra is missing.
     """
+    browser = as_flag("browser", browser, error=ExploreError)
     live = prepare(
         session_of(
             make_model, data, columns=columns, loss=loss, validation=validation, settings=settings,
@@ -120,7 +122,9 @@ def session_of(
     setting.warn_of_probabilities(network)
     Plan(network, OFFERED["l1"].penalty_at(1.0))  # warns of what a penalty cannot do here
     n_train = len(setting.split(0).train)
-    known = {name: value for name, value in given.items() if value is not None}
+    known = {name: plain(value) for name, value in given.items() if value is not None}
+    if "biases" in known:
+        known["biases"] = as_flag("biases", known["biases"], error=ExploreError)
     usual = 32 if n_train <= _SMALL else 128
     controls = first_controls(n_train, usual, tuple(columns), **known)
     if settings is not None:

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from shrinkage.arguments import as_int
 from shrinkage.errors import ExploreError, ShrinkageError
 from shrinkage.explorer.commands import read_command
 from shrinkage.explorer.messages import hello
@@ -265,13 +266,8 @@ async def _report_style(_: Request) -> Response:
 
 
 def _bound(port: int) -> socket.socket:
-    if not 0 <= port <= 65535:
-        raise ExploreError(
-            "port is out of range",
-            got=port,
-            expected="0 to 65535; 0 takes any that is free",
-            remedy="Leave --port out.",
-        )
+    expected, remedy = "0 to 65535; 0 takes any that is free", "Leave --port out."
+    port = as_int("port", port, most=65535, expected=expected, remedy=remedy, error=ExploreError)
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

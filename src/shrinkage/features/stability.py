@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shrinkage.arguments import as_int, as_number, settle
 from shrinkage.errors import FitError
 from shrinkage.features.bound import ROUNDED, expected_false
 from shrinkage.features.naming import Features
@@ -36,34 +36,20 @@ class Stability:
     errors: float = 1.0
 
     def __post_init__(self) -> None:
-        count, threshold, errors = self.subsamples, self.threshold, self.errors
-        for name, value, fits, expected in (
-            (
-                "stability",
-                count,
-                isinstance(count, int) and count >= 2 and count % 2 == 0,
-                "an even number of subsamples ≥ 2: they come in pairs",
+        remedy = "50 subsamples, threshold 0.9 and 1 error are usual."
+        pairs = "an even number of subsamples ≥ 2: they come in pairs"
+        count = as_int("stability", self.subsamples, least=2, expected=pairs, remedy=remedy)
+        if count % 2:
+            raise FitError("stability is out of range", got=count, expected=pairs, remedy=remedy)
+        share, few = "a share above 0.5, at most 1", "a number of features > 0"
+        settle(
+            self,
+            subsamples=count,
+            threshold=as_number(
+                "threshold", self.threshold, above=0.5, most=1, expected=share, remedy=remedy
             ),
-            (
-                "threshold",
-                threshold,
-                isinstance(threshold, Real) and 0.5 < threshold <= 1,
-                "a share above 0.5, at most 1",
-            ),
-            (
-                "errors",
-                errors,
-                isinstance(errors, Real) and 0 < errors < inf,
-                "a number of features > 0",
-            ),
-        ):
-            if not fits:
-                raise FitError(
-                    f"{name} is out of range",
-                    got=value,
-                    expected=expected,
-                    remedy="50 subsamples, threshold 0.9 and 1 error are usual.",
-                )
+            errors=as_number("errors", self.errors, above=0, expected=few, remedy=remedy),
+        )
 
     def most_used(self, features: int) -> float:
         """The number of used features, to half of one, beyond which more false ones are expected.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import ceil, inf
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,6 @@ def path(
     wanted = _wanted(choose, within, halves)
     training_options = {"optimizer": optimizer, "lr": lr, "batch_size": batch_size}
     refuse_idle(train, training_options)
-    _check_numbers(refit=refit, rounds=rounds, point_epochs=point_epochs, refine=refine)
     where = device_named(device)
     staff = Staff(jobs_on(where, jobs), engine, address)
     about = subject(
@@ -141,14 +140,14 @@ def path(
         factory=about.factory,
         train=training if train is None else train_function(train),
         seeds=_chains(seeds, folds),
-        epochs=dense,
+        epochs=training.epochs,
         cut=about.cut,
         loss=loss,
         device=where,
         rules=_rules(given, biases=biases, norms=norms, rescale=rescale),
         grid=Grid(points, weakest, strongest),
         refine=refine,
-        point_epochs=_point_epochs(point_epochs, dense, train),
+        point_epochs=_point_epochs(point_epochs, training.epochs, train),
         most_rounds=rounds,
         refit=refit,
         solver="train",
@@ -204,12 +203,7 @@ def _rules(
     rescale: bool,
 ) -> Rules:
     given = penalty if isinstance(penalty, Rules) else Rules(penalty)
-    return Rules(
-        given.rules,
-        biases=given.biases or biases,
-        norms=given.norms or norms,
-        rescale=given.rescale or rescale,
-    )
+    return given.including(biases=biases, norms=norms, rescale=rescale)
 
 
 def _chains(seeds: int | None, folds: int | None) -> int:
@@ -220,7 +214,9 @@ def _chains(seeds: int | None, folds: int | None) -> int:
             expected="one of the two",
             remedy="Folds are seeds whose validation parts do not overlap.",
         )
-    return folds or (3 if seeds is None else seeds)
+    if folds is not None:
+        return folds
+    return 3 if seeds is None else seeds
 
 
 def _point_epochs(given: float | None, dense: int, train: object) -> float:
@@ -240,26 +236,3 @@ def _solved_where_convex(setting: Setting) -> Setting:
         and is_affine(setting.build(0), x)
     )
     return replace(setting, solver="polish", magnitude=False) if convex else setting
-
-
-def _check_numbers(
-    *, refit: float | None, rounds: int, point_epochs: float | None, refine: int
-) -> None:
-    for name, value, fits, expected in (
-        ("refit", refit, refit is None or 0 <= refit < 1, "a factor of the penalty, 0 ≤ r < 1"),
-        ("rounds", rounds, isinstance(rounds, int) and rounds >= 1, "a whole number ≥ 1"),
-        (
-            "point_epochs",
-            point_epochs,
-            point_epochs is None or 0 < point_epochs < inf,
-            "a number of epochs > 0, or a part of one",
-        ),
-        ("refine", refine, isinstance(refine, int) and refine >= 0, "a whole number ≥ 0"),
-    ):
-        if not fits:
-            raise FitError(
-                f"{name} is out of range",
-                got=value,
-                expected=expected,
-                remedy="Leave it out for the default.",
-            )

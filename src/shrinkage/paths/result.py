@@ -84,6 +84,7 @@ class PathPoint:
         number in the units of the data, and ``probability=CLASS`` stands beside classes.
         Raises :class:`DataError` for rows that do not fit, :class:`FitError` as :meth:`of_seed`.
         """
+        seed = self.path.checked_seed(seed)
         return self.path.setting.questions(seed).ask(self.of_seed(seed)[0], rows)
 
     @property
@@ -104,7 +105,7 @@ class PathPoint:
 
         Raises :class:`FitError` for a seed that was not run.
         """
-        self.path.check_seed(seed)
+        seed = self.path.checked_seed(seed)
         setting = self.path.setting
         model = setting.build(seed)
         stored = weights_key(self.path.view, self.family, seed, self.scale)

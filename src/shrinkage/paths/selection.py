@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from shrinkage.arguments import as_number, settle
 from shrinkage.errors import FitError, did_you_mean
 from shrinkage.features import Features, StableSet
 from shrinkage.paths.choice import Rule, choose
@@ -57,13 +58,9 @@ class Wanted:
             )
         for name in ("within", "nonzeros", "features", "scale"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and 0 <= value < inf):
-                raise FitError(
-                    f"{name} is out of range",
-                    got=value,
-                    expected="a finite number ≥ 0",
-                    remedy="Leave it out for the one-standard-error rule.",
-                )
+            if value is not None:
+                remedy = "Leave it out for the one-standard-error rule."
+                settle(self, **{name: as_number(name, value, least=0, remedy=remedy)})
 
     @property
     def sizes(self) -> dict[Size, int]:

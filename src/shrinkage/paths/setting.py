@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_flag, as_int, as_number, settle
 from shrinkage.features import Stability
 from shrinkage.paths.strengths import Grid
 from shrinkage.plans import Plan, Rules
@@ -41,6 +42,22 @@ class Setting(Study):
     magnitude: bool
     shrink: bool = True
     stability: Stability | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        part = "a number of epochs > 0, or a part of one"
+        factor = "a factor of the penalty, 0 ≤ r < 1"
+        settle(
+            self,
+            refine=as_int("refine", self.refine),
+            point_epochs=as_number("point_epochs", self.point_epochs, above=0, expected=part),
+            most_rounds=as_int("rounds", self.most_rounds, least=1),
+            refit=None
+            if self.refit is None
+            else as_number("refit", self.refit, least=0, below=1, expected=factor),
+            magnitude=as_flag("magnitude", self.magnitude),
+            shrink=as_flag("shrink", self.shrink),
+        )
 
     @property
     def ascending(self) -> bool:

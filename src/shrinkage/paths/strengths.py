@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, log10, sqrt
+from math import inf, log10, sqrt
 
+from shrinkage.arguments import as_int, as_number, plain, settle
 from shrinkage.errors import FitError
 
 WEAKEST, STRONGEST = 1e-4, 3e-2
 _MANY = 2000  # examples
+_FOUND = "Leave --from and --to out for ends found on the data."
 
 
 def strengths(
@@ -56,11 +58,13 @@ def checked_grid(values: Sequence[float]) -> tuple[float, ...]:
 
     Raises :class:`FitError` for an empty grid, a strength twice, and values not finite and > 0.
     """
-    grid = tuple(sorted(float(value) for value in values))
-    if not grid or len(set(grid)) < len(grid) or not all(isfinite(v) and v > 0 for v in grid):
+    given = [plain(value) for value in values]
+    numbers = [float(v) for v in given if isinstance(v, int | float) and not isinstance(v, bool)]
+    grid = tuple(sorted(v for v in numbers if 0 < v < inf))
+    if not grid or len(set(grid)) < len(given):
         raise FitError(
             "the strengths are out of range",
-            got=", ".join(f"{value:g}" for value in values) or "none",
+            got=", ".join(f"{v:g}" if isinstance(v, float) else repr(v) for v in given) or "none",
             expected="different finite numbers > 0",
             remedy="For instance 1e-4,1e-3,1e-2.",
         )
@@ -79,23 +83,23 @@ class Grid:
     strongest: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.points, int) or self.points < 2:
+        settle(
+            self,
+            points=as_int("points", self.points, least=2, remedy="Leave it out for 25."),
+            weakest=self._end("weakest (--from)", self.weakest),
+            strongest=self._end("strongest (--to)", self.strongest),
+        )
+        if self.weakest and self.strongest and not self.weakest < self.strongest:
             raise FitError(
                 "the grid of a path is empty",
-                got=f"{self.points} points",
-                expected="a whole number ≥ 2",
-                remedy="Leave it out for 25.",
-            )
-        given = {"from": self.weakest, "to": self.strongest}
-        ends = {name: end for name, end in given.items() if end is not None}
-        rising = sorted({*ends.values()}) == [*ends.values()]
-        if not rising or not all(0 < end < inf for end in ends.values()):
-            raise FitError(
-                "the grid of a path is empty",
-                got=" ".join(f"{name} {end:g}" for name, end in ends.items()),
+                got=f"from {self.weakest:g} to {self.strongest:g}",
                 expected="finite numbers with 0 < from < to",
-                remedy="Leave --from and --to out for ends found on the data.",
+                remedy=_FOUND,
             )
+
+    @staticmethod
+    def _end(name: str, end: float | None) -> float | None:
+        return None if end is None else as_number(name, end, above=0, remedy=_FOUND)
 
     def scales(self, find_ends: Callable[[], tuple[float, float]]) -> tuple[float, ...]:
         """The scales, weakest first; ``find_ends`` is asked for what is not given."""
@@ -116,7 +120,7 @@ def spaced(count: int, weakest: float, strongest: float) -> tuple[float, ...]:
             "the grid of a path is empty",
             got=f"{count} points from {weakest:g} to {strongest:g}",
             expected="at least two points and 0 < from < to",
-            remedy="Leave --from and --to out for ends found on the data.",
+            remedy=_FOUND,
         )
     low, high = log10(weakest), log10(strongest)
     exact = [10 ** (low + (high - low) * k / (count - 1)) for k in range(count - 1)]

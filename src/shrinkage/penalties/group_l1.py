@@ -7,8 +7,17 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from shrinkage.arguments import as_flag
 from shrinkage.errors import PenaltyError, did_you_mean
-from shrinkage.penalties.base import Penalty, check_factor, check_strength, checked_step
+from shrinkage.penalties.base import (
+    Penalty,
+    check_alike,
+    check_factor,
+    check_share,
+    check_strength,
+    check_weights,
+    checked_step,
+)
 from shrinkage.penalties.fused import least_norm, shrink
 from shrinkage.penalties.steps import Step, Steps
 
@@ -51,8 +60,9 @@ class GroupL1(Penalty):
     coupled: bool = field(default=False, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
-        check_strength("GroupL1 strength", self.strength)
+        object.__setattr__(self, "strength", check_strength("GroupL1 strength", self.strength))
         check_by("GroupL1", self.by)
+        object.__setattr__(self, "coupled", as_flag("coupled", self.coupled, error=PenaltyError))
         if self.coupled and self.by != "filter":
             raise PenaltyError(
                 "only filters can be coupled",
@@ -63,6 +73,7 @@ class GroupL1(Penalty):
 
     def value(self, w: Tensor) -> Tensor:
         """s·√m·Σ_g ‖w_g‖₂ over the last dimension (of length m), a scalar tensor."""
+        check_weights(w)
         return self.strength * sqrt(_size(w)) * safe_norm(grouped(w)).sum()
 
     def prox(self, w: Tensor, step: Step) -> Tensor:
@@ -74,10 +85,10 @@ class GroupL1(Penalty):
         root: the iterates rise monotonically (Moré & Sorensen, Computing a Trust Region Step,
         1983, §3, the same secular equation).
         """
+        step = checked_step(w, step)
         if w.numel() == 0:
             return w.clone()
         rows = grouped(w)
-        step = checked_step(w, step)
         kappa = self.strength * sqrt(_size(w))
         if isinstance(step, Tensor):
             shrunk, _ = _metric_prox(rows, kappa * step.reshape(rows.shape))
@@ -137,6 +148,7 @@ class GroupL1(Penalty):
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """‖grad + κ·w/‖w‖‖₂ per group where w ≠ 0, max(‖grad‖₂ − κ, 0) where w = 0; (..., 1)."""
+        check_alike(w, grad)
         rows, grad = grouped(w), grouped(grad)
         kappa = self.strength * sqrt(_size(w))
         norm = safe_norm(rows)
@@ -160,7 +172,7 @@ class GroupL1(Penalty):
 
     def of_part(self, share: float) -> Self:
         """GroupL1(s/√share): √(share·m)·s/√share = s·√m."""
-        return self.scaled(share**-0.5)
+        return self.scaled(check_share(share) ** -0.5)
 
     def _block_norm(self, grad: Tensor) -> Tensor:
         return safe_norm(grouped(grad)) / sqrt(_size(grad))

@@ -6,7 +6,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from shrinkage.penalties.base import check_factor, check_positive, check_strength, checked_step
+from shrinkage.penalties.base import (
+    check_factor,
+    check_positive,
+    check_strength,
+    check_weights,
+    checked_step,
+)
 from shrinkage.penalties.folded_concave import FoldedConcave
 from shrinkage.penalties.steps import Step
 
@@ -31,11 +37,12 @@ class LogSum(FoldedConcave):
     epsilon: float
 
     def __post_init__(self) -> None:
-        check_strength("LogSum strength", self.strength)
-        check_positive("LogSum epsilon", self.epsilon)
+        object.__setattr__(self, "strength", check_strength("LogSum strength", self.strength))
+        object.__setattr__(self, "epsilon", check_positive("LogSum epsilon", self.epsilon))
 
     def value(self, w: Tensor) -> Tensor:
         """s·ε·Σ log(1 + |w|/ε), a scalar tensor."""
+        check_weights(w)
         return self.strength * self.epsilon * (w.abs() / self.epsilon).log1p().sum()
 
     def prox(self, w: Tensor, step: Step) -> Tensor:
@@ -47,7 +54,8 @@ class LogSum(FoldedConcave):
         x/2 − a + u·log(1 + x)/x < 0.
         Source: Prater-Bennette, Shen & Tripp, The Proximity Operator of the Log-Sum Penalty (2022).
         """
-        size, step = w.abs(), checked_step(w, step)
+        step = checked_step(w, step)
+        size = w.abs()
         threshold = torch.as_tensor(step * self.strength, dtype=w.dtype, device=w.device)
         a, u = size / self.epsilon, threshold / self.epsilon
         # √((a − 1)² + 4·(a − u)) without squares that overflow

@@ -6,7 +6,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from shrinkage.penalties.base import check_factor, check_positive, check_strength, checked_step
+from shrinkage.penalties.base import (
+    check_factor,
+    check_positive,
+    check_strength,
+    check_weights,
+    checked_step,
+)
 from shrinkage.penalties.folded_concave import FoldedConcave
 from shrinkage.penalties.steps import Step
 
@@ -31,11 +37,12 @@ class MCP(FoldedConcave):
     knee: float
 
     def __post_init__(self) -> None:
-        check_strength("MCP strength", self.strength)
-        check_positive("MCP knee", self.knee)
+        object.__setattr__(self, "strength", check_strength("MCP strength", self.strength))
+        object.__setattr__(self, "knee", check_positive("MCP knee", self.knee))
 
     def value(self, w: Tensor) -> Tensor:
         """Σ s·v·(1 − v/(2·knee)) with v = min(|w|, knee), a scalar tensor."""
+        check_weights(w)
         v = w.abs().clamp(max=self.knee)
         return self.strength * (v * (1 - v / (2 * self.knee))).sum()
 
@@ -46,7 +53,8 @@ class MCP(FoldedConcave):
         u ≥ knee: 0 up to |w| = √(u·knee), where both cost the same, then w itself.
         Source: Gao & Bruce, WaveShrink with Firm Shrinkage (1997).
         """
-        size, step = w.abs(), checked_step(w, step)
+        step = checked_step(w, step)
+        size = w.abs()
         u = torch.as_tensor(step * self.strength, dtype=w.dtype, device=w.device)
         gone = size <= torch.minimum(u, (u * self.knee).sqrt())
         least = torch.finfo(w.dtype).tiny

@@ -71,12 +71,7 @@ class Plan:
                 remedy="Call Plan(model, L1(1e-4)).",
             )
         given = rules if isinstance(rules, Rules) else Rules(rules)
-        self.rules = Rules(
-            given.rules,
-            biases=given.biases or biases,
-            norms=given.norms or norms,
-            rescale=given.rescale or rescale,
-        )
+        self.rules = given.including(biases=biases, norms=norms, rescale=rescale)
         self.model = model
         self.entries: tuple[Entry, ...]
         self.coupled: tuple[Coupled, ...]

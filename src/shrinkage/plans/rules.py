@@ -7,6 +7,7 @@ from typing import Self
 
 from torch import nn
 
+from shrinkage.arguments import as_flag
 from shrinkage.errors import PlanError
 from shrinkage.penalties import Penalty
 from shrinkage.plans.layers import NORMS, Role
@@ -104,9 +105,18 @@ class Rules:
         rescale: bool = False,
     ) -> None:
         object.__setattr__(self, "rules", _as_rules(rules))
-        object.__setattr__(self, "biases", biases)
-        object.__setattr__(self, "norms", norms)
-        object.__setattr__(self, "rescale", rescale)
+        for name, flag in (("biases", biases), ("norms", norms), ("rescale", rescale)):
+            object.__setattr__(self, name, as_flag(name, flag, error=PlanError))
+
+    def including(self, *, biases: bool, norms: bool, rescale: bool) -> Self:
+        """The same rules, with what is True here beside what they include already."""
+        asked = type(self)(self.rules, biases=biases, norms=norms, rescale=rescale)
+        return type(self)(
+            self.rules,
+            biases=self.biases or asked.biases,
+            norms=self.norms or asked.norms,
+            rescale=self.rescale or asked.rescale,
+        )
 
     def scaled(self, factor: float) -> Self:
         """The same rules with every penalty multiplied by ``factor``."""

@@ -7,9 +7,9 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_int, as_number
 from shrinkage.blocks import Vector
-from shrinkage.certificates import Certificate, certificate, check_samples
-from shrinkage.errors import FitError
+from shrinkage.certificates import Certificate, certificate, checked_samples
 from shrinkage.gaps import Nearest, largest_gap, nearest
 from shrinkage.measures import Loss
 from shrinkage.objectives import Objective
@@ -66,28 +66,14 @@ def polish(
     Hessian Information in Optimization Methods (2011); damping, Martens, Hessian-free
     Optimization (2010).
     """
-    _check(tol, rounds)
-    check_samples(samples)
+    tol = as_number("tol", tol, above=0, remedy="0.01 is usual.")
+    rounds, samples = as_int("rounds", rounds, least=1), checked_samples(samples)
     objective = Objective(model, plan, data, loss)
     with objective.evaluating(), told(progress, rounds) as show:
         reason = _Newton(objective, samples).run(tol, rounds, show)
         found = certificate(objective, samples=samples)
     gap = found.gap if found.kink_gap is None else found.kink_gap
     return found if gap <= tol else replace(found, notes=(*found.notes, reason))
-
-
-def _check(tol: float, rounds: int) -> None:
-    if not tol > 0:
-        raise FitError(
-            "tol is out of range", got=tol, expected="a number > 0", remedy="0.01 is usual."
-        )
-    if not isinstance(rounds, int) or rounds < 1:
-        raise FitError(
-            "rounds is out of range",
-            got=rounds,
-            expected="a whole number ≥ 1",
-            remedy="Leave it out for the default.",
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from shrinkage.errors import FitError
+from shrinkage.arguments import as_int
 from shrinkage.runs import Run, RunView, default_folder, has_points
 from shrinkage.studies.study import Study
 
@@ -33,15 +33,10 @@ class Finished(Generic[S]):
         """The report, a self-contained page."""
         return self.folder / "report.html"
 
-    def check_seed(self, seed: int) -> None:
-        """Raise :class:`FitError` for a seed that was not run."""
-        if seed not in range(self.setting.seeds):
-            raise FitError(
-                "no such network",
-                got=f"seed {seed!r}",
-                expected=f"a seed below {self.setting.seeds}",
-                remedy="Each seed, or fold, has a network of its own.",
-            )
+    def checked_seed(self, seed: object) -> int:
+        """The seed of a network; :class:`FitError` for one that was not run."""
+        remedy = "Each seed, or fold, has a network of its own."
+        return as_int("seed", seed, most=self.setting.seeds - 1, remedy=remedy)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_int, plain, settle
 from shrinkage.data import Data, Split, split
 from shrinkage.errors import FitError, ShrinkageWarning
 from shrinkage.fitting import Loss, Train, Training
@@ -31,6 +32,9 @@ class Cut:
     test: float | None = None
     folds: int | None = None
 
+    def __post_init__(self) -> None:
+        settle(self, **{name: plain(value) for name, value in vars(self).items()})
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Study:
@@ -49,15 +53,11 @@ class Study:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
-        for name, value in (("seeds", self.seeds), ("epochs", self.epochs)):
-            if not isinstance(value, int) or value < 1:
-                raise FitError(
-                    f"{name} is out of range",
-                    got=value,
-                    expected="a whole number ≥ 1",
-                    remedy="Leave it out for the default.",
-                )
-
+        settle(
+            self,
+            seeds=as_int("seeds", self.seeds, least=1),
+            epochs=as_int("epochs", self.epochs, least=1),
+        )
         if self.loss is not None:
             checked_loss(self.loss)
 
@@ -194,11 +194,7 @@ def jobs_on(device: torch.device, jobs: int | None) -> int | None:
 
 def workers(jobs: int | None) -> int:
     """The number of worker processes: one per core unless given."""
-    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
-        raise FitError(
-            "jobs is out of range",
-            got=jobs,
-            expected="a number of worker processes ≥ 1",
-            remedy="Leave it out for one per core.",
-        )
-    return jobs or os.cpu_count() or 1
+    if jobs is None:
+        return os.cpu_count() or 1
+    expected, remedy = "a number of worker processes ≥ 1", "Leave it out for one per core."
+    return as_int("jobs", jobs, least=1, expected=expected, remedy=remedy)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from shrinkage.arguments import settle
 from shrinkage.errors import FitError, did_you_mean
 from shrinkage.paths.engines.cluster import Cluster, has_ray
 from shrinkage.paths.engines.engine import Engine
@@ -28,7 +29,7 @@ class Staff:
     address: str | None = None
 
     def __post_init__(self) -> None:
-        workers(self.jobs)
+        settle(self, jobs=None if self.jobs is None else workers(self.jobs))
         names = get_args(EngineName)
         if self.engine not in names:
             raise FitError(
