@@ -4,8 +4,9 @@ Whole numbers, numbers and flags may come from Python, NumPy or PyTorch (scalars
 tensors without a dimension); what is handed back is always Python's own.
 """
 
+import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 from numbers import Integral, Real
 from pathlib import Path
@@ -107,14 +108,31 @@ def as_choice(
 
 def as_path(name: str, value: object, *, error: type[ShrinkageError] = FitError) -> Path:
     """The name of a file or folder, as a str or a path; not empty. Raises ``error``."""
-    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value):
+    try:
+        found = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
+    except Exception:  # a path of somebody else's class
+        found = ""
+    if not isinstance(found, str) or not found or "\0" in found:
         raise error(
             f"{name} names no file or folder",
             got=shown(value),
             expected="a path: text, or a pathlib.Path",
             remedy='For instance "runs/a".',
         )
-    return Path(value)
+    return Path(found)
+
+
+def as_shape(value: object, *, error: type[ShrinkageError] = FitError) -> tuple[int, ...]:
+    """The shape of one input: positive whole numbers, at least one. Raises ``error``."""
+    sizes = [plain(size) for size in value] if isinstance(value, tuple | list) else []
+    if not sizes or not all(type(size) is int and 0 < size < 2**63 for size in sizes):
+        raise error(
+            "input_shape is no shape",
+            got=shown(value),
+            expected="the sizes of one input, such as (13,) or (1, 28, 28)",
+            remedy="Pass tuple(x.shape[1:]).",
+        )
+    return tuple(sizes)  # type: ignore[arg-type]
 
 
 def check_type(
@@ -135,13 +153,37 @@ def check_function(
     name: str,
     value: object,
     *,
+    takes: int,
     expected: str,
     remedy: str = _DEFAULT,
     error: type[ShrinkageError] = FitError,
 ) -> None:
-    """Raise ``error`` unless ``value`` can be called and is no class, which would be made."""
+    """Raise ``error`` unless ``value`` is a function that can be given so many arguments."""
     if not callable(value) or isinstance(value, type):
         raise error(f"{name} is not a function", got=shown(value), expected=expected, remedy=remedy)
+    problem = _unfit(value, takes)
+    if problem:
+        raise error(
+            f"{name} takes other arguments",
+            got=f"{shown(value)}: {problem}",
+            expected=expected,
+            remedy=remedy,
+        )
+
+
+def as_names(
+    name: str, value: object, *, remedy: str, error: type[ShrinkageError] = FitError
+) -> tuple[str, ...]:
+    """Several texts; a single one is none of them. Raises ``error``."""
+    if not isinstance(value, list | tuple | set) or not all(isinstance(v, str) for v in value):
+        one = f"Write {name}=({shown(value)},)." if isinstance(value, str) else remedy
+        raise error(
+            f"{name} are no names",
+            got=shown(value),
+            expected="a list or tuple of texts",
+            remedy=one,
+        )
+    return tuple(value)
 
 
 def plain(value: object) -> object:
@@ -163,3 +205,14 @@ def _within(least: float, above: float, most: float, below: float) -> str:
     lower = f" > {above:g}" if above > -inf else f" ≥ {least:g}" if least > -inf else ""
     upper = f" < {below:g}" if below < inf else f" ≤ {most:g}" if most < float_info.max else ""
     return "a finite number" + " and".join(part for part in (lower, upper) if part)
+
+
+def _unfit(function: Callable[..., object], takes: int) -> str:
+    """Why a function cannot be given so many arguments; empty where it can, or does not tell."""
+    try:
+        inspect.signature(function).bind(*range(takes))
+    except TypeError as problem:
+        return str(problem)
+    except ValueError:  # some callables written in C do not tell
+        return ""
+    return ""

@@ -93,13 +93,6 @@ def compacted(
 
 def check(model: nn.Module, inputs: Inputs) -> None:
     """Raise :class:`CompactionError` for what is no network in eval mode with finite weights."""
-    if not isinstance(model, nn.Module):
-        raise CompactionError(
-            "nothing to compact",
-            got=type(model).__name__,
-            expected="a torch.nn.Module",
-            remedy="Pass the trained network itself.",
-        )
     training = [name or "the network" for name, m in model.named_modules() if m.training]
     if training:
         raise CompactionError(

@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_path
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.measuring import batch_of
 from shrinkage.compaction.sparse import densified
 from shrinkage.coupling.shadows import tensors
 from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError
+from shrinkage.errors import CompactionError, shown, told
+from shrinkage.runs import write_atomic
 
 
 def export_program(model: nn.Module, inputs: Inputs, path: str | Path) -> Path:
@@ -30,9 +32,12 @@ def export_program(model: nn.Module, inputs: Inputs, path: str | Path) -> Path:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's own tracing
             program = torch.export.export(plain, batch, dynamic_shapes=_free(batch))
-            torch.export.save(program, path)
+            written = io.BytesIO()
+            torch.export.save(program, written)
     except Exception as error:  # torch.export names no base class of its own
         raise _failed("torch.export", error) from error
+    with _writing(path):
+        write_atomic(path, written.getvalue())
     return path
 
 
@@ -125,10 +130,28 @@ def _free(batch: Inputs) -> tuple[Any, ...]:
 
 
 def _suffixed(path: str | Path, suffix: str) -> Path:
-    path = Path(path)
-    path = path if path.suffix == suffix else path.with_name(path.name + suffix)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The path with its suffix, in a folder that is there."""
+    path = as_path("path", path, error=CompactionError)
+    path = path if path.suffix == suffix else path.parent / f"{path.name}{suffix}"
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(path.name + ".part").touch()
+        path.with_name(path.name + ".part").unlink()
     return path
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the system says of a file that cannot be written comes out as CompactionError."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise CompactionError(
+            "the file cannot be written",
+            got=f"{shown(str(path))}: {told(error)}",
+            expected="a writable folder with free space",
+            remedy="Choose another path.",
+        ) from None
 
 
 def _failed(what: str, error: Exception) -> CompactionError:

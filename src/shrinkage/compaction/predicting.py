@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from shrinkage.arguments import as_path
 from shrinkage.compaction.saving import damaged, load_compact, read_compact
 from shrinkage.errors import CompactionError
 from shrinkage.models import Factory
@@ -27,7 +28,7 @@ def predict(
     :func:`load_compact` does; :class:`DataError` for rows that cannot be read, lack a column or a
     value, or have an unknown level; :class:`FitError` for answers that are not finite.
     """
-    where = compact_folder(Path(folder))
+    where = compact_folder(as_path("folder", folder, error=CompactionError))
     known = read_compact(where)
     if "questions" not in known:
         raise CompactionError(

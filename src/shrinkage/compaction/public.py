@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from shrinkage.arguments import as_flag, as_int
+from shrinkage.arguments import as_flag, as_int, as_names
 from shrinkage.compaction.compacting import Compacted, compacted
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.exporting import export_onnx, export_program
@@ -19,9 +20,9 @@ from shrinkage.compaction.saving import answer, encoded, save_compact
 from shrinkage.compaction.sparse import Choice, sparsified
 from shrinkage.coupling.cutting import Cuts
 from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError, told
+from shrinkage.errors import CompactionError, shown, told
 from shrinkage.measures.untouched import home
-from shrinkage.wrappers import running_eagerly
+from shrinkage.wrappers import check_network, running_eagerly
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class Compact:
 
 def compact(
     model: nn.Module,
-    example_inputs: Tensor | tuple[Any, ...],
+    example_inputs: Tensor | tuple[Any, ...] | None = None,
     *,
     ignored: Sequence[str] = (),
     drop_inputs: bool = False,
@@ -92,9 +93,22 @@ def compact(
     saved. Raises :class:`CompactionError` for a network in training mode or with NaN, inputs that
     it does not take, and where a proof fails.
     """
+    check_network(model, "Call compact(model, x).", error=CompactionError)
+    if example_inputs is None:
+        raise CompactionError(
+            "there are no example inputs",
+            got="None",
+            expected="one batch of what the network takes",
+            remedy="Call compact(model, x), with x such as the first rows of the data.",
+        )
     inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
+    _check_inputs(inputs)
+    ignored = as_names("ignored", ignored, error=CompactionError,
+                       remedy='Leave it out, or name layers: ("head*",).')  # fmt: skip
     drop_inputs = as_flag("drop_inputs", drop_inputs, error=CompactionError)
     sparse = None if sparse is None else _rows("sparse", sparse)
+    if not isinstance(batch_sizes, list | tuple | range):
+        batch_sizes = (batch_sizes,)  # type: ignore[unreachable]
     batch_sizes = [_rows("batch_sizes", size) for size in batch_sizes]
     if drop_inputs and not (isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
         raise CompactionError(
@@ -116,6 +130,20 @@ def compact(
         check_equal(found.after, after, small_inputs)
     report = _report(found, after, inputs, small_inputs, choices, batch_sizes)
     return Compact(after, report, found.kept_inputs, small_inputs, found.cuts)
+
+
+def _check_inputs(inputs: Inputs) -> None:
+    """Raise :class:`CompactionError` for tensors without rows, or without their numbers."""
+    for value in inputs:
+        if isinstance(value, Tensor):
+            dense = value.layout is torch.strided and not value.is_meta
+            if not dense or (value.ndim and not value.numel()):
+                raise CompactionError(
+                    "the example inputs hold no numbers",
+                    got=f"{shown(value)} ({value.layout}, {value.device})".replace("torch.", ""),
+                    expected="dense tensors of at least one row",
+                    remedy="Pass the first rows of the data.",
+                )
 
 
 def _rows(name: str, size: object) -> int:

@@ -11,12 +11,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_path
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.sparse import SparseLinear
 from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.data import Spec
-from shrinkage.errors import CompactionError, ModelError
+from shrinkage.errors import CompactionError, ModelError, told
 from shrinkage.models import Factory, build, resolve
 from shrinkage.runs import write_atomic
 from shrinkage.wrappers import unwrapped
@@ -51,7 +52,7 @@ def save_compact(
     folder: str | Path, model: nn.Module, cuts: Cuts, about: Mapping[str, Any]
 ) -> Path:
     """Write ``weights.safetensors`` and ``compact.json`` into ``folder``."""
-    folder = Path(folder)
+    folder = as_path("folder", folder, error=CompactionError)
     data, shapes = encoded(model)
     layers = {
         name: len(module.values)
@@ -65,10 +66,11 @@ def save_compact(
         "sparse_layers": layers,
         **about,
     }
+    written = _as_json(text)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / "weights.safetensors", data)
-        write_atomic(folder / "compact.json", json.dumps(text, indent=1, allow_nan=False).encode())
+        write_atomic(folder / "compact.json", written)
     except OSError as error:
         raise CompactionError(
             "the folder cannot be written",
@@ -77,6 +79,18 @@ def save_compact(
             remedy="Choose another folder.",
         ) from None
     return folder
+
+
+def _as_json(text: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(text, indent=1, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CompactionError(
+            "what is told about the network cannot be stored",
+            got=told(error),
+            expected="texts, numbers, lists and mappings of these",
+            remedy="Leave it out, or convert it: tensor.tolist(), str(path).",
+        ) from None
 
 
 def answer(model: nn.Module, example: Inputs) -> list[float] | None:
@@ -117,7 +131,7 @@ def load_compact(make_model: str | Factory | None, folder: str | Path) -> nn.Mod
     that fails, or makes another network: of other layers, or (with another activation, say) of
     other outputs on an input that was tried when it was saved.
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder, error=CompactionError)
     known = read_compact(folder)
     try:
         model = _made(known["model"] if make_model is None else make_model, known.get("spec"))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from shrinkage.errors import DataError, FitError, told
+from shrinkage.errors import DataError, FitError, ShrinkageError, shown, told
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -39,7 +39,7 @@ def checked_loss(loss: Loss) -> Loss:
     if not callable(loss) or isinstance(loss, type):
         raise FitError(
             "the loss is not a function",
-            got=repr(loss),
+            got=shown(loss),
             expected="f(prediction, y) that gives a mean, such as nn.CrossEntropyLoss()",
             remedy="Leave it out for cross-entropy (labels) or the mean squared error (floats).",
         )
@@ -51,7 +51,9 @@ def fitting_together() -> Iterator[None]:
     """What PyTorch says of shapes and labels that do not fit comes out as :class:`FitError`."""
     try:
         yield
-    except (RuntimeError, IndexError) as error:
+    except ShrinkageError:
+        raise
+    except Exception as error:  # network and loss are the user's
         raise FitError(
             "network, data and loss do not fit together",
             got=told(error),

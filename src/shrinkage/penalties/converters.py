@@ -4,6 +4,7 @@ from math import inf
 from numbers import Real
 from typing import Literal, Protocol
 
+from shrinkage.arguments import as_choice
 from shrinkage.errors import PenaltyError
 from shrinkage.penalties.base import Penalty, check_strength
 from shrinkage.penalties.elastic_net import ElasticNet
@@ -56,13 +57,9 @@ def from_glmnet(
             expected="a share between 0 (ridge) and 1 (lasso)",
             remedy="glmnet's alpha is the mix; its strength is lambda.",
         )
-    if family not in ("gaussian", "binomial", "multinomial"):
-        raise PenaltyError(
-            "family is unknown",
-            got=repr(family),
-            expected="gaussian, binomial or multinomial",
-            remedy="Name the loss that glmnet used.",
-        )
+    remedy = "Name the loss that glmnet used."
+    as_choice("family", family, ("gaussian", "binomial", "multinomial"), remedy=remedy,
+              error=PenaltyError)  # fmt: skip
     factor = 2.0 if family == "gaussian" else 1.0
     return ElasticNet(l1=factor * lambda_ * alpha, l2=factor * lambda_ * (1 - alpha) / 2)
 

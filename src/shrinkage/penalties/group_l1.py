@@ -7,8 +7,8 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from shrinkage.arguments import as_flag
-from shrinkage.errors import PenaltyError, did_you_mean
+from shrinkage.arguments import as_choice, as_flag
+from shrinkage.errors import PenaltyError
 from shrinkage.penalties.base import (
     Penalty,
     check_alike,
@@ -27,13 +27,8 @@ GROUPINGS: tuple[By, ...] = ("filter", "input", "kernel")
 
 def check_by(name: str, by: object) -> None:
     """Raise :class:`PenaltyError` unless ``by`` is one of :data:`GROUPINGS`."""
-    if by not in GROUPINGS:
-        raise PenaltyError(
-            f"{name} by is unknown",
-            got=repr(by),
-            expected=f"one of {', '.join(GROUPINGS)}",
-            remedy=did_you_mean(str(by), GROUPINGS) + "See the docstring of GroupL1.",
-        )
+    remedy = "See the docstring of GroupL1."
+    as_choice(f"{name} by", by, GROUPINGS, remedy=remedy, error=PenaltyError)
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_int, check_type
 from shrinkage.errors import PlanError, ShrinkageWarning
 from shrinkage.penalties import Penalty
 from shrinkage.plans.binding import Entry, bind
 from shrinkage.plans.coupled import Coupled, Term, couple, terms_of
 from shrinkage.plans.normalisation import followed_by_norm
 from shrinkage.plans.rules import Key, Rules
+from shrinkage.wrappers import check_network
 
 Place = tuple[Mapping[str, object], str, object]
 """A module's dictionary of parts, a name in it, and what is there."""
@@ -63,13 +65,8 @@ class Plan:
         rescale: bool = False,
         example_inputs: object = None,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise PlanError(
-                "a plan needs a network",
-                got=type(model).__name__,
-                expected="an nn.Module",
-                remedy="Call Plan(model, L1(1e-4)).",
-            )
+        swapped = " The network comes first." if isinstance(rules, nn.Module) else ""
+        check_network(model, f"Call Plan(model, L1(1e-4)).{swapped}", error=PlanError)
         given = rules if isinstance(rules, Rules) else Rules(rules)
         self.rules = given.including(biases=biases, norms=norms, rescale=rescale)
         self.model = model
@@ -94,6 +91,14 @@ class Plan:
 
     def parameter(self, entry: Entry) -> nn.Parameter:
         """The network's parameter behind ``entry``."""
+        check_type(
+            "this is no entry of a plan",
+            entry,
+            Entry,
+            expected="one of plan.entries",
+            remedy="Pass entry of: for entry in plan.entries.",
+            error=PlanError,
+        )
         parameter: nn.Parameter = attrgetter(entry.path)(self.model)
         return parameter
 
@@ -170,6 +175,8 @@ class Plan:
 
         Groups stay within a network. Raises :class:`PlanError` for coupled groups and kept norms.
         """
+        check_network(model, "Call plan.stacked(model, count).", error=PlanError)
+        count = as_int("count", count, least=1, error=PlanError)
         if self.coupled or (self.rules.rescale and any(e.sphere for e in self.penalised)):
             raise PlanError(
                 "the plan cannot be stacked",

@@ -16,6 +16,7 @@ from shrinkage.proximal.acting import MethodName, acting
 from shrinkage.proximal.checking import (
     check_all_updated,
     check_saved,
+    check_state,
     claim,
     lost,
     release,
@@ -157,13 +158,7 @@ class Handle:
 
         Raises :class:`AttachError` for anything else, and leaves the handle as it is.
         """
-        if set(state) != {"scale", "method", "blocks"}:
-            raise AttachError(
-                "not the state of a handle",
-                got=f"keys {', '.join(map(str, state)) or '(none)'}",
-                expected="scale, method, blocks",
-                remedy="Pass what handle.state_dict() gave.",
-            )
+        check_state(state)
         blocks: Mapping[str, Saved] = state["blocks"]
         if state["method"] != self.method or set(blocks) != set(self._methods):
             unknown = sorted(set(blocks) ^ set(self._methods))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, optim
 from torch.optim import Optimizer
 
-from shrinkage.errors import AttachError
+from shrinkage.errors import AttachError, shown
 
 Group = Mapping[str, Any]
 State = Mapping[str, Any]
@@ -255,7 +255,7 @@ def register_metric(kind: type[Optimizer], metric: MetricOf) -> None:
     if not (isinstance(kind, type) and issubclass(kind, Optimizer)) or not callable(metric):
         raise AttachError(
             "a metric needs an optimizer's class and a function",
-            got=f"{kind!r} and {metric!r}",
+            got=f"{shown(kind)} and {shown(metric)}",
             expected="a subclass of torch.optim.Optimizer, and f(group, state, parameter)",
             remedy="For instance register_metric(MyAdam, lambda g, s, p: Metric(...)).",
         )
