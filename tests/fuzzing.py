@@ -460,6 +460,16 @@ def _data(w: World) -> Data:
     return shdata.from_user(w.rows)
 
 
+def _registered(kind: Any, metric: Any) -> None:
+    """What is registered is taken back, so that no other call sees it."""
+    before = dict(METRICS)
+    try:
+        sh.register_metric(kind, metric)
+    finally:
+        METRICS.clear()
+        METRICS.update(before)
+
+
 CALLS: tuple[Call, ...] = (
     *_penalty_calls(),
     Call("from_weight_decay", _of(sh.from_weight_decay), {"weight_decay": _constant(0.1)}),
@@ -561,16 +571,6 @@ CALLS: tuple[Call, ...] = (
     Call("models.build", _of(models.build),
          {"factory": _constant(models.mlp), **SPEC, "dropout": _constant(0.1)}),
 )  # fmt: skip
-
-
-def _registered(kind: Any, metric: Any) -> None:
-    """What is registered is taken back, so that no other call sees it."""
-    before = dict(METRICS)
-    try:
-        sh.register_metric(kind, metric)
-    finally:
-        METRICS.clear()
-        METRICS.update(before)
 
 
 # -- one try, and what it comes to
@@ -702,7 +702,6 @@ def main(argv: list[str]) -> None:
     raw: Counter[str] = Counter()
     example: dict[str, str] = {}
     with trains:
-        calls: Counter[str] = Counter()
         for case in cases():
             if only and not any(case.call.name == word for word in only):
                 continue

@@ -328,7 +328,7 @@ def _dense(spec: Spec, hidden: tuple[int, int], dropout: float) -> nn.Module:
 
 def _check_spec(spec: object) -> None:
     check_type("this is no spec", spec, Spec, expected="a Spec of the data", error=ModelError,
-               remedy="For instance Spec(n_inputs=13, input_shape=(13,), n_outputs=3).")  # fmt: skip
+               remedy="For instance Spec(13, (13,), 3).")  # fmt: skip
 
 
 def _image(spec: Spec, name: str, least: int) -> tuple[int, int, int]:
