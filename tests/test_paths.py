@@ -1,13 +1,14 @@
 """Strengths, and the choice among them."""
 
 from math import inf, log10, nan, sqrt
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from shrinkage.errors import FitError
 from shrinkage.paths import checked_grid, choose, strengths, weakest_for
+from shrinkage.paths.choice import Rule
 
 # ---------------------------------------------------------------------------------- strengths
 
@@ -70,12 +71,12 @@ def table(*tries: list[list[float]]) -> np.ndarray:
     return np.array(tries, dtype=float)
 
 
-def test_one_standard_error_by_hand() -> None:
+def test_paired_differences_by_hand() -> None:
     # One seed, four chunks. Differences to try 0: mean 0.2, deviations ±0.1 and ±0.3.
     base = [1.0, 2.0, 3.0, 4.0]
     differences = [0.1, 0.3, -0.1, 0.5]
     choice = choose(
-        table([base], [[b + d for b, d in zip(base, differences, strict=True)]]), "1se",
+        table([base], [[b + d for b, d in zip(base, differences, strict=True)]]), "paired",
         ordered=True,
     )  # fmt: skip
     assert choice is not None
@@ -98,7 +99,7 @@ def test_the_most_regularized_within_one_standard_error() -> None:
         base + 3.0,
     ]
     losses = table(*[[list(t)] for t in tries])
-    choice = choose(losses, "1se", ordered=True)
+    choice = choose(losses, "paired", ordered=True)
     assert choice is not None
     assert choice.error[3] == pytest.approx(0.1732, abs=1e-4)
     assert (choice.index, choice.best) == (3, 1)
@@ -109,7 +110,7 @@ def test_the_most_regularized_within_one_standard_error() -> None:
 
 def test_what_is_less_regularized_than_the_best_is_not_chosen() -> None:
     noisy = [[1.1, 0.95, 1.1, 0.95]]  # within one s.e. of the best, but weaker
-    choice = choose(table(noisy, [[1.0] * 4], [[2.0] * 4]), "1se", ordered=True)
+    choice = choose(table(noisy, [[1.0] * 4], [[2.0] * 4]), "paired", ordered=True)
     assert choice is not None
     assert choice.index == choice.best == 1
 
@@ -119,7 +120,7 @@ def test_pairing_matters() -> None:
     # see 0.1 against a standard error of about 3 and take the strongest.
     base = np.array([0.0, 5.0, 10.0, 15.0])
     worse = base + 0.1 + np.array([-0.01, 0.01, -0.01, 0.01])
-    choice = choose(table([list(base)], [list(worse)]), "1se", ordered=True)
+    choice = choose(table([list(base)], [list(worse)]), "paired", ordered=True)
     assert choice is not None
     unpaired = base.std(ddof=1) / 2
     assert choice.excess[1] < unpaired
@@ -129,7 +130,7 @@ def test_pairing_matters() -> None:
 def test_seeds_that_disagree_count() -> None:
     # Each seed's chunks agree, the seeds do not: differences −0.2 and 0.4, mean 0.1, s.e. 0.3.
     choice = choose(
-        table([[1.0] * 4, [2.0] * 4], [[0.8] * 4, [2.4] * 4]), "1se", ordered=True
+        table([[1.0] * 4, [2.0] * 4], [[0.8] * 4, [2.4] * 4]), "paired", ordered=True
     )  # fmt: skip
     assert choice is not None
     assert choice.error[1] == pytest.approx(0.3)
@@ -148,7 +149,7 @@ def test_a_try_that_collapsed_in_one_seed_is_not_chosen(
     collapsed = base.copy()
     collapsed[-1] += collapse
     for second in (base, base + 1e-3):  # the walk from the best meets it at once, or a step later
-        choice = choose(np.stack([base, second, collapsed]), "1se", ordered=True)
+        choice = choose(np.stack([base, second, collapsed]), "paired", ordered=True)
         assert choice is not None
         assert choice.excess[2] == pytest.approx(choice.error[2]) == pytest.approx(collapse / seeds)
         assert choice.index < 2
@@ -159,7 +160,7 @@ def test_a_try_that_collapsed_where_the_best_shows_no_spread(collapse: float) ->
     base = np.full((3, 1), 0.25)
     collapsed = base.copy()
     collapsed[1] += collapse
-    choice = choose(np.stack([base, collapsed]), "1se", ordered=True)
+    choice = choose(np.stack([base, collapsed]), "paired", ordered=True)
     assert choice is not None
     assert choice.best_error == 0
     assert choice.index == 0
@@ -170,7 +171,7 @@ def test_the_tolerance_is_the_smaller_of_two_standard_errors() -> None:
     error = base.std(ddof=1) / 2  # 0.085; the differences spread more
     for factor, index in ((0.99, 1), (1.01, 0)):
         other = base + factor * error + np.array([-0.3, 0.3, -0.3, 0.3])
-        choice = choose(table([list(base)], [list(other)]), "1se", ordered=True)
+        choice = choose(table([list(base)], [list(other)]), "paired", ordered=True)
         assert choice is not None
         assert choice.best_error == pytest.approx(error)
         assert choice.error[1] > error
@@ -182,7 +183,7 @@ def test_the_walk_ends_at_the_first_try_outside(outside: float) -> None:
     base = np.array([1.0, 1.2, 0.8, 1.1])
     noise = np.array([-0.3, 0.3, -0.3, 0.3])
     tries = [base, base + 0.01 + noise, base + outside, base + 0.01 + noise]
-    choice = choose(table(*[[list(t)] for t in tries]), "1se", ordered=True)
+    choice = choose(table(*[[list(t)] for t in tries]), "paired", ordered=True)
     assert choice is not None
     assert choice.index == 1
 
@@ -190,7 +191,7 @@ def test_the_walk_ends_at_the_first_try_outside(outside: float) -> None:
 @pytest.mark.parametrize("failure", [inf, nan])
 def test_failed_tries_are_never_chosen(failure: float) -> None:
     losses = table([[1.0, 1.2]], [[failure, 0.1]], [[1.1, 1.1]], [[failure, failure]])
-    for rule in ("best", "1se"):
+    for rule in get_args(Rule):
         choice = choose(losses, rule, ordered=True)
         assert choice is not None
         assert choice.index in (0, 2)
@@ -232,7 +233,7 @@ def test_all_failed() -> None:
 
 def test_without_an_order_the_best_is_taken() -> None:
     losses = table([[1.0, 3.0]], [[1.5, 2.8]], [[9.0, 9.0]])
-    ordered, free = (choose(losses, "1se", ordered=way) for way in (True, False))
+    ordered, free = (choose(losses, "paired", ordered=way) for way in (True, False))
     assert ordered is not None
     assert free is not None
     assert ordered.index == 1
@@ -246,7 +247,7 @@ def test_a_single_loss_per_try_shows_no_spread() -> None:
     assert choice.error == (0.0, 0.0, 0.0)
     tie = choose(table([[0.9]], [[0.9]], [[0.95]]), "1se", ordered=True)
     assert tie is not None
-    assert (tie.index, tie.best) == (1, 0)  # equal loss: the more regularized one
+    assert (tie.index, tie.best) == (1, 1)  # equal loss: the more regularized one
     alone = choose(table([[3.0]]), "1se", ordered=True)
     assert alone is not None
     assert alone.index == 0

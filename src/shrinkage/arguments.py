@@ -7,6 +7,7 @@ tensors without a dimension); what is handed back is always Python's own.
 import inspect
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from math import inf
 from numbers import Integral, Real
 from pathlib import Path
@@ -110,9 +111,11 @@ def as_path(name: str, value: object, *, error: type[ShrinkageError] = FitError)
     """The name of a file or folder, as a str or a path; not empty. Raises ``error``."""
     try:
         found = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
-    except Exception:  # a path of somebody else's class
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            Path(found).stat()
+    except Exception:  # too long a name, signs no name can have, a path of somebody else's class
         found = ""
-    if not isinstance(found, str) or not found or "\0" in found:
+    if not isinstance(found, str) or not found:
         raise error(
             f"{name} names no file or folder",
             got=shown(value),

@@ -76,7 +76,7 @@ class ShrinkageWarning(UserWarning):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"Did you mean 'conv1'? "`` where a known name is close to ``name``, else ``""``."""
-    if len(name) > _SHORT:  # comparing takes time that grows with its square
+    if not isinstance(name, str) or len(name) > _SHORT:  # comparing takes quadratic time
         return ""
     close = get_close_matches(name, list(known), n=1)
     return f"Did you mean {close[0]!r}? " if close else ""

@@ -130,7 +130,8 @@ def resolve(model: str | Factory) -> Factory:
             "a model must be made anew for every fit",
             got=shown(model) + (", a network that exists" if callable(model) else ""),
             expected="a name, or a function that makes the network",
-            remedy="Pass the class, or lambda: MyNetwork(…).",
+            remedy="Pass the class, or lambda: MyNetwork(…)."
+            + ("" if callable(model) else " make_model comes first, then the data."),
         )
     return model
 

@@ -32,8 +32,9 @@ class Objective:
         check_same(model, plan)
         # DataParallel cannot be called with other parameters; the network inside is the same.
         inner = model.module if isinstance(model, nn.DataParallel) else model
-        self.model, self.plan, self.at = inner, plan, home(model)
         self.stream = stream(data)
+        plan = plan.for_targets(self.stream.targets)
+        self.model, self.plan, self.at = inner, plan, home(model)
         self.blocks = tuple(blocks(plan))
         if not self.blocks:
             raise ModelError(

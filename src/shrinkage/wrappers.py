@@ -1,4 +1,4 @@
-"""Is it a network? What is put around it (torch.compile, DataParallel, FSDP), and how to see past."""
+"""What is put around a network (torch.compile, DataParallel, FSDP), and how to see past it."""
 
 import sys
 from contextlib import AbstractContextManager, nullcontext

@@ -135,7 +135,7 @@ def test_weight_decay_is_the_gradient_of_the_penalty(momentum: float) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        # RSS/(2n) + λ·[α·Σ|w| + (1−α)/2·Σw²], times 2: RSS/n + 2λα·Σ|w| + λ(1−α)·Σw²
+        # RSS/(2n) + λ·[α·Σ|w| + (1−α)/2·Σw²], times 2: RSS/n + 2λα·Σ|w| + λ(1−α)·Σw², sd(y) = 1
         ((0.5,), ElasticNet(l1=1.0, l2=0.0)),
         ((0.5, 0.0), ElasticNet(l1=0.0, l2=0.5)),
         ((2.0, 0.25), ElasticNet(l1=1.0, l2=1.5)),
@@ -143,15 +143,16 @@ def test_weight_decay_is_the_gradient_of_the_penalty(momentum: float) -> None:
     ],
 )
 def test_glmnet_by_hand(arguments, expected: ElasticNet) -> None:
-    assert from_glmnet(*arguments) == expected
-    assert from_glmnet(*arguments, family="gaussian") == expected
+    y = [-1.0, 1.0]
+    assert from_glmnet(*arguments, y=y) == expected
+    assert from_glmnet(*arguments, family="gaussian", y=y) == expected
     half = expected.scaled(0.5)  # the mean log-loss is the same on both sides
     assert from_glmnet(*arguments, family="binomial") == half
     assert from_glmnet(*arguments, family="multinomial") == half
 
 
 def test_glmnet_and_scikit_learn_are_one_problem() -> None:
-    """Lasso's α is glmnet's λ; ElasticNet's (α, ρ) are glmnet's (λ, α)."""
-    glmnet = from_glmnet(2.0, 0.25)
+    """Lasso's α is glmnet's λ; ElasticNet's (α, ρ) are glmnet's (λ, α) where sd(y) = 1."""
+    glmnet = from_glmnet(2.0, 0.25, y=[-1.0, 1.0])
     assert from_sklearn(SkElasticNet(alpha=2.0, l1_ratio=0.25), N) == glmnet
     assert from_sklearn(Lasso(alpha=2.0), N) == L1(from_glmnet(2.0).l1)

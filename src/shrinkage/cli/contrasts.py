@@ -129,7 +129,10 @@ def contrast_command(
     choose: Annotated[
         str,
         typer.Option(
-            metavar="1se|best", help="1se: most regularized within one standard error; or best."
+            metavar="1se|best|paired",
+            help="1se: most regularized whose validation loss is at most the lowest plus its "
+            "standard error; best: the lowest; paired: within one standard error of the paired "
+            "difference to the best.",
         ),
     ] = "1se",
     biases: Biases = False,

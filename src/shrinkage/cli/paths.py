@@ -66,8 +66,10 @@ def path_command(
     choose: Annotated[
         str | None,
         typer.Option(
-            metavar="1se|best|stable",
-            help="1se: sparsest within one standard error; best; or the stable features. "
+            metavar="1se|best|paired|stable",
+            help="1se: strongest λ whose validation loss is at most the lowest plus its standard "
+            "error; best: the lowest; paired: within one standard error of the paired difference "
+            "to the best; or the stable features. "
             "[default: 1se, with --stability stable]",
         ),
     ] = None,

@@ -107,9 +107,8 @@ def compact(
                        remedy='Leave it out, or name layers: ("head*",).')  # fmt: skip
     drop_inputs = as_flag("drop_inputs", drop_inputs, error=CompactionError)
     sparse = None if sparse is None else _rows("sparse", sparse)
-    if not isinstance(batch_sizes, list | tuple | range):
-        batch_sizes = (batch_sizes,)  # type: ignore[unreachable]
-    batch_sizes = [_rows("batch_sizes", size) for size in batch_sizes]
+    many = isinstance(batch_sizes, list | tuple | range)
+    batch_sizes = [_rows("batch_sizes", size) for size in (batch_sizes if many else [batch_sizes])]
     if drop_inputs and not (isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
         raise CompactionError(
             "inputs cannot be dropped",
@@ -148,7 +147,12 @@ def _check_inputs(inputs: Inputs) -> None:
 
 def _rows(name: str, size: object) -> int:
     return as_int(
-        name, size, least=1, remedy="It is a number of rows, such as 1.", error=CompactionError
+        name,
+        size,
+        least=1,
+        most=2**31 - 1,
+        remedy="It is a number of rows, such as 1.",
+        error=CompactionError,
     )
 
 

@@ -71,10 +71,10 @@ def save_compact(
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / "weights.safetensors", data)
         write_atomic(folder / "compact.json", written)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise CompactionError(
             "the folder cannot be written",
-            got=f"{folder}: {error.strerror or error}",
+            got=f"{folder}: {getattr(error, 'strerror', None) or error}",
             expected="a writable folder with free space",
             remedy="Choose another folder.",
         ) from None

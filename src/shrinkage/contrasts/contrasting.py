@@ -8,6 +8,7 @@ from typing import Any, get_args
 import polars as pl
 from torch import nn
 
+from shrinkage.arguments import as_choice, check_type
 from shrinkage.contrasts.budgets import BudgetName, sized
 from shrinkage.contrasts.columns import Column, columns_named
 from shrinkage.contrasts.configuration import configuration
@@ -24,6 +25,7 @@ from shrinkage.reports import summary, table_text
 from shrinkage.studies import (
     Finished,
     Rows,
+    check_options,
     device_named,
     jobs_on,
     opened,
@@ -55,6 +57,8 @@ class Contrast(Finished[Setting]):
         Its inputs are standardised columns, and so is a regression's target: see :meth:`predict`.
         Raises :class:`FitError` for a column that has none, and a seed that was not run.
         """
+        check_type("this names no column", column, str, expected="text, such as \"l1\"",
+                   remedy="summary() says which there are.")  # fmt: skip
         choices = self.view.decisions["choices"]
         seed = self.checked_seed(seed)
         if column not in choices:
@@ -116,7 +120,9 @@ def contrast(
     tries of strengths and dropout become warm-started paths: the first has all epochs, and each
     one after it goes on from the network before it for so many; learning rates have no such order,
     and each of their tries has as many epochs as a path in all. Validation log-loss
-    chooses (``"1se"``: the most regularized within one standard error of the best; ``"best"``),
+    chooses (``"1se"``: the most regularized whose loss is at most the lowest plus its standard
+    error over seeds; ``"best"``; ``"paired"``: as far as the paired difference to the best is
+    within its standard error),
     then the test set is opened once. ``polish``: rounds of :func:`shrinkage.polish`, at most, after
     the training of every network with an exact penalty, on its training data. ``biases``,
     ``norms``, ``rescale``: as a :class:`Plan` takes them. ``device``: where
@@ -129,7 +135,8 @@ def contrast(
     input, each before anything is written, and :class:`FitError` where at the end no column has a
     try that worked in every seed (the run folder then tells what each fit came to).
     """
-    _check_rule(choose)
+    as_choice("choose", choose, get_args(Rule), remedy="1se is the default.")
+    check_options(run, command, progress)
     refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
     where = device_named(device)
     staff = Staff(jobs_on(where, jobs))
@@ -137,7 +144,9 @@ def contrast(
     n_train = about.n_train
     size = sized(budget, n_train, tries=tries, seeds=seeds, epochs=epochs, batch_size=batch_size)
     values = _grid(size.tries, tries, grid, weakest_for(n_train))
-    training = Training(size.epochs, size.batch_size, optimizer or "sgd", lr, loss)
+    training = Training(
+        size.epochs, size.batch_size, "sgd" if optimizer is None else optimizer, lr, loss
+    )
     setting = Setting(
         data=about.data,
         factory=about.factory,
@@ -166,16 +175,6 @@ def contrast(
         with shown(progress) as show:
             Stages(setting, folder, choose, staff, show).run()
         return Contrast(folder.view(), setting)
-
-
-def _check_rule(rule: str) -> None:
-    if rule not in get_args(Rule):
-        raise FitError(
-            "choose is unknown",
-            got=repr(rule),
-            expected=" or ".join(get_args(Rule)),
-            remedy=did_you_mean(str(rule), get_args(Rule)) + "1se is the default.",
-        )
 
 
 def _grid(

@@ -63,6 +63,7 @@ class Setting(Study):
             set_dropout(model, knob)
         acting = {"biases": self.biases, "norms": self.norms, "rescale": self.rescale}
         rules = Rules(column.penalty_at(knob), **acting)
+        rules = rules.for_targets(lambda: self.split(seed).train.y)
         return model, quiet_plan(model, rules, self.example)
 
     def applies(self, column: Column, model: nn.Module) -> bool:

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from itertools import pairwise
+from math import nan
 from time import monotonic
-
-import numpy as np
 
 from shrinkage.contrasts.certifying import certify_fit
 from shrinkage.contrasts.chaining import Chain, chains, first, following, way
@@ -111,7 +110,12 @@ class Stages:
             ]
             if any("key" not in fit for row in tries for fit in row):
                 continue  # a pruning column before its fits
-            choice = choose(_losses(tries), self.rule, ordered=column.knob != "learning rate")
+            choice = choose(
+                _chunks(tries),
+                self.rule,
+                ordered=column.knob != "learning rate",
+                losses=_losses(tries),
+            )
             if choice is not None:
                 chosen[column.name] = {**asdict(choice), "knob": knobs[choice.index]}
         return chosen
@@ -222,14 +226,14 @@ def _jobs(setting: Setting) -> list[Job]:
     return sorted(jobs, key=lambda j: (j.seed, j.index != middle, j.column not in _FIRST_COLUMNS))
 
 
-def _losses(tries: list[list[Point]]) -> np.ndarray:
-    """Validation losses (tries, seeds, chunks); NaN where a fit failed or a chunk has no weight."""
-    counts = [len(f["validation"]["chunks"]) for row in tries for f in row if "validation" in f]
-    blank = [float("nan")] * (counts[0] if counts else 1)
-    return np.array(
-        [[f["validation"]["chunks"] if _is_usable(f) else blank for f in row] for row in tries],
-        dtype=float,
-    )
+def _chunks(tries: list[list[Point]]) -> list[list[list[float]]]:
+    """Validation losses (tries, seeds, chunks); none where a fit failed."""
+    return [[f["validation"]["chunks"] if _is_usable(f) else [] for f in row] for row in tries]
+
+
+def _losses(tries: list[list[Point]]) -> list[list[float]]:
+    """Validation losses (tries, seeds); NaN where a fit failed."""
+    return [[f["validation"]["loss"] if _is_usable(f) else nan for f in row] for row in tries]
 
 
 def _is_usable(fit: Point) -> bool:

@@ -77,7 +77,7 @@ def load(
     if isinstance(source, str) and source in BUILT_IN:
         _refuse(source, **of_tables, image_size=image_size)
         return BUILT_IN[source]()
-    path = _reachable(source)
+    path = _at_home(source)
     if path.is_dir():
         _refuse(str(source), **of_tables)
         return read_images(path, image_size)
@@ -161,12 +161,11 @@ def _named(source: object) -> str | Path:
     return source if isinstance(source, str) else path
 
 
-def _reachable(source: str | Path) -> Path:
-    """The path of a source; :class:`DataError` where the system cannot even look for it."""
+def _at_home(source: str | Path) -> Path:
+    """The path of a source, with ~ as the folder that it stands for."""
     try:
         path = Path(source).expanduser()
-        path.exists()
-    except (OSError, RuntimeError, ValueError) as error:  # too long a name, no home folder
+    except RuntimeError as error:  # there is no such user
         raise DataError(
             "the source of the data cannot be looked for",
             got=f"{shown(str(source))} ({told(error)})",

@@ -51,6 +51,10 @@ class Stream:
             x, y = batch
             yield x, y if y.is_floating_point() else y.long()
 
+    def targets(self) -> Tensor:
+        """The targets of all examples."""
+        return torch.cat([y for _, y in self.batches()])
+
     def sample(self, size: int, seed: int = 0) -> "Stream":
         """At most ``size`` of the examples, drawn without replacement; the same for a seed."""
         if size >= self.n:

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from shrinkage.errors import DataError, FitError, ShrinkageError, shown, told
+from shrinkage.arguments import check_function
+from shrinkage.errors import DataError, FitError, ShrinkageError, told
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -36,13 +37,13 @@ def loss_for(loss: Loss | None, y: Tensor) -> Loss:
 
 def checked_loss(loss: Loss) -> Loss:
     """``loss``; :class:`FitError` for what is no function of (prediction, y)."""
-    if not callable(loss) or isinstance(loss, type):
-        raise FitError(
-            "the loss is not a function",
-            got=shown(loss),
-            expected="f(prediction, y) that gives a mean, such as nn.CrossEntropyLoss()",
-            remedy="Leave it out for cross-entropy (labels) or the mean squared error (floats).",
-        )
+    check_function(
+        "the loss",
+        loss,
+        takes=2,
+        expected="f(prediction, y) that gives a mean, such as nn.CrossEntropyLoss()",
+        remedy="Leave it out for cross-entropy (labels) or the mean squared error (floats).",
+    )
     return loss
 
 

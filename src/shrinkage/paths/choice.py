@@ -1,5 +1,6 @@
 """Choosing a strength on validation data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Literal
@@ -7,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-Rule = Literal["1se", "best"]
+Rule = Literal["1se", "best", "paired"]
 
 
 @dataclass(frozen=True)
@@ -27,41 +28,69 @@ class Choice:
     best_error: float
 
 
-def choose(losses: ArrayLike, rule: Rule, *, ordered: bool) -> Choice | None:
+def choose(
+    chunks: Sequence[Sequence[Sequence[float]]] | np.ndarray,
+    rule: Rule,
+    *,
+    ordered: bool,
+    losses: ArrayLike | None = None,
+) -> Choice | None:
     """Choose among tries by their validation losses, (tries, seeds, chunks of examples).
 
-    ``"best"``: the lowest mean. ``"1se"``: from the best on towards more regularization, as far
-    as every try's excess over the best is at most the smaller of two standard errors: that of the
-    paired difference, and that of the best try's own loss. The first try outside, or failed, ends
-    the walk. Tries must be ``ordered`` from least to most regularized, otherwise the best is taken.
+    ``losses`` (tries, seeds) are the mean losses over each seed's examples; where they are not
+    given they are the means of the chunks. Seeds, or folds, count equally and may differ in size.
+
+    ``"best"``: the lowest mean over seeds. ``"1se"``: the most regularized try whose mean is at
+    most the lowest plus its standard error, over the seeds; with one seed over the examples, by
+    their chunks; 0 where there is a single chunk. ``"paired"``: from the best on towards more
+    regularization, as far as every try's excess over the best is at most the smaller of two
+    standard errors: that of the paired difference, and that of the best try's own loss. The first
+    try outside, or failed, ends that walk. Tries must be ``ordered`` from least to most
+    regularized, otherwise the best is taken; of equally good ones it is the most regularized.
 
     Pairing removes what seeds and examples have in common. The best try's own standard error
     bounds it, because a try that collapses in one seed of S and ties in the others has the excess
-    d/S *and* the paired standard error d/S, however large d is. Each seed has validation examples
-    of its own, so the spread of the seeds' means holds both the examples' and the training's
-    noise; with few seeds it may be small by luck, and is never taken below the spread of all
-    chunks.
+    d/S *and* the paired standard error d/S, however large d is. With few seeds their spread may be
+    small by luck: where tries are paired, it is never taken below the spread of all chunks.
 
     A chunk that is NaN for all tries of a seed has no weight in the loss (examples of an ignored
-    class, say) and is left out; seeds count equally, whatever they have left. A try that failed
-    (any other loss that is not finite) is never chosen; None where in some seed all failed.
-    Source: Breiman et al., CART (1984), §3.4.3: one standard error of the best; here also paired.
+    class, say) and is left out. A try that failed (any other loss that is not finite) is never
+    chosen; None where in some seed all failed.
+    Source: Breiman et al., CART (1984), §3.4.3, and Friedman, Hastie & Tibshirani, glmnet's
+    ``lambda.1se``, for the rule of one standard error.
     """
-    table = np.asarray(losses, dtype=float)
+    table = _aligned(chunks)
     held = ~np.isnan(table).all(axis=0)
-    usable = np.isfinite(table[:, held]).all(axis=1) & held.any(axis=1).all()
+    if not held.any(axis=1).all():
+        return None
+    usable = np.isfinite(table[:, held]).all(axis=1)
+    means = np.array([_seed_means(row, held) for row in table]) if losses is None else losses
+    means = np.asarray(means, dtype=float)
+    usable &= np.isfinite(means).all(axis=1)
     if not usable.any():
         return None
-    means = [_seed_means(row, held).mean() for row in table]
-    best = int(np.nanargmin(np.where(usable, means, np.nan)))
+    level = np.where(usable, means.mean(axis=1), np.inf)
+    lowest = np.flatnonzero(level == level.min())
+    best = int(lowest[-1 if ordered else 0])
     excess, error = np.full(len(table), np.nan), np.full(len(table), np.nan)
     for t in np.flatnonzero(usable):
         excess[t], error[t] = _mean_and_error(table[t] - table[best], held)
-    _, best_error = _mean_and_error(table[best], held)
+    own = means[best] if means.shape[1] > 1 else table[best][held]
+    best_error = _mean_and_error(table[best], held)[1] if rule == "paired" else _standard_error(own)
     index = best
     if rule == "1se" and ordered:
+        index = int(np.flatnonzero(level <= level[best] + best_error)[-1])
+    elif rule == "paired" and ordered:
         index = _walked(best, excess <= np.minimum(error, best_error))
-    return Choice(index, best, tuple(means), tuple(excess), tuple(error), best_error)
+    return Choice(index, best, tuple(means.mean(axis=1)), tuple(excess), tuple(error), best_error)
+
+
+def _aligned(chunks: Sequence[Sequence[Sequence[float]]] | np.ndarray) -> np.ndarray:
+    """The losses as an array; NaN fills up seeds with fewer chunks than others."""
+    most = max((len(row) for tries in chunks for row in tries), default=0)
+    return np.array(
+        [[[*row, *[np.nan] * (most - len(row))] for row in tries] for tries in chunks], dtype=float
+    )
 
 
 def _walked(best: int, tolerated: np.ndarray) -> int:

@@ -16,7 +16,6 @@ from shrinkage.paths.setting import Setting, Weights
 from shrinkage.paths.smooth import minimise_on_support
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Plan
-from shrinkage.studies import quiet_plan
 
 _FACTOR = 4.0
 _FIRST, _LAST = 1e-8, 1e8
@@ -125,7 +124,7 @@ def _sweep(setting: Setting, seed: int, dense: Weights) -> Iterator[tuple[float,
     while scale <= last:
         way = fit(
             model,
-            quiet_plan(model, setting.rules.scaled(scale), setting.example),
+            setting.plan(model, seed, scale),
             setting.train,
             {"train": split.train},
             epochs=epochs,

@@ -23,7 +23,7 @@ from shrinkage.paths.shrinking import shrunk
 from shrinkage.paths.smooth import minimise_on_support
 from shrinkage.plans import Plan
 from shrinkage.polishing import polish, quiet
-from shrinkage.studies import Point, outcome, quiet_plan
+from shrinkage.studies import Point, outcome
 
 Outcome = tuple[Point, dict[str, dict[str, Tensor]]]
 """A point, and the weights to store by key."""
@@ -177,8 +177,7 @@ def refit_on_support(
     Source: Meinshausen, Relaxed Lasso (2007).
     """
     again = deepcopy(model)
-    rules = setting.rules.scaled(job.scale * (setting.refit or 0.0))
-    plan = quiet_plan(again, rules, setting.example)
+    plan = setting.plan(again, job.seed, job.scale * (setting.refit or 0.0))
     if setting.solver == "polish":
         minimise_on_support(again.double(), plan, parts["train"], setting.loss)
         last = look(again, plan, parts, setting.loss, 0)

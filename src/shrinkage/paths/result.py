@@ -12,7 +12,7 @@ from shrinkage.paths.selection import Selected, Wanted, select
 from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
-from shrinkage.studies import Finished, Rows, fit_at, quiet_plan, stable_key, weights_key
+from shrinkage.studies import Finished, Rows, fit_at, stable_key, weights_key
 
 _KINDS = {
     "fit": "penalised fit",
@@ -110,7 +110,7 @@ class PathPoint:
         model = setting.build(seed)
         stored = weights_key(self.path.view, self.family, seed, self.scale)
         model.load_state_dict(self.path.view.weights(stored))
-        return model.eval(), quiet_plan(model, setting.rules.scaled(self.scale), setting.example)
+        return model.eval(), setting.plan(model, seed, self.scale)
 
     def __str__(self) -> str:
         row = self.row
@@ -149,7 +149,10 @@ class RegularizationPath(Finished[Setting]):
     ) -> PathPoint:
         """Choose a point on validation data, for instance ``choose("best")``.
 
-        ``rule``: ``"1se"`` (default), ``"best"`` or ``"stable"``; or one of ``within`` (the fewest
+        ``rule``: ``"1se"`` (default: the strongest penalty whose validation loss is at most the
+        lowest plus its standard error, over seeds or folds; with one seed, over examples),
+        ``"best"``, ``"paired"`` (within one standard error of the difference to the best, paired
+        by seeds and examples) or ``"stable"``; or one of ``within`` (the fewest
         nonzeros whose score is within this of the best), ``nonzeros`` or ``features`` (the best
         with at most so many, and no constant unless 0 is asked for), ``scale``. The penalised fit
         or its refit, whichever has the lower validation loss.

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, inf, isfinite, isnan, nan
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
-from shrinkage.arguments import as_number, settle
-from shrinkage.errors import FitError, did_you_mean
+from shrinkage.arguments import as_choice, as_number, settle
+from shrinkage.errors import FitError, shown
 from shrinkage.features import Features, StableSet
-from shrinkage.paths.choice import Rule, choose
+from shrinkage.paths.choice import Choice, Rule, choose
 from shrinkage.runs import RunView
 from shrinkage.studies import complete, is_usable
 
@@ -26,9 +26,9 @@ _RULES = (*get_args(Rule), "stable")
 class Wanted:
     """What is asked of a choice; exactly one of these, ``rule`` where nothing is given.
 
-    ``rule``: ``"1se"`` or ``"best"`` (:func:`shrinkage.paths.choose`), or ``"stable"``, the
-    features that stability selection found. ``within``: the fewest
-    nonzeros whose score is within this of the best (0.005: half a point of accuracy).
+    ``rule``: ``"1se"``, ``"best"`` or ``"paired"`` (:func:`shrinkage.paths.choose`), or
+    ``"stable"``, the features that stability selection found. ``within``: the fewest nonzeros
+    whose score is within this of the best (0.005: half a point of accuracy).
     ``nonzeros``, ``features``: the best validation loss among points with at most so many, on
     average over seeds; networks that predict a constant only where 0 is asked for.
     ``scale``: the point at this scale, in the three digits that tables show, or more.
@@ -49,12 +49,9 @@ class Wanted:
                 expected="one of rule, within, nonzeros, features, scale",
                 remedy='choose("1se") is the default.',
             )
-        if self.rule is not None and self.rule not in _RULES:
-            raise FitError(
-                "choose is unknown",
-                got=repr(self.rule),
-                expected=" or ".join(_RULES),
-                remedy=did_you_mean(str(self.rule), _RULES) + "1se is the default.",
+        if self.rule is not None:
+            as_choice(
+                "choose", self.rule, _RULES, remedy="1se is the default." + _number(self.rule)
             )
         for name in ("within", "nonzeros", "features", "scale"):
             value = getattr(self, name)
@@ -67,6 +64,12 @@ class Wanted:
         """The size that is asked for, by name."""
         given: dict[Size, int | None] = {"nonzeros": self.nonzeros, "features": self.features}
         return {name: limit for name, limit in given.items() if limit is not None}
+
+
+def _number(rule: object) -> str:
+    """What a number in place of the rule may have meant."""
+    is_number = isinstance(rule, int | float) and not isinstance(rule, bool)
+    return f" A tolerance is named: within={shown(rule)}." if is_number else ""
 
 
 @dataclass(frozen=True)
@@ -209,7 +212,7 @@ def _within(table: Table, family: Family, wanted: Wanted) -> Selected | None:
             family,
             f"the lowest validation loss with at most {limit:,} {_SIZES[name]}",
         )
-    return _by_rule(points, family, wanted.rule or "1se")
+    return _by_rule(points, family, cast("Rule", wanted.rule or "1se"))
 
 
 def _fits(table: Table, scale: float, name: Size, limit: int) -> bool:
@@ -217,21 +220,34 @@ def _fits(table: Table, scale: float, name: Size, limit: int) -> bool:
     return table.counts(name)(scale) <= limit and not (limit and table.is_constant(scale))
 
 
-def _by_rule(points: Mapping[float, list[Point]], family: Family, rule: str) -> Selected | None:
-    scales = list(points)
+def _by_rule(points: Mapping[float, list[Point]], family: Family, rule: Rule) -> Selected | None:
     chosen = choose(
         [[point["chunks"] for point in row] for row in points.values()],
-        "best" if rule == "best" else "1se",
+        rule,
         ordered=True,
+        losses=[[point["loss"] for point in row] for row in points.values()],
     )
     if chosen is None:
         return None
-    why = (
-        "the lowest validation loss"
-        if rule == "best"
-        else "the sparsest whose validation loss is within one standard error of the lowest"
+    return Selected(list(points)[chosen.index], family, _why(chosen, rule, points))
+
+
+def _why(chosen: Choice, rule: Rule, points: Mapping[float, list[Point]]) -> str:
+    """The rule in words, with its figures."""
+    if rule == "best":
+        return "the lowest validation loss"
+    if rule == "paired":
+        return (
+            "the strongest penalty up to which validation losses, paired by seeds and examples, "
+            "are within one standard error of the lowest"
+        )
+    seeds = len(next(iter(points.values())))
+    over = f"{seeds} seeds or folds" if seeds > 1 else "the examples"
+    return (
+        f"the strongest penalty whose validation loss is within one standard error of the lowest: "
+        f"{chosen.means[chosen.index]:.4g} ≤ {chosen.means[chosen.best]:.4g} + "
+        f"{chosen.best_error:.2g}, the error over {over}"
     )
-    return Selected(scales[chosen.index], family, why)
 
 
 def _is_of(row: Sequence[Point], family: Family) -> bool:

@@ -72,7 +72,12 @@ class Setting(Study):
     def network(self, seed: int, scale: float) -> tuple[nn.Module, Plan]:
         """A new network of this seed with the rules at ``scale``."""
         model = self.build(seed)
-        return model, quiet_plan(model, self.rules.scaled(scale), self.example)
+        return model, self.plan(model, seed, scale)
+
+    def plan(self, model: nn.Module, seed: int, scale: float) -> Plan:
+        """The rules at ``scale`` for a network of this seed, which learns from its targets."""
+        rules = self.rules.for_targets(lambda: self.split(seed).train.y)
+        return quiet_plan(model, rules.scaled(scale), self.example)
 
 
 @dataclass(frozen=True, eq=False)

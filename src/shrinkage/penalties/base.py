@@ -1,6 +1,7 @@
 """What every penalty owes: value, prox, distance, slope, strength_max, scaled."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from sys import float_info
 from typing import Self
 
@@ -127,6 +128,10 @@ class Penalty(ABC):
         A group of m weights keeps its factor √m: cutting zeros out must not make it cheaper.
         """
         check_share(share)
+        return self
+
+    def for_targets(self, targets: Callable[[], Tensor]) -> "Penalty":  # noqa: ARG002
+        """P for data with these targets; itself unless its strength depends on them."""
         return self
 
     def _block_norm(self, grad: Tensor) -> Tensor:

@@ -1,13 +1,12 @@
 """Strengths of other systems as ours: each converter knows the loss the other system writes."""
 
-from math import inf
-from numbers import Real
 from typing import Literal, Protocol
 
-from shrinkage.arguments import as_choice
-from shrinkage.errors import PenaltyError
+from shrinkage.arguments import as_choice, as_number
+from shrinkage.errors import PenaltyError, shown
 from shrinkage.penalties.base import Penalty, check_strength
 from shrinkage.penalties.elastic_net import ElasticNet
+from shrinkage.penalties.glmnet import GlmnetElasticNet, deviation
 from shrinkage.penalties.l1 import L1
 from shrinkage.penalties.l2 import L2
 
@@ -28,8 +27,7 @@ def from_weight_decay(weight_decay: float) -> L2:
     >>> from_weight_decay(1e-2)
     L2(strength=0.005)
     """
-    check_strength("weight_decay", weight_decay)
-    return L2(weight_decay / 2)
+    return L2(check_strength("weight_decay", weight_decay) / 2)
 
 
 def from_glmnet(
@@ -37,31 +35,38 @@ def from_glmnet(
     alpha: float = 1.0,
     *,
     family: Literal["gaussian", "binomial", "multinomial"] = "gaussian",
-) -> ElasticNet:
+    y: object = None,
+) -> ElasticNet | GlmnetElasticNet:
     """glmnet's λ·[α·Σ|w| + (1−α)/2·Σw²] for a mean loss in PyTorch.
 
-    ``gaussian``: glmnet writes RSS/(2n) and ``nn.MSELoss`` writes RSS/n, so both strengths double.
-    ``binomial``, ``multinomial``: both write the mean log-loss. glmnet standardises the columns
-    unless told otherwise; this converts strengths, not data.
-    Source: Friedman, Hastie & Tibshirani, Regularization Paths for GLMs (2010), eq. 1 and 10.
+    ``gaussian``: glmnet writes RSS/(2n) and ``nn.MSELoss`` writes RSS/n, so both strengths double;
+    and it scales the response to unit (population) variance first, which divides the L2 part by
+    sd(y): ElasticNet(2λα, λ(1−α)/sd(y)). ``y`` are the training targets. Without them
+    :func:`certify`, :func:`polish`, :func:`path` and :func:`contrast` take those they are given;
+    :func:`attach` and a loss term need ``y`` here where α < 1.
+    ``binomial``, ``multinomial``: both write the mean log-loss, and nothing is scaled.
 
-    >>> from_glmnet(0.1, 0.5)
-    ElasticNet(l1=0.1, l2=0.05)
+    This converts strengths, not data: glmnet also standardises the columns unless told otherwise,
+    and brings ``penalty.factor`` to a sum of the number of columns. The intercept has no penalty.
+    Source: Friedman, Hastie & Tibshirani, Regularization Paths for GLMs (2010), eq. 1 and 10;
+    glmnet's help page ("Details"), for the response.
+
+    >>> from_glmnet(0.1, 0.5, y=[1.0, 5.0])
+    ElasticNet(l1=0.1, l2=0.025)
+    >>> from_glmnet(0.1, 0.5, family="binomial")
+    ElasticNet(l1=0.05, l2=0.025)
     """
-    check_strength("lambda_", lambda_)
-    check_strength("alpha", alpha)
-    if alpha > 1:
-        raise PenaltyError(
-            "alpha is out of range",
-            got=alpha,
-            expected="a share between 0 (ridge) and 1 (lasso)",
-            remedy="glmnet's alpha is the mix; its strength is lambda.",
-        )
+    lambda_ = check_strength("lambda_", lambda_)
+    mix = "glmnet's alpha is the mix, from 0 (ridge) to 1 (lasso); its strength is lambda."
+    alpha = as_number("alpha", alpha, least=0, most=1, remedy=mix, error=PenaltyError)
     remedy = "Name the loss that glmnet used."
     as_choice("family", family, ("gaussian", "binomial", "multinomial"), remedy=remedy,
               error=PenaltyError)  # fmt: skip
     factor = 2.0 if family == "gaussian" else 1.0
-    return ElasticNet(l1=factor * lambda_ * alpha, l2=factor * lambda_ * (1 - alpha) / 2)
+    l1, l2 = factor * lambda_ * alpha, factor * lambda_ * (1 - alpha) / 2
+    if family != "gaussian" or not l2:
+        return ElasticNet(l1=l1, l2=l2)
+    return GlmnetElasticNet(l1, l2) if y is None else ElasticNet(l1, l2 / deviation(y))
 
 
 def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
@@ -87,17 +92,13 @@ def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
     """
     from sklearn import linear_model as sk
 
-    if not isinstance(n_samples, Real) or not 1 <= n_samples < inf:
-        raise PenaltyError(
-            "n_samples is out of range",
-            got=repr(n_samples),
-            expected="the number of training rows, at least 1",
-            remedy="Pass len(X).",
-        )
+    expected = "the number of training rows, at least 1"
+    n_samples = as_number("n_samples", n_samples, least=1, expected=expected,
+                          remedy="Pass len(X).", error=PenaltyError)  # fmt: skip
     if type(estimator) not in (sk.Lasso, sk.ElasticNet, sk.Ridge, sk.LogisticRegression):
         raise PenaltyError(
             "estimator has no converter",
-            got=type(estimator).__name__,
+            got=shown(estimator),
             expected="Lasso, ElasticNet, Ridge or LogisticRegression of scikit-learn",
             remedy="Build the penalty by hand, for a loss that is a mean over the training rows.",
         )

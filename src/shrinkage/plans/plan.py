@@ -3,7 +3,7 @@
 import gc
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from math import prod
@@ -169,6 +169,15 @@ class Plan:
             warnings.simplefilter("ignore", ShrinkageWarning)  # they were shown for this plan
             scaled = self.rules.scaled(factor)
             return Plan(self.model, scaled, example_inputs=self._example_inputs)
+
+    def for_targets(self, targets: Callable[[], Tensor]) -> "Plan":
+        """The plan for data with these targets; itself unless a strength depends on them."""
+        rules = self.rules.for_targets(targets)
+        if rules == self.rules:
+            return self
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ShrinkageWarning)  # they were shown for this plan
+            return Plan(self.model, rules, example_inputs=self._example_inputs)
 
     def stacked(self, model: nn.Module, count: int) -> "Plan":
         """The same plan for ``count`` networks whose parameters ``model`` holds as (count, *shape).

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from numbers import Real
 from typing import Self
 
-from torch import nn
+from torch import Tensor, nn
 
 from shrinkage.arguments import as_flag
 from shrinkage.errors import PlanError, shown
@@ -122,6 +122,10 @@ class Rules:
     def scaled(self, factor: float) -> Self:
         """The same rules with every penalty multiplied by ``factor``."""
         return self._with(lambda penalty: penalty.scaled(factor))
+
+    def for_targets(self, targets: Callable[[], Tensor]) -> Self:
+        """The same rules for data with these targets, which are asked for where they matter."""
+        return self._with(lambda penalty: penalty.for_targets(targets))
 
     @property
     def convex(self) -> Self:

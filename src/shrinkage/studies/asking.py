@@ -10,10 +10,12 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_path
 from shrinkage.data import Data, Split
 from shrinkage.data.encoding import Encoding
+from shrinkage.data.examples import check_dense
 from shrinkage.data.files import read_frame
-from shrinkage.errors import DataError, FitError
+from shrinkage.errors import DataError, FitError, shown, told
 
 Rows = str | Path | pl.DataFrame | Tensor | np.ndarray[Any, Any]
 """A .csv or .parquet file, a frame, or numbers (n, n_inputs) in the units of the data."""
@@ -103,13 +105,13 @@ class Questions:
             for part, neutral in (("mean", 0.0), ("scale", 1.0))
         )
         if isinstance(rows, Tensor | np.ndarray):
-            x = self._checked(torch.as_tensor(rows).cpu())
+            x = self._checked(_tensor(rows))
         elif self.encoding.inputs:
             x = self.encoding.encode(*self._read(rows))
         else:
             raise DataError(
                 "the network has learnt from arrays",
-                got=type(rows).__name__,
+                got=shown(rows),
                 expected="rows as a tensor or an array, in the units of the data",
                 remedy="Pass X of the new rows.",
             )
@@ -132,11 +134,11 @@ class Questions:
     def _read(self, rows: str | Path | pl.DataFrame) -> tuple[str, pl.DataFrame]:
         if isinstance(rows, pl.DataFrame):
             return "rows", rows
-        path = Path(rows).expanduser()
+        path = as_path("the table of new rows", rows, error=DataError)
         if not path.is_file() or path.suffix.lower() not in (".csv", ".parquet"):
             raise DataError(
                 "no table of new rows",
-                got=repr(str(path)),
+                got=shown(str(path)),
                 expected="a .csv or .parquet file that exists",
                 remedy="Check the path.",
             )
@@ -158,3 +160,20 @@ class Questions:
             columns = zip(self.classes, outputs.softmax(dim=1).T.numpy(), strict=True)
             found |= {f"probability={name}": column for name, column in columns}
         return pl.DataFrame(found)
+
+
+def _tensor(rows: "Tensor | np.ndarray[Any, Any]") -> Tensor:
+    """The rows as a tensor in this machine's memory; :class:`DataError` for no real numbers."""
+    try:
+        x = torch.as_tensor(rows)
+        if x.is_complex():
+            raise TypeError("complex numbers")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            "the rows are no numbers",
+            got=f"{shown(rows)} ({told(error)})",
+            expected="a tensor or an array of real numbers",
+            remedy="Pass X of the new rows.",
+        ) from None
+    check_dense("the rows", x)
+    return x.detach().cpu()

@@ -1,6 +1,6 @@
 """What is studied: data, how they are cut, and the network that learns from them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from shrinkage.data import Data, from_user, split
@@ -21,7 +21,7 @@ class Subject:
     @property
     def n_train(self) -> int:
         """The training examples of a seed."""
-        return len(split(self.data, 0, **asdict(self.cut)).train)
+        return len(split(self.data, 0, **vars(self.cut)).train)
 
 
 def subject(

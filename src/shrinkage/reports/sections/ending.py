@@ -118,13 +118,13 @@ def _is_chained(column: Point) -> bool:
 
 
 def _choice(rule: str) -> str:
-    if rule == "1se":
-        return (
-            "by validation loss: the most regularized try within one standard error of the best, "
-            "with all between them (of learning rates the best); the test part was opened after "
-            "that"
-        )
-    return "by validation loss: the best try; the test part was opened after that"
+    which = {
+        "1se": "the most regularized try whose loss is at most the lowest plus its standard error "
+        "(of learning rates the best)",
+        "paired": "the most regularized try whose paired difference to the best is within one "
+        "standard error, with all between them (of learning rates the best)",
+    }.get(rule, "the best try")
+    return f"by validation loss: {which}; the test part was opened after that"
 
 
 def failures(keys: Sequence[str]) -> str:
