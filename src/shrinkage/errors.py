@@ -100,7 +100,7 @@ def shown(value: object) -> str:
         many = isinstance(value, _CONTAINERS) and len(value) > _FEW
         words = "" if many else repr(value)
     except Exception:  # an object of the user's may refuse to say anything
-        return _a(kind)
+        words = ""
     if words and len(words) <= _SHORT and "\n" not in words and " at 0x" not in words:
         return words
     size = f" of {len(value)}" if isinstance(value, _CONTAINERS) else ""
@@ -114,10 +114,10 @@ def _a(noun: str) -> str:
 
 def _line(text: str) -> str:
     """``text`` in one line that any terminal can print, its middle left out where it is long."""
-    if len(text) > _LONG:
-        text = f"{text[: _LONG // 2]} … {text[-_LONG // 2 :]}"
     text = " ".join(text.splitlines()) if "\n" in text or "\r" in text else text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+    half = _LONG // 2 - 2
+    return text if len(text) <= _LONG else f"{text[:half]} … {text[-half:]}"
 
 
 _CONTAINERS = (list, tuple, dict, set, frozenset)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from shrinkage.errors import AttachError, did_you_mean
+from shrinkage.arguments import as_choice, check_type
+from shrinkage.errors import AttachError
 from shrinkage.penalties.base import check_factor
 from shrinkage.plans import Plan
 from shrinkage.plans.coupled import Term
@@ -64,13 +65,6 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     and where another plan acts on one of its parameters.
     Warns of ``weight_decay`` beside a plan.
     """
-    if method not in get_args(MethodName):
-        raise AttachError(
-            "method is unknown",
-            got=repr(method),
-            expected=", ".join(get_args(MethodName)),
-            remedy=did_you_mean(str(method), get_args(MethodName)) + 'Leave it at "auto".',
-        )
     return Handle(optimizer, plan, method)
 
 
@@ -86,6 +80,10 @@ class Handle:
 
     def __init__(self, optimizer: Optimizer, plan: Plan, method: MethodName) -> None:
         check_optimizer(optimizer)
+        check_type("this is no plan", plan, Plan, expected="a Plan", error=AttachError,
+                   remedy="Make one: attach(optimizer, Plan(model, L1(1e-4))).")  # fmt: skip
+        remedy = 'Leave it at "auto".'
+        as_choice("method", method, get_args(MethodName), remedy=remedy, error=AttachError)
         plan.check_placed()
         self._metric = None if method == "subgradient" else metric_of(optimizer)
         self.plan, self.optimizer, self.method = plan, optimizer, method

@@ -34,6 +34,8 @@ def subject(
     folds: int | None = None,
 ) -> Subject:
     """Read what a user has passed; raises the package's errors for what cannot be."""
+    if make_model is not None:
+        resolve(make_model)  # where the two are swapped, it says so
     source = from_user(data)
     model = default_model(source.is_image) if make_model is None else make_model
     factory = resolve(model)
