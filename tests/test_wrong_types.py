@@ -83,7 +83,7 @@ NATURAL: dict[str, tuple[Callable[[World], object], str]] = {
     "no match": (lambda w: sh.Plan(w.model, {"fc2": sh.L1(1)}), "Did you mean 'fc1'"),
     "no plan": (lambda w: sh.certify(w.model, w.pair), r"no plan: .*\(model, plan, data, loss\)"),
     "no data": (lambda w: sh.certify(w.model, w.plan), r"no data: .*certify\(model, plan, \(X, y"),
-    "no network": (lambda w: sh.measure(w.plan), r"no network: got <Plan.*\(model, plan, data"),
+    "no network": (lambda w: sh.measure(w.plan), r"no network: got Plan.*\(model, plan, data"),
     "no inputs": (lambda w: sh.compact(w.model), r"no example inputs: .*compact\(model, x\)"),
     "instance": (lambda w: sh.path(w.model, w.rows, "l1"), r"Pass the class, or lambda: MyNet"),
     "data first": (lambda w: sh.path(w.rows, "linear", "l1"), r"make_model.*comes first"),

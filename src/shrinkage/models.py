@@ -128,7 +128,7 @@ def resolve(model: str | Factory) -> Factory:
     if isinstance(model, nn.Module) or not callable(model):
         raise ModelError(
             "a model must be made anew for every fit",
-            got=shown(model) + (", a network that exists" if callable(model) else ""),
+            got=f"a {type(model).__name__}" + (" that exists" if callable(model) else ""),
             expected="a name, or a function that makes the network",
             remedy="Pass the class, or lambda: MyNetwork(…)."
             + ("" if callable(model) else " make_model comes first, then the data."),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, log10, sqrt
+from sys import float_info
 
 import numpy as np
 from torch import Tensor
@@ -64,8 +65,8 @@ def checked_grid(values: Sequence[float]) -> tuple[float, ...]:
     many = isinstance(values, Sequence) and not isinstance(values, str | bytes)
     many = many or (isinstance(values, np.ndarray | Tensor) and values.ndim == 1)
     given = [plain(value) for value in values] if many else [values]
-    numbers = [float(v) for v in given if isinstance(v, int | float) and not isinstance(v, bool)]
-    grid = tuple(sorted(v for v in numbers if 0 < v < inf))
+    numbers = [v for v in given if isinstance(v, int | float) and not isinstance(v, bool)]
+    grid = tuple(sorted(float(v) for v in numbers if 0 < v <= float_info.max))
     if not grid or len(set(grid)) < len(given):
         raise FitError(
             "the strengths are out of range",

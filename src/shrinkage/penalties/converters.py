@@ -1,5 +1,7 @@
 """Strengths of other systems as ours: each converter knows the loss the other system writes."""
 
+from math import inf
+from numbers import Real
 from typing import Literal, Protocol
 
 from shrinkage.arguments import as_choice, as_number
@@ -92,13 +94,17 @@ def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
     """
     from sklearn import linear_model as sk
 
-    expected = "the number of training rows, at least 1"
-    n_samples = as_number("n_samples", n_samples, least=1, expected=expected,
-                          remedy="Pass len(X).", error=PenaltyError)  # fmt: skip
+    if not isinstance(n_samples, Real) or not 1 <= n_samples < inf:
+        raise PenaltyError(
+            "n_samples is out of range",
+            got=shown(n_samples),
+            expected="the number of training rows, at least 1",
+            remedy="Pass len(X).",
+        )
     if type(estimator) not in (sk.Lasso, sk.ElasticNet, sk.Ridge, sk.LogisticRegression):
         raise PenaltyError(
             "estimator has no converter",
-            got=shown(estimator),
+            got=type(estimator).__name__,
             expected="Lasso, ElasticNet, Ridge or LogisticRegression of scikit-learn",
             remedy="Build the penalty by hand, for a loss that is a mean over the training rows.",
         )

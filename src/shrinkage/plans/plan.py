@@ -65,8 +65,11 @@ class Plan:
         rescale: bool = False,
         example_inputs: object = None,
     ) -> None:
-        swapped = " The network comes first." if isinstance(rules, nn.Module) else ""
-        check_network(model, f"Call Plan(model, L1(1e-4)).{swapped}", error=PlanError)
+        what, swapped = (
+            "a plan needs a network",
+            " The network comes first." if isinstance(rules, nn.Module) else "",
+        )
+        check_network(model, f"Call Plan(model, L1(1e-4)).{swapped}", what=what, error=PlanError)
         given = rules if isinstance(rules, Rules) else Rules(rules)
         self.rules = given.including(biases=biases, norms=norms, rescale=rescale)
         self.model = model

@@ -149,7 +149,7 @@ def _as_rules(rules: object) -> tuple[Rule, ...]:
     if not isinstance(rules, tuple) or not all(isinstance(rule, Rule) for rule in rules):
         raise PlanError(
             "rules are of the wrong type",
-            got=shown(rules),
+            got=shown(rules) if isinstance(rules, type | str) else type(rules).__name__,
             expected="a penalty such as L1(1e-4), or a mapping from layers to penalties",
             remedy=_remedy(rules),
         )
