@@ -91,6 +91,7 @@ def as_choice(
     value: object,
     known: Iterable[str],
     *,
+    expected: str = "",
     remedy: str = _DEFAULT,
     error: type[ShrinkageError] = FitError,
 ) -> str:
@@ -101,7 +102,7 @@ def as_choice(
         raise error(
             f"{name} is unknown",
             got=shown(value),
-            expected=f"one of {', '.join(names)}",
+            expected=expected or f"one of {', '.join(names)}",
             remedy=hint + remedy,
         )
     return str(value)

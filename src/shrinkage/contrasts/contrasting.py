@@ -135,7 +135,8 @@ def contrast(
     input, each before anything is written, and :class:`FitError` where at the end no column has a
     try that worked in every seed (the run folder then tells what each fit came to).
     """
-    as_choice("choose", choose, get_args(Rule), remedy="1se is the default.")
+    rules, remedy = get_args(Rule), "1se is the default."
+    as_choice("choose", choose, rules, expected=" or ".join(rules), remedy=remedy)
     check_options(run, command, progress)
     refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
     where = device_named(device)

@@ -21,6 +21,7 @@ from shrinkage.runs import describe, fingerprint
 from shrinkage.studies.asking import Questions
 
 _MOST_SEEDS = 10_000
+_SEEDS = f"a whole number ≥ 1, at most {_MOST_SEEDS:,}"
 
 _SPLITS: "WeakKeyDictionary[Study, tuple[int, Split]]" = WeakKeyDictionary()
 
@@ -57,7 +58,7 @@ class Study:
     def __post_init__(self) -> None:
         settle(
             self,
-            seeds=as_int("seeds", self.seeds, least=1, most=_MOST_SEEDS),
+            seeds=as_int("seeds", self.seeds, least=1, most=_MOST_SEEDS, expected=_SEEDS),
             epochs=as_int("epochs", self.epochs, least=1),
         )
         if self.loss is not None:
