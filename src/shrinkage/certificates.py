@@ -98,7 +98,7 @@ class Certificate:
 def certify(
     model: nn.Module,
     plan: Plan,
-    data: object,
+    data: object = None,
     loss: Loss | None = None,
     *,
     samples: int = 0,

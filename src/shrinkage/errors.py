@@ -16,8 +16,9 @@ class ShrinkageError(ValueError):
     """
 
     def __init__(self, what: str, *, got: object, expected: str, remedy: str) -> None:
-        self.what, self.got, self.expected, self.remedy = what, str(got), expected, remedy
-        super().__init__(f"{what}: got {got}; expected {expected}. {remedy}")
+        self.what, self.got = _line(what), _line(got if isinstance(got, str) else shown(got))
+        self.expected, self.remedy = _line(expected), _line(remedy)
+        super().__init__(f"{self.what}: got {self.got}; expected {self.expected}. {self.remedy}")
 
     @property
     def briefly(self) -> str:
@@ -77,10 +78,55 @@ class ShrinkageWarning(UserWarning):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"Did you mean 'conv1'? "`` where a known name is close to ``name``, else ``""``."""
+    if not isinstance(name, str) or len(name) > _SHORT:  # comparing takes quadratic time
+        return ""
     names = list(known)
     close = [other for other in names if other.casefold() == name.casefold()]
     close = close or get_close_matches(name, names, n=1)
     return f"Did you mean {close[0]!r}? " if close else ""
+
+
+def shown(value: object) -> str:
+    """Any value as a message has it: short, in one line, whatever its ``repr`` does.
+
+    >>> shown("1e-3"), shown(int), shown({"a": 1}), shown(list(range(1000)))
+    ("'1e-3'", 'the class int', "{'a': 1}", 'a list of 1000')
+    """
+    kind = type(value).__name__
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, str):
+        return repr(value if len(value) <= _SHORT else value[:_SHORT] + "…")
+    try:
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple) and shape:
+            return f"{_a(kind)} of shape {tuple(shape)}"
+        many = isinstance(value, _CONTAINERS) and len(value) > _FEW
+        words = "" if many else repr(value)
+    except Exception:  # an object of the user's may refuse to say anything
+        words = ""
+    if words and len(words) <= _SHORT and "\n" not in words and " at 0x" not in words:
+        return words
+    size = f" of {len(value)}" if isinstance(value, _CONTAINERS) else ""
+    name = getattr(value, "__name__", None)
+    return f"{_a(kind)}{size}" + (f" {name}" if isinstance(name, str) else "")
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def _line(text: str) -> str:
+    """``text`` in one line that any terminal can print, its middle left out where it is long."""
+    text = " ".join(text.splitlines()) if "\n" in text or "\r" in text else text
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+    half = _LONG // 2 - 2
+    return text if len(text) <= _LONG else f"{text[:half]} … {text[-half:]}"
+
+
+_CONTAINERS = (list, tuple, dict, set, frozenset)
+_FEW, _SHORT, _TOLD, _LONG = 8, 80, 300, 600
+"""Entries of a container; characters of a value, of an exception, of a part of a message."""
 
 
 def told(error: BaseException) -> str:
@@ -88,7 +134,12 @@ def told(error: BaseException) -> str:
 
     The place is the last line of the user's own code that we, or PyTorch, have called.
     """
-    words = " ".join(str(error).strip().partition("\n\n")[0].split())
+    try:
+        words = str(error)
+    except Exception:  # an exception of the user's may refuse to say anything
+        words = ""
+    words = " ".join(words.strip().partition("\n\n")[0].split())
+    words = words if len(words) <= _TOLD else f"{words[:_TOLD]}…"
     said = f"{type(error).__name__}: {words}" if words else type(error).__name__
     for frame in reversed(extract_tb(error.__traceback__)):
         path = Path(frame.filename)

@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from shrinkage.arguments import as_int, as_number, settle
 from shrinkage.data import Examples
-from shrinkage.errors import FitError, ModelError, foreign_code
+from shrinkage.errors import FitError, ModelError, foreign_code, shown
 from shrinkage.measures import CHUNKS, Evaluation, checked_loss, evaluate, loss_for
 from shrinkage.plans import Plan
 from shrinkage.proximal import attach
@@ -95,14 +95,14 @@ class Training:
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
             raise FitError(
                 "optimizer is unknown",
-                got=repr(self.optimizer),
+                got=shown(self.optimizer),
                 expected=" or ".join(OPTIMIZERS),
                 remedy="In Python, pass a function (parameters, lr) → optimizer.",
             )
-        if not isinstance(self.optimizer, str) and not callable(self.optimizer):
+        if not isinstance(self.optimizer, str) and not _makes_optimizers(self.optimizer):
             raise FitError(
                 "optimizer is neither a name nor a function",
-                got=f"{type(self.optimizer).__name__}, an instance",
+                got=shown(self.optimizer),
                 expected=f"{', '.join(OPTIMIZERS)}, or f(parameters, lr) → optimizer",
                 remedy="For instance lambda parameters, lr: torch.optim.NAdam(parameters, lr=lr).",
             )
@@ -311,6 +311,13 @@ def _check_applied(plan: Plan, treatment: Treatment) -> None:
             expected="method=budget.method",
             remedy="Pass method=budget.method to attach() to see this column.",
         )
+
+
+def _makes_optimizers(value: object) -> bool:
+    """Whether it is a function, or an optimizer's class; networks can be called, too."""
+    if isinstance(value, type):
+        return issubclass(value, Optimizer)
+    return callable(value) and not isinstance(value, nn.Module)
 
 
 class NotApplicableError(FitError):

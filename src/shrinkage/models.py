@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from shrinkage.arguments import as_number
+from shrinkage.arguments import as_number, check_type
 from shrinkage.data import Spec
-from shrinkage.errors import ModelError, ShrinkageWarning, did_you_mean, foreign_code
+from shrinkage.errors import ModelError, ShrinkageWarning, did_you_mean, foreign_code, shown
 
 Factory = Callable[..., nn.Module]
 _NEAR_ONE = 1e-4
@@ -27,6 +27,7 @@ _NEAR_ONE = 1e-4
 
 def linear(spec: Spec) -> nn.Module:
     """W·x + b: logistic regression or least squares. Layers: flatten, out."""
+    _check_spec(spec)
     return _sequential(flatten=nn.Flatten(), out=nn.Linear(spec.n_inputs, spec.n_outputs))
 
 
@@ -47,6 +48,7 @@ def cnn(spec: Spec, dropout: float = 0.0) -> nn.Module:
     Raises :class:`ModelError` for tables and images below 4×4.
     """
     channels, height, width = _image(spec, "cnn", least=4)
+    p = _checked_p(dropout)
     return _sequential(
         conv1=nn.Conv2d(channels, 16, 3, padding=1),
         relu1=nn.ReLU(),
@@ -57,7 +59,7 @@ def cnn(spec: Spec, dropout: float = 0.0) -> nn.Module:
         flatten=nn.Flatten(),
         fc1=nn.Linear(32 * (height // 2 // 2) * (width // 2 // 2), 128),
         relu3=nn.ReLU(),
-        dropout=nn.Dropout(_checked_p(dropout)),
+        dropout=nn.Dropout(p),
         out=nn.Linear(128, spec.n_outputs),
     )
 
@@ -69,6 +71,7 @@ def lenet_5(spec: Spec, dropout: float = 0.0) -> nn.Module:
     only fc1 is followed by a ReLU. Raises :class:`ModelError` for tables and images below 16×16.
     """
     channels, height, width = _image(spec, "lenet-5", least=16)
+    p = _checked_p(dropout)
     rows, columns = (((side - 4) // 2 - 4) // 2 for side in (height, width))
     return _sequential(
         conv1=nn.Conv2d(channels, 20, 5),
@@ -76,10 +79,10 @@ def lenet_5(spec: Spec, dropout: float = 0.0) -> nn.Module:
         conv2=nn.Conv2d(20, 50, 5),
         pool2=nn.MaxPool2d(2),
         flatten=nn.Flatten(),
-        dropout1=nn.Dropout(_checked_p(dropout)),
+        dropout1=nn.Dropout(p),
         fc1=nn.Linear(50 * rows * columns, 500),
         relu1=nn.ReLU(),
-        dropout2=nn.Dropout(dropout),
+        dropout2=nn.Dropout(p),
         out=nn.Linear(500, spec.n_outputs),
     )
 
@@ -112,7 +115,7 @@ def resolve(model: str | Factory) -> Factory:
             return load_object(model)
         raise ModelError(
             "unknown model",
-            got=repr(model),
+            got=shown(model),
             expected=f"one of {', '.join(MODELS)}, or FILE.py:FACTORY",
             remedy=did_you_mean(model, MODELS) + "Check the spelling.",
         )
@@ -121,7 +124,8 @@ def resolve(model: str | Factory) -> Factory:
             "a model must be made anew for every fit",
             got=f"a {type(model).__name__}" + (" that exists" if callable(model) else ""),
             expected="a name, or a function that makes the network",
-            remedy="Pass the class, or lambda: MyNetwork(…).",
+            remedy="Pass the class, or lambda: MyNetwork(…)."
+            + ("" if callable(model) else " make_model comes first, then the data."),
         )
     return model
 
@@ -134,11 +138,13 @@ def load_object(reference: str) -> Callable[..., Any]:
     Raises :class:`ModelError` for a file that is missing or cannot be imported (with the original
     error), and a name that is missing or cannot be called.
     """
+    check_type("this is no reference to code", reference, str, expected="FILE.py:NAME",
+               remedy="For instance nets.py:make_net.", error=ModelError)  # fmt: skip
     file, colon, name = reference.rpartition(":")
     if not colon or not file.endswith(".py") or not name:
         raise ModelError(
             "not a reference to an object in a file",
-            got=repr(reference),
+            got=shown(reference),
             expected="FILE.py:NAME",
             remedy="For instance nets.py:make_net.",
         )
@@ -147,7 +153,7 @@ def load_object(reference: str) -> Callable[..., Any]:
         beside = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise ModelError(
             "file not found",
-            got=repr(file),
+            got=shown(file),
             expected="a Python file that exists",
             remedy=did_you_mean(path.name, beside) + "Check the path.",
         )
@@ -172,6 +178,14 @@ def build(factory: Factory, spec: Spec, *, dropout: float | None = None) -> nn.M
     Raises :class:`ModelError` for other signatures, for anything but an ``nn.Module``, and, with
     the original type and message, for any exception of the factory.
     """
+    _check_spec(spec)
+    if not callable(factory):
+        raise ModelError(
+            "the factory cannot be called",
+            got=shown(factory),
+            expected="a function that makes the network, or its class",
+            remedy="Pass the class, or lambda: MyNetwork(…).",
+        )
     args, kwargs = _arguments(factory, spec, dropout)
     with foreign_code(
         lambda got: ModelError(
@@ -352,20 +366,27 @@ def _sequential(**layers: nn.Module) -> nn.Sequential:
 
 
 def _dense(spec: Spec, hidden: tuple[int, int], dropout: float) -> nn.Module:
-    first, second = hidden
+    _check_spec(spec)
+    (first, second), p = hidden, _checked_p(dropout)
     return _sequential(
         flatten=nn.Flatten(),
         fc1=nn.Linear(spec.n_inputs, first),
         relu1=nn.ReLU(),
-        dropout1=nn.Dropout(_checked_p(dropout)),
+        dropout1=nn.Dropout(p),
         fc2=nn.Linear(first, second),
         relu2=nn.ReLU(),
-        dropout2=nn.Dropout(dropout),
+        dropout2=nn.Dropout(p),
         out=nn.Linear(second, spec.n_outputs),
     )
 
 
+def _check_spec(spec: object) -> None:
+    check_type("this is no spec", spec, Spec, expected="a Spec of the data", error=ModelError,
+               remedy="For instance Spec(13, (13,), 3).")  # fmt: skip
+
+
 def _image(spec: Spec, name: str, least: int) -> tuple[int, int, int]:
+    _check_spec(spec)
     if len(spec.input_shape) != 3 or min(spec.input_shape[1:]) < least:
         raise ModelError(
             f"{name} cannot take these inputs",

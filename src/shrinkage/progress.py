@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
+from shrinkage.arguments import check_function
+
 _PAUSE = 10.0
 """Seconds between two lines, where there is no terminal for bars."""
 
@@ -29,6 +31,13 @@ class Progress:
     done: int
     total: int
     note: str = ""
+
+
+def check_progress(progress: object) -> None:
+    """Raise :class:`FitError` unless ``progress`` is None, or a function of one event."""
+    if progress is not None:
+        check_function("progress", progress, takes=1, expected="a function of one event, or None",
+                       remedy="Leave it out, and bars are shown.")  # fmt: skip
 
 
 @contextmanager

@@ -7,7 +7,28 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from shrinkage.errors import ModelError, ShrinkageError, shown
+
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module")
+
+
+def check_network(
+    model: object,
+    usage: str,
+    *,
+    what: str = "this is no network",
+    error: type[ShrinkageError] = ModelError,
+) -> None:
+    """Raise ``error`` unless ``model`` is a network; ``usage`` is the call as it is right."""
+    if isinstance(model, nn.Module):
+        return
+    is_class = isinstance(model, type) and issubclass(model, nn.Module)
+    raise error(
+        what,
+        got=shown(model) if is_class else type(model).__name__,
+        expected="an nn.Module",
+        remedy=f"Make one of the class: {model.__name__}(…)." if is_class else usage,  # type: ignore[attr-defined]
+    )
 
 
 def canonical(name: str) -> str:

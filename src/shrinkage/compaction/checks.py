@@ -20,6 +20,13 @@ def as_inputs(model: nn.Module, given: Any) -> Inputs:
     A mapping by names of the forward's arguments, as tokenizers make them, becomes a tuple, with
     defaults in between.
     """
+    if given is None:
+        raise CompactionError(
+            "there are no example inputs",
+            got="None",
+            expected="one batch of what the network takes",
+            remedy="Call compact(model, x), with x such as the first rows of the data.",
+        )
     if isinstance(given, tuple):
         return given
     if not isinstance(given, Mapping) or not isinstance(model, nn.Module):
@@ -44,13 +51,6 @@ def as_inputs(model: nn.Module, given: Any) -> Inputs:
 
 def check(model: nn.Module, inputs: Inputs) -> None:
     """Raise :class:`CompactionError` for what is no network in eval mode with finite weights."""
-    if not isinstance(model, nn.Module):
-        raise CompactionError(
-            "nothing to compact",
-            got=type(model).__name__,
-            expected="a torch.nn.Module",
-            remedy="Pass the trained network itself.",
-        )
     if isinstance(model, torch.fx.GraphModule) and "eval" in vars(model):
         raise CompactionError(
             "exported programs have no layers to cut",

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_path
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.measuring import batch_of
 from shrinkage.compaction.saving import writing
@@ -127,8 +128,9 @@ def _free(batch: Inputs) -> tuple[Any, ...]:
 
 
 def _suffixed(path: str | Path, suffix: str) -> Path:
-    path = Path(path)
-    return path if path.suffix == suffix else path.with_name(path.name + suffix)
+    """The path with its suffix."""
+    path = as_path("path", path, error=CompactionError)
+    return path if path.suffix == suffix else path.parent / f"{path.name}{suffix}"
 
 
 def _written(path: Path, data: bytes) -> Path:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from shrinkage.arguments import as_path
 from shrinkage.compaction.records import read_record
 from shrinkage.compaction.saving import load_compact
 from shrinkage.errors import CompactionError
@@ -28,7 +29,7 @@ def predict(
     :func:`load_compact` does; :class:`DataError` for rows that cannot be read, lack a column or a
     value, or have an unknown level; :class:`FitError` for answers that are not finite.
     """
-    where = compact_folder(Path(folder))
+    where = compact_folder(as_path("folder", folder, error=CompactionError))
     known = read_record(where)
     if known.questions is None:
         raise CompactionError(

@@ -8,7 +8,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from shrinkage.arguments import as_flag, as_int
+from shrinkage.arguments import as_flag, as_int, as_names
 from shrinkage.compaction.checks import as_inputs
 from shrinkage.compaction.compacting import Compacted, compacted
 from shrinkage.compaction.copying import copied
@@ -22,7 +22,7 @@ from shrinkage.coupling.cutting import Cuts
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError, told
 from shrinkage.measures.untouched import home, untouched
-from shrinkage.wrappers import running_eagerly
+from shrinkage.wrappers import check_network, running_eagerly
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Compact:
 
 def compact(
     model: nn.Module,
-    example_inputs: Tensor | tuple[Any, ...] | Mapping[str, Any],
+    example_inputs: Tensor | tuple[Any, ...] | Mapping[str, Any] | None = None,
     *,
     ignored: Sequence[str] = (),
     drop_inputs: bool = False,
@@ -94,10 +94,14 @@ def compact(
     saved. Raises :class:`CompactionError` for a network in training mode or with NaN, inputs that
     it does not take, and where a proof fails.
     """
+    check_network(model, "Call compact(model, x).", error=CompactionError)
     inputs = as_inputs(model, example_inputs)
+    ignored = as_names("ignored", ignored, error=CompactionError,
+                       remedy='Leave it out, or name layers: ("head*",).')  # fmt: skip
     drop_inputs = as_flag("drop_inputs", drop_inputs, error=CompactionError)
     sparse = None if sparse is None else _rows("sparse", sparse)
-    batch_sizes = [_rows("batch_sizes", size) for size in batch_sizes]
+    many = isinstance(batch_sizes, list | tuple | range)
+    batch_sizes = [_rows("batch_sizes", size) for size in (batch_sizes if many else [batch_sizes])]
     if drop_inputs and not (inputs and isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
         raise CompactionError(
             "inputs cannot be dropped",
@@ -124,7 +128,12 @@ def compact(
 
 def _rows(name: str, size: object) -> int:
     return as_int(
-        name, size, least=1, remedy="It is a number of rows, such as 1.", error=CompactionError
+        name,
+        size,
+        least=1,
+        most=2**31 - 1,
+        remedy="It is a number of rows, such as 1.",
+        error=CompactionError,
     )
 
 

@@ -12,13 +12,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_path
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.records import FORMAT, CompactRecord, damaged, read_record
 from shrinkage.compaction.sparse import SparseLinear
 from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.data import Spec
-from shrinkage.errors import CompactionError, ModelError
+from shrinkage.errors import CompactionError, ModelError, told
 from shrinkage.models import Factory, build, resolve
 from shrinkage.runs import write_atomic
 from shrinkage.runs.checksums import bytes_checksum, sealed
@@ -56,7 +57,7 @@ def save_compact(
 
     The JSON has the checksum of the weights, and one of itself.
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder, error=CompactionError)
     data, shapes = encoded(model)
     layers = {
         name: len(module.values)
@@ -88,7 +89,7 @@ def _text(own: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         raise CompactionError(
             "values for compact.json cannot be written",
-            got=str(error),
+            got=told(error),
             expected="names of their own; numbers that are finite, texts, lists, dictionaries",
             remedy="Rename them, or turn them into such values.",
         ) from None
@@ -99,10 +100,10 @@ def writing(path: Path) -> Iterator[None]:
     """Turn the system's errors (read-only, full disk, a file in the way) into one line."""
     try:
         yield
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         raise CompactionError(
             "the folder cannot be written",
-            got=f"{path}: {error.strerror or error}",
+            got=f"{path}: {getattr(error, 'strerror', None) or error}",
             expected="a writable folder with free space",
             remedy="Choose another folder.",
         ) from None
@@ -159,7 +160,7 @@ def load_compact(make_model: str | Factory | None, folder: str | Path) -> nn.Mod
     or (with another activation, say) of
     other outputs on an input that was tried when it was saved.
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder, error=CompactionError)
     known = read_record(folder)
     state = _state(folder, known)
     try:

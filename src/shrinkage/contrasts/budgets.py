@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from shrinkage.arguments import as_int
-from shrinkage.errors import FitError, did_you_mean
+from shrinkage.arguments import as_choice, as_int
 
 BudgetName = Literal["quick", "normal", "thorough"]
 
@@ -52,13 +51,7 @@ def sized(
     budget's most. Batches of 32 up to 5,000 examples, above of 128.
     Raises :class:`FitError` for an unknown budget and numbers below 1.
     """
-    if budget not in BUDGETS:
-        raise FitError(
-            "budget is unknown",
-            got=repr(budget),
-            expected=", ".join(BUDGETS),
-            remedy=did_you_mean(budget, BUDGETS) + "Or give --tries, --seeds and --epochs.",
-        )
+    budget = as_choice("budget", budget, BUDGETS, remedy="Or give --tries, --seeds and --epochs.")
     b = BUDGETS[budget]
     size = Size(
         tries=b.tries,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from shrinkage.errors import FitError, did_you_mean
+from shrinkage.errors import FitError, did_you_mean, shown
 from shrinkage.fitting import Form
 from shrinkage.penalties import L1, L2, ElasticNet, GroupL1, Penalty
 
@@ -77,6 +77,15 @@ def columns_named(names: Sequence[str | Column] | None) -> tuple[Column, ...]:
     Raises :class:`FitError` for unknown names, none at all, a name twice, and a pruning column
     without the column whose number of nonzeros it takes.
     """
+    if names is not None and not _are_columns(names):
+        raise FitError(
+            "columns are neither names nor columns",
+            got=shown(names),
+            expected=f"a list of some of {', '.join(COLUMNS)}",
+            remedy=f"Write columns=[{shown(names)}]."
+            if isinstance(names, str)
+            else 'For instance columns=["none", "l1"].',
+        )
     chosen = [
         _column(n) if isinstance(n, str) else n for n in (COLUMNS if names is None else names)
     ]
@@ -99,6 +108,11 @@ def columns_named(names: Sequence[str | Column] | None) -> tuple[Column, ...]:
     return tuple(sorted(chosen, key=_place))
 
 
+def _are_columns(names: object) -> bool:
+    many = isinstance(names, list | tuple | Mapping | set | frozenset | type({}.keys()))
+    return many and all(isinstance(name, str | Column) for name in names)  # type: ignore[attr-defined]
+
+
 def _place(column: Column) -> int:
     places = {name: place for place, name in enumerate(COLUMNS)}
     is_ours = COLUMNS.get(column.name) == column
@@ -109,7 +123,7 @@ def _column(name: str) -> Column:
     if name not in COLUMNS:
         raise FitError(
             "column is unknown",
-            got=repr(name),
+            got=shown(name),
             expected=f"some of {', '.join(COLUMNS)}",
             remedy=did_you_mean(name, COLUMNS) + "See shrinkage contrast --help.",
         )

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import polars as pl
 from torch import nn
 
+from shrinkage.arguments import as_choice, check_type
 from shrinkage.contrasts.budgets import BudgetName, sized
 from shrinkage.contrasts.columns import Column, columns_named
 from shrinkage.contrasts.configuration import configuration
@@ -24,6 +25,7 @@ from shrinkage.reports import summary, table_text
 from shrinkage.studies import (
     Finished,
     Rows,
+    check_options,
     device_named,
     jobs_on,
     opened,
@@ -56,6 +58,8 @@ class Contrast(Finished[Setting]):
         training of your own took it: see :meth:`predict`.
         Raises :class:`FitError` for a column that has none, and a seed that was not run.
         """
+        check_type("this names no column", column, str, expected="text, such as \"l1\"",
+                   remedy="summary() says which there are.")  # fmt: skip
         choices = self.view.decisions["choices"]
         seed = self.checked_seed(seed)
         if column not in choices:
@@ -136,7 +140,9 @@ def contrast(
     input, each before anything is written, and :class:`FitError` where at the end no column has a
     try that worked in every seed (the run folder then tells what each fit came to).
     """
-    _check_rule(choose)
+    rules, remedy = get_args(Rule), "1se is the default."
+    as_choice("choose", choose, rules, expected=" or ".join(rules), remedy=remedy)
+    check_options(run, command, progress)
     refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
     where = device_named(device)
     staff = Staff(jobs_on(where, jobs))
@@ -147,7 +153,9 @@ def contrast(
     n_train = about.n_train
     size = sized(budget, n_train, tries=tries, seeds=seeds, epochs=epochs, batch_size=batch_size)
     values = _grid(size.tries, tries, grid, weakest_for(n_train))
-    training = Training(size.epochs, size.batch_size, optimizer or "sgd", lr, loss)
+    training = Training(
+        size.epochs, size.batch_size, "sgd" if optimizer is None else optimizer, lr, loss
+    )
     setting = Setting(
         data=about.data,
         factory=about.factory,
@@ -176,16 +184,6 @@ def contrast(
         with shown(progress) as show:
             Stages(setting, folder, choose, staff, show).run()
         return Contrast(folder.view(), setting)
-
-
-def _check_rule(rule: str) -> None:
-    if rule not in get_args(Rule):
-        raise FitError(
-            "choose is unknown",
-            got=repr(rule),
-            expected=" or ".join(get_args(Rule)),
-            remedy=did_you_mean(str(rule), get_args(Rule)) + "1se is the default.",
-        )
 
 
 def _grid(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shrinkage.errors import DataError
+from shrinkage.arguments import as_int, as_shape, settle
+from shrinkage.errors import DataError, shown
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,15 @@ class Spec:
     n_inputs: int
     input_shape: tuple[int, ...]
     n_outputs: int
+
+    def __post_init__(self) -> None:
+        remedy = "Spec(n_inputs=784, input_shape=(1, 28, 28), n_outputs=10), for instance."
+        sizes = {
+            name: as_int(name, getattr(self, name), remedy=remedy, error=DataError)
+            for name in ("n_inputs", "n_outputs")
+        }
+        shape = self.input_shape and as_shape(self.input_shape, error=DataError)
+        settle(self, **sizes, input_shape=shape or ())
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +62,8 @@ class Examples:
         Batches in order are views: do not write to them. Raises :class:`DataError` for a size
         below 1.
         """
-        if size < 1:
-            raise DataError(
-                "batch size is too small",
-                got=size,
-                expected="at least 1",
-                remedy=f"Pass {len(self)} for one batch of all rows.",
-            )
+        remedy = f"Pass {len(self)} for one batch of all rows."
+        size = as_int("batch size", size, least=1, remedy=remedy, error=DataError)
         return self._batches(size, generator)
 
     def n_batches(self, size: int) -> int:
@@ -86,8 +91,23 @@ def _sizes(n: int, size: int) -> list[int]:
     return sizes
 
 
+def check_dense(what: str, value: object) -> None:
+    """Raise :class:`DataError` unless ``value`` is a tensor that holds all its numbers."""
+    is_tensor = isinstance(value, Tensor)
+    if not is_tensor or value.layout is not torch.strided or value.is_meta:  # type: ignore[attr-defined]
+        kind = f" ({value.layout}, {value.device})" if is_tensor else ""  # type: ignore[attr-defined]
+        raise DataError(
+            f"{what} cannot be read as tensors",
+            got=shown(value) + kind.replace("torch.", ""),
+            expected="dense tensors that hold numbers",
+            remedy="Convert them first: torch.as_tensor(array), or tensor.to_dense().",
+        )
+
+
 def check_lengths(what: str, x: Tensor, y: Tensor) -> None:
     """Raise :class:`DataError` unless x and y are row by row the same examples."""
+    for tensor in (x, y):
+        check_dense(what, tensor)
     if x.ndim == 0 or y.ndim == 0:
         raise DataError(
             f"{what} hold a single number",

@@ -1,10 +1,12 @@
 """From what a user names or holds to :class:`Data`."""
 
 from collections.abc import Sized
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -16,15 +18,16 @@ from torch.utils.data import (
     default_collate,
 )
 
+from shrinkage.arguments import as_path, check_type
 from shrinkage.data.arrays import Labels, from_arrays, read_npz
 from shrinkage.data.builtin import BUILT_IN
-from shrinkage.data.examples import Examples
+from shrinkage.data.examples import Examples, check_dense
 from shrinkage.data.images import read_images
 from shrinkage.data.missing import Missing
 from shrinkage.data.openml import read_openml
 from shrinkage.data.source import Data, Task
 from shrinkage.data.tables import read_table
-from shrinkage.errors import DataError, did_you_mean, foreign_code, told
+from shrinkage.errors import DataError, did_you_mean, foreign_code, shown, told
 
 _SUFFIXES = (".npz", ".csv", ".parquet")
 _SOURCES = (
@@ -65,13 +68,18 @@ def load(
     Spec(n_inputs=64, input_shape=(1, 8, 8), n_outputs=10)
     """
     of_tables = {"target": target, "task": task, "missing": missing}
+    source = source if isinstance(source, str) and source in BUILT_IN else _named(source)
+    for name, value in {"target": target, "task": task, "missing": missing}.items():
+        if value is not None:
+            check_type(f"{name} is no text", value, str, expected="text, or None", error=DataError,
+                       remedy=f"Leave {name} out, or name it.")  # fmt: skip
     if isinstance(source, str) and source.startswith("openml:"):
         _refuse(source, image_size=image_size)
         return read_openml(source.removeprefix("openml:"), target, task, missing)
     if isinstance(source, str) and source in BUILT_IN:
         _refuse(source, **of_tables, image_size=image_size)
         return BUILT_IN[source]()
-    path = Path(source).expanduser()
+    path = _at_home(source)
     if path.is_dir():
         _refuse(str(source), **of_tables)
         return read_images(path, image_size)
@@ -86,7 +94,7 @@ def load(
             return read_table(path, target, task, missing)
     raise DataError(
         f"{path.name}: unknown type of file",
-        got=repr(path.suffix),
+        got=shown(path.suffix),
         expected=_SOURCES,
         remedy="Save the data as one of these.",
     )
@@ -114,10 +122,13 @@ def from_user(data: object, *, target: str | None = None, labels: Labels = lambd
     if isinstance(data, Dataset):
         return _from_dataset(data, labels)
     if isinstance(data, tuple) and len(data) == 2:
+        for part in data:
+            if isinstance(part, Tensor):
+                check_dense("(X, y)", part)
         return from_arrays("arrays", data[0], data[1], labels=labels)
     raise DataError(
         "data of an unknown kind",
-        got=type(data).__name__ + (f" of {len(data)}" if isinstance(data, tuple | list) else ""),
+        got=shown(data),
         expected=f"{_SOURCES}; or (X, y), a torch Dataset, a DataLoader, a Data",
         remedy="Pass the pair (X, y) of arrays or tensors.",
     )
@@ -136,22 +147,49 @@ def examples(data: object) -> Examples:
     x, y = _stacked(data) if isinstance(data, Dataset) else _pair_of(data)
     try:
         inputs, targets = torch.as_tensor(x), torch.as_tensor(y)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # an array of somebody else's may raise anything
         raise DataError(
             "(X, y) cannot be made tensors",
-            got=f"{type(x).__name__}, {type(y).__name__} ({error})",
+            got=f"{shown(x)}, {shown(y)} ({told(error)})",
             expected="two tensors or arrays of numbers",
             remedy="Convert them first; labels to integers.",
         ) from error
     return Examples(inputs, targets if targets.is_floating_point() else targets.long())
 
 
+def _named(source: object) -> str | Path:
+    """What :func:`load` takes; a str stays one, because only a path is never a built-in name."""
+    path = as_path("the source of the data", source, error=DataError)
+    return source if isinstance(source, str) else path
+
+
+def _at_home(source: str | Path) -> Path:
+    """The path of a source, with ~ as the folder that it stands for."""
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:  # there is no such user
+        raise DataError(
+            "the source of the data cannot be looked for",
+            got=f"{shown(str(source))} ({told(error)})",
+            expected=_SOURCES,
+            remedy="Check the path.",
+        ) from None
+    return path
+
+
 def _pair_of(data: object) -> tuple[Any, Any]:
     if isinstance(data, tuple) and len(data) == 2:
         return data
+    if data is None:
+        raise DataError(
+            "there are no data",
+            got="None",
+            expected="a pair (X, y), a Dataset, a DataLoader or Examples",
+            remedy="Pass them after the plan: certify(model, plan, (X, y)).",
+        )
     raise DataError(
         "data of an unknown kind",
-        got=type(data).__name__,
+        got=shown(data),
         expected="Examples, a pair (X, y), a Dataset, a DataLoader, a Split, or a mapping of names "
         "to such parts",
         remedy="Pass the pair (X, y) of tensors or arrays.",
@@ -165,7 +203,7 @@ def _refuse(source: str, **options: object) -> None:
             where = ".csv, .parquet and openml:NAME" if tables else "image folders"
             raise DataError(
                 f"{option} has no meaning for {source}",
-                got=repr(value),
+                got=shown(value),
                 expected=f"{option} only with {where}",
                 remedy=f"Leave {option} out.",
             )
@@ -193,6 +231,8 @@ def plain_dataset(loader: DataLoader[Any]) -> Dataset[Any]:
     """The dataset of a loader that serves its rows as they are; :class:`DataError` otherwise."""
     if isinstance(loader.dataset, IterableDataset) or not hasattr(loader.dataset, "__len__"):
         return loader.dataset
+    with reading(loader.dataset):
+        len(loader.dataset)
     changes = {
         "sampler": not _serves_all_once(loader),
         "batch_sampler": type(loader.batch_sampler) not in (BatchSampler, type(None)),
@@ -202,7 +242,7 @@ def plain_dataset(loader: DataLoader[Any]) -> Dataset[Any]:
         if is_own:
             raise DataError(
                 f"the DataLoader has a {part} of its own",
-                got=repr(getattr(loader, part)),
+                got=shown(getattr(loader, part)),
                 expected="a DataLoader that serves every row of its dataset once, as it is",
                 remedy="Pass a Dataset that holds exactly the rows to learn from "
                 "(torch.utils.data.Subset picks some).",
@@ -222,6 +262,18 @@ def _from_dataset(dataset: Dataset[Any], labels: Labels) -> Data:
     return from_arrays(type(dataset).__name__, *_stacked(dataset), labels=labels)
 
 
+def reading(dataset: object) -> AbstractContextManager[None]:
+    """What a user's dataset raises when it is read comes out as :class:`DataError`."""
+    return foreign_code(
+        lambda got: DataError(
+            f"{type(dataset).__name__} cannot be read",
+            got=got,
+            expected="a length, and a pair (x, y) at each index below it",
+            remedy="Read dataset[0] by itself to see the traceback.",
+        )
+    )
+
+
 def _stacked(dataset: Dataset[Any]) -> tuple[Any, Any]:
     """All rows of a map-style dataset as one x and one y."""
     name = type(dataset).__name__
@@ -234,14 +286,7 @@ def _stacked(dataset: Dataset[Any]) -> tuple[Any, Any]:
         )
     if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
         return dataset.tensors[0], dataset.tensors[1]
-    with foreign_code(
-        lambda got: DataError(
-            f"{name} cannot be read",
-            got=got,
-            expected="a row for every index below its length",
-            remedy="Read its rows one by one to see the traceback.",
-        )
-    ):
+    with reading(dataset):
         rows = [dataset[i] for i in range(len(dataset))]
     wrong = next((row for row in rows if not isinstance(row, tuple | list) or len(row) != 2), None)
     if wrong is not None or not rows:

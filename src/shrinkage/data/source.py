@@ -4,15 +4,16 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from shrinkage.arguments import as_choice
 from shrinkage.data.examples import Examples, Spec, check_lengths
 from shrinkage.data.precision import never_varies
-from shrinkage.errors import DataError, did_you_mean
+from shrinkage.errors import DataError, did_you_mean, shown
 
 _ONE_HOT = re.compile(r"(.+?)(?<![<>!])=", re.DOTALL)
 """``name=value``; ``<=``, ``>=`` and ``!=`` are comparisons, and a feature each."""
@@ -53,8 +54,9 @@ class Data:
     test: Examples | None = None
 
     def __post_init__(self) -> None:
-        _check_task(self)
+        _check_types(self)
         check_lengths(f"{self.name}: x and y", self.x, self.y)
+        _check_task(self)
         _check_columns(self)
         _check_values(self, self.x, self.y, "")
         if self.test is not None:
@@ -121,14 +123,31 @@ class Data:
         return digest.hexdigest()
 
 
+def _check_types(data: Data) -> None:
+    texts = {"classes": data.classes, "columns": data.columns, "origins": data.origins}
+    for name, value, fits, expected in (
+        ("name", data.name, isinstance(data.name, str), "text"),
+        *((k, v, _all_of(v, str), "a tuple of texts") for k, v in texts.items()),
+        ("standardise", data.standardise, _all_of(data.standardise, bool), "a tuple of flags"),
+        ("holes", data.holes, isinstance(data.holes, bool), "True or False"),
+        ("test", data.test, isinstance(data.test, Examples | None), "Examples, or None"),
+    ):
+        if not fits:
+            raise DataError(
+                f"{name} of the data is of the wrong type",
+                got=shown(value),
+                expected=expected,
+                remedy="from_user((x, y)) makes all of it.",
+            )
+
+
+def _all_of(value: object, kind: type) -> bool:
+    return isinstance(value, tuple | list) and all(isinstance(one, kind) for one in value)
+
+
 def _check_task(data: Data) -> None:
-    if data.task not in ("classification", "regression"):
-        raise DataError(
-            f"{data.name}: task is unknown",
-            got=repr(data.task),
-            expected="'classification' or 'regression'",
-            remedy="Labels are a classification, numbers a regression.",
-        )
+    remedy = "Labels are a classification, numbers a regression."
+    as_choice(f"{data.name}: task", data.task, get_args(Task), remedy=remedy, error=DataError)
     labels = data.task == "classification"
     for what, tensor, expected, fits in (
         (

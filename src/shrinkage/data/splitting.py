@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shrinkage.arguments import as_int, as_number
+from shrinkage.arguments import as_int, as_number, check_type
 from shrinkage.data.examples import Examples
 from shrinkage.data.precision import never_varies
 from shrinkage.data.source import Data, listed
@@ -82,7 +82,10 @@ def split(
     a ``train_size`` below the number of classes or above the training part, and classes with
     too few rows to be in every part that needs them.
     """
-    share = _share("test", share_for_test(data, test) or 0)
+    check_type("this is no data set", data, Data, expected="a Data", error=DataError,
+               remedy="Make one: data = sh.data.from_user((X, y)).")  # fmt: skip
+    drawn = share_for_test(data, test)
+    share = _share("test", 0 if drawn is None else drawn)
     validation, seed = _share("validation", validation), _checked_seed(seed)
     labels = data.y.cpu().numpy() if data.task == "classification" else None
     cut = _Cut(data.name, labels, data.classes)

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from shrinkage.data.examples import Examples
-from shrinkage.data.loading import examples, plain_dataset
-from shrinkage.errors import DataError
+from shrinkage.data.loading import examples, plain_dataset, reading
+from shrinkage.errors import DataError, shown
 
 NUMBERS = 2**22  # that a batch of tensors holds at most, unless 64 rows hold more
 _READ_TWICE = 8  # rows that are read twice to see whether the dataset changes them
@@ -47,12 +47,13 @@ class Stream:
         if isinstance(self.source, Examples):
             yield from self.source.batches(self.rows_at_once)
             return
-        for batch in self.source:
-            if not isinstance(batch, tuple | list) or len(batch) != 2:
+        for batch in _served(self.source):
+            is_pair = isinstance(batch, tuple | list) and len(batch) == 2
+            if not is_pair or not all(isinstance(part, Tensor) for part in batch):
                 raise DataError(
                     "the DataLoader does not serve pairs (x, y)",
-                    got=type(batch).__name__,
-                    expected="an input and a target in each batch",
+                    got=shown(batch),
+                    expected="a tensor of inputs and one of targets in each batch",
                     remedy="Wrap its dataset in one that returns (x, y).",
                 )
             x, y = batch
@@ -70,6 +71,18 @@ class Stream:
         if isinstance(self.source, Examples):
             return Stream(size, Examples(self.source.x[rows], self.source.y[rows]))
         return Stream(size, _in_order(self.source, Subset(self.source.dataset, rows.tolist())))
+
+
+def _served(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The loader's batches; what its dataset raises comes out as :class:`DataError`."""
+    batches = iter(loader)
+    while True:
+        with reading(loader.dataset):
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+        yield batch
 
 
 def stream(data: object) -> Stream:
@@ -136,21 +149,28 @@ def _in_order(loader: DataLoader[Any], dataset: Dataset[Any]) -> DataLoader[Any]
         batch_size=loader.batch_size or 64,
         num_workers=loader.num_workers,
         pin_memory=loader.pin_memory,
+        generator=torch.Generator(),  # PyTorch's own is left alone
     )
 
 
 def _changes(dataset: Dataset[Any]) -> bool:
     """Whether a few rows differ when they are read again, under another random state."""
-    for index in range(min(len(dataset), _READ_TWICE)):  # type: ignore[arg-type]
-        with torch.random.fork_rng(devices=[]):
+    with reading(dataset):
+        rows = len(dataset)  # type: ignore[arg-type]
+    for index in range(min(rows, _READ_TWICE)):
+        with torch.random.fork_rng(devices=[]), reading(dataset):
             torch.manual_seed(2 * index)
             first = dataset[index]
             torch.manual_seed(2 * index + 1)
             again = dataset[index]
-        if not all(map(_same, first, again)):
+        if isinstance(first, tuple | list) and not all(map(_same, first, again)):
             return True
     return False
 
 
 def _same(a: object, b: object) -> bool:
-    return bool(torch.equal(torch.as_tensor(a), torch.as_tensor(b)))
+    """Whether two are equal; what cannot be compared is for others to refuse."""
+    try:
+        return bool(torch.equal(torch.as_tensor(a), torch.as_tensor(b)))
+    except (TypeError, ValueError, RuntimeError):
+        return True

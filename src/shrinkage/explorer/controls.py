@@ -7,8 +7,9 @@ from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from shrinkage.arguments import as_choice
 from shrinkage.contrasts.columns import COLUMNS, Column
-from shrinkage.errors import ExploreError, did_you_mean
+from shrinkage.errors import ExploreError, did_you_mean, shown
 from shrinkage.fitting import LEARNING_RATES
 
 OFFERED: Mapping[str, Column] = MappingProxyType(
@@ -64,7 +65,7 @@ class Controls:
             if name not in OFFERED:
                 raise ExploreError(
                     "column is unknown",
-                    got=repr(name),
+                    got=shown(name),
                     expected=f"some of {', '.join(OFFERED)}",
                     remedy=did_you_mean(name, OFFERED) + "Check the spelling.",
                 )
@@ -84,13 +85,8 @@ class Controls:
         _check("training examples", self.train_size, 1, 10**9)
         _check("label noise", self.label_noise, 0, 1)
         _check("seed", self.seed, 0, 2**32 - 1)
-        if self.optimizer not in OPTIMIZERS:
-            raise ExploreError(
-                "optimizer is unknown",
-                got=repr(self.optimizer),
-                expected=" or ".join(OPTIMIZERS),
-                remedy=did_you_mean(self.optimizer, OPTIMIZERS) + "Check the spelling.",
-            )
+        remedy = "Check the spelling."
+        as_choice("optimizer", self.optimizer, OPTIMIZERS, remedy=remedy, error=ExploreError)
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """With some controls set anew; ``strength`` sets λ of every column that has one.
@@ -173,7 +169,7 @@ class Controls:
 
 
 def first_controls(
-    n_train: int, batch_size: int, columns: tuple[str, ...] = FIRST, **given: Any
+    n_train: int, batch_size: int, columns: tuple[str, ...] = FIRST, /, **given: Any
 ) -> Controls:
     """The controls that a page opens with: every λ at 0, so that the dial is the first move."""
     plain = Controls((Choice("none", 0.0),), LEARNING_RATES["sgd"], batch_size, n_train)
@@ -197,6 +193,8 @@ def _first_knob(name: str, strength: float) -> float:
 def _typed(name: str, value: Any, kind: type) -> Any:
     """A value of the control's type: pages and links send numbers as text, too."""
     try:
+        if not isinstance(value, str | int | float):
+            raise TypeError(kind)
         if kind is bool:
             return {"1": True, "0": False, "true": True, "false": False}[str(value).lower()]
         if isinstance(value, bool):
@@ -215,7 +213,7 @@ def _typed(name: str, value: Any, kind: type) -> Any:
 def _not_a(what: str, value: object, name: str = "controls") -> ExploreError:
     return ExploreError(
         f"{name}: not a {what}",
-        got=repr(value)[:80],
+        got=shown(value),
         expected=f"a {what}",
         remedy="Reload the page to see the settings in use.",
     )

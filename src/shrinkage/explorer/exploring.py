@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shrinkage.arguments import as_flag, plain
+from shrinkage.arguments import as_flag, as_names, as_path, check_function, check_type, plain
 from shrinkage.contrasts.settings import Setting
 from shrinkage.errors import ExploreError
 from shrinkage.explorer.controls import FIRST, OFFERED, first_controls
@@ -56,6 +56,19 @@ def explore(
     Raises the package's errors for bad input, before a page is served, and :class:`ExploreError`
     for a port in use or where the extra is missing.
     """
+    folder = as_path("runs", runs, error=ExploreError)
+    check_function("say", say, takes=1, expected="a function of one line of text, such as print",
+                   error=ExploreError)  # fmt: skip
+    for name, text in (
+        ("settings", settings),
+        ("source", source),
+        ("optimizer", optimizer),
+    ):
+        if text is not None:
+            check_type(f"{name} is no text", text, str, expected="text, or None",
+                       remedy=f"Leave {name} out.", error=ExploreError)  # fmt: skip
+    columns = as_names("columns", columns, error=ExploreError,
+                       remedy='For instance ("none", "l1").')  # fmt: skip
     browser = as_flag("browser", browser, error=ExploreError)
     live = prepare(
         session_of(
@@ -63,7 +76,7 @@ def explore(
             optimizer=optimizer, lr=lr, batch_size=batch_size, train_size=train_size, seed=seed,
             biases=biases, source=source,
         ),
-        port=port, runs=Path(runs), say=say,
+        port=port, runs=folder, say=say,
     )  # fmt: skip
     say(f"Explore at {live.address} (this machine only; Ctrl-C ends it)")
     if browser:

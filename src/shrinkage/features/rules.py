@@ -2,12 +2,14 @@
 
 from torch import nn
 
+from shrinkage.arguments import as_shape
 from shrinkage.errors import PlanError
 from shrinkage.features.first_layers import first_layers
 from shrinkage.penalties import L1, GroupL1, Penalty
+from shrinkage.penalties.base import check_strength
 from shrinkage.plans import Rules
 from shrinkage.plans.rules import Key
-from shrinkage.wrappers import canonical
+from shrinkage.wrappers import canonical, check_network
 
 DEEPER = 1.0
 """Strength of L1 behind the first layer, as a share of that of the inputs' groups."""
@@ -27,6 +29,8 @@ def feature_rules(model: nn.Module, input_shape: tuple[int, ...], strength: floa
     >>> [str(rule.penalty) for rule in feature_rules(network, (8,)).rules]
     ["GroupL1(strength=1.0, by='input')", 'L1(strength=1.0)']
     """
+    check_network(model, "Call feature_rules(model, input_shape).")
+    input_shape, strength = as_shape(input_shape), check_strength("strength", strength)
     first = first_layers(model, input_shape)
     if not first:
         raise PlanError(

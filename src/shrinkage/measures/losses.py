@@ -6,7 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from shrinkage.errors import DataError, FitError, told
+from shrinkage.arguments import check_function
+from shrinkage.errors import DataError, FitError, ShrinkageError, told
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -48,13 +49,13 @@ def default_loss(y: Tensor) -> Loss:
 
 def checked_loss(loss: Loss) -> Loss:
     """``loss``; :class:`FitError` for what is no function of (prediction, y)."""
-    if not callable(loss) or isinstance(loss, type):
-        raise FitError(
-            "the loss is not a function",
-            got=repr(loss),
-            expected="f(prediction, y) that gives a mean, such as nn.CrossEntropyLoss()",
-            remedy="Leave it out for cross-entropy (labels) or the mean squared error (floats).",
-        )
+    check_function(
+        "the loss",
+        loss,
+        takes=2,
+        expected="f(prediction, y) that gives a mean, such as nn.CrossEntropyLoss()",
+        remedy="Leave it out for cross-entropy (labels) or the mean squared error (floats).",
+    )
     return loss
 
 
@@ -63,7 +64,9 @@ def fitting_together() -> Iterator[None]:
     """What PyTorch says of shapes and labels that do not fit comes out as :class:`FitError`."""
     try:
         yield
-    except (RuntimeError, IndexError) as error:
+    except ShrinkageError:
+        raise
+    except Exception as error:  # network and loss are the user's
         raise unfit(error) from error
 
 

@@ -4,12 +4,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from shrinkage.arguments import check_type
 from shrinkage.data import examples
 from shrinkage.errors import PlanError, ShrinkageError
 from shrinkage.measures.evaluation import Evaluation, evaluate_forward
 from shrinkage.measures.losses import Loss
 from shrinkage.measures.untouched import home, untouched
 from shrinkage.plans import Plan
+from shrinkage.wrappers import check_network
 
 
 def without_largest(
@@ -44,13 +46,15 @@ def without_largest(
 
 def check_same(model: nn.Module, plan: Plan) -> None:
     """Raise :class:`PlanError` unless ``plan`` is of ``model``, or of what it wraps."""
-    if not isinstance(plan, Plan):
-        raise PlanError(
-            "this is no plan",
-            got=type(plan).__name__,
-            expected="a Plan for the network",
-            remedy="The order is (model, plan, data, loss).",
-        )
+    check_network(model, "The order is (model, plan, data, loss).")
+    check_type(
+        "this is no plan",
+        plan,
+        Plan,
+        expected="a Plan for the network",
+        remedy="Make one: plan = Plan(model, L1(1e-4)); the order is (model, plan, data, loss).",
+        error=PlanError,
+    )
     own = {id(parameter) for parameter in model.parameters()}
     strange = [entry.name for entry, _, parameter in plan.blocks() if id(parameter) not in own]
     if strange:

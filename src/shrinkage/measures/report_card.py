@@ -20,6 +20,7 @@ from shrinkage.measures.removal import check_same
 from shrinkage.measures.weights import LayerWeights, Weights, weigh
 from shrinkage.penalties import L1
 from shrinkage.plans import Plan
+from shrinkage.wrappers import check_network
 
 Part = Examples | tuple[Any, Any] | Dataset[Any] | DataLoader[Any]
 Parts = Part | Split | Mapping[str, Part]
@@ -157,6 +158,7 @@ def measure(
     :class:`DataError` for data of another kind and inputs that are not finite, :class:`FitError`
     for data that network and loss do not take, and as :func:`evaluate` does.
     """
+    check_network(model, "The order is measure(model, plan, data, loss).")
     plan = Plan(model, L1(0.0)) if plan is None else plan
     check_same(model, plan)
     examples = _examples(data)

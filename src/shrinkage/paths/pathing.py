@@ -29,7 +29,15 @@ from shrinkage.plans.rules import Key
 from shrinkage.progress import Progress, shown
 from shrinkage.reports.paths import path_page
 from shrinkage.runs import Run
-from shrinkage.studies import device_named, jobs_on, opened, refuse_idle, subject, train_function
+from shrinkage.studies import (
+    check_options,
+    device_named,
+    jobs_on,
+    opened,
+    refuse_idle,
+    subject,
+    train_function,
+)
 
 _SEEN, _MOST_EPOCHS = 300_000, 50
 """Examples that pass by in a dense fit, and epochs at most."""
@@ -131,6 +139,7 @@ def path(
     anything is written. Source: Friedman, Hastie & Tibshirani, Regularization Paths for
     Generalized Linear Models (2010), for warm starts and the grid; Meinshausen (2007), refit.
     """
+    check_options(run, command, progress)
     halves = _halves(stability)
     wanted = _wanted(choose, within, halves)
     training_options = {"optimizer": optimizer, "lr": lr, "batch_size": batch_size}
@@ -145,7 +154,7 @@ def path(
     given = named(penalty, about.factory, spec) if isinstance(penalty, str) else penalty
     dense = min(_MOST_EPOCHS, max(2, round(_SEEN / n_train))) if epochs is None else epochs
     batch = (32 if n_train <= 5000 else 128) if batch_size is None else batch_size
-    training = Training(dense, batch, optimizer or "sgd", lr, loss)
+    training = Training(dense, batch, "sgd" if optimizer is None else optimizer, lr, loss)
     setting = Setting(
         data=about.data,
         factory=about.factory,
@@ -189,7 +198,7 @@ def _wanted(choose: str | None, within: float | None, halves: Stability | None) 
     """What the run chooses: the stable features where half samples are walked, else by 1se."""
     if within is not None:
         return Wanted(within=within) if choose is None else Wanted(choose, within)
-    wanted = Wanted(choose or ("1se" if halves is None else "stable"))
+    wanted = Wanted(("1se" if halves is None else "stable") if choose is None else choose)
     if wanted.rule == "stable" and halves is None:
         raise FitError(
             "stable features are not known",

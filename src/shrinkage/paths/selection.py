@@ -7,8 +7,8 @@ from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
-from shrinkage.arguments import as_number, settle
-from shrinkage.errors import FitError, did_you_mean
+from shrinkage.arguments import as_choice, as_number, settle
+from shrinkage.errors import FitError, shown
 from shrinkage.features import Features, StableSet
 from shrinkage.paths.choice import Choice, Rule, choose
 from shrinkage.runs import RunView
@@ -49,12 +49,9 @@ class Wanted:
                 expected="one of rule, within, nonzeros, features, scale",
                 remedy='choose("1se") is the default.',
             )
-        if self.rule is not None and self.rule not in _RULES:
-            raise FitError(
-                "choose is unknown",
-                got=repr(self.rule),
-                expected=" or ".join(_RULES),
-                remedy=did_you_mean(str(self.rule), _RULES) + "1se is the default.",
+        if self.rule is not None:
+            as_choice(
+                "choose", self.rule, _RULES, remedy="1se is the default." + _number(self.rule)
             )
         for name in ("within", "nonzeros", "features", "scale"):
             value = getattr(self, name)
@@ -67,6 +64,12 @@ class Wanted:
         """The size that is asked for, by name."""
         given: dict[Size, int | None] = {"nonzeros": self.nonzeros, "features": self.features}
         return {name: limit for name, limit in given.items() if limit is not None}
+
+
+def _number(rule: object) -> str:
+    """What a number in place of the rule may have meant."""
+    is_number = isinstance(rule, int | float) and not isinstance(rule, bool)
+    return f" A tolerance is named: within={shown(rule)}." if is_number else ""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, log10, sqrt
+from sys import float_info
+
+import numpy as np
+from torch import Tensor
 
 from shrinkage.arguments import as_int, as_number, plain, settle
-from shrinkage.errors import FitError
+from shrinkage.errors import FitError, shown
 
 WEAKEST, STRONGEST = 1e-4, 3e-2
 _MANY = 2000  # examples
@@ -58,13 +62,15 @@ def checked_grid(values: Sequence[float]) -> tuple[float, ...]:
 
     Raises :class:`FitError` for an empty grid, a strength twice, and values not finite and > 0.
     """
-    given = [plain(value) for value in values]
-    numbers = [float(v) for v in given if isinstance(v, int | float) and not isinstance(v, bool)]
-    grid = tuple(sorted(v for v in numbers if 0 < v < inf))
+    many = isinstance(values, Sequence) and not isinstance(values, str | bytes)
+    many = many or (isinstance(values, np.ndarray | Tensor) and values.ndim == 1)
+    given = [plain(value) for value in values] if many else [values]
+    numbers = [v for v in given if isinstance(v, int | float) and not isinstance(v, bool)]
+    grid = tuple(sorted(float(v) for v in numbers if 0 < v <= float_info.max))
     if not grid or len(set(grid)) < len(given):
         raise FitError(
             "the strengths are out of range",
-            got=", ".join(f"{v:g}" if isinstance(v, float) else repr(v) for v in given) or "none",
+            got=", ".join(f"{v:g}" if isinstance(v, float) else shown(v) for v in given) or "none",
             expected="different finite numbers > 0",
             remedy="For instance 1e-4,1e-3,1e-2.",
         )

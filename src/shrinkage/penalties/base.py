@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from shrinkage.arguments import as_number
-from shrinkage.errors import PenaltyError
+from shrinkage.errors import PenaltyError, shown
 from shrinkage.penalties.steps import Step, Steps
 
 
@@ -77,6 +77,9 @@ class Penalty(ABC):
         ``P.scaled(P.strength_max(grad) / P.slope)`` is the weakest multiple of P that empties
         the network. Infinite for penalties that are smooth at zero, unless grad is zero.
         """
+        check_weights(grad, "grad")
+        if grad.is_meta:
+            raise _no_weights("grad", grad)
         largest = float(self._block_norm(grad).max()) if grad.numel() else 0.0
         return largest if self.slope > 0 or largest == 0 else float("inf")
 
@@ -119,11 +122,12 @@ class Penalty(ABC):
     def scaled(self, factor: float) -> Self:
         """factor · P, a penalty of the same kind (every strength is multiplied)."""
 
-    def of_part(self, share: float) -> "Penalty":  # noqa: ARG002
+    def of_part(self, share: float) -> "Penalty":
         """P as a function of this share of each group's weights, where the others are zero.
 
         A group of m weights keeps its factor √m: cutting zeros out must not make it cheaper.
         """
+        check_share(share)
         return self
 
     def for_targets(self, targets: Callable[[], Tensor]) -> "Penalty":  # noqa: ARG002
@@ -173,21 +177,58 @@ def check_sizes(penalty: Penalty) -> None:
             check_size(f"{type(penalty).__name__} {name}", value)
 
 
+def check_share(share: object) -> float:
+    """``share`` as a float; :class:`PenaltyError` unless it is a part of a group, 0 < share ≤ 1."""
+    remedy = "It is the part of a group's weights that is left."
+    return float(as_number("share", share, above=0, most=1, remedy=remedy, error=PenaltyError))
+
+
+def check_weights(w: object, name: str = "w") -> None:
+    """Raise :class:`PenaltyError` unless ``w`` is a dense tensor of real floating numbers."""
+    if not isinstance(w, Tensor) or not w.is_floating_point() or w.layout is not torch.strided:
+        raise _no_weights(name, w)
+
+
+def check_alike(w: object, grad: object) -> None:
+    """Raise :class:`PenaltyError` unless both are such tensors, of one shape."""
+    check_weights(w)
+    check_weights(grad, "grad")
+    if w.shape != grad.shape:  # type: ignore[attr-defined]
+        raise PenaltyError(
+            "grad has another shape than the weights",
+            got=tuple(grad.shape),  # type: ignore[attr-defined]
+            expected=f"a tensor of shape {tuple(w.shape)}",  # type: ignore[attr-defined]
+            remedy="Give the gradient of the loss in these weights, in their layout.",
+        )
+
+
+def _no_weights(name: str, value: object) -> PenaltyError:
+    kind = f" of {value.dtype}, {value.layout}, {value.device}" if isinstance(value, Tensor) else ""
+    return PenaltyError(
+        f"{name} is no tensor of weights",
+        got=shown(value) + kind.replace("torch.", ""),
+        expected="a dense tensor of floating-point numbers",
+        remedy="Pass a parameter of the network, or torch.tensor([0.5, -1.0]).",
+    )
+
+
 def checked_step(w: Tensor, step: Step) -> Step:
     """``step`` as a number, or as a tensor of w's shape and dtype.
 
     Raises :class:`PenaltyError` for a tensor of another shape and for a negative or NaN number.
     Tensor steps are not scanned for signs: they come from optimizers, once per training step.
     """
-    if isinstance(step, Tensor):
-        if step.ndim and step.shape != w.shape:
+    check_weights(w)
+    if isinstance(step, Tensor) and (step.ndim or not w.ndim):
+        check_weights(step, "step")
+        if step.shape != w.shape:
             raise PenaltyError(
                 "step has another shape than the weights",
                 got=tuple(step.shape),
                 expected=f"a number or a tensor of shape {tuple(w.shape)}",
                 remedy="Give one step per weight, in the layout of the weights.",
             )
-        return step.to(w.dtype) if step.ndim or not w.ndim else float(step)
+        return step.to(w.dtype)
     if isinstance(step, float) and 0 <= step <= float_info.max:
         return float(step)  # at every training step
     remedy = "A step is a learning rate divided by the optimizer's metric."

@@ -5,7 +5,7 @@ from math import inf
 from sys import float_info
 from typing import Literal, Protocol
 
-from shrinkage.arguments import as_number
+from shrinkage.arguments import as_choice, as_number
 from shrinkage.errors import PenaltyError
 from shrinkage.penalties.base import Penalty, check_strength
 from shrinkage.penalties.elastic_net import ElasticNet
@@ -62,13 +62,9 @@ def from_glmnet(
     lambda_ = check_strength("lambda_", lambda_)
     mix = "glmnet's alpha is the mix, from 0 (ridge) to 1 (lasso); its strength is lambda."
     alpha = as_number("alpha", alpha, least=0, most=1, remedy=mix, error=PenaltyError)
-    if family not in ("gaussian", "binomial", "multinomial"):
-        raise PenaltyError(
-            "family is unknown",
-            got=repr(family),
-            expected="gaussian, binomial or multinomial",
-            remedy="Name the loss that glmnet used.",
-        )
+    remedy = "Name the loss that glmnet used."
+    as_choice("family", family, ("gaussian", "binomial", "multinomial"), remedy=remedy,
+              error=PenaltyError)  # fmt: skip
     factor = 2.0 if family == "gaussian" else 1.0
     l1, l2 = factor * lambda_ * alpha, factor * lambda_ * (1 - alpha) / 2
     if family != "gaussian" or not l2:

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from shrinkage.penalties.base import (
     Penalty,
+    check_alike,
     check_factor,
     check_strength,
+    check_weights,
     checked_step,
     soft_threshold,
 )
@@ -40,6 +42,7 @@ class ElasticNet(Penalty):
 
     def value(self, w: Tensor) -> Tensor:
         """l1·Σ|w| + l2·Σw², a scalar tensor."""
+        check_weights(w)
         squares = w.square() if self.l2 else w  # 0·w² is no number where w² overflows
         return self.l1 * w.abs().sum() + self.l2 * squares.sum()
 
@@ -50,6 +53,7 @@ class ElasticNet(Penalty):
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """|grad + l1·sign(w) + 2·l2·w| where w ≠ 0, max(|grad| − l1, 0) where w = 0."""
+        check_alike(w, grad)
         at_zero = (grad.abs() - self.l1).clamp(min=0)
         away = (grad + self.l1 * w.sign() + 2 * self.l2 * w).abs()
         return torch.where(w == 0, at_zero, away)

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from shrinkage.penalties.base import Penalty, bounded, checked_step
+from shrinkage.penalties.base import Penalty, bounded, check_alike, checked_step
 from shrinkage.penalties.l1 import L1
 from shrinkage.penalties.steps import Steps
 
@@ -50,6 +50,7 @@ class FoldedConcave(Penalty):
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """|grad + p'(|w|)·sign(w)| where w ≠ 0, max(|grad| − s, 0) where w = 0; w's shape."""
+        check_alike(w, grad)
         at_zero = (grad.abs() - self.strength).clamp(min=0)
         away = (grad + self._steepness(w.abs()) * w.sign()).abs()
         return torch.where(w == 0, at_zero, away)

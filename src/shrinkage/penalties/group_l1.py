@@ -7,9 +7,17 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from shrinkage.arguments import as_flag
-from shrinkage.errors import PenaltyError, did_you_mean
-from shrinkage.penalties.base import Penalty, check_factor, check_strength, checked_step
+from shrinkage.arguments import as_choice, as_flag
+from shrinkage.errors import PenaltyError
+from shrinkage.penalties.base import (
+    Penalty,
+    check_alike,
+    check_factor,
+    check_share,
+    check_strength,
+    check_weights,
+    checked_step,
+)
 from shrinkage.penalties.fused import least_norm, shrink
 from shrinkage.penalties.steps import Step, Steps
 
@@ -19,13 +27,8 @@ GROUPINGS: tuple[By, ...] = ("filter", "input", "kernel")
 
 def check_by(name: str, by: object) -> None:
     """Raise :class:`PenaltyError` unless ``by`` is one of :data:`GROUPINGS`."""
-    if by not in GROUPINGS:
-        raise PenaltyError(
-            f"{name} by is unknown",
-            got=repr(by),
-            expected=f"one of {', '.join(GROUPINGS)}",
-            remedy=did_you_mean(str(by), GROUPINGS) + "See the docstring of GroupL1.",
-        )
+    remedy = "See the docstring of GroupL1."
+    as_choice(f"{name} by", by, GROUPINGS, remedy=remedy, error=PenaltyError)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class GroupL1(Penalty):
 
     def value(self, w: Tensor) -> Tensor:
         """s·√m·Σ_g ‖w_g‖₂ over the last dimension (of length m), a scalar tensor."""
+        check_weights(w)
         return self.strength * sqrt(_size(w)) * safe_norm(grouped(w)).sum()
 
     def prox(self, w: Tensor, step: Step) -> Tensor:
@@ -76,10 +80,10 @@ class GroupL1(Penalty):
         root: the iterates rise monotonically (Moré & Sorensen, Computing a Trust Region Step,
         1983, §3, the same secular equation).
         """
+        step = checked_step(w, step)
         if w.numel() == 0:
             return w.clone()
         rows = grouped(w)
-        step = checked_step(w, step)
         kappa = self.strength * sqrt(_size(w))
         if isinstance(step, Tensor):
             shrunk, _ = _metric_prox(rows, kappa * step.reshape(rows.shape))
@@ -139,6 +143,7 @@ class GroupL1(Penalty):
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """‖grad + κ·w/‖w‖‖₂ per group where w ≠ 0, max(‖grad‖₂ − κ, 0) where w = 0; (..., 1)."""
+        check_alike(w, grad)
         rows, grad = grouped(w), grouped(grad)
         kappa = self.strength * sqrt(_size(w))
         norm = safe_norm(rows)
@@ -162,7 +167,7 @@ class GroupL1(Penalty):
 
     def of_part(self, share: float) -> Self:
         """GroupL1(s/√share): √(share·m)·s/√share = s·√m."""
-        return self.scaled(share**-0.5)
+        return self.scaled(check_share(share) ** -0.5)
 
     def _block_norm(self, grad: Tensor) -> Tensor:
         return safe_norm(grouped(grad)) / sqrt(_size(grad))

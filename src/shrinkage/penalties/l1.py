@@ -8,8 +8,10 @@ from torch import Tensor
 
 from shrinkage.penalties.base import (
     Penalty,
+    check_alike,
     check_factor,
     check_strength,
+    check_weights,
     checked_step,
     soft_threshold,
 )
@@ -39,6 +41,7 @@ class L1(Penalty):
 
     def value(self, w: Tensor) -> Tensor:
         """s·Σ|w|, a scalar tensor."""
+        check_weights(w)
         return self.strength * w.abs().sum()
 
     def prox(self, w: Tensor, step: Step) -> Tensor:
@@ -56,6 +59,7 @@ class L1(Penalty):
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """|grad + s·sign(w)| where w ≠ 0, max(|grad| − s, 0) where w = 0; w's shape."""
+        check_alike(w, grad)
         at_zero = (grad.abs() - self.strength).clamp(min=0)
         sign = w / w.abs()  # w.sign() takes NaN for 0
         return torch.where(w == 0, at_zero, (grad + self.strength * sign).abs())

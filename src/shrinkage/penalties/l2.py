@@ -5,7 +5,14 @@ from typing import Self
 
 from torch import Tensor
 
-from shrinkage.penalties.base import Penalty, check_factor, check_strength, checked_step
+from shrinkage.penalties.base import (
+    Penalty,
+    check_alike,
+    check_factor,
+    check_strength,
+    check_weights,
+    checked_step,
+)
 from shrinkage.penalties.steps import Step
 
 
@@ -29,6 +36,7 @@ class L2(Penalty):
 
     def value(self, w: Tensor) -> Tensor:
         """s·Σw², a scalar tensor."""
+        check_weights(w)
         squares = w.square() if self.strength else w  # 0·w² is no number where w² overflows
         return self.strength * squares.sum()
 
@@ -38,6 +46,7 @@ class L2(Penalty):
 
     def distance(self, w: Tensor, grad: Tensor) -> Tensor:
         """|grad + 2·s·w|, w's shape."""
+        check_alike(w, grad)
         return (grad + 2 * self.strength * w).abs()
 
     @property

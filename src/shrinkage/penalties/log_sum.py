@@ -11,6 +11,7 @@ from shrinkage.penalties.base import (
     check_factor,
     check_positive,
     check_strength,
+    check_weights,
     checked_step,
 )
 from shrinkage.penalties.folded_concave import FoldedConcave
@@ -42,6 +43,7 @@ class LogSum(FoldedConcave):
 
     def value(self, w: Tensor) -> Tensor:
         """s·ε·Σ log(1 + |w|/ε), a scalar tensor."""
+        check_weights(w)
         return self.strength * self.epsilon * (w.abs() / self.epsilon).log1p().sum()
 
     def prox(self, w: Tensor, step: Step) -> Tensor:
@@ -53,7 +55,8 @@ class LogSum(FoldedConcave):
         x/2 − a + u·log(1 + x)/x < 0.
         Source: Prater-Bennette, Shen & Tripp, The Proximity Operator of the Log-Sum Penalty (2022).
         """
-        size, step = w.abs(), checked_step(w, step)
+        step = checked_step(w, step)
+        size = w.abs()
         threshold = torch.as_tensor(
             bounded(step * self.strength, w.dtype), dtype=w.dtype, device=w.device
         )

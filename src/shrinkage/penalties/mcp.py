@@ -11,6 +11,7 @@ from shrinkage.penalties.base import (
     check_factor,
     check_positive,
     check_strength,
+    check_weights,
     checked_step,
 )
 from shrinkage.penalties.folded_concave import FoldedConcave
@@ -42,6 +43,7 @@ class MCP(FoldedConcave):
 
     def value(self, w: Tensor) -> Tensor:
         """Σ s·v·(1 − v/(2·knee)) with v = min(|w|, knee), a scalar tensor."""
+        check_weights(w)
         v = w.abs().clamp(max=self.knee)
         return self.strength * (v * (1 - v / (2 * self.knee))).sum()
 
@@ -52,7 +54,8 @@ class MCP(FoldedConcave):
         u ≥ knee: 0 up to |w| = √(u·knee), where both cost the same, then w itself.
         Source: Gao & Bruce, WaveShrink with Firm Shrinkage (1997).
         """
-        size, step = w.abs(), checked_step(w, step)
+        step = checked_step(w, step)
+        size = w.abs()
         u = torch.as_tensor(bounded(step * self.strength, w.dtype), dtype=w.dtype, device=w.device)
         gone = size <= torch.minimum(u, (u * self.knee).sqrt())
         least = torch.finfo(w.dtype).tiny

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from shrinkage.penalties.base import (
     Penalty,
+    check_alike,
     check_factor,
+    check_share,
     check_strength,
     checked_step,
     soft_threshold,
@@ -78,6 +80,7 @@ class SparseGroupL1(Penalty):
 
         dᵢ = gradᵢ + l1·sign(wᵢ) + κ·wᵢ/‖w‖ where wᵢ ≠ 0, soft(gradᵢ, l1) where wᵢ = 0.
         """
+        check_alike(w, grad)
         rows, grad = grouped(w), grouped(grad)
         kappa = self.group * sqrt(rows.shape[-1])
         norm = safe_norm(rows)
@@ -112,7 +115,7 @@ class SparseGroupL1(Penalty):
 
     def of_part(self, share: float) -> Self:
         """SparseGroupL1(l1, group/√share)."""
-        return type(self)(self.l1, self.group * share**-0.5, self.by)
+        return type(self)(self.l1, self.group * check_share(share) ** -0.5, self.by)
 
     @property
     def _single(self) -> L1:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_int, check_type
 from shrinkage.errors import PlanError, ShrinkageWarning
 from shrinkage.penalties import Penalty
 from shrinkage.penalties.base import check_sizes
@@ -20,6 +21,7 @@ from shrinkage.plans.binding import Entry, bind
 from shrinkage.plans.coupled import Coupled, Term, couple, terms_of
 from shrinkage.plans.normalisation import followed_by_norm
 from shrinkage.plans.rules import Key, Rules
+from shrinkage.wrappers import check_network
 
 _ANEW = (
     "Prune, parametrise, tie and replace layers first, then make optimizer and plan; where a "
@@ -76,13 +78,11 @@ class Plan:
         rescale: bool = False,
         example_inputs: object = None,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise PlanError(
-                "a plan needs a network",
-                got=type(model).__name__,
-                expected="an nn.Module",
-                remedy="Call Plan(model, L1(1e-4)).",
-            )
+        what, swapped = (
+            "a plan needs a network",
+            " The network comes first." if isinstance(rules, nn.Module) else "",
+        )
+        check_network(model, f"Call Plan(model, L1(1e-4)).{swapped}", what=what, error=PlanError)
         given = rules if isinstance(rules, Rules) else Rules(rules)
         self.rules = given.including(biases=biases, norms=norms, rescale=rescale)
         self.model = model
@@ -117,6 +117,14 @@ class Plan:
 
         Raises :class:`PlanError` where the network no longer has one of that name.
         """
+        check_type(
+            "this is no entry of a plan",
+            entry,
+            Entry,
+            expected="one of plan.entries",
+            remedy="Pass entry of: for entry in plan.entries.",
+            error=PlanError,
+        )
         owner, name = self._owner_of(entry)
         parameter = owner._parameters.get(name) if owner is not None else None
         if parameter is None:
@@ -253,6 +261,8 @@ class Plan:
 
         Groups stay within a network. Raises :class:`PlanError` for coupled groups and kept norms.
         """
+        check_network(model, "Call plan.stacked(model, count).", error=PlanError)
+        count = as_int("count", count, least=1, error=PlanError)
         if self.coupled or (self.rules.rescale and any(e.sphere for e in self.penalised)):
             raise PlanError(
                 "the plan cannot be stacked",

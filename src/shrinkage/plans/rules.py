@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from numbers import Real
 from typing import Self
 
 from torch import Tensor, nn
 
 from shrinkage.arguments import as_flag
-from shrinkage.errors import PlanError
+from shrinkage.errors import PlanError, shown
 from shrinkage.penalties import Penalty
 from shrinkage.plans.layers import Description, Role
 from shrinkage.wrappers import canonical
@@ -55,7 +56,7 @@ class Rule:
     @property
     def label(self) -> str:
         """The key as it was written."""
-        return repr(self.key) if isinstance(self.key, str) else self.key.__name__
+        return shown(self.key) if isinstance(self.key, str) else self.key.__name__
 
     def matches(self, site: Site) -> bool:
         """Whether the key names the parameter, its layer, or a module around it."""
@@ -194,13 +195,24 @@ def _as_rules(rules: object) -> tuple[Rule, ...]:
     if not isinstance(rules, tuple) or not all(isinstance(rule, Rule) for rule in rules):
         raise PlanError(
             "rules are of the wrong type",
-            got=type(rules).__name__,
+            got=shown(rules) if isinstance(rules, type | str) else type(rules).__name__,
             expected="a penalty such as L1(1e-4), or a mapping from layers to penalties",
-            remedy='Write Rules({"conv*": L1(1e-4), nn.Linear: L2(1e-3)}).',
+            remedy=_remedy(rules),
         )
     for rule in rules:
         _check(rule)
     return rules
+
+
+def _remedy(given: object) -> str:
+    """What to write where this stands in place of a penalty."""
+    if isinstance(given, type) and issubclass(given, Penalty):
+        return f"Give it a strength: {given.__name__}(1e-4)."
+    if isinstance(given, Real):
+        return f"Give the strength inside a penalty: L1({shown(given)})."
+    if isinstance(given, str):
+        return "Write the penalty itself, such as L1(1e-4)."
+    return 'Write L1(1e-4), or Rules({"conv*": L1(1e-4), nn.Linear: L2(1e-3)}).'
 
 
 def _check(rule: Rule) -> None:
@@ -208,14 +220,14 @@ def _check(rule: Rule) -> None:
     if not is_module and not isinstance(rule.key, str):
         raise PlanError(
             "a rule's key is of the wrong type",
-            got=repr(rule.key),
+            got=shown(rule.key),
             expected="a name pattern or a module type",
             remedy='Write "conv*", "*.bias" or nn.Linear.',
         )
     if rule.penalty is not None and not isinstance(rule.penalty, Penalty):
         raise PlanError(
             f"the rule {rule.label} has no penalty",
-            got=repr(rule.penalty),
+            got=shown(rule.penalty),
             expected="a penalty such as L1(1e-4), or None",
-            remedy="Give the strength inside a penalty: L1(1e-4), not 1e-4.",
+            remedy=_remedy(rule.penalty),
         )

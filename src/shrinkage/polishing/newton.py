@@ -18,6 +18,7 @@ from shrinkage.polishing.curvature import Pair, Scale, corrected, measured
 from shrinkage.polishing.layout import Layout, dot, joined
 from shrinkage.polishing.quadratic import Quadratic
 from shrinkage.polishing.rounds import Round, Show, told
+from shrinkage.progress import check_progress
 
 _PAIRS = 8
 """Steps whose change of the gradient is remembered; two vectors each, and two more at work."""
@@ -31,7 +32,7 @@ _ARMIJO, _SHORTEST = 1e-4, 1e-2
 def polish(
     model: nn.Module,
     plan: Plan,
-    data: object,
+    data: object = None,
     loss: Loss | None = None,
     *,
     tol: float = 1e-2,
@@ -68,6 +69,7 @@ def polish(
     """
     tol = as_number("tol", tol, above=0, remedy="0.01 is usual.")
     rounds, samples = as_int("rounds", rounds, least=1), checked_samples(samples)
+    check_progress(progress)
     objective = Objective(model, plan, data, loss)
     with objective.evaluating(), told(progress, rounds) as show:
         reason = _Newton(objective, samples).run(tol, rounds, show)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from shrinkage.errors import AttachError, ShrinkageWarning, did_you_mean
+from shrinkage.arguments import as_choice
+from shrinkage.errors import AttachError, ShrinkageWarning
 from shrinkage.penalties.base import check_factor, check_size, check_sizes
 from shrinkage.plans import Plan
 from shrinkage.plans.coupled import Term
@@ -19,6 +20,7 @@ from shrinkage.proximal.checking import (
     check_arguments,
     check_hooks,
     check_saved,
+    check_state,
     claim,
     lost,
     release,
@@ -75,13 +77,6 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     its parameters.
     Warns of ``weight_decay`` beside a plan, and of weights that are written again and again.
     """
-    if method not in get_args(MethodName):
-        raise AttachError(
-            "method is unknown",
-            got=repr(method),
-            expected=", ".join(get_args(MethodName)),
-            remedy=did_you_mean(str(method), get_args(MethodName)) + 'Leave it at "auto".',
-        )
     check_arguments(optimizer, plan)
     return Handle(inside(optimizer), plan, method)
 
@@ -97,6 +92,9 @@ class Handle:
     """
 
     def __init__(self, optimizer: Optimizer, plan: Plan, method: MethodName) -> None:
+        check_arguments(optimizer, plan)
+        remedy = 'Leave it at "auto".'
+        as_choice("method", method, get_args(MethodName), remedy=remedy, error=AttachError)
         check_hooks(optimizer)
         plan.check_placed()
         self._metric = None if method == "subgradient" else metric_of(optimizer)
@@ -183,13 +181,7 @@ class Handle:
 
         Raises :class:`AttachError` for anything else, and leaves the handle as it is.
         """
-        if set(state) != {"scale", "method", "blocks"}:
-            raise AttachError(
-                "not the state of a handle",
-                got=f"keys {', '.join(map(str, state)) or '(none)'}",
-                expected="scale, method, blocks",
-                remedy="Pass what handle.state_dict() gave.",
-            )
+        check_state(state)
         blocks: Mapping[str, Saved] = state["blocks"]
         if state["method"] != self.method or set(blocks) != set(self._methods):
             unknown = sorted(set(blocks) ^ set(self._methods))

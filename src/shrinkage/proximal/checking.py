@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Adafactor, Muon, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from shrinkage.errors import AttachError, PlanError, ShrinkageWarning
+from shrinkage.errors import AttachError, PlanError, ShrinkageWarning, shown
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry, Plan, Rules
 from shrinkage.proximal.memory import PER_WEIGHT, SAVED_KEYS, Saved
@@ -113,6 +113,24 @@ def release(handle: AtWork) -> None:
     """The inverse of :func:`claim`."""
     handle.plan.release(handle)
     _AT_WORK.get(handle.optimizer, weakref.WeakSet()).discard(handle)
+
+
+def check_state(state: object) -> None:
+    """Raise :class:`AttachError` unless ``state`` has the form of what a handle saves."""
+    is_state = isinstance(state, Mapping) and set(state) == {"scale", "method", "blocks"}
+    blocks = state["blocks"] if isinstance(state, Mapping) and is_state else None
+    if (
+        not isinstance(state, Mapping)
+        or not isinstance(blocks, Mapping)
+        or not isinstance(state["method"], str)
+        or not all(isinstance(k, str) and isinstance(v, Mapping) for k, v in blocks.items())
+    ):
+        raise AttachError(
+            "not the state of a handle",
+            got=shown(dict.fromkeys(state, ...) if isinstance(state, dict) else state),
+            expected="scale, method (a name) and blocks (by parameter name)",
+            remedy="Pass what handle.state_dict() gave.",
+        )
 
 
 def check_saved(entry: Entry, saved: Saved) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, optim
 from torch.optim import Optimizer
 
-from shrinkage.errors import AttachError
+from shrinkage.errors import AttachError, shown
 from shrinkage.proximal.wrapping import held_by
 
 Group = Mapping[str, Any]
@@ -269,7 +269,7 @@ def register_metric(kind: type[Optimizer], metric: MetricOf | type[Optimizer]) -
     if not (isinstance(kind, type) and issubclass(kind, Optimizer)) or not callable(of):
         raise AttachError(
             "a metric needs an optimizer's class and a function",
-            got=f"{kind!r} and {metric!r}",
+            got=f"{shown(kind)} and {shown(metric)}",
             expected="a subclass of torch.optim.Optimizer, and f(group, state, parameter) or "
             "another optimizer that is known",
             remedy="For instance register_metric(MyAdam, lambda g, s, p: Metric(...)).",

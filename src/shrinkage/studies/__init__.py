@@ -11,7 +11,7 @@ from shrinkage.studies.chains import (
     stable_key,
     weights_key,
 )
-from shrinkage.studies.finished import Finished, opened
+from shrinkage.studies.finished import Finished, check_options, opened
 from shrinkage.studies.outcome import Point, history, outcome
 from shrinkage.studies.study import (
     Cut,
@@ -35,6 +35,7 @@ __all__ = [
     "Study",
     "Subject",
     "by_scale",
+    "check_options",
     "complete",
     "describe_plan",
     "device_named",

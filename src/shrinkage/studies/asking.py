@@ -10,10 +10,12 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from shrinkage.arguments import as_path
 from shrinkage.data import Data, Split
 from shrinkage.data.encoding import Encoding
+from shrinkage.data.examples import check_dense
 from shrinkage.data.files import read_frame
-from shrinkage.errors import DataError, FitError
+from shrinkage.errors import DataError, FitError, shown
 from shrinkage.measures.untouched import brought, home
 from shrinkage.runs.typed import checked, field
 
@@ -139,13 +141,13 @@ class Questions:
     def _inputs(self, rows: Rows) -> Tensor:
         """In float32; scaled as :func:`split` does, where a missing number is the mean, 0."""
         if isinstance(rows, Tensor | np.ndarray):
-            x = self._checked(rows)
+            x = self._checked(_tensor(rows))
         elif self.encoding.inputs:
             x = self.encoding.encode(*self._read(rows))
         else:
             raise DataError(
                 "the network has learnt from arrays",
-                got=type(rows).__name__,
+                got=shown(rows),
                 expected="rows as a tensor or an array, in the units of the data",
                 remedy="Pass X of the new rows.",
             )
@@ -187,18 +189,11 @@ class Questions:
     def _read(self, rows: str | Path | pl.DataFrame) -> tuple[str, pl.DataFrame]:
         if isinstance(rows, pl.DataFrame):
             return "rows", rows
-        if not isinstance(rows, str | Path):
-            raise DataError(
-                "new rows of an unknown kind",
-                got=type(rows).__name__,
-                expected="a .csv or .parquet file, a polars frame, or an array of all inputs",
-                remedy="Of a pandas frame pass to_numpy(), or polars.from_pandas(frame).",
-            )
-        path = Path(rows).expanduser()
+        path = as_path("the table of new rows", rows, error=DataError)
         if not path.is_file() or path.suffix.lower() not in (".csv", ".parquet"):
             raise DataError(
                 "no table of new rows",
-                got=repr(str(path)),
+                got=shown(str(path)),
                 expected="a .csv or .parquet file that exists",
                 remedy="Check the path.",
             )
@@ -226,17 +221,6 @@ class Questions:
         return pl.DataFrame(found)
 
 
-def _tensor(rows: Tensor | np.ndarray[Any, Any]) -> Tensor | None:
-    """A dense tensor of real numbers on the CPU; None for what is none."""
-    if isinstance(rows, Tensor):
-        is_real = not rows.is_complex() and not rows.is_meta and rows.layout is torch.strided
-        return rows.detach().cpu() if is_real else None
-    if rows.dtype.kind not in "biuf":
-        return None
-    kind = np.dtype(np.float64) if rows.dtype.kind == "f" else rows.dtype.newbyteorder("=")
-    return torch.from_numpy(rows.astype(kind))
-
-
 def _scaling(told: Mapping[str, Any], shape: tuple[int, ...]) -> Mapping[str, Any]:
     for key, value in told.items():
         name = f"questions.scaling.{key}"
@@ -246,3 +230,22 @@ def _scaling(told: Mapping[str, Any], shape: tuple[int, ...]) -> Mapping[str, An
         if isinstance(value, list) and (len(value),) != shape:
             raise ValueError(f"{name} has {len(value)} entries for inputs of {shape}")
     return told
+
+
+def _tensor(rows: Tensor | np.ndarray[Any, Any]) -> Tensor:
+    """The rows as a tensor in this machine's memory; :class:`DataError` for no real numbers."""
+    if isinstance(rows, Tensor):
+        is_real, found = not rows.is_complex(), rows
+    else:
+        kind = rows.dtype.newbyteorder("=") if rows.dtype.kind in "biu" else np.dtype(np.float64)
+        is_real = rows.dtype.kind in "biuf"
+        found = torch.from_numpy(rows.astype(kind)) if is_real else torch.empty(0)
+    if not is_real:
+        raise DataError(
+            "the rows are no numbers",
+            got=f"{shown(rows)} of {rows.dtype}",
+            expected="a tensor or an array of real numbers",
+            remedy="Pass X of the new rows.",
+        )
+    check_dense("the rows", found)
+    return found.detach().cpu()

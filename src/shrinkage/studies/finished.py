@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from shrinkage.arguments import as_int
+from shrinkage.arguments import as_int, as_path, check_type
+from shrinkage.errors import RunError
+from shrinkage.progress import check_progress
 from shrinkage.runs import Run, RunView, default_folder, has_points
 from shrinkage.studies.study import Study
 
@@ -37,6 +39,16 @@ class Finished(Generic[S]):
         """The seed of a network; :class:`FitError` for one that was not run."""
         remedy = "Each seed, or fold, has a network of its own."
         return as_int("seed", seed, most=self.setting.seeds - 1, remedy=remedy)
+
+
+def check_options(run: object, command: object, progress: object) -> None:
+    """Raise the package's errors for wrong types of what every call takes, before it begins."""
+    if run is not None:
+        as_path("run", run, error=RunError)
+    if command is not None:
+        check_type("command is no text", command, str, expected="a command line, or None",
+                   remedy="Leave it out.")  # fmt: skip
+    check_progress(progress)
 
 
 @contextmanager

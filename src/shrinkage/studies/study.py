@@ -10,15 +10,18 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from shrinkage.arguments import as_int, plain, settle
+from shrinkage.arguments import as_int, check_function, check_type, plain, settle
 from shrinkage.data import Data, Spec, Split, split
-from shrinkage.errors import FitError, ShrinkageWarning
+from shrinkage.errors import FitError, ModelError, ShrinkageWarning, shown
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.measures import checked_loss, is_probability, of_logits, of_numbers, settled
 from shrinkage.models import Factory, build, check_output, load_object, warn_of_probabilities
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs import describe, fingerprint
 from shrinkage.studies.asking import Questions
+
+_MOST_SEEDS = 10_000
+_SEEDS = f"a whole number ≥ 1, at most {_MOST_SEEDS:,}"
 
 _SPLITS: "WeakKeyDictionary[Study, tuple[int, Split]]" = WeakKeyDictionary()
 
@@ -55,7 +58,7 @@ class Study:
     def __post_init__(self) -> None:
         settle(
             self,
-            seeds=as_int("seeds", self.seeds, least=1),
+            seeds=as_int("seeds", self.seeds, least=1, most=_MOST_SEEDS, expected=_SEEDS),
             epochs=as_int("epochs", self.epochs, least=1),
         )
         if self.loss is not None:
@@ -97,7 +100,7 @@ class Study:
         return held[1]
 
     def _cut(self, seed: int) -> Split:
-        return split(self.data, seed, **asdict(self.cut), as_given=self.is_own).to(self.device)
+        return split(self.data, seed, **vars(self.cut), as_given=self.is_own).to(self.device)
 
     def build(self, seed: int, *, dropout: float | None = None) -> nn.Module:
         """A new network with this seed's random weights, checked against the data.
@@ -177,13 +180,15 @@ class Study:
 
 def device_named(name: str | torch.device) -> torch.device:
     """The device; :class:`FitError` where this machine's PyTorch cannot compute on it."""
+    remedy, kinds = "Leave it out to train on the CPU.", (str, torch.device)
+    check_type("the device is no name", name, kinds, expected="cpu, cuda, mps …", remedy=remedy)
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # which "meta" cannot
     except (RuntimeError, AssertionError, TypeError, ImportError) as error:
         raise FitError(
             "the device cannot be used",
-            got=repr(name),
+            got=shown(name),
             expected="cpu, or cuda, cuda:1, mps where this machine and this PyTorch have one",
             remedy="Leave it out to train on the CPU.",
         ) from error
@@ -218,7 +223,17 @@ def describe_plan(plan: Plan) -> list[dict[str, Any]]:
 
 def train_function(train: str | Train) -> Train:
     """The user's training function, or what ``FILE.py:FUNCTION`` names."""
-    return load_object(train) if isinstance(train, str) else train
+    if isinstance(train, str):
+        return load_object(train)
+    check_function(
+        "train",
+        train,
+        takes=3,
+        expected="train(model, plan, budget)",
+        remedy="Leave it out for our own training.",
+        error=ModelError,
+    )
+    return train
 
 
 def refuse_idle(train: object, options: Mapping[str, object]) -> None:
@@ -227,7 +242,7 @@ def refuse_idle(train: object, options: Mapping[str, object]) -> None:
     if train is not None and idle:
         raise FitError(
             f"{idle[0]} has no meaning beside a training function of your own",
-            got=f"{idle[0]}={options[idle[0]]!r}",
+            got=f"{idle[0]}={shown(options[idle[0]])}",
             expected="your function to make its optimizer and its batches",
             remedy=f"Leave {idle[0]} out, or train out.",
         )

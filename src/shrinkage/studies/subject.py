@@ -1,7 +1,7 @@
 """What is studied: data, how they are cut, and the network that learns from them."""
 
 import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,6 +49,8 @@ def subject(
     network reads as ids stay as they are. Columns of which nothing can be learnt are said in a
     warning.
     """
+    if make_model is not None:
+        resolve(make_model)  # where the two are swapped, it says so
     own = loss is not None or train is not None
 
     def labels(shape: tuple[int, ...]) -> bool:
@@ -61,7 +63,7 @@ def subject(
     factory = resolve(model)
     source = _with_ids(factory, source)
     cut = Cut(train_size, validation, share_for_test(source, test), folds)
-    first = split(source, 0, **asdict(cut))
+    first = split(source, 0, **vars(cut))
     _warn_of_constants(source, first)
     return Subject(source, cut, model, factory, len(first.train))
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from shrinkage.arguments import settle
-from shrinkage.errors import FitError, did_you_mean
+from shrinkage.arguments import as_choice, check_type, settle
+from shrinkage.errors import FitError, shown
 from shrinkage.paths.engines.cluster import Cluster, has_ray
 from shrinkage.paths.engines.engine import Engine
 from shrinkage.paths.engines.here import Here
@@ -30,14 +30,10 @@ class Staff:
 
     def __post_init__(self) -> None:
         settle(self, jobs=None if self.jobs is None else workers(self.jobs))
-        names = get_args(EngineName)
-        if self.engine not in names:
-            raise FitError(
-                "engine is unknown",
-                got=repr(self.engine),
-                expected=", ".join(names),
-                remedy=did_you_mean(str(self.engine), names) + "auto is the default.",
-            )
+        as_choice("engine", self.engine, get_args(EngineName), remedy="auto is the default.")
+        if self.address is not None:
+            check_type("address is no text", self.address, str, expected="host:port, or auto",
+                       remedy="Leave it out to work on this machine.")  # fmt: skip
         if self.address is not None and self.engine == "process":
             raise _idle("address", self.address, "the engine ray", "processes are on this machine")
         if self.address is not None and self.jobs is not None:
@@ -68,7 +64,7 @@ class Staff:
 def _idle(name: str, value: object, expected: str, why: str) -> FitError:
     return FitError(
         f"{name} has no meaning here",
-        got=f"{name}={value!r}",
+        got=f"{name}={shown(value)}",
         expected=expected,
         remedy=f"Leave it out: {why}.",
     )
