@@ -196,7 +196,8 @@ def test_half_precision_is_summed_in_double() -> None:
         mean, gradient = cost.gradient()
         assert all(g.dtype == torch.float64 for g in gradient)
         each = [
-            float(cross_entropy(net(a[None].float()), b[None])) for a, b in zip(x, y, strict=True)
+            float(cross_entropy(net(a[None].float()), b[None]).detach())
+            for a, b in zip(x, y, strict=True)
         ]
     assert mean == pytest.approx(sum(each) / 200, rel=1e-14)
 
