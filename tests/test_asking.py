@@ -166,7 +166,7 @@ def test_arrays_are_asked_in_their_own_units(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=message):
             result.predict("l1", bad)
-    with pytest.raises(FitError, match="no such network"):
+    with pytest.raises(FitError, match="seed is out of range"):
         result.predict("l1", x, seed=7)
 
 

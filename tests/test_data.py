@@ -121,7 +121,7 @@ def test_examples_refuse_bad_lengths_and_sizes() -> None:
         Examples(torch.zeros(3, 1), torch.zeros(2))
     with fails("single number"):
         Examples(torch.zeros(()), torch.zeros(2))
-    with fails("batch size", "got 0", "at least 1"):  # at the call, not at the first batch
+    with fails("batch size", "got 0", "≥ 1"):  # at the call, not at the first batch
         Examples(torch.zeros(3, 1), torch.zeros(3)).batches(0)
 
 
@@ -914,7 +914,7 @@ def test_from_user_keeps_shapes_and_copies() -> None:
         ((X * torch.inf, Y), ("NaN or infinite",)),
         ((X, Y, Y), ("unknown kind", "tuple of 3", "(X, y)")),
         ({"x": X}, ("unknown kind", "dict")),
-        (3, ("unknown kind", "int")),
+        (3, ("unknown kind", "got 3")),
     ],
 )
 def test_from_user_refused(source: Any, parts: tuple[str, ...]) -> None:

@@ -604,7 +604,8 @@ class TestTour:
         for number in (constant, proportional, cost, zero):
             assert TOUR[number].check(wrong).seen is False, TOUR[number].check(wrong)
 
-    def test_the_worth_of_zeros_and_large_weights(self, s: Session) -> None:
+    def test_the_worth_of_zeros_and_large_weights(self, trained: Session) -> None:
+        s = trained
         train_rows, _ = s.seen_rows()
         lane = s.lanes[2]
         before = weights(s)["l1"]

@@ -338,7 +338,7 @@ def test_ids_reach_the_network_as_they_are(make: Any, dtype: Any, tmp_path: Path
         chosen = path.chosen.model(torch.tensor(TOKENS)).argmax(1)
     assert path.chosen.predict(x)["prediction"].to_list() == [str(k) for k in chosen.tolist()]
     with pytest.raises(DataError, match="ids"):
-        path.chosen.predict(x.astype("f4"))
+        path.chosen.predict(x + 0.25)
     if make is Bag:
         result = sh.contrast(
             make, (x, TOPIC), columns=["l1"], seeds=1, tries=1, epochs=2, jobs=1,

@@ -278,7 +278,8 @@ def _flat(name: str, y: Array) -> Array:
             f"{name}: labels have a wrong shape",
             got=str(y.shape),
             expected="one label per row, (n,)",
-            remedy="Take y.argmax(1) of one-hot labels; several labels per row are not supported.",
+            remedy="Take y.argmax(1) of one-hot labels; several labels per row need a loss of an "
+            "output each: loss=nn.BCEWithLogitsLoss().",
         )
     return y
 

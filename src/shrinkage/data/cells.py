@@ -1,6 +1,7 @@
 """The cells of a csv file before their types are guessed: spaces, signs, quotes, null bytes."""
 
 from collections.abc import Collection
+from unicodedata import decimal
 
 import polars as pl
 
@@ -11,15 +12,17 @@ _QUOTED = r'^\s+"(.*)"\s*$'
 _UNCLEAN = r"^\s|\s$"
 _DIGITS = r"(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|(?i:inf|infinity)"
 _ANY_NUMBER = rf"^[-+−]?({_DIGITS})$"
-_ODD_NUMBER = r"^[+−]|(?i)infinity$|^[-+−]?\d{38,}$"
+_OTHER_DIGITS = r"[\p{Nd}--0-9]"
+_ODD_NUMBER = rf"^[+−]|(?i)infinity$|^[-+−]?\d{{38,}}$|{_OTHER_DIGITS}"
 """What polars takes for text, or does not read."""
 
 
 def cleaned(written: pl.DataFrame, texts: Collection[str], missing: list[str]) -> pl.DataFrame:
     """Names and cells without spaces around them, and numbers as polars knows them.
 
-    +1, −1 (U+2212), Infinity and whole numbers of more than 38 digits are written otherwise in
-    columns of nothing but numbers; not in those of ``texts``. The same frame where all is well.
+    +1, −1 (U+2212), digits of other scripts, Infinity and whole numbers of more than 38 digits are
+    written otherwise in columns of nothing but numbers; not in those of ``texts``. The same frame
+    where all is well.
     """
     frame = written.rename({name: _bare(name) for name in written.columns}, strict=False)
     changed = [
@@ -47,12 +50,19 @@ def _cells(series: pl.Series, is_text: bool, missing: list[str]) -> pl.Series:
     present = found.filter(~found.is_in(missing)).drop_nulls()
     if not present.str.contains(_ODD_NUMBER).any() or not present.str.contains(_ANY_NUMBER).all():
         return found
+    if found.str.contains(_OTHER_DIGITS).any():
+        found = found.map_elements(_in_ascii, return_dtype=pl.String)
     return (
         found.str.replace(r"^\+", "")
         .str.replace("^−", "-")
         .str.replace(r"(?i)infinity$", "inf")
         .str.replace(r"^(-?\d{38,})$", "${1}e0")
     )
+
+
+def _in_ascii(cell: str) -> str:
+    """Digits of any script as 0 to 9."""
+    return "".join(str(decimal(sign)) if sign.isdecimal() else sign for sign in cell)
 
 
 def check_bytes(name: str, frame: pl.DataFrame) -> None:

@@ -19,7 +19,7 @@ MISSING = [
 """Cells of a csv file that hold nothing."""
 _QUOTED = re.compile(r'"[^"]*"')
 _SIGNS = (",", ";", "\t")
-_COMMAS = r"^[-+]?\d+(,\d+)?$"
+_COMMAS = r"^[-+−]?([0-9]+(,[0-9]*)?|,[0-9]+)([eE][-+]?[0-9]+)?$"
 _THOUSANDS = r"^[-+]?\d{1,3}(\.\d{3})*$"
 
 
@@ -65,7 +65,7 @@ def _with_decimal_commas(
 ) -> pl.DataFrame:
     """Columns of whole numbers and numbers such as 12,5 become numbers."""
     found = [
-        series.str.replace(",", ".", literal=True).cast(pl.Float64)
+        series.str.replace(",", ".", literal=True).str.replace("^−", "-").cast(pl.Float64)
         for series in frame.get_columns()
         if series.name not in texts and _all(series, _COMMAS) and series.str.contains(",").any()
     ]

@@ -65,8 +65,10 @@ def never_varies(x: Tensor) -> Tensor:
     low = torch.where(holes, torch.inf, x).amin(dim=0)
     high = torch.where(holes, -torch.inf, x).amax(dim=0)
     size = torch.maximum(low.abs(), high.abs())
-    close = high - low <= _ROUNDING * torch.finfo(x.dtype).eps * size
     constant = low >= high
+    if not x.is_floating_point():
+        return constant
+    close = high - low <= _ROUNDING * torch.finfo(x.dtype).eps * size
     for k in (close & ~constant).nonzero().flatten().tolist():
         values = x[~holes[:, k], k]
         constant[k] = not bool((values == values.round()).all())

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, get_args
@@ -182,6 +183,14 @@ def _check_columns(data: Data) -> None:
             expected="at least one row, and one feature or pixel in each",
             remedy="x needs a row per example: reshape a single feature to (n, 1).",
         )
+    twice = [column for column, count in Counter(data.columns).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{data.name}: two inputs have one name",
+            got=listed([repr(column) for column in twice]),
+            expected="a name of its own for every input; levels of a column are COLUMN=LEVEL",
+            remedy="Rename the column, or the level.",
+        )
     for what, names in (
         ("columns", data.columns),
         ("standardise", data.standardise),
@@ -227,7 +236,7 @@ def _check_values(data: Data, x: Tensor, y: Tensor, where: str) -> None:
                 got=f"{int(wrong.sum())} of {tensor.numel()}"
                 + (f", in {listed(named)}" if named else ""),
                 expected="finite float32 numbers",
-                remedy="Drop those rows or fill the values in before.",
+                remedy="Drop those rows or fill the values in before; divide those beyond 3.4e38.",
             )
 
 

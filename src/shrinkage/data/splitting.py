@@ -158,7 +158,8 @@ class _Cut:
                 got=f"{folds} folds, fold {number}",
                 expected=f"2 to {least} folds"
                 + ("" if labels is None else ", because every class must be in each"),
-                remedy=_FEW,
+                remedy="Take fewer folds, or bring more rows"
+                + ("." if labels is None else " of the rarest class."),
             )
         return _folds(rows, folds, labels)[number]
 
@@ -206,7 +207,8 @@ class _Cut:
                 got=f"{listed(small)} rows left",
                 expected="at least 2 rows of every class",
                 remedy="Drop or merge these classes, or bring more rows of them; "
-                "a target that is a quantity should be of a float type.",
+                "a target that is a quantity should be of a float type (of a table: "
+                "load(…, task='regression')).",
             )
 
 

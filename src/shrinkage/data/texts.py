@@ -9,10 +9,18 @@ _FEW = 20
 """So many levels may well be categories, such as 0, 1, 2 and 3+."""
 _MOST = 0.8
 """Of the values, from which on the others are the odd ones."""
-_BESIDE = " \u00a0€$£¥%"
-_SIGN = r"[€$£¥%]"
-_NUMBER = r"^[-+]?(\d+|\d{1,3}([.,' ]\d{3})+)([.,]\d+)?([eE][-+]?\d+)?$"
+_SIGN = r"[\p{Sc}%‰]"
+_BEFORE = r"^([-+−]?)[\s\p{Sc}]+"
+_AFTER = r"[\s\p{Sc}%‰]+$"
+_UNIT = r"\d\s?([A-Za-zµ°]+[²³]?(?:/[A-Za-z]+[²³]?)?)$"
+_DIGITS = r"(?:\d+|\d{1,3}(?:[.,'’_ \u00a0\u202f]\d{3})+)(?:[.,]\d*)?|[.,]\d+"
+_NUMBER = rf"^[-+−]?\(?(?:{_DIGITS})(?:[eEdD][-+]?\d+)?\)?-?$|^0[xX][0-9a-fA-F]+$"
 _CODE = r"^[-+]?\d+(\.\d+)?$"
+_MARKS = (
+    "-", "--", ".", "*", "none", "nan", "-nan", "<na>", "n.a.", "nil", "missing", "unknown",
+    "#div/0!", "#value!", "#num!", "#ref!",
+)  # fmt: skip
+"""What other programs write where a number is missing; none of them is a level beside numbers."""
 
 
 def check_texts(name: str, frame: pl.DataFrame) -> None:
@@ -20,17 +28,19 @@ def check_texts(name: str, frame: pl.DataFrame) -> None:
 
     In whatever way they are written. Columns of nothing but plain numbers are text on purpose:
     they were made so by whoever made the frame, and may be codes. Numbers of which some have a
-    currency or percent sign are refused however few they are.
+    currency or percent sign, and numbers beside marks of missing ones, are refused however few they
+    are; so are many numbers with one unit.
     """
     for series in frame.get_columns():
         if series.dtype != pl.String:
             continue
         present = series.drop_nulls()
-        is_number = present.str.strip_chars(_BESIDE).str.contains(_NUMBER)
+        is_number = _numbers(present)
         signed = present.str.contains(_SIGN)
-        if present.n_unique() <= _FEW and not (is_number.all() and signed.any()):
-            continue
         strange = present.filter(~is_number)
+        marked = len(strange) and strange.str.to_lowercase().is_in(_MARKS).all()
+        if present.n_unique() <= _FEW and not (marked or (is_number.all() and signed.any())):
+            continue
         if not len(strange):
             strange = present.filter(~present.str.contains(_CODE))
         if len(strange) and int(is_number.sum()) >= _MOST * len(present):
@@ -40,6 +50,14 @@ def check_texts(name: str, frame: pl.DataFrame) -> None:
                 f"{len(present)} values",
                 expected="numbers alone, with decimal points, or text",
                 remedy="Empty those cells (then --missing drop or fill) or write plain numbers: 12 "
-                "for 12 %, 3.50 for $3.50, 1200 for 1,200, with the unit in the column's name. "
-                "Decimal commas are understood where cells are parted by semicolons or tabs.",
+                "for 12 % or 12 kg, 3.50 for $3.50, 1200 for 1,200, with the unit in the column's "
+                "name. Decimal commas are understood where cells are parted by semicolons or tabs.",
             )
+
+
+def _numbers(cells: pl.Series) -> pl.Series:
+    """Which cells are numbers, with a sign of currency or percent, or the unit that most have."""
+    unit = cells.str.extract(_UNIT).drop_nulls()
+    if len(unit) and unit.value_counts()["count"].max() >= _MOST * len(cells):  # type: ignore[operator]
+        cells = cells.str.strip_suffix(str(unit.mode()[0]))
+    return cells.str.replace(_BEFORE, "$1").str.replace(_AFTER, "").str.contains(_NUMBER)

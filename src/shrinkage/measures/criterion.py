@@ -109,7 +109,12 @@ class Criterion:
             return loss(prediction, y.squeeze(1) if is_column and y.shape[1] == 1 else y)
         if _without_ones(prediction) != _without_ones(y):
             raise unlike(prediction, y)
-        y = y if y.is_floating_point() else y.to(prediction.dtype)
+        if not y.is_floating_point():
+            y = y.to(prediction.dtype)
+        elif y.dtype != prediction.dtype:  # some losses take one dtype alone
+            dtype = torch.promote_types(prediction.dtype, y.dtype)
+            prediction, y = prediction.to(dtype), y.to(dtype)
+            loss = self._following(prediction)
         return loss(prediction, y.reshape(prediction.shape))
 
 

@@ -167,9 +167,11 @@ def measure(
     with fitting_together():
         parts = {name: evaluate(model, part, loss) for name, part in examples.items()}
     main = next((name for name in ("train", *examples) if name in examples), None)
+    sized = "train" in parts or len(parts) == 1
+    if main and sized:
+        plan = plan.for_targets(lambda: examples[main].y)
     found, why = (None, "") if main is None else _reach(model, examples[main].x)
     penalty = plan.value()
-    sized = "train" in parts or len(parts) == 1
     return Measures(
         weights=weigh(plan),
         parts=parts,

@@ -242,6 +242,11 @@ def _why(chosen: Choice, rule: Rule, points: Mapping[float, list[Point]]) -> str
             "are within one standard error of the lowest"
         )
     seeds = len(next(iter(points.values())))
+    if seeds == 1 and all(len(row[0]["chunks"]) == 1 for row in points.values()):
+        return (
+            "the lowest validation loss, because one seed and a loss that is no mean over examples "
+            "show no standard error: take more seeds, or folds"
+        )
     over = f"{seeds} seeds or folds" if seeds > 1 else "the examples"
     return (
         f"the strongest penalty whose validation loss is within one standard error of the lowest: "

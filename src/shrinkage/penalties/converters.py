@@ -151,6 +151,8 @@ def _mix(params: Mapping[str, object]) -> float:
 def _instead(estimator: object) -> str:
     """What to pass for an estimator that has, or has been chosen by, one of the four."""
     name = type(estimator).__name__
+    if isinstance(estimator, type):
+        return f"Pass an instance: {estimator.__name__}(…)."
     if hasattr(estimator, "best_estimator_"):
         return "Pass its best_estimator_."
     if name == "Pipeline":

@@ -149,8 +149,10 @@ class Questions:
                 "the network has learnt from arrays",
                 got=shown(rows),
                 expected="rows as a tensor or an array, in the units of the data",
-                remedy="Pass X of the new rows.",
+                remedy="Pass X of the new rows; of a frame, frame.to_numpy().",
             )
+        if self.ids:
+            return self._whole(x)
         if not self.scaling.get("double"):
             x = x.float()
         if not self.scaling.get("input_mean"):
@@ -177,18 +179,30 @@ class Questions:
                 remedy="Give them as the network has learnt: images as floats, channels first, "
                 "those of uint8 divided by 255; tables in the units of the data.",
             )
-        if self.ids and x.is_floating_point():
+        return x.double()
+
+    def _whole(self, x: Tensor) -> Tensor:
+        """Ids: whole numbers of any dtype, as a frame's or an array's."""
+        if not bool((x == x.round()).all()):
             raise DataError(
                 "the rows do not fit the network",
-                got=str(x.dtype),
-                expected="integers: the network reads ids",
+                got="numbers with fractions",
+                expected="whole numbers: the network reads ids",
                 remedy="Pass the ids as they were in training.",
             )
-        return x.long() if self.ids else x.double()
+        return x.long()
 
     def _read(self, rows: str | Path | pl.DataFrame) -> tuple[str, pl.DataFrame]:
         if isinstance(rows, pl.DataFrame):
             return "rows", rows
+        if not isinstance(rows, str | Path):
+            raise DataError(
+                "no table of new rows",
+                got=shown(rows),
+                expected="a .csv or .parquet file, a frame of polars, or an array or tensor",
+                remedy="Of a pandas frame: polars.DataFrame(frame.to_dict('list')); of lists, "
+                "numpy.asarray(rows).",
+            )
         path = as_path("the table of new rows", rows, error=DataError)
         if not path.is_file() or path.suffix.lower() not in (".csv", ".parquet"):
             raise DataError(

@@ -15,6 +15,7 @@ from shrinkage.data import Data, Spec, Split, split
 from shrinkage.errors import FitError, ModelError, ShrinkageWarning, shown
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.measures import checked_loss, is_probability, of_logits, of_numbers, settled
+from shrinkage.measures.losses import as_module
 from shrinkage.models import Factory, build, check_output, load_object, warn_of_probabilities
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs import describe, fingerprint
@@ -63,14 +64,7 @@ class Study:
         )
         if self.loss is not None:
             checked_loss(self.loss)
-        if of_numbers(self.loss) and self.data.task == "classification":
-            raise FitError(
-                "the loss takes numbers, and the data have classes",
-                got=f"{describe(self.loss)} for {len(self.data.classes)} classes",
-                expected="targets that are numbers",
-                remedy="Pass the targets as floats; of a table, "
-                "shrinkage.data.load(…, task='regression').",
-            )
+        check_classes(self.loss, self.data)
 
     @property
     def is_own(self) -> bool:
@@ -176,6 +170,38 @@ class Study:
             "cut": asdict(self.cut),
             **({} if self.device.type == "cpu" else {"device": self.device.type}),
         }
+
+
+def check_classes(loss: Loss | None, data: Data) -> None:
+    """Raise :class:`FitError` where a loss of PyTorch cannot take the numbers of the classes.
+
+    It takes quantities, or it ignores a label, and labels are numbered otherwise than it counts.
+    """
+    if data.task != "classification":
+        return
+    if of_numbers(loss):
+        raise FitError(
+            "the loss takes numbers, and the data have classes",
+            got=f"{describe(loss)} for {len(data.classes)} classes",
+            expected="targets that are numbers",
+            remedy="Pass the targets as floats; of a table, "
+            "shrinkage.data.load(…, task='regression').",
+        )
+    ignored = None if loss is None else getattr(as_module(loss), "ignore_index", None)
+    numbered = all(name.lstrip("-").isdecimal() for name in data.classes)
+    if type(ignored) is not int or not numbered:
+        return
+    names = dict(enumerate(data.classes))
+    if names.get(ignored, str(ignored)) != str(ignored) or (
+        ignored not in names and str(ignored) in data.classes
+    ):
+        raise FitError(
+            "the label that the loss ignores is not numbered as the loss counts",
+            got=f"ignore_index={ignored} for the labels {', '.join(data.classes[:6])}",
+            expected="labels 0 to k−1, which keep their numbers",
+            remedy=f"Leave rows of the ignored label out (keep = y != {ignored}), "
+            "and number the others from 0.",
+        )
 
 
 def device_named(name: str | torch.device) -> torch.device:

@@ -14,7 +14,7 @@ from shrinkage.fitting import Loss
 from shrinkage.measures import of_numbers
 from shrinkage.measures.losses import is_own_code
 from shrinkage.models import Factory, build, columns_of_ids, default_model, reads_ids, resolve
-from shrinkage.studies.study import Cut
+from shrinkage.studies.study import Cut, check_classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +57,11 @@ def subject(
         return not of_numbers(loss) and not (own and len(shape) == 2 and shape[1] > 1)
 
     source = from_user(data, labels=labels)
+    check_classes(loss, source)
     if train is not None or (loss is not None and is_own_code(loss)):
         _warn_of_numbering(source)
+    if own and source.y.dtype == torch.float64:
+        _warn_of_far_targets(source)
     model = default_model(source.is_image) if make_model is None else make_model
     factory = resolve(model)
     source = _with_ids(factory, source)
@@ -102,6 +105,17 @@ def _with_ids(factory: Factory, data: Data) -> Data:
     )
 
 
+def _warn_of_far_targets(data: Data) -> None:
+    low, high = float(data.y.min()), float(data.y.max())
+    warnings.warn(
+        f"{data.name}: a network in float32 cannot tell the targets apart, {low:.10g} to "
+        f"{high:.10g}, and beside a loss or training of your own they stay as given: subtract a "
+        "constant from them, and divide them by their spread",
+        ShrinkageWarning,
+        stacklevel=4,
+    )
+
+
 def _warn_of_numbering(data: Data) -> None:
     """Warn (:class:`ShrinkageWarning`) where integers reach the user's own code as others."""
     values = [name for name in data.classes if name.lstrip("-").isdecimal()]
@@ -109,7 +123,8 @@ def _warn_of_numbering(data: Data) -> None:
         some = ", ".join(values[:4]) + (" …" if len(values) > 4 else "")
         warnings.warn(
             f"integer targets are class labels, and {some} reach your own code numbered 0 to "
-            f"{len(data.classes) - 1}; where they are quantities, pass them as floats",
+            f"{len(data.classes) - 1}; where they are quantities, pass them as floats; where one "
+            "of them is to be ignored, leave its rows out",
             ShrinkageWarning,
             stacklevel=4,
         )
