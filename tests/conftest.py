@@ -3,20 +3,23 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
-from hypothesis.internal.conjecture import providers
 
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 settings.load_profile("fixed")
 
-if hasattr(providers, "_get_local_constants"):
+with suppress(ImportError):  # Hypothesis of before draws no constants
+    from hypothesis.internal.conjecture import providers
+
     # Hypothesis draws constants out of the modules of ours that happen to be imported, also when it
     # is told to be deterministic: a test would see other examples beside other tests than alone.
-    providers._get_local_constants = lambda: providers._local_constants  # none, unless filled
+    if hasattr(providers, "_get_local_constants"):
+        providers._get_local_constants = lambda: providers._local_constants  # none, unless filled
 
 
 @pytest.fixture(autouse=True, scope="session")

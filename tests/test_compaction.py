@@ -439,7 +439,7 @@ def test_wrong_example_inputs_are_refused(x: Tensor, message: str) -> None:
 
 
 def test_no_network_is_refused() -> None:
-    with pytest.raises(CompactionError, match="nothing to compact"):
+    with pytest.raises(CompactionError, match="this is no network"):
         compacted("net", torch.randn(3, 4))  # type: ignore[arg-type]
 
 

@@ -452,7 +452,7 @@ def test_our_own_errors_come_through_as_they_are() -> None:
     def asks(model: nn.Module, plan: Plan, budget: Budget) -> None:
         list(budget.batches(0))
 
-    with pytest.raises(DataError, match="batch size is too small"):
+    with pytest.raises(DataError, match="batch size is out of range: got 0"):
         run(network(), asks)
 
 

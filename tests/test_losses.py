@@ -126,7 +126,9 @@ class Flat(nn.Module):
 
 
 @pytest.mark.parametrize(
-    "loss", [nn.MSELoss(), nn.L1Loss(), lambda p, y: ((p - y) ** 2).mean()], ids=["MSE", "L1", "own"]
+    "loss",
+    [nn.MSELoss(), nn.L1Loss(), lambda p, y: ((p - y) ** 2).mean()],
+    ids=["MSE", "L1", "own"],
 )
 def test_flat_outputs_beside_a_column_of_targets(loss: Any) -> None:
     net = Flat()

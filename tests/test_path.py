@@ -231,7 +231,7 @@ def test_folds_that_do_not_fit(folds: Any) -> None:
         ({"device": "cuda:99"}, "device cannot be used"),
         ({"device": "meta"}, "device cannot be used"),
         ({"device": "gpu"}, "device cannot be used"),
-        ({"device": 3.5}, "device cannot be used"),
+        ({"device": 3.5}, "the device is no name: got 3.5"),
     ],
 )
 def test_bad_options_write_nothing(options: Any, text: str, tmp_path: Path) -> None:

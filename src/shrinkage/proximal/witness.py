@@ -25,6 +25,11 @@ class Witness:
         seen, kept = self._view(parameter), self.weights
         return (seen.dtype, seen.device) == (kept.dtype, kept.device) and torch.equal(seen, kept)
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether what was written last were numbers."""
+        return bool(self.weights.isfinite().all())
+
     def note(self, parameter: Tensor) -> None:
         """Take ``parameter`` as written now."""
         self.weights.copy_(self._view(parameter))
