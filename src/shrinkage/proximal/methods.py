@@ -150,7 +150,7 @@ class Averaged(Method):
             self._rescale(self.memory, parameter, scale)
 
     def overwritten(self, parameter: Tensor, scale: float) -> None:
-        """Start anew from what someone else has written; NaN, which no value equals, is nobody's."""
+        """Start anew from what someone else has written; NaN, which equals nothing, is nobody's."""
         memory = self.memory
         if self.writes is not None and memory is not None and memory.written.is_finite:
             self.writes.note()
