@@ -358,7 +358,7 @@ def test_arguments_in_another_order() -> None:
     net = linear(x)
     plan = sh.Plan(net, sh.L1(0.01))
     for call in (sh.certify, sh.measure, sh.polish):
-        with pytest.raises(PlanError, match="this is no plan: got tuple"):
+        with pytest.raises(PlanError, match="this is no plan: got a tuple of 2"):
             call(net, (x, y), plan)
 
 
