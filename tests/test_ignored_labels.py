@@ -160,3 +160,45 @@ def test_several_labels_a_row_are_told_which_loss_takes_them(tmp_path: Path) -> 
     with torch.no_grad():
         right = nn.functional.binary_cross_entropy_with_logits(path.chosen.model(rows.x), rows.y)
     assert path.chosen.row["validation_loss"] == pytest.approx(float(right), rel=1e-5)
+
+
+SIGNS = np.where(X[:, 0] > 0, 1.0, -1.0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "right"),
+    [
+        (nn.BCEWithLogitsLoss(), SIGNS, SIGNS > 0),
+        (nn.BCEWithLogitsLoss(), SIGNS + 1, SIGNS > 0),
+        (nn.functional.binary_cross_entropy_with_logits, SIGNS, SIGNS > 0),
+        (nn.PoissonNLLLoss(), SIGNS, SIGNS + 1),
+        (nn.SoftMarginLoss(), SIGNS > 0, SIGNS),
+        (nn.HingeEmbeddingLoss(), SIGNS > 0, SIGNS),
+    ],
+)
+def test_targets_without_a_meaning_for_the_loss_are_refused(
+    loss: Any, y: Any, right: Any, tmp_path: Path
+) -> None:
+    """−1 for a cross-entropy has no minimum; 0 for a margin is no class."""
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    x = torch.tensor(X, dtype=torch.float32)
+    plan = sh.Plan(model, sh.L1(1e-3))
+    wrong, fitting = (torch.tensor(np.asarray(v, dtype="f4"))[:, None] for v in (y, right))
+    with pytest.raises(FitError, match="no meaning for"):
+        sh.certify(model, plan, (x, wrong), loss)
+    with pytest.raises(FitError, match="no meaning for"):
+        sh.path(lambda: nn.Linear(3, 1), (x, wrong), "l1", loss=loss, run=tmp_path / "r")
+    found = sh.certify(model, plan, (x, fitting), loss)
+    wanted = float(loss(model(x), fitting).detach()) + 1e-3 * float(
+        model.weight.detach().abs().sum()
+    )
+    assert found.objective == pytest.approx(wanted, rel=1e-6)
+
+
+def test_hidden_values_of_a_masked_array_are_not_used(tmp_path: Path) -> None:
+    masked = np.ma.masked_less(X, -1.5)
+    with pytest.raises(DataError, match="hidden") as caught:
+        sh.path("linear", (masked, LABELS), "l1", run=tmp_path / "r")
+    assert f"got {int((X < -1.5).sum())} of 270" in str(caught.value)
+    assert sh.data.from_user((masked.filled(0.0), LABELS)).x.min() >= -1.5

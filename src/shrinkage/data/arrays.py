@@ -174,6 +174,13 @@ def _array(value: object) -> Array:
     if isinstance(value, Tensor):
         tensor = value.detach().cpu()
         return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise DataError(
+            "a masked array has values that are hidden",
+            got=f"{int(np.ma.getmaskarray(value).sum())} of {value.size}",
+            expected="a value in every place",
+            remedy="Leave those rows out, or fill them in: array.filled(…).",
+        )
     try:
         return np.asarray(value)
     except ValueError as error:

@@ -15,6 +15,7 @@ from shrinkage.measures.losses import (
     NUMBERS,
     Loss,
     as_module,
+    check_targets,
     checked_loss,
     default_loss,
     is_own_code,
@@ -123,10 +124,16 @@ def _without_ones(rows: Tensor) -> list[int]:
 
 
 def loss_for(loss: Loss | Criterion | None, y: Tensor) -> Criterion:
-    """``loss``, or the :func:`default_loss` of targets ``y`` where there is none."""
+    """``loss``, or the :func:`default_loss` of targets ``y`` where there is none.
+
+    Raises :class:`FitError` for targets that have no meaning for a loss of PyTorch.
+    """
     if isinstance(loss, Criterion):
         return loss
-    return Criterion(default_loss(y) if loss is None else checked_loss(loss))
+    if loss is None:
+        return Criterion(default_loss(y))
+    check_targets(checked_loss(loss), y)
+    return Criterion(loss)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -93,6 +94,34 @@ def aligned(prediction: Tensor, y: Tensor) -> Tensor:
     if len(prediction) != len(y) or prediction.numel() != y.numel():
         raise unlike(prediction, y)
     return prediction.reshape(y.shape)
+
+
+def check_targets(loss: Loss, y: Tensor) -> None:
+    """Raise :class:`FitError` for targets outside those of a loss of PyTorch that takes them all.
+
+    Beyond its targets it has no minimum, or takes no notice of them.
+    """
+    module = as_module(loss)
+    for kinds, expected, fits in _TARGETS:
+        if isinstance(module, kinds) and not fits(y):
+            raise FitError(
+                "targets that the loss has no meaning for",
+                got=f"{float(y.min()):g} to {float(y.max()):g} for {type(module).__name__}",
+                expected=expected,
+                remedy="Write them so, or take another loss.",
+            )
+
+
+_TARGETS: tuple[tuple[Any, str, Callable[[Tensor], bool]], ...] = (
+    (LOGITS, "targets from 0 to 1", lambda y: bool(((y >= 0) & (y <= 1)).all())),
+    (nn.PoissonNLLLoss, "counts, 0 or above", lambda y: bool((y >= 0).all())),
+    (
+        (nn.SoftMarginLoss, nn.HingeEmbeddingLoss),
+        "−1 and 1",
+        lambda y: bool((y.abs() == 1).all()),
+    ),
+)
+"""Losses, the targets that they are made for, and whether these are such."""
 
 
 def unlike(prediction: Tensor, y: Tensor) -> DataError:
