@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 import shrinkage as sh
 from shrinkage.errors import AttachError, PlanError, ShrinkageWarning
@@ -459,3 +461,22 @@ def test_a_scripted_network_is_refused_and_its_own_plan_acts_on_it() -> None:
     sh.attach(optimizer, Plan(net, sh.L1(0.2)))
     train(scripted, optimizer, 100)
     assert int((next(scripted.parameters()) == 0).sum()) > 0
+
+
+def test_a_layer_of_several_parameters_is_named_once() -> None:
+    """A chain of two parametrizations: both originals are left out by one rule."""
+    first = weight_norm(nn.Linear(4, 4))
+    register_parametrization(first, "weight", nn.Identity())
+    (said,) = told(nn.Sequential(first, nn.Linear(4, 2)), sh.L1(0.1))
+    assert said.endswith("Rules say that it is meant: {'0.weight': None}")
+
+
+def test_kernels_have_their_outputs_last() -> None:
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel = nn.Parameter(torch.ones(4, 3))
+            self.depth_kernel = nn.Parameter(torch.ones(3, 3, 4, 2))
+
+    (said,) = told(nn.Sequential(Layer(), nn.Linear(3, 2)), sh.L1(0.1))
+    assert '{"kernel": "io", "depth_kernel": "kkio"}' in said

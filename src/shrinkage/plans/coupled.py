@@ -222,7 +222,11 @@ class Term:
 
     def has_gradients(self) -> bool:
         """Whether every parameter has one and is trained: frozen ones keep what they had."""
-        return all(p.grad is not None and p.requires_grad for p in self.parameters)
+        return all(p.grad is not None for p in self.parameters) and not self.is_frozen()
+
+    def is_frozen(self) -> bool:
+        """Whether any parameter of it is not trained now."""
+        return not all(p.requires_grad for p in self.parameters)
 
     def read(self) -> Tensor:
         """w: the parameter itself, or its coupled rows as a new tensor without a gradient."""

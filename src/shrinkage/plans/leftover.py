@@ -40,11 +40,12 @@ def warn_of_leftover(found: Left, total: int, stacklevel: int) -> None:
     """Warn (:class:`ShrinkageWarning`) of such matrices; ``total``: all trained weights."""
     weights = sum(tensor.numel() for _, tensor in found)
     matrices = f"{len(found)} matrices" if len(found) > 1 else "a matrix"
-    names = ", ".join(f"{site.names[-1]!r}: None" for site, _ in found[:_SHOWN])
+    named = list(dict.fromkeys(site.names[-1] for site, _ in found))
+    names = ", ".join(f"{name!r}: None" for name in named[:_SHOWN])
     warnings.warn(
         f"the plan leaves out {matrices}, {weights:,} of {total:,} weights: "
         f"{causes(found)}. Rules say that it is meant: "
-        f"{{{names}{', …' if len(found) > _SHOWN else ''}}}",
+        f"{{{names}{', …' if len(named) > _SHOWN else ''}}}",
         ShrinkageWarning,
         stacklevel=stacklevel + 1,
     )
@@ -78,13 +79,19 @@ def _registrations(unknown: Left) -> str:
     known: dict[str, dict[str, str]] = {}
     for site, tensor in unknown:
         kind, name = _registered_as(site)
-        axes = {2: "oi", 3: "goi"}.get(tensor.ndim, "oi" + "k" * (tensor.ndim - 2))
-        known.setdefault(kind, {})[name] = axes
+        known.setdefault(kind, {})[name] = _axes(site.name, tensor.ndim)
     lines = []
     for kind, names in list(known.items())[:_SHOWN]:
         letters = ", ".join(f'"{name}": "{axes}"' for name, axes in names.items())
         lines.append(f"sh.register_layer({kind}, {{{letters}}})")
     return "; ".join(lines)
+
+
+def _axes(name: str, ndim: int) -> str:
+    """The letters that are usual; kernels, as Keras and JAX call them, have their outputs last."""
+    if name.endswith("kernel"):
+        return "k" * (ndim - 2) + "io"
+    return {2: "oi", 3: "goi"}.get(ndim, "oi" + "k" * (ndim - 2))
 
 
 def _registered_as(site: Site) -> tuple[str, str]:

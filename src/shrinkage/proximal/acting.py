@@ -21,7 +21,7 @@ def acting(
     """
     methods = tuple(_methods(name, entry, penalty))
     for method in methods:
-        if isinstance(method, Averaged):
+        if isinstance(method, Averaged | Prox):
             method.writes = writes
     if not rescale or entry.sphere is None or not methods or name == "subgradient":
         return methods

@@ -38,7 +38,7 @@ from shrinkage.proximal.metrics import (
 )
 from shrinkage.proximal.stacking import stacked
 from shrinkage.proximal.verifying import check_metric
-from shrinkage.proximal.witness import ForeignWrites
+from shrinkage.proximal.witness import ForeignWrites, Watch
 from shrinkage.proximal.wrapping import Wrappers, inside, is_nested, steps_nest
 
 _REST = 10
@@ -105,6 +105,7 @@ class Handle:
         self._writes, self._wrappers = ForeignWrites(), Wrappers(optimizer, self._put_back)
         self._nests = steps_nest(optimizer)
         self._zeros: list[tuple[nn.Parameter, Tensor]] = []  # while a wrapper steps
+        self._watch: Watch | None = None  # where a wrapper steps that cannot be followed
         self._methods = {
             term.entry.name: acting(
                 method, term.entry, term.penalty, self._writes, rescale=plan.rules.rescale
@@ -124,7 +125,8 @@ class Handle:
                 remedy="Minimise the negative loss, or use the exact form (method='auto').",
             )
         warn_of_strangers(plan)
-        warn_of_weight_decay(optimizer, {id(p) for _, _, p in plan.blocks()})
+        self._decays: list[object] = []
+        self._look_at_decay(optimizer)
         claim(self)
         self._hooks: tuple[RemovableHandle, ...] = (
             optimizer.register_step_pre_hook(_uncompiled(self._before)),
@@ -205,6 +207,8 @@ class Handle:
             hook.remove()
         self._hooks = ()
         self._wrappers.remove()
+        if self._watch is not None:
+            self._watch.end()
         release(self)
 
     def _before(
@@ -245,7 +249,7 @@ class Handle:
             self._dismiss()
         ready = self._crew.names if self._crew is not None else ()
         for term in self._terms:
-            if term.entry.name in ready:
+            if term.entry.name in ready or term.is_frozen():  # momentum may move what is frozen
                 continue
             if self.method == "subgradient":
                 self._add_slope(term, loss_scale)
@@ -274,6 +278,7 @@ class Handle:
     def _after(self, optimizer: Optimizer, *_: object) -> None:
         if was_skipped(optimizer) or (self._nests and is_nested(optimizer)):
             return
+        self._look_at_decay(optimizer)
         groups, done = _groups(optimizer), frozenset[str]()
         if self._crew is not None and not self._crew.heed():
             self._dismiss()
@@ -287,24 +292,55 @@ class Handle:
         self._rest = max(0, self._rest - 1)
         if self._crew is None and self._scale and not self._rest:
             self._crew = Crew(self._terms, self._methods)
-        if self._writes.step == 1 or self._writes.happened:
-            self._look_around()
+        self._look_around()
         if self._wrappers.running and self._scale and self._metric is not None:
             kinked = (term for term in self._terms if term.penalty.slope)
             self._zeros = [(p, p == 0) for term in kinked for p in term.parameters]
 
+    def _look_at_decay(self, optimizer: Optimizer) -> None:
+        """Of groups that are new, or have a new decay."""
+        decays: list[object] = [group.get("weight_decay") for group in optimizer.param_groups]
+        if decays != self._decays:
+            self._decays = decays
+            warn_of_weight_decay(optimizer, {id(p) for _, _, p in self.plan.blocks()})
+
     def _look_around(self) -> None:
         """For an optimizer around ours; where the weights are written over and over, say so."""
+        if self._watch is not None and not self._watch.note():
+            self._watch = None
+        if self._writes.step != 1 and not self._writes.happened:
+            return
         self._wrappers.seek()
+        kinked = (t.parameters[0] for t in self._terms if t.penalty.slope and t.has_gradients())
+        first = next(kinked, None)
+        if self._writes.step == 1 and self._wrappers.unfollowed and first is not None:
+            self._watch = Watch(first, self._tell_of_swaps)
         if steps := self._writes.worth_telling():
+            lost, remedy = (
+                ("zeros that were made are gone", "")
+                if self.method == "prox"
+                else (
+                    "averaging starts anew each time, and zeros that were made may be gone",
+                    ", or use method='prox', which keeps nothing between steps",
+                )
+            )
             warnings.warn(
                 f"the weights were written from outside in three of {steps} steps"
-                f"{self._wrappers.named}: averaging starts anew each time, and zeros that were "
-                "made may be gone. Let optimizer.step() be the last to write them, or use "
-                "method='prox', which keeps nothing between steps",
+                f"{self._wrappers.named}: {lost}. Let optimizer.step() be the last to write "
+                f"them{remedy}",
                 ShrinkageWarning,
                 stacklevel=2,
             )
+
+    def _tell_of_swaps(self) -> None:
+        warnings.warn(
+            "the network is trained with other weights than the optimizer's"
+            f"{self._wrappers.named}: zeros are in those that optimizer.step() leaves, and an "
+            "average of weights keeps what they once were. Train without the wrapper, or "
+            "polish() the network afterwards",
+            ShrinkageWarning,
+            stacklevel=2,
+        )
 
     @torch.no_grad()
     def _put_back(self) -> None:

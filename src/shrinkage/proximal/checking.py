@@ -221,5 +221,5 @@ def warn_of_weight_decay(optimizer: Optimizer, penalised: set[int]) -> None:
             f"{name}={worst:g} beside a plan: {type(optimizer).__name__}'s decay "
             f"{what}. Set {name}=0 and put an L2 into the plan (from_weight_decay)",
             ShrinkageWarning,
-            stacklevel=4,
+            stacklevel=5,
         )

@@ -62,7 +62,10 @@ class Crew:
         calm = True
         for (seats, _), answer in zip(self._looks, self._answers, strict=True):
             for k in answer():
-                seats[k].averaged.overwritten(seats[k].parameter, seats[k].memory.scale)
+                seat = seats[k]
+                trained = seat.parameter.requires_grad  # what is frozen, momentum may still move
+                start = seat.averaged.overwritten if trained else seat.averaged.restart
+                start(seat.parameter, seat.memory.scale)
                 calm = False
         return calm and all(seat.parameter.data_ptr() == seat.address for seat in self._seats)
 

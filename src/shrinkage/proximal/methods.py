@@ -97,12 +97,34 @@ def _ranged(w: Tensor) -> Tensor:
     return w.float() if w.dtype == torch.float16 else w
 
 
+@dataclass
 class Prox(Method):
     """w ← prox(w) after every step, in the optimizer's metric.
 
+    Where the penalty makes zeros, it is noticed if someone else has taken them away.
     Source: Parikh & Boyd (2014), §4.2, proximal gradient; in a diagonal metric, Yun et al.,
     Adaptive Proximal Gradient Methods for Structured Neural Networks (ProxGen, 2021).
     """
+
+    writes: ForeignWrites | None = None
+    written: Witness | None = None
+
+    def before(self, parameter: Tensor, scale: float, loss_scale: Tensor | float) -> None:  # noqa: ARG002
+        """Note where zeros were overwritten since the last step."""
+        if self.written is None or self.written.agrees(parameter):
+            return
+        if self.written.weights.device != parameter.device:
+            self.written = None
+        elif self.writes is not None and self.written.has_lost_zeros(parameter):
+            self.writes.note()
+
+    def rewritten(self, parameter: Tensor) -> None:
+        """What was written is ours."""
+        if self.writes is None or not self.penalty.slope:
+            return
+        if self.written is None:
+            self.written = Witness.of(parameter)
+        self.written.note(parameter)
 
     def after(self, parameter: Tensor, reading: Reading, scale: float) -> None:
         """w ← prox_{scale·step·P}(w), moved by at most the metric's reach."""
@@ -114,6 +136,7 @@ class Prox(Method):
             shrunk = self.penalty.prox(start, length)
             w.copy_(_within_reach(shrunk, start, metric.reach, grouping.group_size))
         write_rows(rows, parameter, self.entry)
+        self.rewritten(parameter)
 
 
 def write_rows(rows: Tensor, parameter: Tensor, entry: Entry) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, optim
 from torch.optim import Optimizer
 
-from shrinkage.errors import AttachError, shown
+from shrinkage.errors import AttachError, shown, told
 from shrinkage.proximal.wrapping import held_by
 
 Group = Mapping[str, Any]
@@ -29,6 +29,10 @@ class Metric:
 
     step: float | Tensor
     reach: float = inf
+
+
+_LEAST_REACH = 1.5
+"""Of the move of a constant gradient, for optimizers whose second moment may fall again."""
 
 
 def sgd(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
@@ -56,17 +60,17 @@ def asgd(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG0
 def adam(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
     """lr/(√v̂ + ε) per weight, v̂ the bias-corrected (with amsgrad: largest) second moment.
 
-    Where v̂ = 0 the step explodes (unused embedding rows), although Adam itself never moves a
-    weight further than lr·max(1, (1−β₁)/√(1−β₂)). That bound is the reach. At a fixed point the
-    penalty moves a weight exactly as far back as the optimizer moved it, so the bound holds
-    there and moves no fixed point. Source: Kingma & Ba, Adam (2015), §2.1; for the prox in
-    Adam's metric, Melchior, Joseph & Moolekamp, Proximal Adam (2019).
+    Where v̂ = 0 the step explodes (unused embedding rows), although Adam itself hardly moves a
+    weight further than lr·max(1, (1−β₁)/√(1−β₂)). That is the reach, and 1.5·lr at least: at a
+    fixed point the penalty takes back what the optimizer moved, lr, and a little more or less
+    while v̂ varies; a bound of lr would cut off the more alone. Source: Kingma & Ba, Adam (2015),
+    §2.1; for the prox in Adam's metric, Melchior, Joseph & Moolekamp, Proximal Adam (2019).
     """
     lr = float(group["lr"])
     beta1, beta2 = (float(beta) for beta in group["betas"])
     second: Tensor = state["max_exp_avg_sq"] if group["amsgrad"] else state["exp_avg_sq"]
     step = _over_root(lr, second, 1 - beta2 ** float(state["step"]), group["eps"])
-    return Metric(step, lr * max(1.0, (1 - beta1) / sqrt(1 - beta2)))
+    return Metric(step, lr * max(_LEAST_REACH, (1 - beta1) / sqrt(1 - beta2)))
 
 
 def nadam(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
@@ -82,7 +86,7 @@ def nadam(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG
     product = float(state["mu_product"])
     fresh, kept = (1 - now) / (1 - product), later / (1 - product * later)
     length = lr * (fresh + kept * (1 - beta1**t))
-    reach = lr * max(fresh + kept, (fresh + kept * (1 - beta1)) / sqrt(1 - beta2))
+    reach = lr * max(_LEAST_REACH * (fresh + kept), (fresh + kept * (1 - beta1)) / sqrt(1 - beta2))
     return Metric(_over_root(length, state["exp_avg_sq"], 1 - beta2**t, group["eps"]), reach)
 
 
@@ -102,14 +106,15 @@ def radam(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG
         (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
     )
     root = state["exp_avg_sq"].sqrt().add_(group["eps"]).div_(sqrt(correction))
-    return Metric(rectified / root, rectified * max(1.0, (1 - beta1) / sqrt(1 - beta2)))
+    return Metric(rectified / root, rectified * max(_LEAST_REACH, (1 - beta1) / sqrt(1 - beta2)))
 
 
 def adamax(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
     """lr/u per weight, u the decayed largest |gradient|. Source: Kingma & Ba (2015), §7.1."""
     lr = float(group["lr"])
     beta1, beta2 = (float(beta) for beta in group["betas"])
-    return Metric(lr / state["exp_inf"], lr * max(1.0, (1 - beta1) / (1 - beta1 / beta2)))
+    longest = (1 - beta1) / (1 - beta1 / beta2) if beta1 < beta2 else inf
+    return Metric(lr / state["exp_inf"], lr * max(_LEAST_REACH, longest))
 
 
 def rmsprop(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: ARG001
@@ -123,7 +128,7 @@ def rmsprop(group: Group, state: State, parameter: Tensor) -> Metric:  # noqa: A
     if group["centered"]:
         second = second.addcmul(state["grad_avg"], state["grad_avg"], value=-1)
         return Metric(lr / rest / second.sqrt().add_(group["eps"]))
-    reach = lr / rest / sqrt(1 - float(group["alpha"]))
+    reach = lr / rest * max(_LEAST_REACH, 1 / sqrt(1 - float(group["alpha"])))
     return Metric(lr / rest / second.sqrt().add_(group["eps"]), reach)
 
 
@@ -190,6 +195,27 @@ def _rest_of(momentum: float) -> float:
 MetricOf = Callable[[Group, State, Tensor], Metric]
 
 
+def asked(of: MetricOf, group: Group, state: State, parameter: Tensor) -> Metric:
+    """What ``of`` says; :class:`AttachError` where it stops, or gives anything but a metric."""
+    try:
+        metric = of(group, state, parameter)
+    except Exception as error:  # the metric may be a user's
+        raise _unfit(told(error)) from error
+    if not isinstance(metric, Metric):
+        raise _unfit(f"{shown(metric)} from the metric")
+    return metric
+
+
+def _unfit(got: str) -> AttachError:
+    return AttachError(
+        "the metric does not fit its optimizer",
+        got=got,
+        expected="f(group, state, parameter) that gives a Metric from what this optimizer keeps",
+        remedy="Correct what was passed to register_metric(), or use method='subgradient' "
+        "(no exact zeros).",
+    )
+
+
 @dataclass
 class Reading:
     """A metric that is computed only if somebody asks for it, and then once."""
@@ -204,7 +230,7 @@ class Reading:
     def metric(self) -> Metric:
         """What the optimizer's last step did to the parameter."""
         if self._metric is None:
-            self._metric = self.of(self.group, self.state, self.parameter)
+            self._metric = asked(self.of, self.group, self.state, self.parameter)
         return self._metric
 
     @property
@@ -246,8 +272,29 @@ REFUSED: Mapping[type[Optimizer], str] = {
 _STEPS: dict[type[Optimizer], object] = {kind: unwrap(kind.step) for kind in METRICS}
 """The functions whose moves the metrics describe."""
 
-BUILT_IN: frozenset[MetricOf] = frozenset(METRICS.values())
+BUILT_IN: Mapping[type[Optimizer], MetricOf] = dict(METRICS)
 """What is known to be right; others are tried on a small problem."""
+
+_HISTORY: Mapping[MetricOf, Callable[[Group], float]] = {
+    **dict.fromkeys((adam, nadam, radam, adamax), lambda group: float(group["betas"][1])),
+    rmsprop: lambda group: float(group["alpha"]),
+    adadelta: lambda group: float(group["rho"]),
+}
+
+
+def check_history(optimizer: Optimizer, metric: MetricOf) -> None:
+    """Raise :class:`AttachError` where nothing of earlier gradients is in the second moment.
+
+    Steps follow each gradient's sign alone then, and no threshold balances them.
+    """
+    share = _HISTORY.get(metric)
+    if share is not None and not all(map(share, optimizer.param_groups)):
+        raise AttachError(
+            f"{type(optimizer).__name__} has no step size per weight here",
+            got="a second moment of the last gradient alone: steps follow its sign",
+            expected="a share of earlier gradients (betas[1], alpha, rho) above 0",
+            remedy="0.99 is usual; or use method='subgradient' (no exact zeros).",
+        )
 
 
 def register_metric(kind: type[Optimizer], metric: MetricOf | type[Optimizer]) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from shrinkage.errors import AttachError, ShrinkageWarning, told
-from shrinkage.proximal.metrics import BUILT_IN, MetricOf
+from shrinkage.proximal.metrics import BUILT_IN, MetricOf, asked, check_history
 
 _MOST = 1000
 _WINDOW = 20
@@ -35,17 +35,23 @@ def check_metric(optimizer: Optimizer, metric: MetricOf) -> None:
 
     Built-in metrics are taken as they are. Warns where the optimizer cannot be tried.
     """
-    if metric in BUILT_IN and type(optimizer).__module__.startswith("torch.optim"):
-        return
+    if BUILT_IN.get(type(optimizer)) is not metric:
+        _try(optimizer, metric)
+    check_history(optimizer, metric)
+
+
+def _try(optimizer: Optimizer, metric: MetricOf) -> None:
     try:
         found = mismatch(optimizer, metric)
-    except Exception as error:  # the optimizer's own, or the metric's
+    except AttachError:
+        raise
+    except Exception as error:  # the optimizer's own
         name = type(optimizer).__name__
         warnings.warn(
             f"the metric of {name} could not be tried on a small problem ({told(error)}): "
             "whether zeros are right depends on it alone",
             ShrinkageWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
         return
     if found is not None:
@@ -169,7 +175,8 @@ class _Trial:
         self.weight.grad = factor * self.gradient
         self.optimizer.step()
         (group,) = self.optimizer.param_groups
-        found = self.metric(group, self.optimizer.state.get(self.weight, {}), self.weight)
+        state = self.optimizer.state.get(self.weight, {})
+        found = asked(self.metric, group, state, self.weight)
         sign = -1.0 if group.get("maximize") or vars(self.optimizer).get("maximize") else 1.0
         step, reach = (
             torch.as_tensor(v).detach().to(old).expand(old.shape) for v in (found.step, found.reach)

@@ -1,9 +1,12 @@
 """Has somebody else written a parameter since we did?"""
 
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 _SOME = 1024
 
@@ -30,6 +33,10 @@ class Witness:
         """Whether what was written last were numbers."""
         return bool(self.weights.isfinite().all())
 
+    def has_lost_zeros(self, parameter: Tensor) -> bool:
+        """Whether a weight was written as zero last and no longer is one."""
+        return bool((self._view(parameter)[self.weights == 0] != 0).any())
+
     def note(self, parameter: Tensor) -> None:
         """Take ``parameter`` as written now."""
         self.weights.copy_(self._view(parameter))
@@ -47,6 +54,38 @@ class Witness:
 def _some(parameter: Tensor) -> Tensor:
     """A view where the parameter is contiguous."""
     return parameter.detach().reshape(-1)[:: -(-parameter.numel() // _SOME) or 1]
+
+
+class Watch:
+    """Are gradients taken where ``parameter`` was left, or has a wrapper put others in its place?
+
+    Some put back before their next step what was left, so that nobody sees it then. Looks ten
+    times; ``swapped`` is called where gradients were taken elsewhere three times.
+    """
+
+    def __init__(self, parameter: nn.Parameter, swapped: Callable[[], None]) -> None:
+        self._witness, self._swapped = Witness.of(parameter), swapped
+        self._parameter, self._looks, self._elsewhere = parameter, 0, 0
+        register: Any = parameter.register_post_accumulate_grad_hook
+        self._hook: RemovableHandle = register(self._look)
+
+    def note(self) -> bool:
+        """Take the parameter as it is left now; whether to go on."""
+        self._witness = Witness.of(self._parameter)
+        return self._looks < 10
+
+    def _look(self, parameter: Tensor) -> None:
+        self._looks += 1
+        self._elsewhere += not self._witness.agrees(parameter)
+        if self._elsewhere == 3:
+            self._looks = 10
+            self._swapped()
+        if self._looks >= 10:
+            self.end()
+
+    def end(self) -> None:
+        """Look no longer."""
+        self._hook.remove()
 
 
 class ForeignWrites:

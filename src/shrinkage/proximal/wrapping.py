@@ -81,20 +81,26 @@ class Wrappers:
     def __init__(self, optimizer: Optimizer, ended: Callable[[], None]) -> None:
         self._optimizer, self._ended = optimizer, ended
         self._hooks: list[RemovableHandle] = []
-        self.seen: list[Optimizer] = []
+        self.seen: list[object] = []
         self.running = False
 
     def seek(self) -> None:
         """Look for one whose step is running now."""
         for frame in _callers():
             outer = frame.f_locals.get("self")
-            if not isinstance(outer, Optimizer) or any(outer is one for one in self.seen):
+            is_step = isinstance(outer, Optimizer) or frame.f_code.co_name == "step"
+            if not is_step or any(outer is one for one in self.seen):
                 continue
             held = held_by(outer)
             if held is not None and inside(held[1]) is self._optimizer:
                 self.seen.append(outer)
-                if calls_hooks(outer):
+                if isinstance(outer, Optimizer) and calls_hooks(outer):
                     self._follow(outer)
+
+    @property
+    def unfollowed(self) -> bool:
+        """Whether one was seen whose end is not told."""
+        return bool(self.seen) and not self._hooks
 
     @property
     def named(self) -> str:
