@@ -1271,6 +1271,27 @@ def test_weight_decay_beside_a_plan_warns(make: Any, text: str) -> None:
     assert warning.filename == __file__
 
 
+def test_a_schedule_of_weight_decay_warns_once() -> None:
+    net = network()
+    optimizer = AdamW(net.parameters(), lr=0.1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        attach(optimizer, Plan(net, L1(0.1)))
+        for decay in (0.02, 0.03, 0.04):
+            optimizer.param_groups[0]["weight_decay"] = decay
+            train(net, optimizer, 1)
+    assert len(caught) == 1
+
+
+def test_weight_decay_that_begins_later_warns() -> None:
+    net = network()
+    optimizer = AdamW(net.parameters(), lr=0.1, weight_decay=0.0)
+    attach(optimizer, Plan(net, L1(0.1)))
+    optimizer.param_groups[0]["weight_decay"] = 0.02
+    with pytest.warns(ShrinkageWarning, match=r"weight_decay=0.02 beside a plan"):
+        train(net, optimizer, 1)
+
+
 def test_the_decay_of_asgd_warns() -> None:
     net = network()
     with pytest.warns(ShrinkageWarning, match=r"lambd=0.0001 beside a plan: ASGD's decay adds"):

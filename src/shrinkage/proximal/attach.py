@@ -61,7 +61,7 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
 
     ``averaged`` keeps one number per penalised weight, and two more under optimizers with a step
     per weight (Adam and its kin), whose step it reads anew every ten steps once it has settled;
-    ``prox`` keeps nothing. A write from outside (``load_state_dict``, a restored checkpoint) is
+    ``prox`` keeps none. A write from outside (``load_state_dict``, a restored checkpoint) is
     noticed by comparing up to 1024 weights of each parameter, evenly spread, and averaging starts
     anew from it; a write to single rows of a parameter with more than 1024 of them may be missed.
     A copied or unpickled optimizer has no hooks (PyTorch leaves them out): attach to it anew.
@@ -125,7 +125,7 @@ class Handle:
                 remedy="Minimise the negative loss, or use the exact form (method='auto').",
             )
         warn_of_strangers(plan)
-        self._decays: list[object] = []
+        self._decaying: list[bool] = []
         self._look_at_decay(optimizer)
         claim(self)
         self._hooks: tuple[RemovableHandle, ...] = (
@@ -298,10 +298,10 @@ class Handle:
             self._zeros = [(p, p == 0) for term in kinked for p in term.parameters]
 
     def _look_at_decay(self, optimizer: Optimizer) -> None:
-        """Of groups that are new, or have a new decay."""
-        decays: list[object] = [group.get("weight_decay") for group in optimizer.param_groups]
-        if decays != self._decays:
-            self._decays = decays
+        """Of groups that are new, or begin to decay; a schedule of it is told once."""
+        decaying = [bool(group.get("weight_decay")) for group in optimizer.param_groups]
+        if decaying != self._decaying:
+            self._decaying = decaying
             warn_of_weight_decay(optimizer, {id(p) for _, _, p in self.plan.blocks()})
 
     def _look_around(self) -> None:
@@ -321,7 +321,7 @@ class Handle:
                 if self.method == "prox"
                 else (
                     "averaging starts anew each time, and zeros that were made may be gone",
-                    ", or use method='prox', which keeps nothing between steps",
+                    ", or use method='prox', which sums up nothing between steps",
                 )
             )
             warnings.warn(
