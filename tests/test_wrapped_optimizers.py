@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import StepLR
 import shrinkage as sh
 from shrinkage.errors import AttachError, ShrinkageWarning
 from shrinkage.proximal.metrics import _STEPS, METRICS
+from shrinkage.proximal.wrapping import steps_nest
 from test_attach import INPUTS, PENALTIES, TARGETS, check_solution, exact, problem
 
 
@@ -89,6 +90,13 @@ def test_a_registered_subclass_acts_once_a_step() -> None:
             descend(net, optimizer.step, 30)
             results.append(net.weight.detach().clone())
     assert all(map(torch.equal, results[::2], results[1::2]))
+
+
+def test_only_a_step_of_its_own_can_nest() -> None:
+    """PyTorch hooks the step that a class inherits, too: no frames need be walked for that."""
+    parameters = [nn.Parameter(torch.zeros(2))]
+    kinds = (torch.optim.Adam, torch.optim.AdamW, SGD, Counting)
+    assert [steps_nest(kind(parameters, lr=0.1)) for kind in kinds] == [False, False, False, True]
 
 
 def test_a_registration_is_tried() -> None:

@@ -41,8 +41,9 @@ def calls_hooks(optimizer: Optimizer) -> bool:
 
 def steps_nest(optimizer: Optimizer) -> bool:
     """Whether ``step`` may call that of a parent, which has the same hooks."""
-    kinds = type(optimizer).__mro__
-    return sum("step" in vars(kind) for kind in kinds if kind is not Optimizer) > 1
+    kinds = (kind for kind in type(optimizer).__mro__ if kind is not Optimizer)
+    # PyTorch gives a class that inherits its step a hooked copy of the same function.
+    return len({inspect.unwrap(vars(kind)["step"]) for kind in kinds if "step" in vars(kind)}) > 1
 
 
 def is_nested(optimizer: Optimizer) -> bool:
