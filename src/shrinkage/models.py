@@ -348,6 +348,21 @@ def warn_of_probabilities(outputs: Tensor) -> None:
         )
 
 
+def warn_of_logits(outputs: Tensor) -> None:
+    """Warn (:class:`ShrinkageWarning`) where rows for ``nn.NLLLoss`` are no log-probabilities.
+
+    >>> warn_of_logits(torch.tensor([[0.5, -1.0]]).log_softmax(dim=1))
+    """
+    if not bool((outputs.double().logsumexp(dim=1).abs() <= _NEAR_ONE).all()):
+        warnings.warn(
+            "the network's outputs are no log-probabilities, as behind a LogSoftmax, and without "
+            "it nn.NLLLoss has no minimum. Take nn.CrossEntropyLoss(), or let the network end in "
+            "nn.LogSoftmax(dim=1)",
+            ShrinkageWarning,
+            stacklevel=5,
+        )
+
+
 def check_state(model: nn.Module) -> None:
     """Raise :class:`ModelError` unless the state of the network can be stored: tensors only."""
     others = [(k, v) for k, v in model.state_dict().items() if not isinstance(v, Tensor)]
