@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from shrinkage.arguments import as_number, check_type
 from shrinkage.data import Spec
-from shrinkage.errors import ModelError, ShrinkageWarning, did_you_mean, foreign_code, shown
+from shrinkage.errors import RAISED, ModelError, ShrinkageWarning, did_you_mean, foreign_code, shown
 
 Factory = Callable[..., nn.Module]
 _NEAR_ONE = 1e-4
@@ -294,11 +294,11 @@ def reads_ids(model: nn.Module, x: Tensor) -> bool:
     with _eval_mode(model), torch.no_grad():
         try:
             by_numbers = [_at_random(model, x.float() + shift) for shift in (0.0, 0.25)]
-        except Exception:  # of whatever it is made
+        except RAISED:  # of whatever it is made
             by_numbers = []
         try:
             by_ids = _at_random(model, x.long())
-        except Exception:
+        except RAISED:
             return False
     return not by_numbers or (torch.equal(*by_numbers) and torch.equal(by_numbers[0], by_ids))
 
@@ -316,7 +316,7 @@ def columns_of_ids(model: nn.Module, x: Tensor) -> list[int]:
             usual = _at_random(model, x)
             quarters = 0.25 * torch.eye(x.shape[1]).to(x)
             shifted = [_at_random(model, x + quarter) for quarter in quarters]
-        except Exception:  # of whatever it is made
+        except RAISED:  # of whatever it is made
             return []
     return [k for k, other in enumerate(shifted) if torch.equal(usual, other)]
 
