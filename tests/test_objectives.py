@@ -208,3 +208,18 @@ def test_without_a_weight_there_is_no_mean() -> None:
     y[:] = 1
     with pytest.raises(sh.ShrinkageError, match="no example counts"):
         Objective(net, sh.Plan(net, sh.L1(0.1)), (x, y), LOSSES["ignored"])
+
+
+def _level(prediction: Tensor, y: Tensor) -> Tensor:
+    return (2 * prediction - y).mean()
+
+
+@pytest.mark.parametrize("loss", [nn.L1Loss(), _level], ids=["kinked", "linear"])
+def test_a_loss_that_is_linear_in_the_outputs_has_no_curvature(loss: nn.Module) -> None:
+    x, _ = data()
+    net = nn.Linear(4, 1).double()
+    cost = Objective(net, sh.Plan(net, sh.L1(0.1)), (x, x[:, :1].sin()), loss)
+    with cost.evaluating():
+        found = cost.curvature()([torch.ones_like(w) for w in cost.point])
+    assert [part.shape for part in found] == [w.shape for w in cost.point]
+    assert all((part == 0).all() for part in found)

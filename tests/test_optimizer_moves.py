@@ -75,12 +75,16 @@ def test_amsgrad_keeps_the_largest_second_moment() -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (6,), (2, 3, 4)])
-@pytest.mark.parametrize("growth", [1.0, 50.0], ids=["free", "clipped"])
-def test_adafactor_moves_as_far_as_the_metric_says(shape: tuple[int, ...], growth: float) -> None:
+@pytest.mark.parametrize(
+    ("growth", "floor"), [(1.0, None), (50.0, None), (1.0, 0.5)], ids=["free", "clipped", "floored"]
+)
+def test_adafactor_moves_as_far_as_the_metric_says(
+    shape: tuple[int, ...], growth: float, floor: float | None
+) -> None:
     draw = torch.Generator().manual_seed(0)
     w = nn.Parameter(torch.randn(shape, generator=draw, dtype=torch.float64) + 2)
     # of a small rate, because α is read after the step
-    optimizer = optim.Adafactor([w], lr=1e-7, d=1.5, weight_decay=0.0)
+    optimizer = optim.Adafactor([w], lr=1e-7, d=1.5, eps=(floor, 1e-3), weight_decay=0.0)
     for k in range(4):
         before = w.detach().clone()
         w.grad = growth**k * torch.randn(shape, generator=draw, dtype=torch.float64)
