@@ -137,6 +137,8 @@ def test_reaches_by_hand() -> None:
     assert reach(optim.RMSprop, alpha=0.91, momentum=0.5) == pytest.approx(0.4 / 0.3)
     assert reach(optim.RMSprop, centered=True) == float("inf")
     assert run(optim.RAdam, {"lr": 0.2}, [G])[0].reach == float("inf")
+    rectified = run(optim.RAdam, {"lr": 0.2, "betas": (0.9, 0.91)}, [G] * 400)[0]
+    assert rectified.reach == pytest.approx(0.2)
 
 
 def test_nadams_reach_is_the_furthest_of_two_moves() -> None:
@@ -185,3 +187,26 @@ def test_a_step_that_found_infinite_gradients_was_skipped() -> None:
     for found, skipped in ((torch.zeros(1), False), (torch.ones(1), True), (1.0, True)):
         optimizer.found_inf = found  # type: ignore[attr-defined]
         assert was_skipped(optimizer) is skipped
+
+
+def test_momentum_lengthens_the_steps_of_a_centered_rmsprop() -> None:
+    group = {"lr": 0.3, "momentum": 0.75, "centered": True, "eps": 0.5}
+    state = {"square_avg": torch.tensor([5.0]), "grad_avg": torch.tensor([1.0])}
+    found = METRICS[optim.RMSprop](group, state, torch.zeros(1))
+    assert found.step.item() == pytest.approx(0.3 / 0.25 / 2.5)  # type: ignore[union-attr]
+
+
+def test_adafactors_rate_falls_with_the_root_of_the_steps() -> None:
+    w = nn.Parameter(torch.tensor([1.0, 2.0], dtype=torch.float64))
+    optimizer = optim.Adafactor([w], lr=1e-7)
+    for _ in range(4):
+        w.grad = torch.ones(2, dtype=torch.float64)
+        optimizer.step()
+    with torch.no_grad():
+        steps = [
+            METRICS[optim.Adafactor](
+                {**optimizer.param_groups[0], "lr": lr}, optimizer.state[w], w
+            ).step
+            for lr in (0.1, 10.0)
+        ]
+    assert torch.allclose(steps[1] / steps[0], torch.full((2,), 5.0).double())  # ½ and 0.1

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from math import inf, log
+from sys import float_info
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ def test_fine_grids_have_the_digits_that_they_need() -> None:
     assert grid == (1e-3, 1.01e-3, 1.02e-3, 1.03e-3, 1.04e-3)
     finest = strengths(3, 1.0, 1.0 + 2**-51)
     assert len(finest) == 3
+    assert strengths(3, 1.0, 1.0 + 2**-52)[0] == 1.0  # no three numbers lie there
     many = strengths(2000, 1e-3, 1e-2)
     assert len(set(many)) == 2000
     assert all(value == float(f"{value:.4e}") for value in many)
@@ -52,7 +54,7 @@ def test_own_grids_are_sorted() -> None:
     assert checked_grid([0.1, 1e-3, 1]) == (1e-3, 0.1, 1.0)
     assert checked_grid(np.array([2.0, 1.0])) == (1.0, 2.0)
     assert checked_grid(torch.tensor([2.0, 1.0])) == (1.0, 2.0)
-    assert checked_grid((1e308,)) == (1e308,)
+    assert checked_grid((float_info.max,)) == (float_info.max,)
     assert [type(v) for v in checked_grid([1, np.float32(2)])] == [float, float]
     wrong: list[object] = [
         [],
@@ -64,6 +66,7 @@ def test_own_grids_are_sorted() -> None:
         "12",
         np.ones((1, 1)),
         ["1"],
+        {1.0, 2.0},
     ]
     for values in wrong:
         with pytest.raises(FitError, match="strengths are out of range"):
