@@ -222,11 +222,17 @@ class Term:
 
     def has_gradients(self) -> bool:
         """Whether every parameter has one and is trained: frozen ones keep what they had."""
-        return all(p.grad is not None for p in self.parameters) and not self.is_frozen()
+        for parameter in self.parameters:  # no generator: it is asked at every step
+            if parameter.grad is None or not parameter.requires_grad:
+                return False
+        return True
 
     def is_frozen(self) -> bool:
         """Whether any parameter of it is not trained now."""
-        return not all(p.requires_grad for p in self.parameters)
+        for parameter in self.parameters:
+            if not parameter.requires_grad:
+                return True
+        return False
 
     def read(self) -> Tensor:
         """w: the parameter itself, or its coupled rows as a new tensor without a gradient."""

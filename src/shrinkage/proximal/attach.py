@@ -127,7 +127,7 @@ class Handle:
                 remedy="Minimise the negative loss, or use the exact form (method='auto').",
             )
         warn_of_strangers(plan)
-        self._decays: list[object] = []
+        self._decaying: list[bool] = []
         self._look_at_decay(optimizer)
         claim(self)
         self._hooks: tuple[RemovableHandle, ...] = (
@@ -300,10 +300,10 @@ class Handle:
             self._zeros = [(p, p == 0) for term in kinked for p in term.parameters]
 
     def _look_at_decay(self, optimizer: Optimizer) -> None:
-        """Of groups that are new, or have a new decay."""
-        decays: list[object] = [group.get("weight_decay") for group in optimizer.param_groups]
-        if decays != self._decays:
-            self._decays = decays
+        """Of groups that are new, or begin to decay; a schedule of it is told once."""
+        decaying = [bool(group.get("weight_decay")) for group in optimizer.param_groups]
+        if decaying != self._decaying:
+            self._decaying = decaying
             warn_of_weight_decay(optimizer, {id(p) for _, _, p in self.plan.blocks()})
 
     def _look_around(self) -> None:

@@ -35,7 +35,7 @@ class Witness:
 
     def has_lost_zeros(self, parameter: Tensor) -> bool:
         """Whether a weight was written as zero last and no longer is one."""
-        return bool((self._view(parameter)[self.weights == 0] != 0).any())
+        return bool(((self.weights == 0) & (self._view(parameter) != 0)).any())
 
     def note(self, parameter: Tensor) -> None:
         """Take ``parameter`` as written now."""
