@@ -229,10 +229,7 @@ class Term:
 
     def is_frozen(self) -> bool:
         """Whether any parameter of it is not trained now."""
-        for parameter in self.parameters:
-            if not parameter.requires_grad:
-                return True
-        return False
+        return not all(p.requires_grad for p in self.parameters)
 
     def read(self) -> Tensor:
         """w: the parameter itself, or its coupled rows as a new tensor without a gradient."""
