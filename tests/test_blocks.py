@@ -144,3 +144,24 @@ def test_frozen_parameters_are_no_blocks() -> None:
     plan = sh.Plan(net, sh.L1(0.1))
     net.bias.requires_grad_(requires_grad=False)
     assert [b.entry.name for b in blocks(plan)] == ["weight"]
+
+
+def test_every_row_has_a_sphere_of_its_own() -> None:
+    block = of(sh.L1(0.3), rescale=True)
+    w = torch.tensor([[3.0, 4.0], [0.1, -0.2]], dtype=torch.float64)
+    g = torch.tensor([[1.0, -2.0], [0.5, 0.25]], dtype=torch.float64)
+    # ⟨(½, ¼), (0.1, −0.2)⟩ = 0
+    assert block.along(w, g)[1].tolist() == pytest.approx([0.0, 0.0], abs=1e-15)
+    assert block.along(w, w).flatten().tolist() == pytest.approx(w.flatten().tolist())
+    for k in range(2):
+        tangent = block.tangent(w, g)[k] + 0.3 * w[k].sign()
+        assert float(tangent @ w[k]) == pytest.approx(0.0, abs=1e-12)
+        alone = g[k] - w[k] * float((g[k] + 0.3 * w[k].sign()) @ w[k]) / float(w[k] @ w[k])
+        assert block.tangent(w, g)[k].tolist() == pytest.approx(alone.tolist())
+
+
+def test_small_groups_turn_as_large_ones() -> None:
+    before = torch.tensor([[0.1, 0.1], [0.1, 0.1]], dtype=torch.float64)
+    after = torch.tensor([[0.2, 0.1], [-0.2, 0.1]], dtype=torch.float64)
+    assert of(sh.GroupL1(0.3)).unturned(before, after).tolist() == [[0.2, 0.1], [0.0, 0.0]]
+    assert of(sh.L1(0.3)).unturned(before, after).tolist() == [[0.2, 0.1], [0.0, 0.1]]

@@ -242,3 +242,20 @@ def test_no_stability_selection_out_of_range(wrong: dict[str, Any]) -> None:
     if "subsamples" not in wrong:
         with pytest.raises(FitError, match="out of range"):
             Frequencies(("a",), (0.1,), np.ones((1, 1)), 4).stable(**wrong)
+
+
+def test_the_search_for_the_most_used_ends_at_half_a_feature() -> None:
+    assert Stability(20, 0.75, 1000.0).most_used(8) == 7.5  # 8 halved four times
+    assert Stability(20, 0.75, 1e-12).most_used(8) == 0.0
+    middle = expected_false(4.0, 8, 0.75, 10)
+    assert 4 <= Stability(20, 0.75, middle).most_used(8) < 4.5  # as many as are allowed
+
+
+def test_arguments_become_pythons_own() -> None:
+    plan = Stability(np.int64(20), np.float64(0.75), np.float64(2.0))  # type: ignore[arg-type]
+    assert [type(v) for v in (plan.subsamples, plan.threshold, plan.errors)] == [int, float, float]
+
+
+def test_rounding_below_the_threshold_is_allowed_for() -> None:
+    share = np.array([[0.9 - 1e-9, 0.9 - 2e-9]])
+    assert Frequencies(("a", "b"), (0.1,), share, 50).stable(0.9, errors=1e3).names == ("a",)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import shrinkage as sh
-from shrinkage.paths.choice import choose
+from shrinkage.paths.choice import _walked, choose
 from shrinkage.paths.selection import Table
 
 
@@ -127,3 +127,11 @@ def test_a_fold_that_would_lack_a_class_is_refused_before_any_fit(tmp_path: Path
     with pytest.raises(sh.ShrinkageError, match="every class must be in each"):
         sh.path("linear", (X, labels), "l1", run=tmp_path / "run", folds=10)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_walk_begins_at_the_best_and_ends_before_the_first_outside() -> None:
+    tolerated = np.array([False, False, True, True, False, True])
+    assert _walked(2, tolerated) == 3
+    assert _walked(3, tolerated) == 3
+    assert _walked(5, tolerated) == 5
+    assert _walked(1, np.array([False, True, True, True])) == 3

@@ -310,3 +310,25 @@ def test_a_network_that_changes_after_attach_is_refused(change: str, steps: int)
     sh.attach(optimizer, plan)
     train(net, optimizer, 100)
     assert any(int((p == 0).sum()) for _, _, p in plan.blocks())
+
+
+@pytest.mark.parametrize("kind", ["pruned", "weight_norm"])
+def test_coupled_groups_of_a_network_that_has_run(kind: str) -> None:
+    """A hook leaves the weight that it has computed, which cannot be copied, in the layer."""
+    plans = []
+    for has_run in (False, True):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+        x = torch.randn(4, 6)
+        if kind == "pruned":
+            prune.l1_unstructured(net[0], "weight", amount=0.5)
+        else:
+            nn.utils.weight_norm(net[0])
+        if has_run:
+            net(x)
+        try:
+            plans.append(str(sh.Plan(net, sh.GroupL1(0.1, coupled=True), example_inputs=x)))
+        except PlanError as error:
+            plans.append(str(error))
+    assert plans[0] == plans[1]
+    assert "parameters penalised" in plans[0]

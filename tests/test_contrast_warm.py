@@ -109,7 +109,7 @@ def test_the_closer_look_goes_the_whole_way(whole: Contrast) -> None:
         assert trace["train_loss"][-1] == fits(whole.folder)[key]["train"]["loss"]
 
 
-class _StopError(Exception):
+class _StopError(KeyboardInterrupt):
     """Ends a run in the middle."""
 
 

@@ -573,7 +573,7 @@ def named(point: dict[str, Any]) -> tuple[str, str]:
 
 
 def test_a_run_that_stopped_among_half_samples_goes_on(tmp_path: Path) -> None:
-    class Stopped(Exception):  # noqa: N818
+    class Stopped(KeyboardInterrupt):
         pass
 
     events: list[Progress] = []

@@ -208,7 +208,7 @@ def test_mixes_come_to_the_minimum_of_each_norm() -> None:
 
     found = list(gaps._mixes(of, 4))
     assert len(found) == 3
-    for mix, p, near in zip(found, (2.0, 8.0, 32.0), (1e-6, 1e-3, 1e-2), strict=True):
+    for mix, p, near in zip(found, (2.0, 8.0, 32.0), (1e-9, 1e-6, 1e-5), strict=True):
         assert mix.min() >= 0
         assert float(mix.sum()) == pytest.approx(1.0)
         best = min(
@@ -257,3 +257,34 @@ def test_a_step_descends_or_says_that_none_does() -> None:
     centre = torch.tensor([0.5, 0.5], dtype=torch.float64)
     none = gaps._descend(of, 2.0, centre, 0.5**0.5, torch.ones(2).double(), 1.0)
     assert none == (None, 1.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_places_around_are_the_generators(dtype: torch.dtype) -> None:
+    w = torch.tensor([1.0, -2.0, 3.0], dtype=dtype)
+    found = gaps._shaken(w, 0.5, torch.Generator().manual_seed(4))
+    drawn = torch.rand(3, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    assert torch.equal(found, w + (0.5 * (2 * drawn - 1)).to(dtype))
+    assert found.dtype == dtype
+
+
+def test_opposite_and_equal_gradients() -> None:
+    rules = dict.fromkeys("abc", sh.L1(0.0))
+    cost: Any = Kinked(rules, [[-g for g in GRADIENT]])
+    found = gaps.nearest(cost, GRADIENT, 2)
+    assert found.gap == 0.0
+    assert flat(found.gradient).abs().max() == 0.0
+    cost = Kinked(rules, [[g.clone() for g in GRADIENT]])
+    found = gaps.nearest(cost, GRADIENT, 2)
+    assert found.gap == pytest.approx(1.0)
+    assert torch.allclose(flat(found.gradient), flat(GRADIENT))
+
+
+def test_a_fall_too_small_for_its_step_is_no_descent() -> None:
+    """Enough is 1e-4·‖move‖²/step: 2.5e-5 for a step of ½, 6.25e-6 for one of ⅛."""
+    corner = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    slope = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    for fall, expected in ((3e-5, 0.5), (1e-5, 0.125)):
+        level = torch.tensor([1.0 - fall], dtype=torch.float64)
+        _, step = gaps._descend(lambda _, at=level: at, 2.0, corner, 1.0, slope, 0.25)
+        assert step == expected

@@ -202,3 +202,30 @@ def test_hidden_values_of_a_masked_array_are_not_used(tmp_path: Path) -> None:
         sh.path("linear", (masked, LABELS), "l1", run=tmp_path / "r")
     assert f"got {int((X < -1.5).sum())} of 270" in str(caught.value)
     assert sh.data.from_user((masked.filled(0.0), LABELS)).x.min() >= -1.5
+
+
+@pytest.mark.parametrize(
+    ("layers", "loss", "said"),
+    [
+        ((), nn.NLLLoss(), "no log-probabilities"),
+        ((), nn.functional.nll_loss, "no log-probabilities"),
+        ((nn.LogSoftmax(dim=1),), nn.NLLLoss(), ""),
+        ((nn.Softmax(dim=1),), nn.CrossEntropyLoss(), "are probabilities"),
+        ((), nn.CrossEntropyLoss(), ""),
+    ],
+)
+def test_outputs_that_a_loss_takes_amiss_are_said(
+    layers: Any, loss: Any, said: str, tmp_path: Path
+) -> None:
+    def make() -> nn.Module:
+        return nn.Sequential(nn.Linear(3, 3), *layers)
+
+    def call() -> Any:
+        return sh.path(make, (X, LABELS), "l1", loss=loss, run=tmp_path / "r", **SMALL)
+
+    if said:
+        with pytest.raises(ShrinkageWarning, match=said):  # an error in tests
+            call()
+    else:
+        rows = call().setting.split(0).train
+        assert sorted(set(rows.y.tolist())) == [0, 1, 2]

@@ -24,6 +24,7 @@ from shrinkage.runs import Run, read
 
 Lose = Callable[[Path], object]
 LOST = "were lost or damaged"
+UNSEALED = "begun without checksums"
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_a_contrast_computes_what_is_missing_again(
 def test_stopped_while_it_is_made_whole_it_goes_on(
     whole_path: Path, tmp_path: Path, stage: str
 ) -> None:
-    class StopError(Exception):
+    class StopError(KeyboardInterrupt):
         pass
 
     def stop(event: Progress) -> None:
@@ -163,9 +164,9 @@ def test_reports_and_networks_refuse_damaged_weights(whole_path: Path, tmp_path:
         for path in stored:
             damage(path)
         view = read(run)
-        with pytest.raises(RunError, match=r"damaged.*Repeat the command"):
+        with pytest.raises(RunError, match=r"damaged.*Repeat the call"):
             path_page(view)
-        with pytest.raises(RunError, match=r"damaged.*Repeat the command"):
+        with pytest.raises(RunError, match=r"damaged.*Repeat the call"):
             view.weights("0/0")
     shutil.rmtree(run / "weights")
     with pytest.raises(RunError, match=r"damaged.*missing"):
@@ -227,16 +228,21 @@ def test_folders_without_checksums_are_read_and_go_on(whole_path: Path, tmp_path
     """Those of earlier versions."""
     run = copied(whole_path, tmp_path)
     aged(run)
-    old, new = read(run), read(whole_path)
+    with pytest.warns(ShrinkageWarning, match=UNSEALED):
+        old = read(run)
+    new = read(whole_path)
     assert (old.points, old.config, old.decisions) == (new.points, new.config, new.decisions)
     assert old.weights("0/0").keys() == new.weights("0/0").keys()
     write_lines(run, lines(run)[::2])
-    small_path(run)  # it does not know what was lost, and computes it all the same
-    found = {(point["kind"], point["key"]): point for point in read(run).points}
+    with pytest.warns(ShrinkageWarning, match=UNSEALED):
+        small_path(run)  # it does not know what was lost, and computes it all the same
+    with pytest.warns(ShrinkageWarning, match=UNSEALED):
+        mended = read(run)
+    found = {(point["kind"], point["key"]): point for point in mended.points}
     assert found == {(point["kind"], point["key"]): point for point in new.points}
-    assert read(run).decisions == new.decisions
+    assert mended.decisions == new.decisions
     write_lines(run, lines(run)[:-1])  # now it knows
-    with pytest.raises(RunError, match="lost points"):
+    with pytest.raises(RunError, match="lost points"), pytest.warns(ShrinkageWarning):
         read(run)
 
 

@@ -32,7 +32,7 @@ from shrinkage.plans import Plan
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*normalisation layer undoes.*"),
-    pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning"),  # by forward_ad
+    pytest.mark.filterwarnings("ignore:.torch.jit.script"),  # by forward_ad
 ]
 
 

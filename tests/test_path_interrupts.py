@@ -60,7 +60,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-class StopError(Exception):
+class StopError(KeyboardInterrupt):
     """Stands for whatever stops a run between two points."""
 
 

@@ -450,7 +450,7 @@ def test_a_layer_that_came_after_the_plan_is_told() -> None:
         sh.attach(optimizer, plan)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_a_scripted_network_is_refused_and_its_own_plan_acts_on_it() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))

@@ -27,7 +27,7 @@ RUNS: dict[str, tuple[Make, Callable[..., str], dict[str, Any]]] = {
     "path": (small_path, path_page, {"seeds": 1, "points": 2}),
     "contrast": (small_contrast, report_page, {"seeds": 1, "point_epochs": None}),
 }
-EDITED = int(os.environ.get("EDITS", "28"))
+EDITED = int(os.environ.get("EDITS", "10"))
 """Edits of each run."""
 
 

@@ -12,9 +12,11 @@ from math import inf
 from numbers import Integral, Real
 from pathlib import Path
 from sys import float_info
+from typing import TypeVar
 
-from shrinkage.errors import FitError, ShrinkageError, did_you_mean, shown
+from shrinkage.errors import FitError, ShrinkageError, did_you_mean, foreign_code, shown
 
+T = TypeVar("T")
 _DEFAULT = "Leave it out for the default."
 
 
@@ -174,6 +176,29 @@ def check_function(
             expected=expected,
             remedy=remedy,
         )
+
+
+def callback(
+    name: str, function: Callable[[T], object], error: type[ShrinkageError] = FitError
+) -> Callable[[T], None]:
+    """A function of the user's that is told something: whatever it raises comes out as ``error``.
+
+    Ctrl-C goes through: that is how it stops the work.
+    """
+
+    def refused(got: str) -> ShrinkageError:
+        return error(
+            f"{name} failed",
+            got=got,
+            expected="a function that takes what it is told",
+            remedy="Correct it. To stop the work from there, raise KeyboardInterrupt.",
+        )
+
+    def call(told: T) -> None:
+        with foreign_code(refused):
+            function(told)
+
+    return call
 
 
 def as_names(

@@ -8,6 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from traceback import extract_tb
 
+RAISED = (Exception, SystemExit)
+"""What a user's code may raise; Ctrl-C is the user."""
+
 
 class ShrinkageError(ValueError):
     """Bad input, said in one line: ``what: got …; expected …. remedy``.
@@ -174,7 +177,7 @@ def foreign_code(refusal: Callable[[str], ShrinkageError]) -> Iterator[None]:
         yield
     except ShrinkageError:
         raise
-    except (Exception, SystemExit) as error:
+    except RAISED as error:
         raise refusal(told(error)) from error
     finally:
         if here is not None and _working_directory() != here:

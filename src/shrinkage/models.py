@@ -19,7 +19,7 @@ from torch.func import functional_call
 
 from shrinkage.arguments import as_number, check_type
 from shrinkage.data import Spec
-from shrinkage.errors import ModelError, ShrinkageWarning, did_you_mean, foreign_code, shown
+from shrinkage.errors import RAISED, ModelError, ShrinkageWarning, did_you_mean, foreign_code, shown
 
 Factory = Callable[..., nn.Module]
 _NEAR_ONE = 1e-4
@@ -294,11 +294,11 @@ def reads_ids(model: nn.Module, x: Tensor) -> bool:
     with _eval_mode(model), torch.no_grad():
         try:
             by_numbers = [_at_random(model, x.float() + shift) for shift in (0.0, 0.25)]
-        except Exception:  # of whatever it is made
+        except RAISED:  # of whatever it is made
             by_numbers = []
         try:
             by_ids = _at_random(model, x.long())
-        except Exception:
+        except RAISED:
             return False
     return not by_numbers or (torch.equal(*by_numbers) and torch.equal(by_numbers[0], by_ids))
 
@@ -316,7 +316,7 @@ def columns_of_ids(model: nn.Module, x: Tensor) -> list[int]:
             usual = _at_random(model, x)
             quarters = 0.25 * torch.eye(x.shape[1]).to(x)
             shifted = [_at_random(model, x + quarter) for quarter in quarters]
-        except Exception:  # of whatever it is made
+        except RAISED:  # of whatever it is made
             return []
     return [k for k, other in enumerate(shifted) if torch.equal(usual, other)]
 
@@ -343,6 +343,21 @@ def warn_of_probabilities(outputs: Tensor) -> None:
             "them for logits: behind its own softmax no prediction can be sure, and training is "
             "slow and blunt. Return logits (leave the Softmax out), or pass a loss of your own in "
             "Python, such as loss=lambda p, y: nll_loss(p.log(), y)",
+            ShrinkageWarning,
+            stacklevel=5,
+        )
+
+
+def warn_of_logits(outputs: Tensor) -> None:
+    """Warn (:class:`ShrinkageWarning`) where rows for ``nn.NLLLoss`` are no log-probabilities.
+
+    >>> warn_of_logits(torch.tensor([[0.5, -1.0]]).log_softmax(dim=1))
+    """
+    if not bool((outputs.double().logsumexp(dim=1).abs() <= _NEAR_ONE).all()):
+        warnings.warn(
+            "the network's outputs are no log-probabilities, as behind a LogSoftmax, and without "
+            "it nn.NLLLoss has no minimum. Take nn.CrossEntropyLoss(), or let the network end in "
+            "nn.LogSoftmax(dim=1)",
             ShrinkageWarning,
             stacklevel=5,
         )

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-from shrinkage.arguments import check_function
+from shrinkage.arguments import callback, check_function
 
 _PAUSE = 10.0
 """Seconds between two lines, where there is no terminal for bars."""
@@ -44,13 +44,13 @@ def check_progress(progress: object) -> None:
 def shown(
     progress: Callable[[Progress], None] | None,
 ) -> Iterator[Callable[[Progress], None]]:
-    """``progress`` itself, or bars with the time left on the error stream.
+    """``progress``, or bars with the time left on the error stream.
 
     Where that goes to a file or a pipe, a line every ten seconds instead.
     """
     console = Console(stderr=True)
     if progress is not None:
-        yield progress
+        yield callback("progress", progress)
     elif console.is_terminal or console.is_jupyter:
         with _bars(console) as show:
             yield show

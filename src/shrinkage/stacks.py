@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from shrinkage.data import Examples
+from shrinkage.errors import RAISED
 from shrinkage.fitting import Budget, Training
 from shrinkage.measures import Criterion, settled
 from shrinkage.measures.forms import AS_GIVEN
@@ -118,7 +119,7 @@ def is_stackable(network: nn.Module, plan: Plan, training: Training, rows: Examp
         outputs = stack(torch.stack([x, x.flip(0)]))
         losses = vmap(criterion)(outputs, torch.stack([y, y.flip(0)]))
         losses.sum().backward()  # type: ignore[no-untyped-call]
-    except Exception:  # whatever a network's own code raises where its inputs are no plain tensors
+    except RAISED:  # whatever a network's own code raises where its inputs are no plain tensors
         return False
     with torch.no_grad():
         alone = network(x)

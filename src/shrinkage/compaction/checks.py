@@ -10,7 +10,7 @@ from torch.nn.parameter import is_lazy
 
 from shrinkage.coupling.shadows import returned, tensors
 from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError, told
+from shrinkage.errors import RAISED, CompactionError, told
 from shrinkage.measures.untouched import home
 
 
@@ -129,6 +129,13 @@ def _check_inputs(model: nn.Module, inputs: Inputs) -> None:
         )
     device, dtype = home(model)
     for tensor in tensors(inputs):
+        if tensor.layout != torch.strided or tensor.is_quantized:
+            raise CompactionError(
+                "the example inputs cannot be followed",
+                got=f"a tensor in the layout {tensor.layout}, of {tensor.dtype}",
+                expected="dense tensors of numbers",
+                remedy="Make them dense: example_inputs.to_dense(), or dequantize().",
+            )
         if tensor.device != device or (tensor.is_floating_point() and tensor.dtype != dtype):
             raise CompactionError(
                 "the example inputs do not fit the network",
@@ -150,7 +157,7 @@ def check_runs(model: nn.Module, inputs: Inputs) -> None:
     try:
         with torch.no_grad():
             outputs = list(returned(model(*inputs)))
-    except Exception as error:  # a user's network may raise anything
+    except RAISED as error:  # a user's network may raise anything
         shapes = ", ".join(str(tuple(t.shape)) for t in tensors(inputs))
         raise CompactionError(
             "the network does not take the example inputs",

@@ -18,7 +18,7 @@ from shrinkage.compaction.saving import writing
 from shrinkage.compaction.sparse import densified
 from shrinkage.coupling.shadows import tensors
 from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError
+from shrinkage.errors import RAISED, CompactionError, told
 from shrinkage.runs import write_atomic
 
 
@@ -35,7 +35,7 @@ def export_program(model: nn.Module, inputs: Inputs, path: str | Path) -> Path:
             program = torch.export.export(plain, batch, dynamic_shapes=_free(batch))
             data = io.BytesIO()
             torch.export.save(program, data)
-    except Exception as error:  # torch.export names no base class of its own
+    except RAISED as error:  # torch.export names no base class of its own
         raise _failed("torch.export", error) from error
     return _written(path, data.getvalue())
 
@@ -69,7 +69,7 @@ def export_onnx(model: nn.Module, inputs: Inputs, path: str | Path) -> Path:
             assert program is not None  # noqa: S101  (narrowing)
             data = program.model_proto.SerializeToString()
             session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    except Exception as error:
+    except RAISED as error:
         raise _failed("torch.onnx", error) from error
     for size in (2, 5):
         _compare(plain, session, batch_of(batch, size))
@@ -140,11 +140,10 @@ def _written(path: Path, data: bytes) -> Path:
     return path
 
 
-def _failed(what: str, error: Exception) -> CompactionError:
-    lines = str(error).strip().splitlines()
+def _failed(what: str, error: BaseException) -> CompactionError:
     return CompactionError(
         f"{what} cannot follow the network",
-        got=f"{type(error).__name__}: {lines[0] if lines else ''}",
+        got=told(error),
         expected="a network that it can trace",
         remedy="Use save() and load_compact instead.",
     )

@@ -15,7 +15,7 @@ from shrinkage.coupling import Record, Units, trace
 from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.shadows import replaced
 from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError, told
+from shrinkage.errors import RAISED, CompactionError, told
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def leaving(
         return _leaving(exact, doubled, held, drop_inputs=drop_inputs)
     except CompactionError:
         raise
-    except Exception as error:  # what cannot be followed; and a network may raise anything
+    except RAISED as error:  # what cannot be followed; and a network may raise anything
         raise CompactionError(
             "the network cannot be cut while it trains",
             got=told(error),

@@ -20,7 +20,7 @@ from shrinkage.compaction.saving import answer, encoded, save_compact
 from shrinkage.compaction.sparse import Choice, sparsified
 from shrinkage.coupling.cutting import Cuts
 from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError, told
+from shrinkage.errors import RAISED, CompactionError, told
 from shrinkage.measures.untouched import home, untouched
 from shrinkage.wrappers import check_network, running_eagerly
 
@@ -149,7 +149,7 @@ def _report(
     times: tuple[Latency, ...] = ()
     try:
         times = latencies(before, after, inputs, small_inputs, batch_sizes)
-    except Exception as error:  # a network may be made for one batch size only
+    except RAISED as error:  # a network may be made for one batch size only
         notes = (*notes, f"latency was not measured: {told(error)}")
     state = dict(found.after.named_parameters())
     return Report(

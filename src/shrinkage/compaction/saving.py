@@ -19,7 +19,7 @@ from shrinkage.compaction.sparse import SparseLinear
 from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.data import Spec
-from shrinkage.errors import CompactionError, ModelError, told
+from shrinkage.errors import RAISED, CompactionError, ModelError, told
 from shrinkage.models import Factory, build, resolve
 from shrinkage.runs import write_atomic
 from shrinkage.runs.checksums import bytes_checksum, sealed
@@ -141,7 +141,7 @@ def _asked(model: nn.Module, shapes: list[list[int]]) -> list[float] | None:
     try:
         with torch.no_grad():
             said = model(*inputs)
-    except Exception:  # a network may be made for other batches, or numbers
+    except RAISED:  # a network may be made for other batches, or numbers
         return None
     if not isinstance(said, Tensor) or not bool(said.isfinite().all()):
         return None

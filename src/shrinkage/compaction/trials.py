@@ -122,7 +122,7 @@ def distance(a: Tensor, b: Tensor) -> float:
     """The largest absolute difference; infinite for other shapes, and NaN beside a number."""
     if a.shape != b.shape:
         return torch.inf
-    a, b = a.double(), b.double()
+    a, b = a.detach().double(), b.detach().double()
     gap = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a - b).abs())
     return float(gap.nan_to_num(torch.inf, torch.inf).max()) if gap.numel() else 0.0
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from shrinkage.coupling.shadows import Op, Record
 from shrinkage.coupling.tracing import CallError, Inputs, UnknownStructureError, trace
 from shrinkage.coupling.units import Units
+from shrinkage.errors import RAISED, told
 
 
 def misfit(
@@ -30,8 +31,8 @@ def misfit(
         ops, end = error.record.ops, f"{type(error.__cause__).__name__}: {error.__cause__}"
     except UnknownStructureError as error:
         return record.ops[0], str(error)
-    except Exception as error:  # the network's own checks may raise anything
-        return record.ops[-1], f"{type(error).__name__}: {error}"
+    except RAISED as error:  # the network's own checks may raise anything
+        return record.ops[-1], told(error)
     for before, after in zip_longest(record.ops, ops):
         if after is None or before is None or before.name != after.name:
             return before or record.ops[-1], end or "another sequence of calls"

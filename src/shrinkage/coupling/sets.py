@@ -1,6 +1,5 @@
 """What must vanish together: for each unit, the rows of all parameters that make it."""
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.coupling.checking import misfit
+from shrinkage.coupling.copying import deepcopied
 from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.shadows import Record, replaced
 from shrinkage.coupling.tracing import Inputs, trace
@@ -51,7 +51,7 @@ def unit_sets(model: nn.Module, inputs: Inputs) -> tuple[UnitSet, ...]:
     :class:`UnknownStructureError` where the network cannot be followed, and whatever its own code
     raises on these inputs.
     """
-    exact = copy.deepcopy(model).cpu().double().eval()
+    exact = deepcopied(model).cpu().double().eval()
     inputs = tuple(replaced(value, _doubled) for value in inputs)
     record, units = trace(exact, inputs)
     for balance in units.balances:
@@ -112,7 +112,7 @@ def _trial(
     if n_units == 1:
         return "the only one of its kind"
     removed = classes == label
-    small = copy.deepcopy(model)
+    small = deepcopied(model)
     cut(small, Cuts.of(record, removed))
     blamed = misfit(small, inputs, None, record, removed)
     return None if blamed is None else f"{blamed[0].where}/{blamed[0].name}: {blamed[1]}"

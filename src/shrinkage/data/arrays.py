@@ -236,7 +236,7 @@ def _inputs(
     name: str, x: Array, columns: tuple[str, ...], x_test: Array | None
 ) -> tuple[Tensor, Tensor | None]:
     """Inputs of both parts in one dtype; bytes of images are scaled to 0…1."""
-    if x.dtype.kind in "iu" and x.dtype.itemsize == 8:
+    if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and x.ndim == 2:
         for column, values in zip(columns, x.T, strict=True):
             check_whole(name, pl.Series(column, values))
     double = bool(columns) and _either_needs_double(x, x_test)

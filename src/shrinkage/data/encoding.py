@@ -54,9 +54,14 @@ class Encoding:
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`as_json`."""
+        """The inverse of :meth:`as_json`; :class:`ValueError` for what contradicts itself."""
         levels = {column: tuple(found) for column, found in told["levels"].items()}
-        return cls(tuple((c, level) for c, level in told["inputs"]), levels, tuple(told["gaps"]))
+        inputs, gaps = tuple((c, level) for c, level in told["inputs"]), tuple(told["gaps"])
+        for column, level in inputs:
+            known = levels.get(column, (None, LEVEL) if column in gaps else (None,))
+            if level not in known:
+                raise ValueError(f"column {column!r} has no level {level!r}")
+        return cls(inputs, levels, gaps)
 
     def encode(self, name: str, frame: pl.DataFrame) -> Tensor:
         """The inputs (n, n_inputs) in float64, not scaled; NaN for a number that may be missing.

@@ -6,7 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shrinkage.arguments import as_flag, as_names, as_path, check_function, check_type, plain
+from shrinkage.arguments import (
+    as_flag,
+    as_names,
+    as_path,
+    callback,
+    check_function,
+    check_type,
+    plain,
+)
 from shrinkage.contrasts.settings import Setting
 from shrinkage.errors import ExploreError
 from shrinkage.explorer.controls import FIRST, OFFERED, first_controls
@@ -59,6 +67,7 @@ def explore(
     folder = as_path("runs", runs, error=ExploreError)
     check_function("say", say, takes=1, expected="a function of one line of text, such as print",
                    error=ExploreError)  # fmt: skip
+    say = callback("say", say, ExploreError)
     for name, text in (
         ("settings", settings),
         ("source", source),

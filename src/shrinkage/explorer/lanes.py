@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from shrinkage.contrasts.columns import Column
 from shrinkage.contrasts.settings import Setting
-from shrinkage.errors import ShrinkageError, told
+from shrinkage.errors import RAISED, ShrinkageError, told
 from shrinkage.explorer.controls import Choice, Controls
 from shrinkage.fitting import OPTIMIZERS
 from shrinkage.measures import Loss
@@ -106,7 +106,7 @@ class Lane:
             self.optimizer.step()
         except ShrinkageError as error:
             self.note = f"Stopped at step {self.steps + 1:,}: {error}"
-        except Exception as error:  # the user's network may raise anything in training mode
+        except RAISED as error:  # the user's network may raise anything in training mode
             self.note = f"Stopped at step {self.steps + 1:,}: {told(error)}"
         else:
             self.steps += 1

@@ -8,7 +8,7 @@ from math import inf
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from shrinkage.errors import ShrinkageError, told
+from shrinkage.errors import RAISED, ShrinkageError, told
 from shrinkage.explorer.commands import (
     Advance,
     Change,
@@ -105,7 +105,7 @@ class Worker(threading.Thread):
                 self._turn()
             except ShrinkageError as error:
                 self._complain(str(error))
-            except Exception as error:  # a user's network may raise anything, anywhere
+            except RAISED as error:  # a user's network may raise anything, anywhere
                 self._looking = None
                 self._fresh_look = True
                 self._halt(told(error))

@@ -74,14 +74,13 @@ def _weights(log_a: float, k: int, r: float) -> NDArray[np.float64]:
 
 
 def _with_mean(m: float, k: int, r: float) -> float:
-    """log a at which the weights on 0 … k have mean m, or the flattest."""
+    """log a at which the weights on 0 … k have mean m, which is below k/2."""
 
     def excess(log_a: float) -> float:
         weights = _weights(log_a, k, r)
         return float(np.arange(k + 1) @ weights / weights.sum()) - m
 
-    low, high = -log(_FLAT), log(_FLAT)
-    return high if excess(high) <= 0 else float(brentq(excess, low, high))
+    return float(brentq(excess, -log(_FLAT), log(_FLAT)))
 
 
 def _and_a_rest(m: float, at: int, k: int, r: float) -> Callable[[float], float]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from shrinkage.errors import RAISED
 from shrinkage.measures.untouched import home, untouched
 
 _ROWS = 1024
@@ -37,7 +38,7 @@ def first_layers(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, .
             seen.clear()
             try:
                 model(rows.reshape(-1, *input_shape))
-            except Exception:  # a user's forward may fail in any way: then nothing is known
+            except RAISED:  # a user's forward may fail in any way: then nothing is known
                 return ()
             found = {name for name in found if name in seen and _own(seen[name], changed, n)}
     return tuple(name for name in candidates if name in found)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from shrinkage.data import Examples
-from shrinkage.errors import ShrinkageError
+from shrinkage.errors import RAISED, ShrinkageError
 from shrinkage.measures.forms import AS_GIVEN, ROWS, Form, found_form
 from shrinkage.measures.losses import (
     LABELS,
@@ -60,7 +60,7 @@ class Criterion:
             return form(self._following(prediction), prediction, y)
         except ShrinkageError:
             raise
-        except Exception as error:
+        except RAISED as error:
             raise unfit(error) from error
 
     @property
@@ -84,7 +84,7 @@ class Criterion:
             found = found_form(self._following(prediction), self.loss, prediction, y)
         except ShrinkageError:
             raise
-        except Exception as error:
+        except RAISED as error:
             raise unfit(error) from error
         if found.is_sure:
             self._form, self.is_mean = found.form, found.is_mean

@@ -13,7 +13,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from shrinkage.errors import FitError
+from shrinkage.errors import RAISED, FitError
 from shrinkage.measures.losses import Loss, scalar, weight_of
 
 ROWS = 64
@@ -58,7 +58,7 @@ def found_form(run: Loss, loss: Loss, prediction: Tensor, y: Tensor) -> Found:
         few = _Rows(prediction.detach()[rows.to(prediction.device)].clone(), y[rows].clone())
         # A loss may be bound to all rows, by weights of its own, say: then all are tried.
         for where in (few, _Rows(prediction.detach().clone(), y.clone())):
-            failed: list[Exception] = []
+            failed: list[BaseException] = []
             ran: list[Form] = []
             for form in _forms(where.prediction, where.y):
                 here = _Loss(run, loss, form)
@@ -66,7 +66,7 @@ def found_form(run: Loss, loss: Loss, prediction: Tensor, y: Tensor) -> Found:
                     here.at(where.prediction, where.y)
                 except FitError:
                     raise
-                except Exception as error:  # the user's own
+                except RAISED as error:  # the user's own
                     failed.append(error)
                     continue
                 ran.append(form)
@@ -137,7 +137,7 @@ class _Loss:
         """Whether the value is the same for both targets, as far as it can be told."""
         try:
             (right, _), (wrong, _) = self.at(point, y), self.at(point, other)
-        except Exception:  # targets that are no outputs
+        except RAISED:  # targets that are no outputs
             return True
         tol = 1e-5 if torch.finfo(point.dtype).eps < 1e-6 else 1e-2
         both = isfinite(right) and isfinite(wrong)
@@ -147,7 +147,7 @@ class _Loss:
         """Whether value and gradient are those of the parts, and no sum; a sum is refused."""
         try:
             mean = all(self._is_mean_at(point, rows.y) for point in rows.points)
-        except Exception:  # a loss that is bound to its rows cannot take some of them
+        except RAISED:  # a loss that is bound to its rows cannot take some of them
             mean = False
         if not mean:
             self._check_no_sum(rows.prediction, rows.y)
@@ -175,7 +175,7 @@ class _Loss:
         once, slope = self.at(prediction, y)
         try:
             twice, both = self.at(torch.cat([prediction, prediction]), torch.cat([y, y]))
-        except Exception:  # a loss that is bound to its rows
+        except RAISED:  # a loss that is bound to its rows
             return
         if slope is None or both is None:
             sizes = abs(once), abs(twice)

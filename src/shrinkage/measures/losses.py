@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.arguments import check_function
-from shrinkage.errors import DataError, FitError, ShrinkageError, told
+from shrinkage.errors import RAISED, DataError, FitError, ShrinkageError, told
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -67,11 +67,11 @@ def fitting_together() -> Iterator[None]:
         yield
     except ShrinkageError:
         raise
-    except Exception as error:  # network and loss are the user's
+    except RAISED as error:  # network and loss are the user's
         raise unfit(error) from error
 
 
-def unfit(error: Exception) -> FitError:
+def unfit(error: BaseException) -> FitError:
     """The error for a network, data or loss that raise one."""
     return FitError(
         "network, data and loss do not fit together",

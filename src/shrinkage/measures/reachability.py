@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn.modules.conv import _ConvNd
 from torch.utils.hooks import RemovableHandle
 
-from shrinkage.errors import told
+from shrinkage.errors import RAISED, told
 from shrinkage.measures.marks import is_marked
 from shrinkage.measures.untouched import home, untouched
 from shrinkage.measures.wiring import Wiring, is_closed
@@ -63,7 +63,7 @@ def reach_or_why(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Reach 
     """What :func:`reach` finds, and where that is nothing the reason."""
     try:
         return _reach(model, input_shape), "scripted, or without an output that can be followed"
-    except Exception as error:  # a user's forward may fail in any way here; then nothing is known
+    except RAISED as error:  # a user's forward may fail in any way here; then nothing is known
         return None, told(error)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from shrinkage.errors import FitError, ShrinkageWarning, told
+from shrinkage.errors import RAISED, FitError, ShrinkageWarning, told
 from shrinkage.fitting import Treatment, fit
 from shrinkage.objectives import Objective
 from shrinkage.paths.points import empty
@@ -40,7 +40,7 @@ def is_affine(model: nn.Module, x: torch.Tensor) -> bool:
     """
     try:
         return _is_affine(deepcopy(model).double().train(), x.double())
-    except Exception:  # one that casts to float32, say, or is no function of any numbers
+    except RAISED:  # one that casts to float32, say, or is no function of any numbers
         return False
 
 
@@ -48,13 +48,13 @@ def warn_of_single(model: torch.nn.Module, x: torch.Tensor) -> None:
     """Say so where a network would be solved exactly, did its code take double precision."""
     try:
         deepcopy(model).double()(x.double())
-    except Exception as error:  # a user's forward may raise anything
+    except RAISED as error:  # a user's forward may raise anything
         why = told(error)
     else:
         return
     try:
         would_be = _is_affine(deepcopy(model).train(), x, 1e-4)
-    except Exception:  # no function of any numbers
+    except RAISED:  # no function of any numbers
         return
     if would_be:
         warnings.warn(

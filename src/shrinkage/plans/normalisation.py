@@ -11,6 +11,7 @@ from torch.nn.functional import relu
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
+from shrinkage.errors import RAISED
 from shrinkage.plans.grouping import Grouping, grouping
 from shrinkage.plans.layers import NORMS, describe
 
@@ -63,7 +64,7 @@ def invariances(model: nn.Module) -> dict[str, Invariance]:
 def _certain(module: nn.Module, prefix: str) -> Iterator[tuple[str, Invariance]]:
     try:
         graph = fx.Tracer().trace(module)
-    except Exception:  # the user's forward may raise anything on a traced value
+    except RAISED:  # the user's forward may raise anything on a traced value
         for name, child in module.named_children():
             yield from _certain(child, f"{prefix}{name}.")
         return

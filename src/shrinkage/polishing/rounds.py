@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
+from shrinkage.arguments import callback
 from shrinkage.progress import Progress, shown
 
 _SECOND = 1.0
@@ -29,9 +30,9 @@ def quiet(_: Round) -> None:
 
 @contextmanager
 def told(progress: Show | None, rounds: int) -> Iterator[Show]:
-    """``progress`` itself, or a bar with objective and gap, out of ``rounds`` at most."""
+    """``progress``, or a bar with objective and gap, out of ``rounds`` at most."""
     if progress is not None:
-        yield progress
+        yield callback("progress", progress)
         return
     begun, bars = monotonic(), ExitStack()
     shows: list[Callable[[Progress], None]] = []

@@ -1,9 +1,10 @@
 """The ways in which a run folder fails its reader or its writer, each said in one line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from shrinkage.errors import RunError
 
@@ -30,14 +31,25 @@ def changed(path: Path, got: str, expected: str) -> RunError:
     )
 
 
-def lost(folder: Path, command: object) -> RunError:
-    """Points that the header speaks of are not there; ``command``: what computes them again."""
-    again = f"{command} --run {quote(str(folder))}" if command else "the call that made it"
+def again(folder: Path, config: Mapping[str, Any], command: object = None) -> str:
+    """How what a run lacks comes back: by its command; what the live page saved, from there."""
+    if config.get("command") == "explore":
+        settings = quote(str(folder / "settings.txt"))
+        return (
+            "What the live page has saved is not computed again: open it with these settings "
+            f'(shrinkage explore DATA --settings "$(cat {settings})"), and save once more.'
+        )
+    words = f"{command} --run {quote(str(folder))}" if command else "the call that made it"
+    return f"Repeat {words}: what is missing is computed again."
+
+
+def lost(folder: Path, remedy: str) -> RunError:
+    """Points that the header speaks of are not there; ``remedy``: see :func:`again`."""
     return RunError(
         "the run has lost points",
         got=f"{folder / 'points.jsonl'} without some of them",
         expected="all that the run has written",
-        remedy=f"Repeat {again}: what is missing is computed again.",
+        remedy=remedy,
     )
 
 

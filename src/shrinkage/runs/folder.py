@@ -21,13 +21,14 @@ from torch import Tensor
 
 from shrinkage.errors import RunError, ShrinkageError, ShrinkageWarning
 from shrinkage.runs.atomic import write_atomic
-from shrinkage.runs.failures import changed, damaged, lost, writing
+from shrinkage.runs.failures import START_ANEW, again, changed, damaged, lost, writing
 from shrinkage.runs.records import (
     Header,
     Json,
     Line,
     Promise,
     as_json,
+    encoded,
     keeps_promise,
     read_lines,
 )
@@ -159,7 +160,7 @@ class Run:
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Write a file of the folder, atomically; returns its path."""
-        data = content.encode() if isinstance(content, str) else content
+        data = encoded(content) if isinstance(content, str) else content
         with writing(self.folder):
             write_atomic(self._home / name, data)
         return self.folder / name
@@ -266,13 +267,14 @@ def read(folder: str | Path) -> RunView:
             remedy="Give the folder that path or contrast printed at its end.",
         )
     header = Header.read(path)
+    remedy = again(folder, header.config, header.decisions.get("command"))
     try:
         lines = read_lines(points, header)
     except OSError as error:
         raise damaged(points, error.strerror or str(error)) from None
     if not keeps_promise(header, lines):
-        raise lost(folder, header.decisions.get("command"))
-    weights = Weights(folder)
+        raise lost(folder, remedy)
+    weights = Weights(folder, f"{remedy} {START_ANEW}")
     for line in lines:
         weights.checksums |= line.files
     found = tuple(line.point for line in lines)

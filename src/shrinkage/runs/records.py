@@ -7,6 +7,7 @@ they have is checked.
 
 import json
 import platform
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
-from shrinkage.errors import RunError
+from shrinkage.errors import RunError, ShrinkageWarning
 from shrinkage.runs.checksums import (
     bytes_checksum,
     is_intact,
@@ -23,7 +24,7 @@ from shrinkage.runs.checksums import (
     record_checksum,
     sealed,
 )
-from shrinkage.runs.failures import START_ANEW, damaged
+from shrinkage.runs.failures import START_ANEW, again, damaged
 
 Json = dict[str, Any]
 FORMAT = 2
@@ -31,6 +32,8 @@ _UNSEALED = 1
 """The format of folders without checksums."""
 _OURS = ("files", "run", "sha256")
 """Keys of a line that are not the point's."""
+_WITH_SEAL = {"files", "run", "points"}
+"""Keys that are never written without a checksum."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,22 @@ class Header:
             if not (isinstance(config, dict) and isinstance(decisions, dict)):
                 raise ValueError("no configuration")
             promise = Promise(**record["points"]) if "points" in record else None
+            if record["format"] == _UNSEALED:
+                _warn_of_no_checksums(path.parent)
             return cls(config, decisions, promise, record["format"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             if isinstance(error, RunError):
                 raise
             raise damaged(path, _said(error)) from None
+
+
+def _warn_of_no_checksums(folder: Path) -> None:
+    warnings.warn(
+        f"the run folder {folder} was begun without checksums: whether it was changed since cannot "
+        "be told. The same command in another folder (--run) makes one that has them.",
+        ShrinkageWarning,
+        stacklevel=4,
+    )
 
 
 def _refuse_later(path: Path, record: Json) -> None:
@@ -127,7 +141,7 @@ class Line:
         """A point as a line, sealed; NaN and infinities become null."""
         plain: Json = as_json(point)
         record = sealed({**plain, **({"files": dict(files)} if files else {}), "run": run})
-        return cls(plain, dict(files), record["sha256"], dumps(record).encode() + b"\n")
+        return cls(plain, dict(files), record["sha256"], encoded(dumps(record)) + b"\n")
 
     @classmethod
     def parsed(cls, content: bytes, header: Header) -> Self:
@@ -168,13 +182,20 @@ def read_lines(path: Path, header: Header) -> list[Line]:
             if known.checksum != line.checksum:
                 raise ValueError("its point stands there already, with other values")
         except (ValueError, RecursionError) as error:
-            raise damaged(path, f"line {number}: {_said(error)}", _mend(number)) from None
+            raise damaged(
+                path, f"line {number}: {_said(error)}", _mend(path.parent, number, header)
+            ) from None
     return list(lines.values())
 
 
 def dumps(value: object) -> str:
     """Strict JSON in one line."""
     return json.dumps(finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8; what stands for bytes that are none, in the names of files, as JSON escapes it."""
+    return text.encode(errors="backslashreplace")
 
 
 def as_json(value: object) -> Any:
@@ -197,7 +218,7 @@ def _check(record: Json, *, must_be_sealed: bool) -> None:
     if is_sealed(record):
         if not is_intact(record):
             raise ValueError("it was edited: its checksum is another")
-    elif must_be_sealed:
+    elif must_be_sealed or not _WITH_SEAL.isdisjoint(record):
         raise ValueError("its checksum is missing")
 
 
@@ -212,11 +233,10 @@ def _is_torn(text: bytes) -> bool:
     return False
 
 
-def _mend(number: int) -> str:
-    return (
-        f"Delete line {number}, and repeat the command that the run was begun with: it computes "
-        f"that point again. {START_ANEW}"
-    )
+def _mend(folder: Path, number: int, header: Header) -> str:
+    remedy = again(folder, header.config, header.decisions.get("command"))
+    first = "" if header.config.get("command") == "explore" else f"Delete line {number}. "
+    return f"{first}{remedy} {START_ANEW}"
 
 
 def _said(error: BaseException) -> str:

@@ -17,8 +17,8 @@ _AGAIN = f"Repeat the command that the run was begun with: it computes them agai
 class Weights:
     """The files of weights in a run folder, and their checksums as far as they are known."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute() / "weights"
+    def __init__(self, folder: Path, remedy: str = _AGAIN) -> None:
+        self.folder, self._remedy = folder.absolute() / "weights", remedy
         self.checksums: dict[str, str] = {}
 
     def save(self, key: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
@@ -40,7 +40,7 @@ class Weights:
             return dict(load_file(path))
         except (OSError, ValueError, SafetensorError) as error:
             why = "it is missing" if isinstance(error, FileNotFoundError) else str(error)
-            raise damaged(path, why, START_ANEW if known is None else _AGAIN) from None
+            raise damaged(path, why, START_ANEW if known is None else self._remedy) from None
 
     def is_known(self, key: str) -> bool:
         """Were weights stored under ``key``, or are there any?"""

@@ -103,6 +103,8 @@ class Questions:
             field(encoding, key, hint, "questions.encoding.")
         shape = tuple(field(told, "shape", list[int], "questions."))
         scaling = _scaling(field(told, "scaling", dict[str, Any], "questions."), shape)
+        if encoding["inputs"] and (len(encoding["inputs"]),) != shape:
+            raise ValueError(f"{len(encoding['inputs'])} encoded inputs for a shape of {shape}")
         classes, shares = (
             tuple(field(told, "classes", list[str], "questions.")),
             field(told, "shares", bool, "questions."),

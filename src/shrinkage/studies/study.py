@@ -16,13 +16,23 @@ from shrinkage.errors import FitError, ModelError, ShrinkageWarning, shown
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.measures import checked_loss, is_probability, of_logits, of_numbers, settled
 from shrinkage.measures.losses import as_module
-from shrinkage.models import Factory, build, check_output, load_object, warn_of_probabilities
+from shrinkage.models import (
+    Factory,
+    build,
+    check_output,
+    load_object,
+    warn_of_logits,
+    warn_of_probabilities,
+)
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs import describe, fingerprint
 from shrinkage.studies.asking import Questions
 
 _MOST_SEEDS = 10_000
 _SEEDS = f"a whole number ≥ 1, at most {_MOST_SEEDS:,}"
+
+_ENTROPIES = (type(None), nn.CrossEntropyLoss, nn.NLLLoss)
+"""Losses of which the network's outputs tell whether it is made for them; None: ours."""
 
 _SPLITS: "WeakKeyDictionary[Study, tuple[int, Split]]" = WeakKeyDictionary()
 
@@ -124,10 +134,14 @@ class Study:
                 )
 
     def warn_of_probabilities(self, model: nn.Module) -> None:
-        """Warn (:class:`ShrinkageWarning`) of outputs that our cross-entropy would take amiss."""
-        if self.loss is None and self.data.task == "classification":
-            ids = not self.data.x.is_floating_point()
-            warn_of_probabilities(check_output(model, self.spec, self.data.task, ids=ids))
+        """Warn (:class:`ShrinkageWarning`) of outputs that a cross-entropy would take amiss."""
+        loss = None if self.loss is None else as_module(self.loss)
+        if self.data.task == "regression" or not isinstance(loss, _ENTROPIES):
+            return
+        ids, free = not self.data.x.is_floating_point(), loss is not None
+        outputs = check_output(model, self.spec, self.data.task, ids=ids, free=free)
+        if outputs.ndim == 2:  # the loss refuses others
+            (warn_of_logits if isinstance(loss, nn.NLLLoss) else warn_of_probabilities)(outputs)
 
     @property
     def example(self) -> Tensor:

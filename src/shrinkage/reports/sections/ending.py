@@ -1,6 +1,5 @@
 """How the run was made, and what to try next: commands that can be pasted."""
 
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil
@@ -11,6 +10,7 @@ from shrinkage.reports.sections.base import Section
 from shrinkage.reports.summary import edges
 from shrinkage.reports.wording import listed, num, percent, strength
 from shrinkage.runs import RunView
+from shrinkage.runs.checksums import parse_record
 
 _SEEDS = 5
 """Suggested where there are fewer than three."""
@@ -149,7 +149,7 @@ def _inapplicable(facts: Facts) -> str:
 def versions(view: RunView) -> str:
     """Of the program and what it stands on, as the run began."""
     try:
-        header = json.loads((view.folder / "run.json").read_text(encoding="utf-8"))
+        header = parse_record((view.folder / "run.json").read_bytes())
         found = dict(header["versions"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

@@ -4,7 +4,7 @@
 # Seen: type inference matches \d, which takes every decimal digit of Unicode, so the column is inferred as Int128; the
 # parser takes ASCII digits only, and the whole file is refused:
 #   ComputeError: could not parse `１０` as dtype `i128` at column 'w' (column number 1)
-# With ignore_errors=True the column becomes null, without a word. Decimals, "１０.5", are inferred as text or float.
+# With ignore_errors=True the column becomes null, without a word.
 # Exits 0 while that is so.
 set -euo pipefail
 folder=$(mktemp -d)
