@@ -84,9 +84,10 @@ def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
     LogisticRegression  C·Σ log-loss + ρ·Σ|w| + (1−ρ)/2·Σw²      ElasticNet(ρ/(nC), (1−ρ)/(2nC))
     ==================  =======================================  ==========================
 
-    ``n_samples`` is the number of training rows (with class weights: the sum of the rows'
-    weights). LogisticRegression of two classes has one logit, for ``BCEWithLogitsLoss``; its
-    solver ``liblinear`` also penalises the intercept. Raises :class:`PenaltyError` for any other
+    ``n_samples`` is the number of training rows. With class weights it is what the loss divides
+    by: the rows for ``BCEWithLogitsLoss(pos_weight=…)``, the sum of the rows' weights for
+    ``CrossEntropyLoss(weight=…)``. LogisticRegression of two classes has one logit, for
+    ``BCEWithLogitsLoss``; its solver ``liblinear`` also penalises the intercept. Raises :class:`PenaltyError` for any other
     estimator and for ``positive=True``. Source: scikit-learn user guide, "Linear Models".
 
     >>> from sklearn.linear_model import Lasso
