@@ -88,7 +88,8 @@ def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
     by: the rows for ``BCEWithLogitsLoss(pos_weight=…)``, the sum of the rows' weights for
     ``CrossEntropyLoss(weight=…)``. LogisticRegression of two classes has one logit, for
     ``BCEWithLogitsLoss``; its solver ``liblinear`` also penalises the intercept. Raises
-    :class:`PenaltyError` for any other estimator and for ``positive=True``. Source: scikit-learn user guide, "Linear Models".
+    :class:`PenaltyError` for any other estimator and for ``positive=True``. Source: scikit-learn
+    user guide, "Linear Models".
 
     >>> from sklearn.linear_model import Lasso
     >>> from_sklearn(Lasso(alpha=0.1), n_samples=442)
