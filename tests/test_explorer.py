@@ -568,7 +568,6 @@ class TestStories:
 
 
 class TestTour:
-    @pytest.mark.filterwarnings("ignore:the weights were written from outside")
     def test_every_step_can_be_set_and_judged(self, s: Session) -> None:
         for number, claim in enumerate(TOUR):
             s.lead(number)

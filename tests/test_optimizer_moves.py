@@ -122,6 +122,38 @@ def test_the_reach_is_as_far_as_a_first_gradient_moves(
         assert moved.abs().max().item() == pytest.approx(share * found.reach, rel=1e-3)
 
 
+def test_reaches_by_hand() -> None:
+    def reach(kind: type[optim.Optimizer], **options: Any) -> float:
+        return run(kind, {"lr": 0.2, **options}, [G])[0].reach
+
+    assert reach(optim.SGD) == float("inf")
+    assert reach(optim.Adam, betas=(0.9, 0.91)) == pytest.approx(0.3)  # 0.1/0.3 is less than 1.5
+    assert reach(optim.Adam, betas=(0.4, 0.91)) == pytest.approx(0.2 * 0.6 / 0.3)
+    assert reach(optim.Adamax, betas=(0.9, 0.91)) == pytest.approx(0.2 * 0.1 / (1 - 0.9 / 0.91))
+    assert reach(optim.Adamax, betas=(0.0, 0.99)) == pytest.approx(0.3)
+    assert reach(optim.Adagrad) == pytest.approx(0.2)
+    assert reach(optim.Adagrad, lr_decay=0.5) == pytest.approx(0.2)  # at the first step
+    assert reach(optim.RMSprop, alpha=0.91) == pytest.approx(0.2 / 0.3)
+    assert reach(optim.RMSprop, alpha=0.91, momentum=0.5) == pytest.approx(0.4 / 0.3)
+    assert reach(optim.RMSprop, centered=True) == float("inf")
+    assert run(optim.RAdam, {"lr": 0.2}, [G])[0].reach == float("inf")
+    rectified = run(optim.RAdam, {"lr": 0.2, "betas": (0.9, 0.91)}, [G] * 400)[0]
+    assert rectified.reach == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(("betas", "room"), [((0.5, 0.99), 1.0), ((0.9, 0.5), 1.5)])
+def test_nadams_reach_is_the_furthest_of_two_moves(betas: tuple[float, float], room: float) -> None:
+    """With half as much room where the constant move is the further one."""
+    options: dict[str, Any] = {"lr": 0.2, "eps": 1e-30, "momentum_decay": 0.0, "betas": betas}
+    still = torch.zeros_like(G)
+    first, moved = run(optim.NAdam, options, [still] * 1500 + [G])
+    assert moved.abs().max() <= first.reach * (1 + 1e-9)
+    constant, again = run(optim.NAdam, options, [G] * 1500)
+    assert again.abs().max() <= constant.reach * (1 + 1e-9)
+    largest = max(moved.abs().max().item(), again.abs().max().item())
+    assert room * largest == pytest.approx(first.reach, rel=1e-3)
+
+
 def test_centered_rmsprop_divides_by_the_spread() -> None:
     gradients = [G * (1 + 0.5 * (-1) ** k) for k in range(50)]
     options = {"lr": 0.3, "alpha": 0.9, "eps": 1e-3, "centered": True}

@@ -16,6 +16,7 @@ from shrinkage.models import set_dropout
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Plan, Rules
 from shrinkage.proximal import Handle, attach
+from shrinkage.proximal.acting import MethodName
 from shrinkage.studies import quiet_plan
 
 
@@ -132,10 +133,7 @@ class Probe:
     def __init__(self, lane: Lane) -> None:
         self._model: nn.Module = deepcopy(lane.model).double()
         self._plan: Plan = quiet_plan(self._model, lane.plan.rules)
-        self._optimizer = torch.optim.SGD(self._model.parameters(), lr=1.0)
-        self._handle = attach(
-            self._optimizer, self._plan, method="subgradient" if lane.is_term else "prox"
-        )
+        self._method: MethodName = "subgradient" if lane.is_term else "prox"
 
     def take(self, lane: Lane, lr: float) -> tuple[Tensor, Tensor]:
         """(w, Δw/lr) of the penalised weights: a real step from where the lane's network stands.
@@ -143,14 +141,16 @@ class Probe:
         The gradient of the loss is 0 in it, so that all that moves a weight is the penalty.
         Weights that are zero before or after are left out: they have arrived.
         """
-        self._handle.scale = lane.strength
-        self._optimizer.param_groups[0]["lr"] = lr
         with torch.no_grad():
             for mine, theirs in zip(self._model.parameters(), lane.model.parameters(), strict=True):
                 mine.copy_(theirs)
                 mine.grad = torch.zeros_like(mine)
         before = torch.cat([p.detach().flatten() for _, _, p in self._plan.blocks()])
-        self._optimizer.step()
+        optimizer = torch.optim.SGD(self._model.parameters(), lr=lr)
+        handle = attach(optimizer, self._plan, method=self._method)  # it knows no other weights
+        handle.scale = lane.strength
+        optimizer.step()
+        handle.remove()
         after = torch.cat([p.detach().flatten() for _, _, p in self._plan.blocks()])
         kept = (before != 0) & (after != 0)
         return before[kept], (after - before)[kept] / lr
