@@ -211,10 +211,7 @@ def test_a_smooth_convolutional_network_comes_to_rest() -> None:
 
 def test_a_network_with_kinks_comes_to_rest_on_them() -> None:
     torch.manual_seed(0)
-    net = nn.Sequential(
-        *(nn.Flatten(), nn.Linear(64, 32), nn.ReLU()),
-        *(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 10)),
-    )
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, 10))
     plan = sh.Plan(net, sh.L1(3e-3), biases=True)
     train = contrasted(net, plan)
     before = sh.certify(net, plan, train, samples=50)
