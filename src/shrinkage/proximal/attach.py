@@ -21,6 +21,7 @@ from shrinkage.proximal.checking import (
     check_saved,
     check_state,
     claim,
+    is_succeeded,
     lost,
     release,
     warn_of_strangers,
@@ -35,6 +36,7 @@ from shrinkage.proximal.metrics import (
     metric_of,
     was_skipped,
 )
+from shrinkage.proximal.missed import MissedSteps, tell_of_copies
 from shrinkage.proximal.stacking import stacked
 from shrinkage.proximal.verifying import check_metric
 from shrinkage.proximal.witness import ForeignWrites
@@ -64,8 +66,8 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     noticed by comparing up to 1024 weights of each parameter, evenly spread, and averaging starts
     anew from it; a write to single rows of a parameter with more than 1024 of them may be missed.
     A copied or unpickled optimizer has no hooks (PyTorch leaves them out), and a ``step`` that is
-    replaced later calls none: attach anew. With ``"prox"`` what rounding takes is lost: in half
-    precision small thresholds do nothing there, which ``"averaged"`` adds up.
+    replaced later calls none: attach anew (both are told of). With ``"prox"`` what rounding takes
+    is lost: in half precision small thresholds do nothing there, which ``"averaged"`` adds up.
 
     What a wrapper keeps inside (accelerate, Lookahead) is what the plan is attached to; zeros stay
     where the wrapper writes after it. ``torch.compile(optimizer.step)`` leaves the penalty out of
@@ -133,6 +135,9 @@ class Handle:
             optimizer.register_step_pre_hook(_uncompiled(self._before)),
             optimizer.register_step_post_hook(_uncompiled(self._after)),
         )
+        self._untold = tell_of_copies(optimizer)
+        trained = (p for term in self._terms for p in term.parameters if p.requires_grad)
+        self._missed = next((MissedSteps(p, self._is_missed) for p in trained), None)
 
     def __reduce__(self) -> NoReturn:
         """A copy of a handle would act on nothing."""
@@ -209,6 +214,9 @@ class Handle:
         self._hooks = ()
         self._wrappers.remove()
         self._writes.end()
+        self._untold()
+        if self._missed is not None:
+            self._missed.end()
         release(self)
 
     def _before(
@@ -241,6 +249,8 @@ class Handle:
 
     def _prepare(self, optimizer: Optimizer) -> None:
         self._writes.step += 1
+        if self._missed is not None:
+            self._missed.passes = 0
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
         if self._are_replaced():
             self._terms, self._places = tuple(self.plan.bound_terms()), self.plan.places()
@@ -257,6 +267,10 @@ class Handle:
             tensor = term.read()
             for method in self._methods[term.entry.name]:
                 method.before(tensor, self._scale, loss_scale)
+
+    def _is_missed(self) -> bool:
+        """Whether it is to act, and no other handle does so in its place."""
+        return bool(self._hooks and self._scale) and not is_succeeded(self)
 
     def _are_replaced(self) -> bool:
         """Whether the network has other parameters than those in the terms."""

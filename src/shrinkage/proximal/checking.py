@@ -115,6 +115,13 @@ def release(handle: AtWork) -> None:
     _AT_WORK.get(handle.optimizer, weakref.WeakSet()).discard(handle)
 
 
+def is_succeeded(handle: AtWork) -> bool:
+    """Whether another handle, through another optimizer, acts on one of its parameters."""
+    others = [other for handles in _AT_WORK.values() for other in handles if other is not handle]
+    taken = {id(p) for other in others for _, _, p in other.plan.bound_blocks()}
+    return any(id(p) in taken for _, _, p in handle.plan.bound_blocks())
+
+
 def check_state(state: object) -> None:
     """Raise :class:`AttachError` unless ``state`` has the form of what a handle saves."""
     is_state = isinstance(state, Mapping) and set(state) == {"scale", "method", "blocks"}

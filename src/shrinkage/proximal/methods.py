@@ -134,9 +134,13 @@ class Prox(Method):
         grouping, metric = self.entry.grouping, reading.metric
         rows = grouping.view(parameter)
         steps = (grouping.view(metric.step),) if isinstance(metric.step, Tensor) else ()
+        writes = self.writes
+        looks = writes is not None and writes.rounding.is_turn(writes.step, parameter)
         for w, *step in tiles(rows, *steps, single=grouping.group_size == 1):
             start, length = _ranged(w), (step[0] if step else metric.step) * scale
             shrunk = self.penalty.prox(start, length)
+            if looks and writes is not None:
+                writes.rounding.look(self.penalty, w, shrunk, length)
             w.copy_(_within_reach(shrunk, start, metric.reach, grouping.group_size))
         write_rows(rows, parameter, self.entry)
         self.rewritten(parameter)

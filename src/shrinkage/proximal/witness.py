@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from shrinkage.errors import ShrinkageWarning
+from shrinkage.proximal.rounding import Rounding
 from shrinkage.proximal.wrapping import Wrappers
 
 _SOME = 1024
@@ -96,7 +97,7 @@ class ForeignWrites:
     """In which steps somebody else was found to have written the weights; says so once."""
 
     def __init__(self, wrappers: Wrappers, method: str) -> None:
-        self.step = 0
+        self.step, self.rounding = 0, Rounding()
         self._wrappers, self._method = wrappers, method
         self._seen: deque[int] = deque(maxlen=3)
         self._told = False
@@ -130,11 +131,7 @@ class ForeignWrites:
         if self._watch is not None and not self._watch.note():
             self._watch = None
         if self._suspects:
-            first, *_ = self._suspects
-            found = torch.stack([one.to(first.device, non_blocking=True) for one in self._suspects])
-            self._suspects = []
-            if bool(found.any()):
-                self.note()
+            self._heed()
         if self.step != 1 and not self.happened:
             return
         self._wrappers.seek()
@@ -143,6 +140,14 @@ class ForeignWrites:
             self._watch = Watch(first, self._tell_of_swaps)
         if steps := self._worth_telling():
             self._tell(steps)
+
+    def _heed(self) -> None:
+        """One question to the device for all parameters."""
+        device = self._suspects[0].device
+        found = torch.stack([one.to(device, non_blocking=True) for one in self._suspects])
+        self._suspects = []
+        if bool(found.any()):
+            self.note()
 
     def end(self) -> None:
         """Look no longer."""
