@@ -116,10 +116,14 @@ def release(handle: AtWork) -> None:
 
 
 def is_succeeded(handle: AtWork) -> bool:
-    """Whether another handle, through another optimizer, acts on one of its parameters."""
-    others = [other for handles in _AT_WORK.values() for other in handles if other is not handle]
-    taken = {id(p) for other in others for _, _, p in other.plan.bound_blocks()}
-    return any(id(p) in taken for _, _, p in handle.plan.bound_blocks())
+    """Whether there is a handle on another optimizer over some of the same parameters."""
+    mine = _updated(handle.optimizer)
+    others = (other for other, handles in _AT_WORK.items() if handles)
+    return any(mine & _updated(other) for other in others if other is not handle.optimizer)
+
+
+def _updated(optimizer: Optimizer) -> set[int]:
+    return {id(p) for group in optimizer.param_groups for p in group["params"]}
 
 
 def check_state(state: object) -> None:
