@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.module_tracker import ModuleTracker
 
 from shrinkage.compaction.copying import copied
 from shrinkage.coupling.shadows import replaced, tensors
@@ -49,9 +50,20 @@ def macs(model: nn.Module, inputs: Inputs) -> int:
     Attention is counted whole, with what a causal mask leaves out.
     """
     counter = FlopCounterMode(display=False, custom_mapping=_LACKING)
+    counter.mod_tracker = _Whole()
     with torch.enable_grad(), _step_by_step(), counter:
         model(*inputs)
     return int(counter.get_total_flops()) // (2 * rows(inputs))
+
+
+class _Whole(ModuleTracker):
+    """Counts of the whole network alone: hooks on its modules fail where it takes gradients."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def _attention_flops(query: Shape, key: Shape, value: Shape, *_: object, **__: object) -> int:
