@@ -1,7 +1,6 @@
 """How large and how fast: multiply–accumulates, and latency by interleaved runs."""
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,9 +82,7 @@ def _step_by_step() -> Iterator[None]:
     onednn.enabled = False
     attention.set_fastpath_enabled(False)
     try:
-        with running_eagerly(), warnings.catch_warnings():
-            # The counter has such hooks, and a layer that is entered twice counts once.
-            warnings.filterwarnings("ignore", ".*when there are global hooks on modules")
+        with running_eagerly():
             yield
     finally:
         onednn.enabled = before[0]
