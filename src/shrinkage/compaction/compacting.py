@@ -13,9 +13,10 @@ from shrinkage.compaction.computed import remedies
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.deciding import Decision, decide, selected
 from shrinkage.compaction.folding import bias_of, fold, shifts
-from shrinkage.compaction.proof import Proof, prove, random_like
+from shrinkage.compaction.liveness import dense
+from shrinkage.compaction.proof import Proof, other_inputs, prove
 from shrinkage.coupling import Record, Units, UnknownStructureError, trace
-from shrinkage.coupling.cutting import Cuts, cut
+from shrinkage.coupling.cutting import Cuts, cut, tensor_of
 from shrinkage.coupling.shadows import replaced
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError, did_you_mean
@@ -46,9 +47,11 @@ def compacted(
     model, _ = unwrapped(model)
     check(model, inputs)
     _check_names(model, ignored)
+    before = copied(model)
+    check_runs(before, inputs)
     exact = copied(model).cpu().double()
     doubled = tuple(replaced(value, _doubled) for value in inputs)
-    check_runs(exact, doubled)
+    check_runs(exact, doubled, in_float64=True)
     labels = None
     units = Units()
     if drop_inputs:
@@ -77,15 +80,15 @@ def compacted(
     def select(batch: Inputs) -> Inputs:
         return selected(batch, labels, decision.removed)[0]
 
-    batches = [doubled, *(random_like(doubled, seed) for seed in (1, 2))]
+    batches = [doubled, *(other_inputs(exact, doubled, seed) for seed in (1, 2))]
     proofs = {"float64": prove(exact, small, batches, select, cuts, record, decision.removed)}
     after = copied(model)
     cut(after, cuts)
     _take_biases(after, small, moved)
-    own = [inputs, *(random_like(inputs, seed) for seed in (1, 2))]
     kind = str(home(model)[1]).removeprefix("torch.")
     if kind != "float64":
-        before, zero = copied(model), proofs["float64"].noise
+        own = [inputs, *(other_inputs(before, inputs, seed) for seed in (1, 2))]
+        zero = proofs["float64"].noise
         with untouched(after):
             proofs[kind] = prove(before, after, own, select, cuts, record, decision.removed, zero)
     after.train(False)
@@ -100,7 +103,7 @@ def confirmed(model: nn.Module, inputs: Inputs, labels: Tensor | None, record: R
     units = Units()
     if labels is not None:
         labels = units.fresh(labels.numel()).reshape(labels.shape)
-    again, _ = trace(model, random_like(inputs, 3), units=units, labels=labels)
+    again, _ = trace(model, other_inputs(model, inputs, 3), units=units, labels=labels)
     if [op.name for op in again.ops] != [op.name for op in record.ops]:
         raise UnknownStructureError("another way through the network for other inputs")
     layers = []
@@ -115,7 +118,7 @@ def _take_biases(after: nn.Module, small: nn.Module, moved: Mapping[str, Any]) -
     with torch.no_grad():
         for weight, (layer, _) in moved.items():
             name = layer.bias or bias_of(weight)
-            after.get_parameter(name).copy_(small.get_parameter(name))
+            tensor_of(after, name).copy_(tensor_of(small, name))
 
 
 def _check_names(model: nn.Module, ignored: Sequence[str]) -> None:
@@ -148,10 +151,10 @@ def _notes(model: nn.Module, record: Record, decision: Decision) -> tuple[str, .
     """Per layer, the zero units that stay, and why."""
     lines: dict[str, None] = {}
     for layer in record.layers:
-        weight = model.get_parameter(layer.weight)
-        if layer.groups > 1 or layer.transposed:
+        weight = tensor_of(model, layer.weight)
+        if layer.groups > 1:
             continue
-        zero = weight.flatten(1).abs().amax(1) == 0
+        zero = dense(weight, layer).amax(1) == 0
         stays = zero & ~decision.removed[layer.outputs.long()]
         found = decision.classes[layer.outputs.long()][stays].tolist()
         for why in dict.fromkeys(decision.reasons.get(c, "pinned") for c in found):

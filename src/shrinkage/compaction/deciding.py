@@ -8,7 +8,7 @@ from shrinkage.compaction.copying import copied
 from shrinkage.compaction.liveness import Reader, Reasons, readers, removable
 from shrinkage.coupling import NONE, Balance, Op, Record, Units
 from shrinkage.coupling.checking import misfit
-from shrinkage.coupling.cutting import Cuts, cut
+from shrinkage.coupling.cutting import Cuts, cut, tensor_of
 from shrinkage.coupling.tracing import Inputs
 from shrinkage.coupling.units import distinct
 
@@ -28,7 +28,8 @@ def decide(
 ) -> Decision:
     """Pin what stands in the way of a decision, and decide again, until nothing does."""
     classes, pins = units.classes(), units.reasons()
-    found = readers(record, classes, {k: v.detach() for k, v in model.named_parameters()})
+    weights = {y.weight: tensor_of(model, y.weight).detach() for y in record.layers}
+    found = readers(record, classes, weights)
     tried: set[str] = set()
     balances = [b for b in units.balances if b.whole]
     while True:

@@ -10,7 +10,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from shrinkage.compaction.compacting import confirmed
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.deciding import decide, selected
-from shrinkage.compaction.proof import prove, random_like
+from shrinkage.compaction.proof import other_inputs, prove
 from shrinkage.coupling import Record, Units, trace
 from shrinkage.coupling.cutting import Cuts, cut
 from shrinkage.coupling.shadows import replaced
@@ -85,7 +85,7 @@ def _leaving(
     def select(batch: Inputs) -> Inputs:
         return selected(batch, labels, decision.removed)[0]
 
-    small, batches = found.small(exact), [inputs, random_like(inputs, 1)]
+    small, batches = found.small(exact), [inputs, other_inputs(exact, inputs, 1)]
     for one, two in ((_training(exact), _training(small)), (exact.eval(), small.eval())):
         prove(one, two, batches, select, found.cuts, record, decision.removed)
     return found

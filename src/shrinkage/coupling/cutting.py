@@ -88,7 +88,7 @@ def cut(model: nn.Module, cuts: Cuts) -> None:
     """Take the units out of ``model``, in place; its classes, dtype and device stay."""
     for name, part in cuts.weights.items():
         owner, local = _owner(model, name)
-        weight, groups = cut_weight(getattr(owner, local), part)
+        weight, groups = cut_weight(tensor_of(model, name), part)
         replace(owner, local, weight)
         _resize(owner, len(part.inputs), len(part.outputs), groups)
     for name, (dim, kept) in cuts.vectors.items():
@@ -140,6 +140,13 @@ def replace(owner: nn.Module, name: str, value: Tensor) -> None:
         owner._buffers[name] = value
 
 
+def tensor_of(model: nn.Module, name: str) -> Tensor:
+    """The parameter or buffer of this name."""
+    owner, local = _owner(model, name)
+    tensor: Tensor = getattr(owner, local)
+    return tensor
+
+
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     path, _, local = name.rpartition(".")
     return model.get_submodule(path), local
@@ -158,6 +165,8 @@ def _resize(
         owner.in_features, owner.out_features = inputs, outputs
     elif isinstance(owner, _ConvNd):
         owner.in_channels, owner.out_channels, owner.groups = inputs, outputs, groups
+    elif hasattr(owner, "nx") and hasattr(owner, "nf"):  # GPT-2's Conv1D
+        vars(owner).update(nx=inputs, nf=outputs)
 
 
 def _kept(removed: Tensor, labels: Tensor) -> Kept:

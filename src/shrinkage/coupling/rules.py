@@ -58,6 +58,9 @@ def opaque(call: Call, context: Context, why: str) -> list[Shadow]:
 # Elementwise
 
 
+_PRODUCTS = ("mul", "multiply", "div", "divide", "true_divide", "truediv")
+
+
 def _elementwise(call: Call, context: Context) -> list[Shadow]:
     result = call.result
     operands = list(tensors(call.args, call.kwargs))
@@ -74,8 +77,10 @@ def _elementwise(call: Call, context: Context) -> list[Shadow]:
         labels = _filled(labels, found)
         varies = torch.maximum(varies, _felt(call, operand, shadow).expand(result.shape))
     for operand in operands:
-        if call.shadow(operand) is None and operand.ndim:
-            _follow(operand, labels, result.ndim, context)
+        if call.shadow(operand) is None:
+            is_cut = _follow(operand, labels, result.ndim, context)
+            if operand.requires_grad and not is_cut:  # it is learnt from all units
+                varies = torch.maximum(varies, _teaches(call, operand).expand(result.shape))
     return [Shadow(labels, varies)]
 
 
@@ -89,7 +94,7 @@ def _filled(labels: Tensor, others: Tensor) -> Tensor:
 
 def _felt(call: Call, operand: Tensor, shadow: Shadow) -> Tensor:
     """Where a factor's changes are felt: not where the other factor is a constant 0."""
-    if call.name not in ("mul", "multiply") or call.in_place:
+    if call.name not in _PRODUCTS[:2] or call.in_place:
         return shadow.varies
     others = [t for t in (call.args[0], call.option(1, "other")) if t is not operand]
     if not others:
@@ -102,9 +107,17 @@ def _felt(call: Call, operand: Tensor, shadow: Shadow) -> Tensor:
     return shadow.varies * torch.maximum((other != 0).to(moves.dtype), moves)
 
 
-def _follow(constant: Tensor, labels: Tensor, ndim: int, context: Context) -> None:
-    """A parameter laid over units (a scale per channel) loses entries with them."""
-    name = context.name_of(constant)
+def _teaches(call: Call, operand: Tensor) -> Tensor:
+    """Where a constant unit has a part in the gradient of ``operand``: 0 only as its factor."""
+    others = [t for t in call.args if isinstance(t, Tensor) and t is not operand]
+    if call.name in _PRODUCTS and len(others) == 1 and not call.in_place:
+        return (others[0] != 0).float()
+    return torch.ones(())
+
+
+def _follow(constant: Tensor, labels: Tensor, ndim: int, context: Context) -> bool:
+    """A parameter laid over units (a scale per channel) loses entries with them; does it?"""
+    name, is_cut = context.name_of(constant), False
     for dim, length in enumerate(constant.shape):
         if length == 1:
             continue
@@ -112,15 +125,19 @@ def _follow(constant: Tensor, labels: Tensor, ndim: int, context: Context) -> No
         if name is not None and not bool(mixed.any()):
             if bool(found.any()):
                 context.note(Channelwise(name, dim, found))
+                is_cut = True
         elif name is not None:
             context.units.pin(labels, f"{context.where or 'the network'}: a parameter over units")
+    return is_cut
 
 
 def _prelu(call: Call, context: Context) -> list[Shadow]:
     shadow, weight = _single(call), call.option(1, "weight")
     if weight.numel() > 1:
         _channelwise(context, shadow.labels, 1, {"weight": weight})
-    return [shadow]
+        return [shadow]
+    negative = (call.option(0, "input") < 0).to(shadow.varies)  # from these the slope is learnt
+    return [Shadow(shadow.labels, torch.maximum(shadow.varies, negative))]
 
 
 def _alias(call: Call, context: Context) -> list[Shadow]:  # noqa: ARG001
@@ -141,7 +158,9 @@ def _move(call: Call, context: Context) -> list[Shadow]:  # noqa: ARG001
 def _view(call: Call, context: Context) -> list[Shadow]:  # noqa: ARG001
     if isinstance(call.option(1, "size", call.kwargs.get("dtype")), torch.dtype):
         raise OpaqueError
-    shadow, shape = _single(call), call.result.shape
+    shadow, shape = call.shadow(call.args[0]), call.result.shape  # of others, the shape alone
+    if shadow is None:
+        raise OpaqueError
     return [Shadow(shadow.labels.reshape(shape), shadow.varies.reshape(shape))]
 
 
@@ -179,16 +198,56 @@ def _pad(call: Call, context: Context) -> list[Shadow]:  # noqa: ARG001
 
 def _layer(call: Call, context: Context) -> list[Shadow]:
     x, weight, bias = (call.option(k, n) for k, n in enumerate(("input", "weight", "bias")))
+    transposed, linear = call.name.startswith("conv_transpose"), call.name == "linear"
+    if linear and weight.ndim != 2:
+        raise OpaqueError
+    groups = 1 if linear else call.option(6, "groups", 1)
+    axis = x.ndim - 1 if linear else x.ndim - (weight.ndim - 1)
+    pads = transposed or not (linear or _unpadded(call))
+    used = _noted(call, context, (x, weight, bias), axis, groups, transposed, pads)
+    if groups > 1:
+        key = f"{used.where}/{used.weight}"
+        for labels in (used.inputs, used.outputs):
+            context.units.balances.append(Balance(labels.reshape(groups, -1), key, whole=True))
+    varies = call.shadows[id(x)].varies
+    if pads:  # at the border a constant meets zeros: what comes out depends on the place
+        varies = torch.maximum(varies, (x != 0).to(varies))
+    args = (varies, (weight != 0).float(), None, *call.args[3:])
+    rest = {k: v for k, v in call.kwargs.items() if k not in ("input", "weight", "bias")}
+    return [_made(used, axis, call.func(*args, **rest))]
+
+
+def _matmul(call: Call, context: Context) -> list[Shadow]:
+    """x @ weight, the weight as (in, out); addmm adds a bias first."""
+    if call.name == "addmm":
+        bias, x, weight = (call.option(k, n) for k, n in enumerate(("input", "mat1", "mat2")))
+        if bias.ndim != 1 or call.kwargs.get("alpha", 1) != 1 or call.kwargs.get("beta", 1) != 1:
+            raise OpaqueError
+    else:
+        x, weight = call.args[0], call.option(1, "mat2" if call.name == "mm" else "other")
+        bias = None
+    if weight.ndim != 2 or call.kwargs.get("out") is not None:
+        raise OpaqueError
+    used = _noted(call, context, (x, weight, bias), x.ndim - 1, 1, transposed=True, pads=False)
+    return [_made(used, x.ndim - 1, call.shadows[id(x)].varies @ (weight != 0).float())]
+
+
+def _noted(
+    call: Call,
+    context: Context,
+    operands: tuple[Tensor, Tensor, Tensor | None],
+    axis: int,
+    groups: int,
+    transposed: bool,
+    pads: bool,
+) -> Layer:
+    """What a product of an input and a weight does to units, which is kept."""
+    x, weight, bias = operands
     name = context.name_of(weight)
     shadow = call.shadow(x)
     if shadow is None or call.shadow(weight) or name is None:
         raise OpaqueError
     if bias is not None and (call.shadow(bias) or context.name_of(bias) is None):
-        raise OpaqueError
-    transposed, linear = call.name.startswith("conv_transpose"), call.name == "linear"
-    groups = 1 if linear else call.option(6, "groups", 1)
-    axis = x.ndim - 1 if linear else x.ndim - (weight.ndim - 1)
-    if linear and weight.ndim != 2:
         raise OpaqueError
     inputs, mixed = along(shadow.labels, axis)
     if bool(mixed.any()):
@@ -196,34 +255,26 @@ def _layer(call: Call, context: Context) -> list[Shadow]:
             shadow.labels.movedim(axis, 0)[mixed], f"{context.where or name} mixes units"
         )
     constants, can_add = _constants(x, shadow.varies, axis), context.takes_bias(name)
-    outputs = context.outputs_of(name, call.result.shape[axis])
-    context.note(
-        Layer(
-            weight=name,
-            bias=context.name_of(bias),
-            where=context.where,
-            inputs=inputs,
-            outputs=outputs,
-            constants=_zeros_only(constants) if bias is None and not can_add else constants,
-            groups=groups,
-            transposed=transposed,
-            pads=transposed or not (linear or _unpadded(call)),
-        )
+    layer = Layer(
+        weight=name,
+        bias=context.name_of(bias),
+        where=context.where,
+        inputs=inputs,
+        outputs=context.outputs_of(name, call.result.shape[axis]),
+        constants=_zeros_only(constants) if bias is None and not can_add else constants,
+        groups=groups,
+        transposed=transposed,
+        pads=pads,
     )
-    if groups > 1:
-        key = f"{context.where}/{name}"
-        for labels in (inputs, outputs):
-            context.units.balances.append(Balance(labels.reshape(groups, -1), key, whole=True))
-    pads = transposed or not (linear or _unpadded(call))
-    varies = shadow.varies
-    if pads:  # at the border a constant meets zeros: what comes out depends on the place
-        varies = torch.maximum(varies, (x != 0).to(varies))
-    args = (varies, (weight != 0).float(), None, *call.args[3:])
-    rest = {k: v for k, v in call.kwargs.items() if k not in ("input", "weight", "bias")}
-    varies = (call.func(*args, **rest) > 0).float()
-    shape = [1] * varies.ndim
+    context.note(layer)
+    return layer
+
+
+def _made(layer: Layer, axis: int, moves: Tensor) -> Shadow:
+    """The output units of a layer; ``moves`` is above 0 where its inputs can change them."""
+    shape = [1] * moves.ndim
     shape[axis] = -1
-    return [Shadow(outputs.reshape(shape).expand(varies.shape), varies)]
+    return Shadow(layer.outputs.reshape(shape).expand(moves.shape), (moves > 0).float())
 
 
 def _unpadded(call: Call) -> bool:
@@ -380,6 +431,7 @@ _TABLE: tuple[tuple[Rule, str], ...] = (
     (_pieces, "chunk split split_with_sizes tensor_split"),
     (_pad, "pad"),
     (_layer, "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"),
+    (_matmul, "matmul mm addmm"),
     (_per_channel_norm, "batch_norm instance_norm"),
     (_pool(1), "max_pool1d avg_pool1d adaptive_avg_pool1d adaptive_max_pool1d"),
     (_pool(2), "max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d"),

@@ -76,12 +76,13 @@ class Op:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One use of a weight by a convolution or a linear function.
+    """One use of a weight by a convolution, a linear function or a matrix product.
 
     ``inputs`` and ``outputs``: the label of each unit. ``constants``: an input unit's value where
     it is the same for all inputs of the network and at all places, else NaN. ``pads``: zeros are
     laid around the input (or a transposed convolution overlaps unevenly), so that a constant is
-    none at the border. Weights are (out, in / groups, …), transposed ones (in, out / groups, …).
+    none at the border. Weights are (out, in / groups, …), transposed ones (in, out / groups, …), as
+    a product x @ weight has them.
     """
 
     weight: str

@@ -21,7 +21,9 @@ _MOVES = """
     bfloat16 type cpu cuda chunk split split_with_sizes tensor_split channel_shuffle pixel_shuffle
     pixel_unshuffle
 """
-_LAYERS = "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d"
+_LAYERS = """
+    linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d matmul mm addmm
+"""
 _ALWAYS = frozenset(f"{_ACTIVATIONS} {_MOVES} {_LAYERS}".split())
 _OF_PLACES = ("max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool")
 _OF_OPERANDS = """

@@ -46,6 +46,19 @@ class CallError(Exception):
         self.record = record
 
 
+@contextmanager
+def unfrozen(model: nn.Module) -> Iterator[None]:
+    """All parameters have gradients, inside."""
+    frozen = [p for p in model.parameters() if p.is_floating_point() and not p.requires_grad]
+    try:
+        for p in frozen:
+            p.requires_grad_(True)
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(False)
+
+
 def trace(
     model: nn.Module,
     inputs: Inputs,
@@ -64,7 +77,7 @@ def trace(
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise UnknownStructureError("scripted networks cannot be seen through")
     tracer = Tracer(model, units or Units(), outputs)
-    with running_eagerly(), tracer.watching(model), torch.enable_grad(), tracer:
+    with running_eagerly(), tracer.watching(model), unfrozen(model), torch.enable_grad(), tracer:
         result = model(*tracer.taken(inputs, labels))
     if tracer.unknown:
         raise UnknownStructureError(tracer.unknown)
