@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from torch.func import functional_call
 
 from shrinkage.arguments import as_number, check_type
 from shrinkage.data import Spec
-from shrinkage.errors import RAISED, ModelError, ShrinkageWarning, did_you_mean, foreign_code, shown
+from shrinkage.errors import RAISED, ModelError, did_you_mean, foreign_code, shown, warn
 
 Factory = Callable[..., nn.Module]
 _NEAR_ONE = 1e-4
@@ -338,13 +337,11 @@ def warn_of_probabilities(outputs: Tensor) -> None:
     """
     sums = outputs.double().sum(dim=1)
     if bool((outputs >= 0).all()) and bool(((sums - 1).abs() <= _NEAR_ONE).all()):
-        warnings.warn(
+        warn(
             "the network's outputs are probabilities, as behind a Softmax, and cross-entropy takes "
             "them for logits: behind its own softmax no prediction can be sure, and training is "
             "slow and blunt. Return logits (leave the Softmax out), or pass a loss of your own in "
             "Python, such as loss=lambda p, y: nll_loss(p.log(), y)",
-            ShrinkageWarning,
-            stacklevel=5,
         )
 
 
@@ -354,12 +351,10 @@ def warn_of_logits(outputs: Tensor) -> None:
     >>> warn_of_logits(torch.tensor([[0.5, -1.0]]).log_softmax(dim=1))
     """
     if not bool((outputs.double().logsumexp(dim=1).abs() <= _NEAR_ONE).all()):
-        warnings.warn(
+        warn(
             "the network's outputs are no log-probabilities, as behind a LogSoftmax, and without "
             "it nn.NLLLoss has no minimum. Take nn.CrossEntropyLoss(), or let the network end in "
             "nn.LogSoftmax(dim=1)",
-            ShrinkageWarning,
-            stacklevel=5,
         )
 
 

@@ -46,11 +46,12 @@ def read_npz(path: Path) -> Data:
     if ("x_test" in arrays) != ("y_test" in arrays):
         missing += [key for key in _KEYS[2:] if key not in arrays]
     if missing:
+        others = [name for name in names if name not in arrays]
         raise DataError(
             f"{path.name}: array {missing[0]!r} is missing",
             got=listed(sorted(names)) or "no arrays",
             expected="x_train and y_train, and both or none of x_test and y_test",
-            remedy=did_you_mean(missing[0], names) + "Save with np.savez(file, x_train=…, …).",
+            remedy=did_you_mean(missing[0], others) + "Save with np.savez(file, x_train=…, …).",
         )
     images = {
         key: _images(path.name, arrays[key]) for key in ("x_train", "x_test") if key in arrays

@@ -1,6 +1,5 @@
 """attach: a plan acts through an optimizer, in two lines."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, get_args
 
@@ -10,7 +9,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from shrinkage.arguments import as_choice
-from shrinkage.errors import AttachError, ShrinkageWarning
+from shrinkage.errors import AttachError, warn
 from shrinkage.penalties.base import check_factor, check_size, check_sizes
 from shrinkage.plans import Plan
 from shrinkage.plans.coupled import Term
@@ -326,22 +325,18 @@ class Handle:
                     ", or use method='prox', which sums up nothing between steps",
                 )
             )
-            warnings.warn(
+            warn(
                 f"the weights were written from outside in three of {steps} steps"
                 f"{self._wrappers.named}: {lost}. Let optimizer.step() be the last to write "
                 f"them{remedy}",
-                ShrinkageWarning,
-                stacklevel=2,
             )
 
     def _tell_of_swaps(self) -> None:
-        warnings.warn(
+        warn(
             "the network is trained with other weights than the optimizer's"
             f"{self._wrappers.named}: zeros are in those that optimizer.step() leaves, and an "
             "average of weights keeps what they once were. Train without the wrapper, or "
             "polish() the network afterwards",
-            ShrinkageWarning,
-            stacklevel=2,
         )
 
     @torch.no_grad()

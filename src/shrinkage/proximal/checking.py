@@ -1,6 +1,5 @@
 """What must hold before a plan acts through an optimizer, and what is said where it does not."""
 
-import warnings
 import weakref
 from collections.abc import Container, Mapping
 from math import prod
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.optim import Adafactor, Muon, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from shrinkage.errors import AttachError, PlanError, ShrinkageWarning, shown
+from shrinkage.errors import AttachError, PlanError, shown, warn
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry, Plan, Rules
 from shrinkage.proximal.memory import PER_WEIGHT, SAVED_KEYS, Saved
@@ -166,11 +165,9 @@ def warn_of_strangers(plan: Plan) -> None:
     named = [(name, p) for name, p in plan.model.named_parameters() if name not in known]
     new = [name for name, parameter in named if parameter.requires_grad]
     if new:
-        warnings.warn(
+        warn(
             f"the plan does not know {len(new)} parameters of its network, first {new[0]!r}: they "
             "came after it and have no penalty. Make the plan once the network is whole",
-            ShrinkageWarning,
-            stacklevel=4,
         )
 
 
@@ -217,9 +214,7 @@ def warn_of_weight_decay(optimizer: Optimizer, penalised: set[int]) -> None:
             if decoupled
             else "adds (d/2)·Σw² to the plan's cost"
         )
-        warnings.warn(
+        warn(
             f"{name}={worst:g} beside a plan: {type(optimizer).__name__}'s decay "
             f"{what}. Set {name}=0 and put an L2 into the plan (from_weight_decay)",
-            ShrinkageWarning,
-            stacklevel=5,
         )

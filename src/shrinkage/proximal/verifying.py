@@ -7,7 +7,6 @@ where the penalty has put a weight, instead of pulling it back to weights of its
 """
 
 import copy
-import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from shrinkage.errors import AttachError, ShrinkageWarning, told
+from shrinkage.errors import AttachError, told, warn
 from shrinkage.proximal.metrics import BUILT_IN, MetricOf, asked, check_history
 
 _MOST = 1000
@@ -47,11 +46,9 @@ def _try(optimizer: Optimizer, metric: MetricOf) -> None:
         raise
     except Exception as error:  # the optimizer's own
         name = type(optimizer).__name__
-        warnings.warn(
+        warn(
             f"the metric of {name} could not be tried on a small problem ({told(error)}): "
             "whether zeros are right depends on it alone",
-            ShrinkageWarning,
-            stacklevel=6,
         )
         return
     if found is not None:
