@@ -15,6 +15,8 @@ import cloudpickle
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.parameter import is_lazy
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from shrinkage.arguments import as_number, check_type
 from shrinkage.data import Spec
@@ -204,7 +206,33 @@ def build(factory: Factory, spec: Spec, *, dropout: float | None = None) -> nn.M
             if model is None
             else "Return the network, not its class or its output.",
         )
+    _check_new(factory, model)
     return model
+
+
+_MADE = WeakTensorKeyDictionary()
+"""The trained parameters of networks that factories have made."""
+
+
+def _check_new(factory: Factory, model: nn.Module) -> None:
+    """Raise :class:`ModelError` for a network that was made before, or shares trained weights.
+
+    A fit would go on from where another has ended.
+    """
+    trained = {
+        name: p for name, p in model.named_parameters() if p.requires_grad and not is_lazy(p)
+    }
+    again = [name for name, parameter in trained.items() if parameter in _MADE]
+    if again:
+        raise ModelError(
+            f"the factory {_name(factory)} gives the same weights twice",
+            got=f"{len(again)} of {len(trained)} parameters of a network that it has made before, "
+            f"first {again[0]!r}",
+            expected="new weights for every fit, which would go on from one another's",
+            remedy="Make the layers inside of the factory, or return copy.deepcopy(network).",
+        )
+    for parameter in trained.values():
+        _MADE[parameter] = True
 
 
 def takes_dropout(factory: Factory) -> bool:
@@ -266,12 +294,15 @@ def check_output(
     fits = isinstance(out, Tensor) and (
         out.shape[:1] == (2,) if free else tuple(out.shape) == expected
     )
+    of_two = task == "classification" and spec.n_outputs == 2
+    is_logit = of_two and isinstance(out, Tensor) and tuple(out.shape) in ((2,), (2, 1))
     if not fits or not isinstance(out, Tensor):
         raise ModelError(
             f"{type(model).__name__} has a wrong output",
             got=f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__,
             expected=f"a tensor of shape {expected} for 2 examples, {unit}",
-            remedy=f"End the network with {spec.n_outputs} outputs (spec.n_outputs).",
+            remedy=f"End the network with {spec.n_outputs} outputs (spec.n_outputs)."
+            + (" For one logit of two classes pass loss=nn.BCEWithLogitsLoss()." * is_logit),
         )
     if not bool(out.isfinite().all()):
         raise ModelError(

@@ -193,6 +193,20 @@ def _array(value: object) -> Array:
         ) from error
 
 
+def tensor_of(value: object) -> Tensor:
+    """An array, a frame or a column of numbers as a tensor of the same type; tensors as they are.
+
+    Raises :class:`DataError` for values that are hidden by a mask.
+    """
+    if isinstance(value, Tensor) or not hasattr(value, "__array__"):
+        return torch.as_tensor(value)
+    array = _array(value)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    # PyTorch takes no steps backwards, and warns of memory that it must not write to.
+    is_fit = array.flags.writeable and all(step >= 0 for step in array.strides)
+    return torch.as_tensor(array if is_fit else array.copy())
+
+
 def _texts(y: Array) -> Array:
     """Objects that are all text (what frames give) as an array of text."""
     if y.dtype.kind == "T" or (y.dtype.kind == "O" and all(isinstance(v, str) for v in y.flat)):

@@ -108,7 +108,7 @@ def register_layer(kind: type[nn.Module], axes: Mapping[str, str]) -> None:
             if is_layer
             else _FOR_INSTANCE,
         )
-    if not isinstance(axes, Mapping) or not axes or not all(isinstance(n, str) for n in axes):
+    if not isinstance(axes, Mapping) or not axes or not all(map(_is_name, axes)):
         raise PlanError(
             "the axes of a layer's weights are not given by name",
             got=shown(axes),
@@ -127,6 +127,13 @@ def register_layer(kind: type[nn.Module], axes: Mapping[str, str]) -> None:
 
 
 _FOR_INSTANCE = 'For a weight of shape (in, out): register_layer(MyLinear, {"weight": "io"}).'
+
+
+def _is_name(key: object) -> bool:
+    return isinstance(key, str) and 0 < len(key) <= _LONGEST
+
+
+_LONGEST = 1000
 
 
 def _wrong_in(letters: object) -> str:
