@@ -9,18 +9,27 @@ What was lost or edited since is never taken for what was written: see ``records
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from shrinkage.errors import RunError, ShrinkageError, warn
 from shrinkage.runs.atomic import write_atomic
-from shrinkage.runs.failures import START_ANEW, again, changed, damaged, lost, writing
+from shrinkage.runs.failures import (
+    START_ANEW,
+    again,
+    changed,
+    damaged,
+    lost,
+    reading_records,
+    writing,
+)
 from shrinkage.runs.records import (
     Header,
     Json,
@@ -33,6 +42,8 @@ from shrinkage.runs.records import (
 )
 from shrinkage.runs.weights import Weights
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _CONCLUSIONS = ("finished", "choice", "choices", "stable")
 """Decisions that rest on all points before them."""
 
@@ -167,7 +178,14 @@ class Run:
     def view(self) -> "RunView":
         """What the folder holds, for readers."""
         points = tuple(self.points)
-        return RunView(self.folder, self.config, self.decisions, points, self._weights)
+        return RunView(
+            self.folder,
+            self.config,
+            self.decisions,
+            points,
+            self._weights,
+            is_sealed=self._header.is_sealed,
+        )
 
     def _begin(self) -> None:
         path = self._home / "run.json"
@@ -231,9 +249,16 @@ class RunView:
         decisions: Json,
         points: tuple[Json, ...],
         weights: Weights | None = None,
+        *,
+        is_sealed: bool = True,
     ) -> None:
+        self.is_sealed = is_sealed
         self.folder, self.config, self.decisions, self.points = folder, config, decisions, points
         self._weights = Weights(folder) if weights is None else weights
+
+    def reading(self) -> AbstractContextManager[None]:
+        """See :func:`reading_records`."""
+        return reading_records(self.folder, are_sealed=self.is_sealed)
 
     def of_kind(self, kind: str) -> dict[str, Json]:
         """The points of one kind by their key."""
@@ -277,7 +302,22 @@ def read(folder: str | Path) -> RunView:
     for line in lines:
         weights.checksums |= line.files
     found = tuple(line.point for line in lines)
-    return RunView(folder, header.config, header.decisions, found, weights)
+    return RunView(
+        folder, header.config, header.decisions, found, weights, is_sealed=header.is_sealed
+    )
+
+
+def of_records(function: Callable[P, T]) -> Callable[P, T]:
+    """A function of a view, :meth:`RunView.reading` it."""
+
+    @wraps(function)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        view = args[0]
+        assert isinstance(view, RunView)  # noqa: S101  (narrowing)
+        with view.reading():
+            return function(*args, **kwargs)
+
+    return reading
 
 
 def has_points(folder: Path) -> bool:

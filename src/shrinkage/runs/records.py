@@ -64,6 +64,11 @@ class Header:
         return record_checksum(self.config)[:16]
 
     @property
+    def is_sealed(self) -> bool:
+        """Have the records checksums?"""
+        return self.format != _UNSEALED
+
+    @property
     def is_finished(self) -> bool:
         """Has the run come to its end?"""
         return bool(self.decisions.get("finished"))
