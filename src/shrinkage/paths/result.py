@@ -12,6 +12,7 @@ from shrinkage.paths.selection import Selected, Wanted, select
 from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
+from shrinkage.runs import StableRecord
 from shrinkage.studies import Finished, Rows, fit_at, stable_key, weights_key
 
 _KINDS = {
@@ -67,11 +68,11 @@ class PathPoint:
         """
         view = self.path.view
         fit = (
-            view.of_kind("stable")[stable_key(0)]
+            view.records(StableRecord)[stable_key(0)]
             if self.family == "stable"
             else fit_at(view, 0, self.scale)
         )
-        inputs = None if fit is None else fit["features"]
+        inputs = None if fit is None else fit.features
         if inputs is None:
             return None
         known = Features.of(view)
@@ -132,12 +133,14 @@ class RegularizationPath(Finished[Setting]):
     @property
     def chosen(self) -> PathPoint:
         """The point that the run chose."""
-        return PathPoint(self, Selected(**self.view.decisions["choice"]))
+        choice = self.view.decided.choice
+        assert choice is not None  # noqa: S101  (the run is finished)
+        return PathPoint(self, Selected(choice.scale, choice.family, choice.why))
 
     @property
     def stable(self) -> StableSet | None:
         """The stable features, and what they rest on; None without stability selection."""
-        found = self.view.decisions.get("stable")
+        found = self.view.decided.stable
         return None if found is None else StableSet.of(found)
 
     def choose(
@@ -172,7 +175,9 @@ class RegularizationPath(Finished[Setting]):
         train_loss, validation_loss, validation_score, validation_sd, test_loss, test_score,
         test_sd, score_name.
         """
-        return pl.DataFrame(list(path_rows(self.view)), infer_schema_length=None)
+        return pl.DataFrame(
+            [row.to_json() for row in path_rows(self.view)], infer_schema_length=None
+        )
 
     def figure(self) -> Any:
         """A plotly figure: held-out score against λ and nonzero weights, the choice ringed."""
@@ -197,15 +202,14 @@ class RegularizationPath(Finished[Setting]):
                 remedy="Use nn.Linear and its like on the inputs.",
             )
         weights = input_weights(self.chosen.model, Features.of(self.view), self.setting.data.spec)
-        found, stable = frequencies(self.view), self.view.decisions.get("stable")
+        found, stable = frequencies(self.view), self.view.decided.stable
         rows: list[dict[str, Any]] = [
             {"feature": one.name, "leaves": one.scale, **weights.get(one.name, {})} for one in order
         ]
         if found is not None and stable is not None:
-            share = found.at(stable["scale"])
+            share = found.at(stable.scale)
             rows = [
-                row
-                | {"frequency": share[row["feature"]], "stable": row["feature"] in stable["names"]}
+                row | {"frequency": share[row["feature"]], "stable": row["feature"] in stable.names}
                 for row in rows
             ]
         table = pl.DataFrame(rows, infer_schema_length=None)

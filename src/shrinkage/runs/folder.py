@@ -10,18 +10,22 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from shrinkage.errors import RunError, ShrinkageError, ShrinkageWarning
 from shrinkage.runs.atomic import write_atomic
+from shrinkage.runs.configuration import ContrastConfig, PathConfig, StudyConfig
+from shrinkage.runs.decisions import Decisions
 from shrinkage.runs.failures import START_ANEW, again, changed, damaged, lost, writing
+from shrinkage.runs.kinds import OtherRecord, check_header, record_of
 from shrinkage.runs.records import (
     Header,
     Json,
@@ -32,7 +36,10 @@ from shrinkage.runs.records import (
     keeps_promise,
     read_lines,
 )
+from shrinkage.runs.schema import LineRecord
 from shrinkage.runs.weights import Weights
+
+R = TypeVar("R", bound=LineRecord)
 
 _CONCLUSIONS = ("finished", "choice", "choices", "stable")
 """Decisions that rest on all points before them."""
@@ -52,13 +59,12 @@ class Run:
 
     def __init__(self, folder: str | Path, config: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
-        self.points: list[Json] = []
+        self._lines: list[Line] = []
         self._home = self.folder.absolute()  # whatever becomes of the working directory
         self._points_file = self._home / "points.jsonl"
         self._header = Header(as_json(config))
         self._weights = Weights(self._home)
         self._unclaimed: dict[str, str] = {}
-        self._checksums: list[str] = []
         self._size = 0
         self._before: Promise | None = None
         self._lock = FileLock(self._home / ".lock")
@@ -73,6 +79,11 @@ class Run:
     def decisions(self) -> Json:
         """What was decided on the way."""
         return self._header.decisions
+
+    @property
+    def points(self) -> list[Json]:
+        """The points as JSON objects."""
+        return [line.point for line in self._lines]
 
     def __enter__(self) -> Self:
         with writing(self.folder):
@@ -100,7 +111,7 @@ class Run:
 
     def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         self._lock.release()
-        if self._made and not self.points and kind and issubclass(kind, ShrinkageError):
+        if self._made and not self._lines and kind and issubclass(kind, ShrinkageError):
             self._remove()
 
     def _remove(self) -> None:
@@ -109,9 +120,10 @@ class Run:
             for parent in self._made[1:]:
                 parent.rmdir()
 
-    def append(self, point: Mapping[str, Any]) -> None:
+    def append(self, record: LineRecord | Mapping[str, Any]) -> None:
         """Add one finished point, durably, in one line; the weights saved before it are its own."""
-        line = Line.of(point, self._unclaimed, self._header.run)
+        known = record if isinstance(record, LineRecord) else OtherRecord.of(record)
+        line = Line.of(known, self._unclaimed, self._header)
         rest = memoryview(line.content)
         # Unbuffered: closing the file must not try again what has failed and was taken back.
         with writing(self.folder), self._points_file.open("ab", buffering=0) as file:
@@ -127,8 +139,7 @@ class Run:
                 raise
         self._size += len(line.content)
         self._unclaimed = {}
-        self._checksums.append(line.checksum)
-        self.points.append(line.point)
+        self._lines.append(line)
 
     def decide(self, **decisions: object) -> None:
         """Record decisions in ``run.json``; a continued run finds and keeps them."""
@@ -143,7 +154,7 @@ class Run:
         """
         with writing(self.folder):
             lines = read_lines(self._points_file, self._header)
-        promise = Promise.of(self._checksums)
+        promise = self._promise()
         if Promise.of(line.checksum for line in lines) != promise:
             raise changed(self._points_file, f"{len(lines)} points", f"{promise.count} points")
         if self._before not in (None, promise):
@@ -167,8 +178,10 @@ class Run:
 
     def view(self) -> "RunView":
         """What the folder holds, for readers."""
-        points = tuple(self.points)
-        return RunView(self.folder, self.config, self.decisions, points, self._weights)
+        return _view(self.folder, self._header, self._lines, self._weights)
+
+    def _promise(self) -> Promise:
+        return Promise.of(line.checksum for line in self._lines)
 
     def _begin(self) -> None:
         path = self._home / "run.json"
@@ -192,8 +205,7 @@ class Run:
             write_atomic(path, b"".join(line.content for line in kept))
         for line in kept:
             self._weights.checksums |= line.files
-        self._checksums = [line.checksum for line in kept]
-        self.points = [line.point for line in kept]
+        self._lines = kept
         return kept
 
     def _go_on(self, lines: list[Line]) -> bool:
@@ -217,7 +229,7 @@ class Run:
         return is_known
 
     def _write_header(self, header: Header) -> None:
-        header = replace(header, promise=Promise.of(self._checksums))
+        header = replace(header, promise=self._promise())
         self.write("run.json", header.to_json())
         self._header = header
 
@@ -232,13 +244,42 @@ class RunView:
         decisions: Json,
         points: tuple[Json, ...],
         weights: Weights | None = None,
+        records: tuple[LineRecord, ...] | None = None,
     ) -> None:
         self.folder, self.config, self.decisions, self.points = folder, config, decisions, points
         self._weights = Weights(folder) if weights is None else weights
+        command = config.get("command")
+        self._records = (
+            tuple(record_of(point, command) for point in points) if records is None else records
+        )
+
+    @cached_property
+    def study(self) -> StudyConfig:
+        """What the run was asked, as far as all runs are asked it."""
+        return StudyConfig.from_json(self.config, "config")
+
+    @cached_property
+    def contrast(self) -> ContrastConfig:
+        """What a contrast was asked."""
+        return ContrastConfig.from_json(self.config, "config")
+
+    @cached_property
+    def path(self) -> PathConfig:
+        """What a path was asked."""
+        return PathConfig.from_json(self.config, "config")
+
+    @cached_property
+    def decided(self) -> Decisions:
+        """What was decided on the way."""
+        return Decisions.from_json(self.decisions, "decisions")
 
     def of_kind(self, kind: str) -> dict[str, Json]:
         """The points of one kind by their key."""
         return {point["key"]: point for point in self.points if point["kind"] == kind}
+
+    def records(self, kind: type[R]) -> Mapping[str, R]:
+        """The records of one kind by their key."""
+        return {record.key: record for record in self._records if isinstance(record, kind)}
 
     def weights(self, key: str) -> dict[str, Tensor]:
         """The tensors stored under ``key``.
@@ -267,6 +308,10 @@ def read(folder: str | Path) -> RunView:
             remedy="Give the folder that path or contrast printed at its end.",
         )
     header = Header.read(path)
+    try:
+        check_header(header.config, header.decisions)
+    except ValueError as error:
+        raise damaged(path, str(error)) from None
     remedy = again(folder, header.config, header.decisions.get("command"))
     try:
         lines = read_lines(points, header)
@@ -277,8 +322,18 @@ def read(folder: str | Path) -> RunView:
     weights = Weights(folder, f"{remedy} {START_ANEW}")
     for line in lines:
         weights.checksums |= line.files
-    found = tuple(line.point for line in lines)
-    return RunView(folder, header.config, header.decisions, found, weights)
+    return _view(folder, header, lines, weights)
+
+
+def _view(folder: Path, header: Header, lines: Sequence[Line], weights: Weights) -> RunView:
+    return RunView(
+        folder,
+        header.config,
+        header.decisions,
+        tuple(line.point for line in lines),
+        weights,
+        tuple(line.record for line in lines),
+    )
 
 
 def _warn(text: str) -> None:

@@ -15,6 +15,7 @@ from shrinkage.reports.facts import Difference, difference
 from shrinkage.reports.paths.track import Track, mean
 from shrinkage.reports.paths.wording import lam, penalty_sum
 from shrinkage.reports.wording import num, percent, score, signed
+from shrinkage.runs import Family
 
 TEXTS = {
     "compromise": "A compromise between small weights and low loss: λ sets the exchange rate.",
@@ -45,7 +46,7 @@ def _so_far(track: Track, claim: Claim) -> Claim:
 
 def _rows(track: Track) -> list[Row]:
     found = [
-        (s, mean(track.results(s, "fit", "train", "loss")), track.mean(s, lambda f: f["penalty"]))
+        (s, mean(track.results(s, "fit", "train", "loss")), track.mean(s, lambda f: f.penalty))
         for s in track.scales
     ]
     return [(s, loss, p / s) for s, loss, p in found if loss is not None and p is not None]
@@ -120,7 +121,7 @@ def _pruning(track: Track) -> Claim:
     return Claim(verdicts.get(found.sign, "undecided"), _from_capital(sentence))
 
 
-def _better(track: Track, scale: float) -> str:
+def _better(track: Track, scale: float) -> Family:
     """The fit or its refit, whichever has the lower validation loss."""
     losses = {f: mean(track.results(scale, f, "validation", "loss")) for f in track.families}
     known = {family: loss for family, loss in losses.items() if loss is not None}

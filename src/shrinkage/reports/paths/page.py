@@ -20,7 +20,7 @@ from shrinkage.reports.paths.wording import (
     penalty_sum,
 )
 from shrinkage.reports.sections.ending import train_examples
-from shrinkage.runs import RunView
+from shrinkage.runs import FailedMagnitudeRecord, MagnitudeRecord, RunView
 
 _SECTIONS = (
     along,
@@ -43,7 +43,7 @@ def path_page(view: RunView) -> str:
     screen = path_screen(track)
     return Template(text("paths/page.html")).substitute(
         refresh="" if track.stage == "finished" else RELOAD,
-        title=escape(f"{track.config['data']['name']}, {track.config['model']['name']}"),
+        title=escape(f"{track.config.data.name}, {track.config.model.name}"),
         subtitle=escape(_subtitle(track)),
         status=_status(track),
         choice=_unbroken(choice_sentence(track)),
@@ -79,7 +79,9 @@ def _status(track: Track) -> str:
         case "testing":
             return status("running: the choice is made; the test set is being opened")
         case _:
-            cut = len(track.view.of_kind("magnitude"))
+            cut = len(track.view.records(MagnitudeRecord)) + len(
+                track.view.records(FailedMagnitudeRecord)
+            )
             pruning = f" and {cut} pruned networks beside them" if cut else ""
             return status(
                 f"running: {len(track.all_fits)} of at most {track.planned} fits so far{pruning}; "
@@ -101,7 +103,7 @@ def _rules(track: Track) -> str:
 
 def _tabbed(view: RunView) -> str:
     """All rows in full precision, tabs between the cells."""
-    rows = list(path_rows(view))
+    rows = [row.to_json() for row in path_rows(view)]
     lines = [list(rows[0])] if rows else []
     lines += [["" if cell is None else str(cell) for cell in row.values()] for row in rows]
     return "\n".join("\t".join(line) for line in lines)
