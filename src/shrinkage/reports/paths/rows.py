@@ -1,9 +1,10 @@
 """A path as rows of numbers: one per scale and fit."""
 
-from collections.abc import Iterable, Iterator
-from statistics import fmean, stdev
+from collections.abc import Iterator
+from statistics import fmean
 from typing import Any
 
+from shrinkage.estimates import mean, sd
 from shrinkage.features import Features
 from shrinkage.runs import RunView
 from shrinkage.studies import complete, is_usable, refit_key
@@ -55,28 +56,18 @@ def _row(
         "density": fmean(fit["weights"]["nonzeros"] / fit["weights"]["size"] for fit in fits),
         "features": None if None in used else fmean(sum(features.used(inputs)) for inputs in used),
         "penalty": fmean(fit["penalty"] for fit in fits),
-        "train_loss": _mean(part["train"]["loss"] for part in parts),
+        "train_loss": mean(part["train"]["loss"] for part in parts),
         **_validation(parts),
-        "test_loss": _mean(test["loss"] for test in tested),
-        "test_score": _mean(test["score"] for test in tested),
-        "test_sd": _sd(test["score"] for test in tested),
+        "test_loss": mean(test["loss"] for test in tested),
+        "test_score": mean(test["score"] for test in tested),
+        "test_sd": sd(test["score"] for test in tested),
         "score_name": fits[0]["score_name"],
     }
 
 
 def _validation(parts: list[Point]) -> Point:
     return {
-        "validation_loss": _mean(part["validation"]["loss"] for part in parts),
-        "validation_score": _mean(part["validation"]["score"] for part in parts),
-        "validation_sd": _sd(part["validation"]["score"] for part in parts),
+        "validation_loss": mean(part["validation"]["loss"] for part in parts),
+        "validation_score": mean(part["validation"]["score"] for part in parts),
+        "validation_sd": sd(part["validation"]["score"] for part in parts),
     }
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
-
-
-def _sd(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return stdev(known) if len(known) > 1 else None

@@ -1,18 +1,17 @@
 """A path's run folder, arranged for reading: by scale λ, over seeds; finished or not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, stdev
 from typing import Any, Literal
 
+from shrinkage.estimates import mean
 from shrinkage.runs import RunView
 from shrinkage.studies import by_scale, complete, is_usable, refit_key
 
 Point = dict[str, Any]
 Part = Literal["train", "validation", "test"]
 Reader = Callable[[Point], float | None]
-Values = Mapping[int, float]
 
 
 @dataclass(frozen=True)
@@ -245,16 +244,6 @@ class Track:
             return None if used is None else len(used)
 
         return self.mean(scale, count)
-
-
-def mean(values: Values) -> float | None:
-    """The mean; None of nothing."""
-    return fmean(values.values()) if values else None
-
-
-def sd(values: Values) -> float | None:
-    """The standard deviation; None of fewer than two."""
-    return stdev(values.values()) if len(values) > 1 else None
 
 
 def share_left(fit: Point) -> float:

@@ -1,6 +1,7 @@
 """The path in words: its penalty, its choice."""
 
-from shrinkage.reports.paths.track import Chosen, Part, Point, Stop, Track, mean, sd
+from shrinkage.estimates import mean, sd
+from shrinkage.reports.paths.track import Chosen, Part, Point, Stop, Track
 from shrinkage.reports.wording import count, listed, num, percent, score
 
 FAMILIES = {"fit": "penalised fit", "refit": "refit", "stable": "stable features, refit"}
