@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from shrinkage.estimates import array_standard_error
 
 Rule = Literal["1se", "best", "paired"]
 
@@ -76,7 +77,9 @@ def choose(
     for t in np.flatnonzero(usable):
         excess[t], error[t] = _mean_and_error(table[t] - table[best], held)
     own = means[best] if means.shape[1] > 1 else table[best][held]
-    best_error = _mean_and_error(table[best], held)[1] if rule == "paired" else _standard_error(own)
+    best_error = (
+        _mean_and_error(table[best], held)[1] if rule == "paired" else array_standard_error(own)
+    )
     index = best
     if rule == "1se" and ordered:
         index = int(np.flatnonzero(level <= level[best] + best_error)[-1])
@@ -102,14 +105,9 @@ def _walked(best: int, tolerated: np.ndarray) -> int:
 def _mean_and_error(values: np.ndarray, held: np.ndarray) -> tuple[float, float]:
     """Mean over seeds and its standard error, by seeds or by chunks, whichever is larger."""
     seeds = _seed_means(values, held)
-    return float(seeds.mean()), max(_standard_error(seeds), _standard_error(values[held]))
+    return float(seeds.mean()), max(array_standard_error(seeds), array_standard_error(values[held]))
 
 
 def _seed_means(values: np.ndarray, held: np.ndarray) -> np.ndarray:
     """The mean of each seed over the chunks it holds."""
     return np.array([row[there].mean() for row, there in zip(values, held, strict=True)])
-
-
-def _standard_error(values: np.ndarray) -> float:
-    """Standard error of the mean; 0 of a single value, which shows no spread."""
-    return float(values.std(ddof=1)) / sqrt(values.size) if values.size > 1 else 0.0

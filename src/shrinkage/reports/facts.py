@@ -1,56 +1,16 @@
 """A run folder's points, arranged for reading: by column, try and seed."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cached_property
-from math import sqrt
-from statistics import fmean, stdev
 from typing import Any, Literal
 
-from scipy.special import stdtrit
-
+from shrinkage.estimates import Difference, difference, mean
 from shrinkage.reports.summary import has_failed, summary
 from shrinkage.runs import RunView
 
 Point = dict[str, Any]
 Reader = Callable[[Point], float | None]
 BASE = "none"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Mean of a − b over the seeds both have, its standard error (None with one seed)."""
-
-    mean: float
-    se: float | None
-    n: int
-
-    @property
-    def half_width(self) -> float | None:
-        """Half the 95 % interval of the mean: Student's t with n − 1 degrees of freedom."""
-        return None if self.se is None else float(stdtrit(self.n - 1, 0.975)) * self.se
-
-    @property
-    def sign(self) -> int | None:
-        """+1 or −1 where the 95 % interval leaves out 0, 0 where not, None with one seed."""
-        if self.half_width is None:
-            return None
-        if abs(self.mean) <= self.half_width:
-            return 0
-        return 1 if self.mean > 0 else -1
-
-
-def difference(these: Mapping[int, float], those: Mapping[int, float]) -> Difference | None:
-    """These − those, paired by seed; None where no seed has both.
-
-    >>> difference({0: 3.0, 1: 4.0}, {0: 1.0, 1: 2.0, 2: 9.0})
-    Difference(mean=2.0, se=0.0, n=2)
-    """
-    deltas = [these[seed] - those[seed] for seed in these if seed in those]
-    if not deltas:
-        return None
-    error = stdev(deltas) / sqrt(len(deltas)) if len(deltas) > 1 else None
-    return Difference(fmean(deltas), error, len(deltas))
 
 
 class Facts:
@@ -196,12 +156,6 @@ class Facts:
         """Held-out loss minus training loss."""
         held, train = self.held(fit)["loss"], fit["train"]["loss"]
         return None if held is None or train is None else held - train
-
-
-def mean(values: Iterable[float]) -> float | None:
-    """The mean; None of nothing."""
-    known = list(values)
-    return fmean(known) if known else None
 
 
 def zero_share(fit: Point) -> float:

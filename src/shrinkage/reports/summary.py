@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import sqrt
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
+from shrinkage import estimates
 from shrinkage.runs import RunView
 
 Point = dict[str, Any]
@@ -28,27 +28,30 @@ class Figure:
     values: tuple[float, ...]
     seeds: tuple[int, ...]
 
+    @property
+    def by_seed(self) -> dict[int, float]:
+        """The value of each seed."""
+        return dict(zip(self.seeds, self.values, strict=True))
 
-def figure(by_seed: Mapping[int, float | None]) -> Figure | None:
+
+def figure(values: Mapping[int, float | None]) -> Figure | None:
     """The figure of the values that exist; None where there are none."""
-    known = {seed: float(value) for seed, value in by_seed.items() if value is not None}
-    if not known:
+    known = estimates.by_seed(values)
+    mean = estimates.mean(known)
+    if mean is None:
         return None
-    values = tuple(known.values())
-    return Figure(fmean(values), stdev(values) if len(values) > 1 else None, values, tuple(known))
+    return Figure(mean, estimates.sd(known), tuple(known.values()), tuple(known))
 
 
 def paired(these: Figure | None, those: Figure | None) -> Point | None:
     """Mean of these − those over the seeds of both, and its standard error (None with one)."""
     if these is None or those is None:
         return None
-    base = dict(zip(those.seeds, those.values, strict=True))
-    pairs = zip(these.seeds, these.values, strict=True)
-    difference = figure({seed: value - base[seed] for seed, value in pairs if seed in base})
-    if difference is None:
+    deltas = estimates.paired(these.by_seed, those.by_seed)
+    found = estimates.Difference.of(deltas)
+    if found is None:
         return None
-    error = None if difference.sd is None else difference.sd / sqrt(len(difference.values))
-    return {"mean": difference.mean, "se": error, "values": list(difference.values)}
+    return {"mean": found.mean, "se": found.se, "values": list(deltas.values())}
 
 
 def summary(view: RunView) -> list[Point]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from shrinkage.reports.facts import Difference, Point
+from shrinkage.estimates import Difference
+from shrinkage.reports.facts import Point
 
 
 def num(value: float | None, digits: int = 3) -> str:

@@ -1,5 +1,6 @@
 """Columns against each other."""
 
+from shrinkage.estimates import difference
 from shrinkage.reports.claims.overfitting import generalises
 from shrinkage.reports.claims.verdicts import (
     Claim,
@@ -10,7 +11,7 @@ from shrinkage.reports.claims.verdicts import (
     not_measured,
     seeds_note,
 )
-from shrinkage.reports.facts import Facts, difference, zero_share
+from shrinkage.reports.facts import Facts, zero_share
 from shrinkage.reports.wording import listed, num, percent, signed
 
 

@@ -1,5 +1,6 @@
 """The two parts of the cost, and which parameters the second part covers."""
 
+from shrinkage.estimates import difference, mean
 from shrinkage.reports.claims.verdicts import (
     ONE_SEED,
     Claim,
@@ -8,7 +9,7 @@ from shrinkage.reports.claims.verdicts import (
     described,
     not_measured,
 )
-from shrinkage.reports.facts import Facts, Point, difference, mean, weight
+from shrinkage.reports.facts import Facts, Point, weight
 from shrinkage.reports.wording import listed, num, percent, strength
 
 _SAME = 1e-3

@@ -1,7 +1,8 @@
 """Whether a column overfits less than the unregularized network."""
 
+from shrinkage.estimates import Difference
 from shrinkage.reports.claims.verdicts import Claim, Verdict, at, conclude, inseparable, seeds_note
-from shrinkage.reports.facts import Difference, Facts
+from shrinkage.reports.facts import Facts
 from shrinkage.reports.wording import signed
 
 

@@ -2,6 +2,7 @@
 
 from statistics import fmean
 
+from shrinkage.estimates import Difference, difference
 from shrinkage.reports.claims.verdicts import (
     Claim,
     Verdict,
@@ -13,7 +14,7 @@ from shrinkage.reports.claims.verdicts import (
     seeds_note,
     worst,
 )
-from shrinkage.reports.facts import Difference, Facts, difference, weight, zero_share
+from shrinkage.reports.facts import Facts, weight, zero_share
 from shrinkage.reports.summary import inputs_used
 from shrinkage.reports.wording import count, percent, score, signed
 

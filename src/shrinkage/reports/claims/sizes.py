@@ -1,5 +1,6 @@
 """Weights, activations and losses along λ."""
 
+from shrinkage.estimates import Difference, difference, mean
 from shrinkage.reports.claims.verdicts import (
     ONE_SEED,
     Claim,
@@ -10,7 +11,7 @@ from shrinkage.reports.claims.verdicts import (
     inseparable,
     worst,
 )
-from shrinkage.reports.facts import Difference, Facts, Reader, difference, mean, train_loss, weight
+from shrinkage.reports.facts import Facts, Reader, train_loss, weight
 from shrinkage.reports.wording import num, strength
 
 _SIZES = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}

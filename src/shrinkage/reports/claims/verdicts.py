@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shrinkage.reports.facts import Difference, Facts
+from shrinkage.estimates import Difference
+from shrinkage.reports.facts import Facts
 from shrinkage.reports.wording import strength
 
 Verdict = Literal["seen", "partly", "not seen", "undecided", "not measured"]

@@ -3,6 +3,7 @@
 from itertools import pairwise
 from statistics import fmean
 
+from shrinkage.estimates import Difference, difference, mean
 from shrinkage.reports.claims.verdicts import (
     ONE_SEED,
     Claim,
@@ -11,8 +12,7 @@ from shrinkage.reports.claims.verdicts import (
     not_measured,
     seeds_note,
 )
-from shrinkage.reports.facts import Difference, difference
-from shrinkage.reports.paths.track import Track, mean
+from shrinkage.reports.paths.track import Track
 from shrinkage.reports.paths.wording import lam, penalty_sum
 from shrinkage.reports.wording import num, percent, score, signed
 from shrinkage.runs import Family

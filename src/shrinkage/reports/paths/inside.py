@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shrinkage.estimates import mean
 from shrinkage.figures import LOSS, PENALTY, ZERO, Dots, Line, dots, fan, lines, palette, upright
 from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.paths.screen import Weights, biggest_layers, layer_of, stored
 from shrinkage.reports.paths.stability import order_of_leaving
-from shrinkage.reports.paths.track import Track, mean, share_left
+from shrinkage.reports.paths.track import Track, share_left
 from shrinkage.runs import PathFitRecord
 from shrinkage.reports.paths.wording import lam, penalty_sum
 from shrinkage.reports.sections.base import Plot, Section

@@ -1,9 +1,10 @@
 """A path as rows of numbers: one per scale and fit."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
 
+from shrinkage.estimates import mean, sd
 from shrinkage.features import Features
 from shrinkage.runs import (
     EvaluatedRecord,
@@ -60,8 +61,7 @@ def path_rows(view: RunView) -> Iterator[Row]:
     if decided is not None and len(stable) == view.study.seeds:
         tested = [tests.get(fit.key) for fit in stable]
         first = [fit for fit in stable if fit.seed == 0]
-        row = _row(features, decided.scale, "stable", stable, stable, tested)
-        yield replace(row, **_validation(first))
+        yield _row(features, decided.scale, "stable", stable, stable, tested, first)
 
 
 def _row(
@@ -71,9 +71,12 @@ def _row(
     fits: Sequence[PathFitRecord | StableRecord],
     parts: Sequence[EvaluatedRecord],
     tests: Sequence[TestRecord | None],
+    validated: Sequence[EvaluatedRecord] | None = None,
 ) -> Row:
+    """``validated``: whose validation figures count; all parts' unless given."""
     tested = [test for test in tests if test is not None]
     used = [None if fit.features is None else sum(features.used(fit.features)) for fit in fits]
+    held = parts if validated is None else validated
     known = [count for count in used if count is not None]
     return Row(
         scale=scale,
@@ -81,29 +84,14 @@ def _row(
         nonzeros=fmean(fit.weights.nonzeros for fit in fits),
         density=fmean(fit.weights.nonzeros / fit.weights.size for fit in fits),
         features=None if None in used else fmean(known),
-        penalty=_mean(fit.penalty for fit in fits),
-        train_loss=_mean(part.train.loss for part in parts),
-        **_validation(parts),
-        test_loss=_mean(test.loss for test in tested),
-        test_score=_mean(test.score for test in tested),
-        test_sd=_sd(test.score for test in tested),
+        penalty=mean(fit.penalty for fit in fits),
+        train_loss=mean(part.train.loss for part in parts),
+        validation_loss=mean(part.validation.loss for part in held),
+        validation_score=mean(part.validation.score for part in held),
+        validation_sd=sd(part.validation.score for part in held),
+        test_loss=mean(test.loss for test in tested),
+        test_score=mean(test.score for test in tested),
+        test_sd=sd(test.score for test in tested),
         score_name=fits[0].score_name,
     )
 
-
-def _validation(parts: Sequence[EvaluatedRecord]) -> dict[str, float | None]:
-    return {
-        "validation_loss": _mean(part.validation.loss for part in parts),
-        "validation_score": _mean(part.validation.score for part in parts),
-        "validation_sd": _sd(part.validation.score for part in parts),
-    }
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
-
-
-def _sd(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return stdev(known) if len(known) > 1 else None

@@ -8,9 +8,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from shrinkage.estimates import mean
 from shrinkage.reports.first_layer import FirstLayer, Picture
 from shrinkage.reports.panels import histogram
-from shrinkage.reports.paths.track import Part, Stop, Track, mean
+from shrinkage.reports.paths.track import Part, Stop, Track
 from shrinkage.reports.paths.wording import family_label, lam, shown, spread
 from shrinkage.reports.wording import count, num, percent, score
 from shrinkage.runs import NetworkRecord, PathFitRecord, RunView, WeightsRecord

@@ -1,11 +1,11 @@
 """A path's run folder, arranged for reading: by scale λ, over seeds; finished or not."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, stdev
 from typing import Literal
 
+from shrinkage.estimates import mean
 from shrinkage.runs import (
     EvaluatedRecord,
     FailedPointRecord,
@@ -26,7 +26,6 @@ Measure = Literal["loss", "score"]
 Network = PathFitRecord | StableRecord
 """A network that a stop has, with all that was measured of it."""
 Reader = Callable[[PathFitRecord], float | None]
-Values = Mapping[int, float]
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ class Track:
         chosen = self.chosen
         if chosen is None:
             return None
-        family = "stable" if chosen.family == "stable" else "fit"
+        family: Family = "stable" if chosen.family == "stable" else "fit"
         known = [(stop.scale, stop.family) for stop in self.stops]
         return known.index((chosen.scale, family)) if (chosen.scale, family) in known else None
 
@@ -167,7 +166,7 @@ class Track:
         choice = self.decisions.choice
         if choice is not None and choice.scale in self.rows:
             return Chosen(choice.scale, choice.family, choice.why, final=True)
-        losses = {
+        losses: dict[tuple[float, Family], float] = {
             (scale, family): loss
             for scale in self.rows
             for family in self.families
@@ -267,16 +266,6 @@ def read_part(part: PartRecord | TestRecord | None, measure: Measure) -> float |
     if part is None:
         return None
     return part.loss if measure == "loss" else part.score
-
-
-def mean(values: Values) -> float | None:
-    """The mean; None of nothing."""
-    return fmean(values.values()) if values else None
-
-
-def sd(values: Values) -> float | None:
-    """The standard deviation; None of fewer than two."""
-    return stdev(values.values()) if len(values) > 1 else None
 
 
 def share_left(fit: NetworkRecord) -> float:

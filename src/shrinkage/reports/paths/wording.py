@@ -1,6 +1,7 @@
 """The path in words: its penalty, its choice."""
 
-from shrinkage.reports.paths.track import Chosen, Part, Stop, Track, mean, sd
+from shrinkage.estimates import mean, sd
+from shrinkage.reports.paths.track import Chosen, Part, Stop, Track
 from shrinkage.runs import Family, PathFitRecord
 from shrinkage.reports.wording import count, listed, num, percent, score
 

@@ -1,8 +1,9 @@
 """Sections that follow the strength λ: cost, sizes, overfitting, the exchange rate."""
 
+from shrinkage.estimates import mean
 from shrinkage.figures import LOSS, PENALTY, Dots, Line, curves, differences, dots, lines
 from shrinkage.reports.claims.sizes import penalty_sum
-from shrinkage.reports.facts import Facts, mean, train_loss, weight
+from shrinkage.reports.facts import Facts, train_loss, weight
 from shrinkage.reports.sections.base import Plot, Section, along, paint, penalised
 from shrinkage.reports.wording import strength
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from shrinkage.estimates import mean
 from shrinkage.figures import Line, colour
-from shrinkage.reports.facts import Facts, Point, Reader, mean
+from shrinkage.reports.facts import Facts, Point, Reader
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """The plan table, the whole table of the columns, and dropout."""
 
-from collections.abc import Sequence
+from dataclasses import asdict
 
+from shrinkage.estimates import Difference
 from shrinkage.figures import column_bars
-from shrinkage.reports.facts import Difference, Facts, Point
+from shrinkage.reports.facts import Facts, Point
 from shrinkage.reports.sections.base import Plot, Section, paint, plan_table, table
+from shrinkage.reports.summary import figure
 from shrinkage.reports.table import knob_text
 from shrinkage.reports.wording import percent, signed, spread
 
@@ -86,20 +88,16 @@ def _row(facts: Facts, row: Point) -> list[str]:
 
 def _held(facts: Facts, name: str, key: str) -> Point | None:
     read = facts.held_loss if key == "loss" else facts.held_score
-    return _figure(list(facts.values(name, read).values()))
+    return _figure(facts.values(name, read))
 
 
 def _gap(facts: Facts, name: str) -> Point | None:
-    return _figure(list(facts.values(name, facts.gap).values()))
+    return _figure(facts.values(name, facts.gap))
 
 
-def _figure(values: Sequence[float]) -> Point | None:
-    if not values:
-        return None
-    middle = sum(values) / len(values)
-    squares = sum((v - middle) ** 2 for v in values)
-    sd = (squares / (len(values) - 1)) ** 0.5 if len(values) > 1 else None
-    return {"mean": middle, "sd": sd}
+def _figure(by_seed: dict[int, float]) -> Point | None:
+    found = figure(by_seed)
+    return None if found is None else asdict(found)
 
 
 def _versus(facts: Facts, name: str, found: Difference | None) -> str:
@@ -130,7 +128,7 @@ def dropout(facts: Facts) -> Section:
         rows = [
             (facts.label(name), paint(facts, name), found["mean"], found["sd"])
             for name in names
-            if (found := _figure(list(facts.values(name, read).values()))) is not None
+            if (found := _figure(facts.values(name, read))) is not None
         ]
         if rows:
             caption = f"{words} at each column's choice{bars}"

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil
 
-from shrinkage.reports.facts import Difference, Facts, Point
+from shrinkage.estimates import Difference
+from shrinkage.reports.facts import Facts, Point
 from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section
 from shrinkage.reports.summary import edges
