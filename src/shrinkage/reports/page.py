@@ -38,7 +38,7 @@ def report_page(view: RunView) -> str:
 
 
 def _title(facts: Facts) -> str:
-    return f"{facts.config['data']['name']}, {facts.config['model']['name']}"
+    return f"{facts.config.data.name}, {facts.config.model.name}"
 
 
 def _subtitle(facts: Facts) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from shrinkage.estimates import Difference
-from shrinkage.reports.facts import Point
+from shrinkage.reports.seed_figures import Figure
 
 
 def num(value: float | None, digits: int = 3) -> str:
@@ -46,15 +46,15 @@ def percent(value: float | None) -> str:
     return f"{100 * value:.1f} %".replace("-", "−")
 
 
-def spread(figure: Point | None, digits: int = 3) -> str:
+def spread(figure: Figure | None, digits: int = 3) -> str:
     """Mean ± standard deviation over seeds, which has a digit less; the mean alone with one seed.
 
-    >>> spread({"mean": 22.4, "sd": 13.9}, 2), spread({"mean": 1263.4, "sd": None}), spread(None)
+    >>> spread(Figure(22.4, 13.9), 2), spread(Figure(1263.4, None)), spread(None)
     ('22 ± 14', '1,263', '—')
     """
     if figure is None:
         return "—"
-    mean, sd = figure["mean"], figure["sd"]
+    mean, sd = figure.mean, figure.sd
     if sd is None:
         return num(mean, digits)
     rounding = 1e-12 * abs(mean)  # equal values may differ by it

@@ -4,7 +4,7 @@ One mechanism for all of them: a field is a key, in the order of the fields, and
 may stand there.
 """
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self, get_type_hints
 
 from shrinkage.runs.by_key import ByKey

@@ -9,8 +9,9 @@ from shrinkage.reports.claims.verdicts import (
     described,
     not_measured,
 )
-from shrinkage.reports.facts import Facts, Point, weight
+from shrinkage.reports.facts import Facts, weight
 from shrinkage.reports.wording import listed, num, percent, strength
+from shrinkage.runs import FitRecord, ParameterConfig
 
 _SAME = 1e-3
 
@@ -41,7 +42,7 @@ def cost_split(facts: Facts) -> Claim:
     )
 
 
-def _apart(facts: Facts, fit: Point) -> float:
+def _apart(facts: Facts, fit: FitRecord) -> float:
     squares = facts.columns[fit["column"]]["penalty"] == "L2"
     total = fit["weights"]["l2"] ** 2 if squares else fit["weights"]["l1"]
     expected = fit["knob"] * total
@@ -104,7 +105,7 @@ def coverage(facts: Facts) -> Claim:
     return Claim("not seen", f"Not the setting here: {text}; left out: {shown}{remedy}.")
 
 
-def _size(entry: Point) -> int:
+def _size(entry: ParameterConfig) -> int:
     size = 1
     for length in entry["shape"]:
         size *= length

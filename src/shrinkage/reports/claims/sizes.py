@@ -11,10 +11,10 @@ from shrinkage.reports.claims.verdicts import (
     inseparable,
     worst,
 )
-from shrinkage.reports.facts import Facts, Reader, train_loss, weight
+from shrinkage.reports.facts import Facts, Measure, Reader, train_loss, weight
 from shrinkage.reports.wording import num, strength
 
-_SIZES = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
+_SIZES: dict[str, Measure] = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
 
 
 def smaller(facts: Facts) -> Claim:

@@ -4,8 +4,9 @@ from statistics import median
 from types import MappingProxyType
 
 from shrinkage.reports.claims.verdicts import Claim, Verdict, at, conclude
-from shrinkage.reports.facts import Facts, Point
+from shrinkage.reports.facts import Facts
 from shrinkage.reports.wording import num, percent
+from shrinkage.runs import RemovalRecord, WorthRecord
 
 LARGE = 0.1  # of the largest weight
 SLOPES = MappingProxyType({"L1": "λ", "L2": "2λ|w|", "ElasticNet": "l1 + 2·l2|w|"})
@@ -34,7 +35,7 @@ def _worth(facts: Facts, name: str) -> tuple[Verdict, str]:
     trace = facts.trace(name)
     if trace is None or not trace["worth"]:
         return "not measured", ""
-    survivors = [s for s in trace["worth"]["survivors"] if None not in s.values()]
+    survivors = [s for s in trace["worth"]["survivors"] if None not in (s.w, s.rise, s.saved)]
     if not survivors:
         return "not seen", f"{at(facts, name)} leaves no weight to look at"
     large = _large_ones(survivors)
@@ -52,13 +53,13 @@ def _worth(facts: Facts, name: str) -> tuple[Verdict, str]:
     )
 
 
-def _large_ones(survivors: list[Point]) -> list[Point]:
+def _large_ones(survivors: list[RemovalRecord]) -> list[RemovalRecord]:
     """Those of at least a tenth of the largest."""
     top = max(abs(s["w"]) for s in survivors)
     return [s for s in survivors if abs(s["w"]) >= LARGE * top]
 
 
-def slopes(facts: Facts, name: str, worth: Point) -> list[Slope]:
+def slopes(facts: Facts, name: str, worth: WorthRecord) -> list[Slope]:
     """Size and slopes of the weights looked at.
 
     Runs that did not store the penalty's slope get it by formula, under L1 and L2.
@@ -87,7 +88,7 @@ def _pull(rows: list[Slope]) -> float | None:
     return median(ratios) if ratios else None
 
 
-def _slopes(facts: Facts, name: str, worth: Point) -> str:
+def _slopes(facts: Facts, name: str, worth: WorthRecord) -> str:
     """How near the slopes of the loss are to what a stationary point demands."""
     known = slopes(facts, name, worth)
     large = _large_slopes(known)

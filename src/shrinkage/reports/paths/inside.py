@@ -11,9 +11,9 @@ from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.paths.screen import Weights, biggest_layers, layer_of, stored
 from shrinkage.reports.paths.stability import order_of_leaving
 from shrinkage.reports.paths.track import Track, share_left
-from shrinkage.runs import PathFitRecord
 from shrinkage.reports.paths.wording import lam, penalty_sum
 from shrinkage.reports.sections.base import Plot, Section
+from shrinkage.runs import PathFitRecord
 
 _NAMED = 8
 """Features with a colour of their own; the others stay grey."""
@@ -65,7 +65,7 @@ def _marked(track: Track, made: Any) -> Any:
 def features(track: Track) -> Section:
     """Weights of a table's columns along λ, and the number of inputs in use."""
     plots = []
-    layer = FirstLayer.of(track.config)
+    layer = FirstLayer.of_run(track.config)
     if layer is not None and layer.kind == "columns" and track.scales:
         plots += _feature_paths(track, layer)
     counts = [(s, count) for s in track.scales if (count := track.features(s)) is not None]

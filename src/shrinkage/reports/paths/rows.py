@@ -94,4 +94,3 @@ def _row(
         test_sd=sd(test.score for test in tested),
         score_name=fits[0].score_name,
     )
-

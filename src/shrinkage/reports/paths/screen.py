@@ -26,7 +26,7 @@ _ACROSS = 4
 
 def path_screen(track: Track) -> Json:
     """The points of the slider, the curves above it, and the scales that all points share."""
-    layer = FirstLayer.of(track.config)
+    layer = FirstLayer.of_run(track.config)
     firsts = [stop.fits[0] for stop in track.stops]
     edge = max((fit.weights.max_abs or 0.0 for fit in firsts), default=0.0) or 1.0
     hists: dict[int, list[int]] = {}
@@ -35,7 +35,7 @@ def path_screen(track: Track) -> Json:
         tensors = stored(track.view, fit.key)
         if tensors is None:
             continue
-        hists[number] = histogram(track.config, tensors, edge)
+        hists[number] = histogram(track.config.plan, tensors, edge)
         picture = None if layer is None else layer.picture(tensors)
         if picture is not None:
             pictures[number] = picture

@@ -55,8 +55,8 @@ def _said(track: Track, found: Frequencies, asked: StabilityConfig) -> str:
         names = decided.names
         text = (
             f"{len(names)} of {len(found.names)} features are stable: at least "
-            f"{_share(asked.threshold)} of {found.subsamples} half samples of the training rows use "
-            f"them at λ ≥ {lam(decided.scale)}. From there on a half sample uses "
+            f"{_share(asked.threshold)} of {found.subsamples} half samples of the training rows "
+            f"use them at λ ≥ {lam(decided.scale)}. From there on a half sample uses "
             f"{num(decided.used)} features on average, and at most {num(decided.expected, 2)}"
             f" of the stable ones are expected to be false: {ASSUMED} (bound of Shah & Samworth, "
             f"2013)."

@@ -2,8 +2,8 @@
 
 from shrinkage.estimates import mean, sd
 from shrinkage.reports.paths.track import Chosen, Part, Stop, Track
-from shrinkage.runs import Family, PathFitRecord
 from shrinkage.reports.wording import count, listed, num, percent, score
+from shrinkage.runs import Family, PathFitRecord
 
 FAMILIES = {"fit": "penalised fit", "refit": "refit", "stable": "stable features, refit"}
 
