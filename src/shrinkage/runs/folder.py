@@ -248,10 +248,16 @@ class RunView:
     ) -> None:
         self.folder, self.config, self.decisions, self.points = folder, config, decisions, points
         self._weights = Weights(folder) if weights is None else weights
-        command = config.get("command")
         self._records = (
-            tuple(record_of(point, command) for point in points) if records is None else records
+            tuple(record_of(point, self.command) for point in points)
+            if records is None
+            else records
         )
+
+    @property
+    def command(self) -> object:
+        """The command that has made the run, which says what is in it."""
+        return self.config.get("command")
 
     @cached_property
     def study(self) -> StudyConfig:
