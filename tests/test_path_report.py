@@ -118,7 +118,7 @@ def test_the_table_to_copy_is_the_frame(linear: Path) -> None:
     text = data_of(path_page(view), "rows-data")
     head, *lines = [line.split("\t") for line in text.split("\n")]
     rows = list(path_rows(view))
-    assert head == list(rows[0])
+    assert head == list(rows[0].to_json())
     assert len(lines) == len(rows)
     at = head.index("test_loss")
     assert [float(line[at]) for line in lines] == [row["test_loss"] for row in rows]
@@ -187,7 +187,8 @@ def test_the_path_is_held_against_pruning(linear: Path, gain: float, verdict: st
             tests[of] = tests[of] | {"score": 0.5}
         jitter = (1 if fit["seed"] else -1) * (1e-4 if gain else 1e-2)
         points.append({"kind": "magnitude", "key": name, "seed": fit["seed"], "nonzeros": 5,
-                       "scale": fit["scale"], "validation": fit["validation"]})  # fmt: skip
+                       "scale": fit["scale"], "epochs": 1.0, "train": fit["train"],
+                       "validation": fit["validation"]})  # fmt: skip
         tests[name] = {
             "kind": "test",
             "key": name,

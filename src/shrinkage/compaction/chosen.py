@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+
 from torch import Tensor
 
 from shrinkage.errors import RunError, did_you_mean

@@ -189,6 +189,7 @@ class Run:
         if not is_new:
             known = Header.read(path)
             _refuse_other_configuration(self.folder, known.config, self.config)
+            _check_types(path, known)
             self._header = known
         lines = self._recovered()
         self._weights.folder.mkdir(exist_ok=True)
@@ -248,16 +249,18 @@ class RunView:
     ) -> None:
         self.folder, self.config, self.decisions, self.points = folder, config, decisions, points
         self._weights = Weights(folder) if weights is None else weights
-        self._records = (
-            tuple(record_of(point, self.command) for point in points)
-            if records is None
-            else records
-        )
+        self._known = records
 
     @property
     def command(self) -> object:
         """The command that has made the run, which says what is in it."""
         return self.config.get("command")
+
+    @cached_property
+    def _records(self) -> tuple[LineRecord, ...]:
+        if self._known is not None:
+            return self._known
+        return tuple(record_of(point, self.command) for point in self.points)
 
     @cached_property
     def study(self) -> StudyConfig:
@@ -314,10 +317,7 @@ def read(folder: str | Path) -> RunView:
             remedy="Give the folder that path or contrast printed at its end.",
         )
     header = Header.read(path)
-    try:
-        check_header(header.config, header.decisions)
-    except ValueError as error:
-        raise damaged(path, str(error)) from None
+    _check_types(path, header)
     remedy = again(folder, header.config, header.decisions.get("command"))
     try:
         lines = read_lines(points, header)
@@ -340,6 +340,13 @@ def _view(folder: Path, header: Header, lines: Sequence[Line], weights: Weights)
         weights,
         tuple(line.record for line in lines),
     )
+
+
+def _check_types(path: Path, header: Header) -> None:
+    try:
+        check_header(header.config, header.decisions)
+    except ValueError as error:
+        raise damaged(path, str(error)) from None
 
 
 def _warn(text: str) -> None:
