@@ -30,16 +30,46 @@ def of_path(**own: Any) -> dict[str, Any]:
         "rules": [{"key": "'*'", "penalty": "L1(strength=1.0)"}], "grid": {"points": 2},
         "point_epochs": 1.0, "most_rounds": 1, "refit": None, "solver": "train", "choose": {},
     }  # fmt: skip
-    return study("path", **mine, **own)
+    return study("path", **mine | own)
+
+
+def of_contrast(**own: Any) -> dict[str, Any]:
+    """What ``run.json`` says of a contrast of one try each, without a penalty and under L1."""
+    columns = [
+        {"name": "none", "label": "none", "knob": "learning rate", "knobs": [1.0],
+         "penalty": None, "form": "exact"},
+        {"name": "l1", "label": "L1 exact", "knob": "strength", "knobs": [0.1], "penalty": "L1",
+         "form": "exact"},
+    ]  # fmt: skip
+    return study("contrast", **{"columns": columns, "choose": "1se", "plan": []} | own)
+
+
+def trial(column: str, index: int, seed: int) -> dict[str, Any]:
+    """A fit of a contrast."""
+    about = {
+        "kind": "fit", "key": f"{column}/{index}/{seed}", "column": column, "index": index,
+        "knob": 0.1, "seed": seed, "keep": None, "after": None, "begun": 0,
+    }  # fmt: skip
+    history = {
+        "epoch": [1, 2], "train_loss": [0.7, 0.1], "validation_loss": [0.7, 0.2],
+        "train_score": [0.5, 0.9], "validation_score": [0.5, 0.8], "penalty": [0.1, 0.1],
+        "nonzeros": [4, 1],
+    }  # fmt: skip
+    return about | measured() | {"history": history}
+
+
+def measured() -> dict[str, Any]:
+    """What is measured of any network."""
+    part = {"loss": 0.1, "score": 0.9}
+    return {
+        "train": part, "validation": part | {"chunks": [0.1]}, "score_name": "accuracy",
+        "penalty": 0.1, "penalty_share": 0.5, "weights": dict(WEIGHTS), "n_parameters": 4,
+        "nonzero_parameters": 1, "layers": [WEIGHTS], "reach": None,
+    }  # fmt: skip
 
 
 def path_fit(seed: int, scale: float) -> dict[str, Any]:
     """A fit of a path."""
-    part = {"loss": 0.1, "score": 0.9}
-    return {
-        "kind": "fit", "key": f"{seed}/{scale:g}", "seed": seed, "scale": scale, "train": part,
-        "validation": part | {"chunks": [0.1]}, "score_name": "accuracy", "penalty": 0.1,
-        "penalty_share": 0.5, "weights": WEIGHTS, "n_parameters": 4, "nonzero_parameters": 1,
-        "layers": [WEIGHTS], "reach": None, "rounds": 1, "settled": True, "gap": None,
-        "shrunk": None, "features": None,
-    }  # fmt: skip
+    about = {"kind": "fit", "key": f"{seed}/{scale:g}", "seed": seed, "scale": scale}
+    rest = {"rounds": 1, "settled": True, "gap": None, "shrunk": None, "features": None}
+    return about | measured() | rest

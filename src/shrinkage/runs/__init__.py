@@ -32,7 +32,7 @@ from shrinkage.runs.decisions import (
     SelectedRecord,
     StableSetRecord,
 )
-from shrinkage.runs.folder import Run, RunView, has_points, read
+from shrinkage.runs.folder import Run, has_points
 from shrinkage.runs.identity import default_folder, describe, fingerprint
 from shrinkage.runs.kinds import OtherRecord
 from shrinkage.runs.measured import (
@@ -59,6 +59,7 @@ from shrinkage.runs.path_records import (
 )
 from shrinkage.runs.records import Json, finite
 from shrinkage.runs.schema import LineRecord, Record
+from shrinkage.runs.view import RunView, read
 
 __all__ = [
     "ActivityRecord",

@@ -100,6 +100,11 @@ class ColumnConfig(Record):
     penalty: str | None
     form: str
 
+    def check(self, name: str) -> None:
+        """A value of the knob per try."""
+        if not self.knobs:
+            raise ValueError(f"{name} has no knobs")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastConfig(StudyConfig):

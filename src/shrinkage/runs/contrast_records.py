@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from shrinkage.runs.measured import HistoryRecord, NetworkRecord
-from shrinkage.runs.schema import ABSENT, LineRecord, Record
+from shrinkage.runs.schema import ABSENT, LineRecord, Record, check_same_length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +130,10 @@ class WorthRecord(Record):
     survivors: Sequence[RemovalRecord]
     removed_on: int | None = None
 
+    def check(self, name: str) -> None:
+        """An entry per weight."""
+        check_same_length(name, w=self.w, grad=self.grad, slope=self.slope)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TraceRecord(LineRecord):
@@ -152,3 +156,7 @@ class StepsRecord(LineRecord):
     w: Sequence[float | None]
     after: Sequence[float | None]
     delta: Sequence[float | None]
+
+    def check(self, name: str) -> None:
+        """An entry per weight."""
+        check_same_length(name, w=self.w, after=self.after, delta=self.delta)

@@ -10,22 +10,19 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from shrinkage.errors import RunError, ShrinkageError, ShrinkageWarning
 from shrinkage.runs.atomic import write_atomic
-from shrinkage.runs.configuration import ContrastConfig, PathConfig, StudyConfig
-from shrinkage.runs.decisions import Decisions
-from shrinkage.runs.failures import START_ANEW, again, changed, damaged, lost, writing
-from shrinkage.runs.kinds import OtherRecord, check_header, record_of
+from shrinkage.runs.failures import changed, writing
+from shrinkage.runs.kinds import OtherRecord
 from shrinkage.runs.records import (
     Header,
     Json,
@@ -37,9 +34,8 @@ from shrinkage.runs.records import (
     read_lines,
 )
 from shrinkage.runs.schema import LineRecord
+from shrinkage.runs.view import RunView, check_types, view_of
 from shrinkage.runs.weights import Weights
-
-R = TypeVar("R", bound=LineRecord)
 
 _CONCLUSIONS = ("finished", "choice", "choices", "stable")
 """Decisions that rest on all points before them."""
@@ -176,9 +172,9 @@ class Run:
             write_atomic(self._home / name, data)
         return self.folder / name
 
-    def view(self) -> "RunView":
+    def view(self) -> RunView:
         """What the folder holds, for readers."""
-        return _view(self.folder, self._header, self._lines, self._weights)
+        return view_of(self.folder, self._header, self._lines, self._weights)
 
     def _promise(self) -> Promise:
         return Promise.of(line.checksum for line in self._lines)
@@ -189,7 +185,7 @@ class Run:
         if not is_new:
             known = Header.read(path)
             _refuse_other_configuration(self.folder, known.config, self.config)
-            _check_types(path, known)
+            check_types(path, known)
             self._header = known
         lines = self._recovered()
         self._weights.folder.mkdir(exist_ok=True)
@@ -233,120 +229,6 @@ class Run:
         header = replace(header, promise=self._promise())
         self.write("run.json", header.to_json())
         self._header = header
-
-
-class RunView:
-    """A run folder, read only: configuration, decisions, points, weights."""
-
-    def __init__(
-        self,
-        folder: Path,
-        config: Json,
-        decisions: Json,
-        points: tuple[Json, ...],
-        weights: Weights | None = None,
-        records: tuple[LineRecord, ...] | None = None,
-    ) -> None:
-        self.folder, self.config, self.decisions, self.points = folder, config, decisions, points
-        self._weights = Weights(folder) if weights is None else weights
-        self._known = records
-
-    @property
-    def command(self) -> object:
-        """The command that has made the run, which says what is in it."""
-        return self.config.get("command")
-
-    @cached_property
-    def _records(self) -> tuple[LineRecord, ...]:
-        if self._known is not None:
-            return self._known
-        return tuple(record_of(point, self.command) for point in self.points)
-
-    @cached_property
-    def study(self) -> StudyConfig:
-        """What the run was asked, as far as all runs are asked it."""
-        return StudyConfig.from_json(self.config, "config")
-
-    @cached_property
-    def contrast(self) -> ContrastConfig:
-        """What a contrast was asked."""
-        return ContrastConfig.from_json(self.config, "config")
-
-    @cached_property
-    def path(self) -> PathConfig:
-        """What a path was asked."""
-        return PathConfig.from_json(self.config, "config")
-
-    @cached_property
-    def decided(self) -> Decisions:
-        """What was decided on the way."""
-        return Decisions.from_json(self.decisions, "decisions")
-
-    def of_kind(self, kind: str) -> dict[str, Json]:
-        """The points of one kind by their key."""
-        return {point["key"]: point for point in self.points if point["kind"] == kind}
-
-    def records(self, kind: type[R]) -> Mapping[str, R]:
-        """The records of one kind by their key."""
-        return {record.key: record for record in self._records if isinstance(record, kind)}
-
-    def weights(self, key: str) -> dict[str, Tensor]:
-        """The tensors stored under ``key``.
-
-        Raises :class:`RunError` where they are missing, or not those that were stored.
-        """
-        return self._weights.load(key)
-
-    def weights_left(self, key: str) -> dict[str, Tensor] | None:
-        """The same; None where nothing is there, and nothing tells of any."""
-        return self._weights.load(key) if self._weights.is_known(key) else None
-
-
-def read(folder: str | Path) -> RunView:
-    """Read a run folder without locking it.
-
-    Raises :class:`RunError` where there is none, where it is damaged, and where points were lost.
-    """
-    folder = Path(folder)
-    path, points = folder / "run.json", folder / "points.jsonl"
-    if not path.is_file():
-        raise RunError(
-            "not a run folder",
-            got=str(folder),
-            expected="a folder with a run.json",
-            remedy="Give the folder that path or contrast printed at its end.",
-        )
-    header = Header.read(path)
-    _check_types(path, header)
-    remedy = again(folder, header.config, header.decisions.get("command"))
-    try:
-        lines = read_lines(points, header)
-    except OSError as error:
-        raise damaged(points, error.strerror or str(error)) from None
-    if not keeps_promise(header, lines):
-        raise lost(folder, remedy)
-    weights = Weights(folder, f"{remedy} {START_ANEW}")
-    for line in lines:
-        weights.checksums |= line.files
-    return _view(folder, header, lines, weights)
-
-
-def _view(folder: Path, header: Header, lines: Sequence[Line], weights: Weights) -> RunView:
-    return RunView(
-        folder,
-        header.config,
-        header.decisions,
-        tuple(line.point for line in lines),
-        weights,
-        tuple(line.record for line in lines),
-    )
-
-
-def _check_types(path: Path, header: Header) -> None:
-    try:
-        check_header(header.config, header.decisions)
-    except ValueError as error:
-        raise damaged(path, str(error)) from None
 
 
 def _warn(text: str) -> None:

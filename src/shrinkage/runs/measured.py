@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import nan
 
-from shrinkage.runs.schema import ABSENT, Record
+from shrinkage.runs.schema import ABSENT, Record, check_same_length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,11 @@ class NetworkRecord(EvaluatedRecord):
     layers: Sequence[WeightsRecord]
     reach: ReachRecord | None
 
+    def check(self, name: str) -> None:
+        """There are weights, since something was penalised."""
+        if not self.weights.size:
+            raise ValueError(f"{name} has no penalised weights")
+
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryRecord(Record):
@@ -96,3 +101,7 @@ class HistoryRecord(Record):
     test_score: Sequence[float | None] | None = field(default=None, metadata=ABSENT)
     penalty: Sequence[float | None] | None = field(default=None, metadata=ABSENT)
     nonzeros: Sequence[int] | None = field(default=None, metadata=ABSENT)
+
+    def check(self, name: str) -> None:
+        """An entry per look."""
+        check_same_length(name, **vars(self))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from shrinkage.runs.measured import EvaluatedRecord, NetworkRecord
-from shrinkage.runs.schema import ABSENT, LineRecord, Record
+from shrinkage.runs.schema import ABSENT, LineRecord, Record, check_same_length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,10 @@ class HalfSampleRecord(LineRecord):
     kind: ClassVar[str] = "subsample"
     scales: Sequence[float]
     inputs: Sequence[Sequence[int]]
+
+    def check(self, name: str) -> None:
+        """An entry per scale."""
+        check_same_length(name, scales=self.scales, inputs=self.inputs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ One mechanism for all of them: a field is a key, in the order of the fields, and
 may stand there.
 """
 
+from collections.abc import Sized
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self, get_type_hints
 
@@ -38,7 +39,12 @@ class Record(ByKey):
         for key, hint, is_needed in _keys(cls):
             if key in known or is_needed:
                 values[key] = checked(known.get(key), hint, f"{name}.{key}" if name else key)
-        return cls(**values)
+        record = cls(**values)
+        record.check(name or "it")
+        return record
+
+    def check(self, name: str) -> None:
+        """Raise :class:`ValueError` where fields do not go together; ``name``: of the object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,14 @@ class LineRecord(Record):
     def to_json(self) -> dict[str, Any]:
         """The kind, and the fields by name."""
         return {"kind": self.kind, **super().to_json()}
+
+
+def check_same_length(name: str, **columns: Sized | None) -> None:
+    """Raise :class:`ValueError` unless these lists, as far as there are any, are equally long."""
+    lengths = {column: len(values) for column, values in columns.items() if values is not None}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{length} {column}" for column, length in lengths.items())
+        raise ValueError(f"{name} has {told}, not equally many")
 
 
 def plain(value: object) -> object:
