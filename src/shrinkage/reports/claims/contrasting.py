@@ -1,12 +1,12 @@
 """Columns against each other."""
 
 from shrinkage.estimates import difference
+from shrinkage.lesson import BeatsPruning, DifferentWays
 from shrinkage.reports.claims.overfitting import generalises
-from shrinkage.reports.claims.verdicts import (
+from shrinkage.reports.claims.sentences import (
     Claim,
     at,
     conclude,
-    described,
     inseparable,
     not_measured,
     seeds_note,
@@ -22,7 +22,7 @@ def in_different_ways(facts: Facts) -> Claim:
         return not_measured("exact L1 and L2 are needed side by side")
     zeros = difference(facts.values(l1, zero_share), facts.values(l2, zero_share))
     loss = difference(facts.values(l1, facts.held_loss), facts.values(l2, facts.held_loss))
-    verdict = described(zeros, +1)
+    verdict = DifferentWays(zeros).finding.verdict
     text = (
         f"{at(facts, l1)} has {percent(facts.mean(l1, zero_share))} exact zeros, {at(facts, l2)} "
         f"{percent(facts.mean(l2, zero_share))}; {facts.held_out} loss of L1 minus L2: "
@@ -74,10 +74,9 @@ def pruning(facts: Facts) -> Claim:
         f"with {num(left)} weights left, {at(facts, name)} minus {facts.label(cut)}: "
         f"{facts.held_out} loss {signed(loss)}, {facts.score} {signed(points)}"
     )
-    sign = loss.sign
-    if sign == 0:
+    if loss.sign == 0:
         text += f", which {inseparable(loss)}"
-    verdict = described(loss, -1) if sign is not None else "undecided"
+    verdict = BeatsPruning(-loss).finding.verdict
     return conclude([(verdict, text)], ending=seeds_note([loss]), empty="")
 
 

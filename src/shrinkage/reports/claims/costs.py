@@ -1,18 +1,12 @@
 """The two parts of the cost, and which parameters the second part covers."""
 
-from shrinkage.estimates import difference, mean
-from shrinkage.reports.claims.verdicts import (
-    ONE_SEED,
-    Claim,
-    Verdict,
-    conclude,
-    described,
-    not_measured,
-)
+from math import prod
+
+from shrinkage.estimates import mean
+from shrinkage.lesson import CostSplit, Coverage, PenaltyTerm, Verdict
+from shrinkage.reports.claims.sentences import ONE_SEED, Claim, conclude, not_measured
 from shrinkage.reports.facts import Facts, Point, weight
 from shrinkage.reports.wording import listed, num, percent, strength
-
-_SAME = 1e-3
 
 
 def cost_split(facts: Facts) -> Claim:
@@ -21,31 +15,31 @@ def cost_split(facts: Facts) -> Claim:
     fits = [fit for fit in fits if fit["penalty"] is not None]
     if not fits:
         return not_measured("no fit under L1 or L2 yet")
-    apart = {fit["key"]: _apart(facts, fit) for fit in fits}
-    far = max(apart, key=apart.__getitem__)
-    if apart[far] > _SAME:
+    judged = {fit["key"]: CostSplit(fit["penalty"], _by_hand(facts, fit)) for fit in fits}
+    key, far = max(judged.items(), key=lambda item: item[1].apart)
+    verdict = far.finding.verdict
+    if verdict != "seen":
         return Claim(
-            "not seen",
-            f"Not seen here: in fit {far} the measured penalty departs from λ times the sum over "
-            f"the weights by {percent(apart[far])}.",
+            verdict,
+            f"Not seen here: in fit {key} the measured penalty departs from λ times the sum over "
+            f"the weights by {percent(far.apart)}.",
         )
     fit = fits[len(fits) // 2]
     loss, penalty = fit["train"]["loss"], fit["penalty"]
     cost = None if loss is None else loss + penalty
     return Claim(
-        "seen",
+        verdict,
         f"In all {len(fits)} fits under L1 or L2 the measured penalty is λ times that sum, to "
-        f"within {num(apart[far], 1)} of its value; for example {facts.label(fit['column'])} at "
+        f"within {num(far.apart, 1)} of its value; for example {facts.label(fit['column'])} at "
         f"λ = {strength(fit['knob'])}: cost {num(cost)} = loss {num(loss)} + penalty "
         f"{num(penalty)}.",
     )
 
 
-def _apart(facts: Facts, fit: Point) -> float:
+def _by_hand(facts: Facts, fit: Point) -> float:
     squares = facts.columns[fit["column"]]["penalty"] == "L2"
     total = fit["weights"]["l2"] ** 2 if squares else fit["weights"]["l1"]
-    expected = fit["knob"] * total
-    return float(abs(fit["penalty"] - expected) / max(expected, 1e-12))
+    return float(fit["knob"] * total)
 
 
 def penalty_share(facts: Facts) -> Claim:
@@ -64,22 +58,22 @@ def _grows(facts: Facts, name: str) -> tuple[Verdict, str]:
     path = facts.along(name, lambda fit: fit["penalty"])
     if len(path) < 2:
         return "not measured", ""
+    judged = PenaltyTerm([values for _, values in path])
     shares = dict(facts.along(name, lambda fit: fit["penalty_share"]))
-    means = [mean(values.values()) or 0.0 for _, values in path]
-    top = max(range(len(path)), key=means.__getitem__)
+    top = judged.top
 
     def told(k: int) -> str:
-        share = mean(shares.get(path[k][0], {}).values())
-        return f"{num(means[k])} ({percent(share)}) at λ = {strength(path[k][0])}"
+        share = mean(shares.get(path[k][0], {}))
+        return f"{num(judged.means[k])} ({percent(share)}) at λ = {strength(path[k][0])}"
 
     if top == 0:
-        return "not seen", f"{facts.label(name)} {told(0)} and nowhere more"
+        return judged.finding.verdict, f"{facts.label(name)} {told(0)} and nowhere more"
     text = f"{facts.label(name)} {told(0)}, {told(top)}"
     if top < len(path) - 1:
         sizes = facts.along(name, weight("l1"))
-        left = mean(sizes[-1][1].values()) if sizes else None
+        left = mean(sizes[-1][1]) if sizes else None
         text += f", then {told(len(path) - 1)} with Σ|w| down to {num(left)}"
-    return described(difference(path[top][1], path[0][1]), +1), text
+    return judged.finding.verdict, text
 
 
 def coverage(facts: Facts) -> Claim:
@@ -90,22 +84,16 @@ def coverage(facts: Facts) -> Claim:
         return not_measured("the run records no plan")
     taken = [e for e in plan if e["penalised"]]
     left = [e for e in meant if not e["penalised"]]
-    sizes = sum(_size(e) for e in taken), sum(_size(e) for e in plan)
+    verdict = Coverage(sum(prod(e["shape"]) for e in left)).finding.verdict
+    sizes = sum(prod(e["shape"]) for e in taken), sum(prod(e["shape"]) for e in plan)
     text = (
         f"{len(taken)} of {len(plan)} parameter tensors are penalised, {sizes[0]:,} of "
         f"{sizes[1]:,} numbers"
     )
-    if not left:
-        return Claim("seen", f"{text}: every weight and every bias.")
+    if verdict == "seen":
+        return Claim(verdict, f"{text}: every weight and every bias.")
     names = [e["name"] for e in left]
     shown = listed(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"])
     biases = all(e["role"] == "bias" for e in left)
     remedy = ", which is usual; --biases penalises them too" if biases else ""
-    return Claim("not seen", f"Not the setting here: {text}; left out: {shown}{remedy}.")
-
-
-def _size(entry: Point) -> int:
-    size = 1
-    for length in entry["shape"]:
-        size *= length
-    return size
+    return Claim(verdict, f"Not the setting here: {text}; left out: {shown}{remedy}.")
