@@ -15,7 +15,7 @@ from shrinkage.lesson.sizes import Smaller
 from shrinkage.lesson.sparsity import Selection, Sparsity
 from shrinkage.lesson.steps import ConstantStep, Moves, ProportionalStep, StepFit
 from shrinkage.lesson.survival import Removal, Slopes, Survival
-from shrinkage.lesson.verdicts import About, Finding, Verdict, moves, worst
+from shrinkage.lesson.verdicts import About, Finding, Verdict, halved, moves, worst
 
 __all__ = [
     "About",
@@ -43,6 +43,7 @@ __all__ = [
     "StepFit",
     "Survival",
     "Verdict",
+    "halved",
     "moves",
     "worst",
 ]
