@@ -33,6 +33,7 @@ ROOMS = (
     "studies",
     "compaction",
     "features",
+    "lesson",
     "figures",
     "reports",
     "paths",

@@ -71,6 +71,10 @@ class Difference:
         found = known(deltas)
         return cls(fmean(found), standard_error(found), len(found)) if found else None
 
+    def __neg__(self) -> Self:
+        """b − a."""
+        return type(self)(-self.mean, self.se, self.n)
+
     @property
     def half_width(self) -> float | None:
         """Half the 95 % interval of the mean: Student's t with n − 1 degrees of freedom."""

@@ -76,7 +76,7 @@ def steps(facts: Facts) -> Section:
     for name in facts.textbook:
         step, rate = facts.step(name), facts.knob(name)
         found = moves(facts, name)
-        if step is None or rate is None or not found:
+        if step is None or rate is None or found is None:
             continue
         ordered = sorted(w for w in step.after if w is not None)
         span = max(abs(ordered[0]), abs(ordered[-1]))
