@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shrinkage import estimates
-from shrinkage.runs.by_key import ByKey
 
 
 @dataclass(frozen=True)
-class Figure(ByKey):
+class Figure:
     """Mean over seeds and standard deviation (None with one seed); the values and their seeds."""
 
     mean: float

@@ -8,7 +8,6 @@ from collections.abc import Sized
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, Self, get_type_hints
 
-from shrinkage.runs.by_key import ByKey
 from shrinkage.runs.typed import checked
 
 ABSENT = {"absent": True}
@@ -16,7 +15,7 @@ ABSENT = {"absent": True}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record(ByKey):
+class Record:
     """A JSON object with known keys."""
 
     def to_json(self) -> dict[str, Any]:
