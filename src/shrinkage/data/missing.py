@@ -1,12 +1,11 @@
 """Cells of a table that hold nothing: told, left out with their rows, or filled."""
 
-import warnings
 from typing import Literal, get_args
 
 import polars as pl
 
 from shrinkage.data.source import check_one_of, listed
-from shrinkage.errors import DataError, ShrinkageWarning
+from shrinkage.errors import DataError, warn
 
 Missing = Literal["drop", "fill"]
 LEVEL = "(missing)"
@@ -59,10 +58,8 @@ def without_gaps(
             for hole in holes
             if not kept[hole].dtype.is_numeric()
         )
-    warnings.warn(
+    warn(
         f"{name}: missing values in {listed(gaps, 20)}; {' and '.join(said)}",
-        ShrinkageWarning,
-        stacklevel=2,
     )
     return kept
 

@@ -1,6 +1,5 @@
 """attach: a plan acts through an optimizer, in two lines."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, get_args
 
@@ -10,13 +9,14 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from shrinkage.arguments import as_choice
-from shrinkage.errors import AttachError, ShrinkageWarning
+from shrinkage.errors import AttachError, warn
 from shrinkage.penalties.base import check_factor, check_size, check_sizes
 from shrinkage.plans import Plan
 from shrinkage.plans.coupled import Term
 from shrinkage.proximal.acting import MethodName, acting
 from shrinkage.proximal.checking import (
     check_all_updated,
+    check_alone,
     check_arguments,
     check_hooks,
     check_saved,
@@ -24,6 +24,7 @@ from shrinkage.proximal.checking import (
     claim,
     lost,
     release,
+    warn_of_no_line_search,
     warn_of_strangers,
     warn_of_weight_decay,
 )
@@ -45,7 +46,9 @@ _REST = 10
 """Steps that every parameter goes by itself after something unusual: making a crew takes time."""
 
 
-def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> "Handle":
+def attach(
+    optimizer: Optimizer, plan: Plan, *more: object, method: MethodName = "auto"
+) -> "Handle":
     """Let ``plan`` act at every ``optimizer.step()``: exact zeros, in any training loop.
 
     ``method``: ``"averaged"`` keeps latent weights (dual averaging), so that minibatch noise
@@ -79,6 +82,7 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     its parameters.
     Warns of ``weight_decay`` beside a plan, and of weights that are written again and again.
     """
+    check_alone(optimizer, plan, more)
     check_arguments(optimizer, plan)
     return Handle(inside(optimizer), plan, method)
 
@@ -127,6 +131,8 @@ class Handle:
                 remedy="Minimise the negative loss, or use the exact form (method='auto').",
             )
         warn_of_strangers(plan)
+        if method == "subgradient":
+            warn_of_no_line_search(optimizer, self._penalties)
         self._decaying: list[bool] = []
         self._look_at_decay(optimizer)
         claim(self)
@@ -326,22 +332,18 @@ class Handle:
                     ", or use method='prox', which sums up nothing between steps",
                 )
             )
-            warnings.warn(
+            warn(
                 f"the weights were written from outside in three of {steps} steps"
                 f"{self._wrappers.named}: {lost}. Let optimizer.step() be the last to write "
                 f"them{remedy}",
-                ShrinkageWarning,
-                stacklevel=2,
             )
 
     def _tell_of_swaps(self) -> None:
-        warnings.warn(
+        warn(
             "the network is trained with other weights than the optimizer's"
             f"{self._wrappers.named}: zeros are in those that optimizer.step() leaves, and an "
             "average of weights keeps what they once were. Train without the wrapper, or "
             "polish() the network afterwards",
-            ShrinkageWarning,
-            stacklevel=2,
         )
 
     @torch.no_grad()

@@ -9,7 +9,6 @@ What was lost or edited since is never taken for what was written: see ``records
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +18,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from shrinkage.errors import RunError, ShrinkageError, ShrinkageWarning
+from shrinkage.errors import RunError, ShrinkageError, warn
 from shrinkage.runs.atomic import write_atomic
 from shrinkage.runs.failures import changed, writing
 from shrinkage.runs.kinds import OtherRecord
@@ -154,7 +153,7 @@ class Run:
         if Promise.of(line.checksum for line in lines) != promise:
             raise changed(self._points_file, f"{len(lines)} points", f"{promise.count} points")
         if self._before not in (None, promise):
-            _warn(
+            warn(
                 f"what was computed again in {self.folder} differs from what was lost: another "
                 f"machine or other versions round differently"
             )
@@ -216,7 +215,7 @@ class Run:
             return False
         if is_known:
             self._before = header.promise if header.is_finished else None
-            _warn(
+            warn(
                 f"points of the run folder {self.folder}, or their weights, were lost or damaged "
                 f"since they were computed: they are computed again"
             )
@@ -229,10 +228,6 @@ class Run:
         header = replace(header, promise=self._promise())
         self.write("run.json", header.to_json())
         self._header = header
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, ShrinkageWarning, stacklevel=3)
 
 
 def has_points(folder: Path) -> bool:

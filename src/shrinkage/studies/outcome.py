@@ -4,7 +4,7 @@ from torch import nn
 
 from shrinkage.data import Spec
 from shrinkage.fitting import Epoch
-from shrinkage.measures import Reach, reach, weigh
+from shrinkage.measures import Reach, penalty_share, reach, weigh
 from shrinkage.plans import Plan
 from shrinkage.runs import (
     EvaluatedRecord,
@@ -46,13 +46,12 @@ def outcome(model: nn.Module, plan: Plan, last: Epoch, spec: Spec) -> NetworkRec
     """Losses, scores, penalty, weights and reach of a network at its last epoch."""
     train, parts = last.parts["train"], evaluated(last)
     weights = weigh(plan)
-    cost = train.loss + last.penalty
     return NetworkRecord(
         train=parts.train,
         validation=parts.validation,
         score_name=train.score_name,
         penalty=last.penalty,
-        penalty_share=last.penalty / cost if cost else 0.0,
+        penalty_share=penalty_share(last.penalty, train.loss),
         weights=WeightsRecord(**vars(weights.total)),
         n_parameters=weights.n_parameters,
         nonzero_parameters=weights.nonzero_parameters,
