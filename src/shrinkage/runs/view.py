@@ -14,10 +14,11 @@ from shrinkage.runs.decisions import Decisions
 from shrinkage.runs.failures import START_ANEW, again, damaged, lost
 from shrinkage.runs.kinds import check_header, record_of
 from shrinkage.runs.records import Header, Json, Line, keeps_promise, read_lines
-from shrinkage.runs.schema import LineRecord
+from shrinkage.runs.schema import LineRecord, Record
 from shrinkage.runs.weights import Weights
 
 R = TypeVar("R", bound=LineRecord)
+H = TypeVar("H", bound=Record)
 
 
 class RunView:
@@ -45,27 +46,36 @@ class RunView:
     def _records(self) -> tuple[LineRecord, ...]:
         if self._known is not None:
             return self._known
-        return tuple(record_of(point, self.command) for point in self.points)
+        try:
+            return tuple(record_of(point, self.command) for point in self.points)
+        except ValueError as error:
+            raise damaged(self.folder / "points.jsonl", str(error)) from None
 
     @cached_property
     def study(self) -> StudyConfig:
         """What the run was asked, as far as all runs are asked it."""
-        return StudyConfig.from_json(self.config, "config")
+        return self._header(StudyConfig, self.config, "config")
 
     @cached_property
     def contrast(self) -> ContrastConfig:
         """What a contrast was asked."""
-        return ContrastConfig.from_json(self.config, "config")
+        return self._header(ContrastConfig, self.config, "config")
 
     @cached_property
     def path(self) -> PathConfig:
         """What a path was asked."""
-        return PathConfig.from_json(self.config, "config")
+        return self._header(PathConfig, self.config, "config")
 
     @cached_property
     def decided(self) -> Decisions:
         """What was decided on the way."""
-        return Decisions.from_json(self.decisions, "decisions")
+        return self._header(Decisions, self.decisions, "decisions")
+
+    def _header(self, kind: type[H], told: Json, name: str) -> H:
+        try:
+            return kind.from_json(told, name)
+        except ValueError as error:
+            raise damaged(self.folder / "run.json", str(error)) from None
 
     def of_kind(self, kind: str) -> dict[str, Json]:
         """The points of one kind by their key."""
