@@ -1,6 +1,7 @@
 """Numbers in words: one way to write each kind."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 from shrinkage.estimates import Difference
 from shrinkage.reports.seed_figures import Figure
@@ -9,10 +10,10 @@ from shrinkage.reports.seed_figures import Figure
 def num(value: float | None, digits: int = 3) -> str:
     """Three significant digits, with a real minus and no exponent where it can be helped.
 
-    >>> num(1263.375), num(-0.02041), num(3e-7), num(None)
-    ('1,263', '−0.0204', '3·10⁻⁷', '—')
+    >>> num(1263.375), num(-0.02041), num(3e-7), num(None), num(float("inf"))
+    ('1,263', '−0.0204', '3·10⁻⁷', '—', '—')
     """
-    if value is None:
+    if value is None or not isfinite(value):
         return "—"
     size = abs(value)
     if size >= 1e7 or 0 < size < 1e-5:
