@@ -12,6 +12,7 @@ from shrinkage.paths.selection import Selected, Wanted, select
 from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
+from shrinkage.reports.paths.rows import Row
 from shrinkage.runs import StableRecord
 from shrinkage.studies import Finished, Rows, fit_at, stable_key, weights_key
 
@@ -46,9 +47,12 @@ class PathPoint:
     @property
     def row(self) -> dict[str, Any]:
         """This point's row of :meth:`RegularizationPath.frame`."""
-        frame = self.path.frame()
-        mine = frame.filter((pl.col("scale") == self.scale) & (pl.col("fit") == self.family))
-        return mine.to_dicts()[0]
+        return self._row.to_json()
+
+    @property
+    def _row(self) -> Row:
+        rows = path_rows(self.path.view)
+        return next(row for row in rows if (row.scale, row.fit) == (self.scale, self.family))
 
     @property
     def family(self) -> str:
@@ -116,14 +120,17 @@ class PathPoint:
         return model.eval(), setting.plan(model, seed, self.scale)
 
     def __str__(self) -> str:
-        row = self.row
-        kind = _KINDS[self.family]
+        row, kind = self._row, _KINDS[self.family]
         return (
-            f"scale {self.scale:.3g} ({kind}): {row['nonzeros']:,.0f} nonzero weights, "
-            f"{row['score_name']} {row['validation_score']:.4f} on validation data"
-            + (f", {row['test_score']:.4f} on test data" if row["test_score"] is not None else "")
+            f"scale {self.scale:.3g} ({kind}): {row.nonzeros:,.0f} nonzero weights, "
+            f"{row.score_name} {_score(row.validation_score)} on validation data"
+            + (f", {_score(row.test_score)} on test data" if row.test_score is not None else "")
             + f"\nchosen as {self.why}"
         )
+
+
+def _score(value: float | None) -> str:
+    return "—" if value is None else f"{value:.4f}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
