@@ -500,7 +500,7 @@ def test_the_slider_goes_along_the_path_and_back_to_the_choice(linear: Path, vis
     seen.page.click("#own")
     assert seen.page.inner_text("#strength-text") == f"{view.decisions['choice']['scale']:.3g}"
     seen.page.click("#curve", position={"x": 2, "y": 60})
-    assert seen.page.inner_text("#strength-text") == f"{rows[0]['scale']:.3g}"
+    assert seen.page.inner_text("#strength-text") == f"{rows[0].scale:.3g}"
     assert seen.complaints == []
 
 
