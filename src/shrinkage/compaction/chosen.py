@@ -32,7 +32,7 @@ class Point:
     family: Family
 
 
-Reader = Callable[[RunView, str | None, int, Point | None], Chosen]
+OfCommand = Callable[[RunView, str | None, int, Point | None], Chosen]
 
 
 def chosen(
@@ -108,7 +108,7 @@ def _of_path(view: RunView, column: str | None, seed: int, point: Point | None) 
     return Chosen(label, name, seed, weights)
 
 
-READERS: Mapping[str, Reader] = MappingProxyType({"contrast": _of_contrast, "path": _of_path})
+READERS: Mapping[str, OfCommand] = MappingProxyType({"contrast": _of_contrast, "path": _of_path})
 """How each kind of run says which network it has chosen."""
 
 

@@ -11,6 +11,7 @@ from shrinkage.arguments import as_choice, as_number, settle
 from shrinkage.errors import FitError, shown
 from shrinkage.features import Features, StableSet
 from shrinkage.paths.choice import Choice, Rule, choose
+from shrinkage.reports.paths.track import ReadPoint
 from shrinkage.runs import (
     FailedStableRecord,
     Family,
@@ -22,7 +23,6 @@ from shrinkage.runs import (
 from shrinkage.studies import complete
 
 Size = Literal["nonzeros", "features"]
-Read = Callable[[PathFitRecord], float | None]
 _ALONG: tuple[Family, ...] = ("fit", "refit")
 _SIZES: dict[Size, str] = {"nonzeros": "nonzero weights", "features": "features"}
 _RULES = (*get_args(Rule), "stable")
@@ -114,7 +114,7 @@ class Table:
             if family == "fit" or _is_of(row, "refit") or scale == 0
         }
 
-    def mean(self, scale: float, read: Read) -> float:
+    def mean(self, scale: float, read: ReadPoint) -> float:
         """The mean over seeds of what ``read`` finds in a fit; NaN where it is no number."""
         return _mean(map(read, self.rows[scale]))
 

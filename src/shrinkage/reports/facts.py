@@ -18,8 +18,8 @@ from shrinkage.runs import (
     TrialRecord,
 )
 
-Reader = Callable[[FitRecord], float | None]
-Measure = Literal["size", "zeros", "nonzeros", "l1", "l2", "max_abs", "top1", "top10", "gini"]
+ReadFit = Callable[[FitRecord], float | None]
+WeightMeasure = Literal["size", "zeros", "nonzeros", "l1", "l2", "max_abs", "top1", "top10", "gini"]
 BASE = "none"
 
 
@@ -113,18 +113,18 @@ class Facts:
         keys = (f"{name}/{index}/{seed}" for seed in range(self.seeds))
         return [self.fits[key] for key in keys if key in self.fits]
 
-    def values(self, name: str, read: Reader, index: int | None = None) -> dict[int, float]:
+    def values(self, name: str, read: ReadFit, index: int | None = None) -> dict[int, float]:
         """What ``read`` finds in each seed's fit of a try (the chosen one)."""
         at = self.chosen(name) if index is None else index
         found = [] if at is None else self.of_try(name, at)
         pairs = ((fit.seed, read(fit)) for fit in found)
         return {seed: float(value) for seed, value in pairs if value is not None}
 
-    def mean(self, name: str, read: Reader, index: int | None = None) -> float | None:
+    def mean(self, name: str, read: ReadFit, index: int | None = None) -> float | None:
         """The mean over seeds, of the chosen try."""
         return mean(self.values(name, read, index).values())
 
-    def along(self, name: str, read: Reader) -> list[tuple[float, dict[int, float]]]:
+    def along(self, name: str, read: ReadFit) -> list[tuple[float, dict[int, float]]]:
         """(knob, values by seed) of every try that has some, in the order of the knobs."""
         found = [
             (knob, self.values(name, read, index))
@@ -132,7 +132,7 @@ class Facts:
         ]
         return [(knob, values) for knob, values in found if values]
 
-    def against_base(self, name: str, read: Reader, index: int | None = None) -> Difference | None:
+    def against_base(self, name: str, read: ReadFit, index: int | None = None) -> Difference | None:
         """A column's try minus the unregularized network's chosen one, paired by seed."""
         if self.base is None:
             return None
@@ -175,7 +175,7 @@ def zero_share(fit: FitRecord) -> float:
     return fit.weights.zeros / fit.weights.size
 
 
-def weight(measure: Measure) -> Reader:
+def weight(measure: WeightMeasure) -> ReadFit:
     """Reads one measure of the penalised weights, such as ``"l1"``."""
 
     def read(fit: FitRecord) -> float | None:

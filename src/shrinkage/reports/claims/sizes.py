@@ -5,12 +5,12 @@ from collections.abc import Callable
 from shrinkage.estimates import Difference, difference, mean
 from shrinkage.lesson import Calmer, Compromise, Smaller, Verdict, moves
 from shrinkage.reports.claims.sentences import ONE_SEED, Claim, at, conclude, inseparable
-from shrinkage.reports.facts import Facts, Measure, Reader, train_loss, weight
+from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, train_loss, weight
 from shrinkage.reports.wording import num, strength
 from shrinkage.runs import ActivityRecord, FitRecord
 
 OfLayer = Callable[[ActivityRecord], float | None]
-_SIZES: dict[str, Measure] = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
+_SIZES: dict[str, WeightMeasure] = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
 
 
 def smaller(facts: Facts) -> Claim:
@@ -71,7 +71,7 @@ def _squares(fit: FitRecord) -> float | None:
     return None if fit.weights.l2 is None else fit.weights.l2**2
 
 
-def penalty_sum(facts: Facts, name: str) -> tuple[str, Reader]:
+def penalty_sum(facts: Facts, name: str) -> tuple[str, ReadFit]:
     """What the penalty of a column multiplies with λ: its symbol and how to read it."""
     if facts.columns[name].penalty == "L2":
         return "Σw²", _squares

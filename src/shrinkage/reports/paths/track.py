@@ -25,7 +25,7 @@ Part = Literal["train", "validation", "test"]
 Measure = Literal["loss", "score"]
 Network = PathFitRecord | StableRecord
 """A network that a stop has, with all that was measured of it."""
-Reader = Callable[[PathFitRecord], float | None]
+ReadPoint = Callable[[PathFitRecord], float | None]
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ class Track:
             return read_part(self.tests.get(self.name(fit, family)), measure)
         return read_part(found.train if part == "train" else found.validation, measure)
 
-    def values(self, scale: float, read: Reader) -> dict[int, float]:
+    def values(self, scale: float, read: ReadPoint) -> dict[int, float]:
         """What ``read`` finds at a scale, by seed."""
         pairs = ((fit.seed, read(fit)) for fit in self.rows.get(scale, []))
         return {seed: float(value) for seed, value in pairs if value is not None}
@@ -222,7 +222,7 @@ class Track:
         """Losses or scores at a scale, by seed."""
         return self.values(scale, lambda fit: self.figure(fit, family, part, measure))
 
-    def mean(self, scale: float, read: Reader) -> float | None:
+    def mean(self, scale: float, read: ReadPoint) -> float | None:
         """The mean over seeds of what ``read`` finds."""
         return mean(self.values(scale, read))
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from shrinkage.estimates import mean
 from shrinkage.figures import LOSS, PENALTY, Dots, Line, curves, differences, dots, lines
 from shrinkage.reports.claims.sizes import penalty_sum
-from shrinkage.reports.facts import Facts, Measure, Reader, train_loss, weight
+from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, train_loss, weight
 from shrinkage.reports.sections.base import Plot, Section, along, paint, penalised
 from shrinkage.reports.wording import strength
 
@@ -29,14 +29,14 @@ def cost(facts: Facts) -> Section:
     return Section("cost", "The cost has two parts", ("cost_split", "penalty_share"), plots)
 
 
-def _part(facts: Facts, name: str, label: str, colour: str, read: Reader) -> Line:
+def _part(facts: Facts, name: str, label: str, colour: str, read: ReadFit) -> Line:
     path = facts.along(name, read)
     return Line(label, colour, [k for k, _ in path], [mean(v.values()) for _, v in path])
 
 
 def sizes(facts: Facts) -> Section:
     """Norms along λ."""
-    measures: dict[str, Measure] = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
+    measures: dict[str, WeightMeasure] = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
     plots = [
         Plot(f"{symbol} of the penalised weights", lines(series, y=symbol))
         for symbol, key in measures.items()

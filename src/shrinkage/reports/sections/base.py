@@ -7,7 +7,7 @@ from typing import Any
 
 from shrinkage.estimates import mean
 from shrinkage.figures import Line, colour
-from shrinkage.reports.facts import Facts, Reader
+from shrinkage.reports.facts import Facts, ReadFit
 from shrinkage.runs import ParameterConfig
 
 
@@ -59,7 +59,7 @@ def penalised(facts: Facts) -> list[str]:
     ]
 
 
-def along(facts: Facts, read: Reader, names: Iterable[str], *, base: bool = True) -> list[Line]:
+def along(facts: Facts, read: ReadFit, names: Iterable[str], *, base: bool = True) -> list[Line]:
     """Means over seeds along λ, and the level of none."""
     series = []
     for name in names:

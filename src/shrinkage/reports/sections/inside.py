@@ -13,7 +13,7 @@ from shrinkage.estimates import mean
 from shrinkage.figures import ZERO, Dots, bars, dots, pixels, row_bars
 from shrinkage.reports.claims.steps import moves, zeros_under_l2
 from shrinkage.reports.claims.survival import SLOPES, slopes
-from shrinkage.reports.facts import Facts, Measure, Reader, weight
+from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, weight
 from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.sections.base import Plot, Section, paint, penalised
 from shrinkage.reports.wording import strength
@@ -132,7 +132,7 @@ def _layers(facts: Facts, names: list[str]) -> list[str]:
     return []
 
 
-def _zeros_of(layer: str) -> Reader:
+def _zeros_of(layer: str) -> ReadFit:
     def read(fit: FitRecord) -> float | None:
         found = next((part for part in fit.layers if part.name == layer), None)
         return None if found is None or not found.size else found.zeros / found.size
@@ -214,7 +214,7 @@ def concentration(facts: Facts) -> Section:
     plots = []
     names = [n for n in (*_compared(facts), *penalised(facts)) if facts.chosen(n) is not None]
     names = list(dict.fromkeys(names))
-    measures: dict[str, Measure] = {
+    measures: dict[str, WeightMeasure] = {
         "largest 1 %": "top1",
         "largest 10 %": "top10",
         "Gini index": "gini",
