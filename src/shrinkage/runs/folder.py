@@ -33,7 +33,7 @@ from shrinkage.runs.records import (
     read_lines,
 )
 from shrinkage.runs.schema import LineRecord
-from shrinkage.runs.view import RunView, check_types, view_of
+from shrinkage.runs.view import RunView, check_types, checked_view, view_of
 from shrinkage.runs.weights import Weights
 
 _CONCLUSIONS = ("finished", "choice", "choices", "stable")
@@ -187,6 +187,8 @@ class Run:
             check_types(path, known)
             self._header = known
         lines = self._recovered()
+        if not is_new:
+            checked_view(self.view())
         self._weights.folder.mkdir(exist_ok=True)
         if self._go_on(lines) or is_new:
             self._write_header(self._header)

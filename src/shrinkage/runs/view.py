@@ -123,11 +123,15 @@ def read(folder: str | Path) -> RunView:
     weights = Weights(folder, f"{remedy} {START_ANEW}")
     for line in lines:
         weights.checksums |= line.files
-    view = view_of(folder, header, lines, weights)
+    return checked_view(view_of(folder, header, lines, weights))
+
+
+def checked_view(view: RunView) -> RunView:
+    """The view; :class:`RunError` where its records do not go together."""
     try:
         check_together(view)
     except ValueError as error:
-        raise damaged(points, str(error)) from None
+        raise damaged(view.folder / "points.jsonl", str(error)) from None
     return view
 
 
