@@ -8,11 +8,9 @@ from typing import Any, Literal
 
 import pytest
 
-import shrinkage as sh
 from folders import of_contrast, of_path, path_fit, trial
 from shrinkage.errors import FitError, RunError
-from shrinkage.fitting import DivergedError
-from shrinkage.paths import points
+from shrinkage.paths.selection import Wanted, select
 from shrinkage.reports import report_page
 from shrinkage.runs import (
     CertificateRecord,
@@ -24,12 +22,14 @@ from shrinkage.runs import (
     LineRecord,
     PathFitRecord,
     Run,
+    RunView,
     TestRecord,
     TrialRecord,
     read,
 )
 from shrinkage.runs.kinds import OtherRecord, record_of
 from shrinkage.runs.typed import checked
+from shrinkage.studies import complete
 
 FAILED = {
     "kind": "fit", "key": "l1/0/0", "column": "l1", "index": 0, "knob": 0.1, "seed": 0,
@@ -122,28 +122,14 @@ def test_lists_of_a_file_become_tuples_where_they_are_that() -> None:
     assert checked([1, 2], tuple[int, ...], "x") == (1, 2)
 
 
-def test_a_fit_whose_refit_diverged_has_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fit_whose_refit_diverged_has_failed() -> None:
     """It has no weights, so that no rule may choose it; earlier runs measured it all the same."""
-    refit = points.refit_on_support
-
-    def diverges(setting: Any, job: Any, *rest: Any) -> Any:
-        if job.scale > 0.05:
-            raise DivergedError("training diverged", got="inf", expected="less", remedy="Lower it.")
-        return refit(setting, job, *rest)
-
-    monkeypatch.setattr(points, "refit_on_support", diverges)
-    path = sh.path(
-        "mlp", "wine", sh.L1(1.0), run=tmp_path, points=2, refine=0, seeds=1, epochs=1,
-        weakest=0.01, strongest=0.2, train_size=40, jobs=1, progress=lambda _: None,
-    )  # fmt: skip
-    assert list(path.view.records(FailedPointRecord)) == ["0/0.2"]
-    assert path.frame()["scale"].unique().sort().to_list() == [0.0, 0.01]
-    with pytest.raises(FitError, match=r"the points are at 0, 0\.01;"):
-        path.choose(scale=0.2)
     measured = path_fit(0, 0.2) | {"failed": "training diverged"}
     assert type(record_of(measured, "path")) is FailedPointRecord
+    view = RunView(Path(), of_path(), {}, (path_fit(0, 0.0), path_fit(0, 0.01), measured))
+    assert list(complete(view)) == [0.0, 0.01]
+    with pytest.raises(FitError, match=r"the points are at 0, 0\.01;"):
+        select(view, Wanted(scale=0.2))
 
 
 def _weights(point: dict[str, Any]) -> None:
