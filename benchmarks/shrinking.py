@@ -26,6 +26,7 @@ from shrinkage.paths.points import fit_point
 from shrinkage.paths.setting import Job, Setting, Weights
 from shrinkage.paths.strengths import Grid
 from shrinkage.plans import Rules
+from shrinkage.runs import PathFitRecord
 
 EPOCHS, BATCH = 6, 128
 PENALTIES = {
@@ -80,13 +81,15 @@ def fitted(chosen: Setting, scale: float, start: Weights) -> tuple[dict[str, Any
     """One point, and the weights that the next one starts from."""
     before = process_time()
     point, weights = fit_point(chosen, Job(0, scale, start))
+    assert isinstance(point, PathFitRecord)
+    assert point.refit is not None
     return {
         "seconds": process_time() - before,
-        "nonzeros": point["weights"]["nonzeros"],
-        "score": point["validation"]["score"],
-        "refit": point["refit"]["validation"]["score"],
-        "shrunk": point["shrunk"],
-    }, weights[point["key"]]
+        "nonzeros": point.weights.nonzeros,
+        "score": point.validation.score,
+        "refit": point.refit.validation.score,
+        "shrunk": None if point.shrunk is None else point.shrunk.to_json(),
+    }, weights[point.key]
 
 
 def differs(row: dict[str, Any], key: str) -> float:

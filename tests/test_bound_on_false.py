@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from math import ceil, inf
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from folders import of_path
 from shrinkage.errors import FitError
 from shrinkage.features.bound import _tail, expected_false
 from shrinkage.features.stability import Frequencies, Stability, StableSet, frequencies
+from shrinkage.runs import RunView, StableSetRecord
 
 
 def searched(mean: float, at: int, steps: int, r: float) -> float:
@@ -172,16 +174,16 @@ def test_a_share_at_the_threshold_is_enough() -> None:
 
 def view(*walks: dict[str, Any], columns: tuple[str, ...] = ("a", "b=x", "b=y")) -> Any:
     """A run folder's half samples; each tells the inputs that it used, strongest scale last."""
-    points = {f"subsample/{walk['number']}": walk for walk in walks}
-    config = {
-        "data": {"columns": list(columns), "features": ["a", "b", "b"]},
-        "spec": {"n_inputs": 3},
-    }
-    return SimpleNamespace(config=config, of_kind={"subsample": points}.__getitem__)
+    config = of_path()
+    config["data"] |= {"columns": list(columns), "features": ["a", "b", "b"]}
+    return RunView(Path(), config, {}, walks)
 
 
 def half(number: int, *inputs: list[int], scales: tuple[float, ...] = (0.1, 0.4)) -> dict[str, Any]:
-    return {"number": number, "scales": list(scales), "inputs": list(inputs)}
+    return {
+        "kind": "subsample", "key": f"subsample/{number}", "scales": list(scales),
+        "inputs": list(inputs),
+    }  # fmt: skip
 
 
 def test_frequencies_count_what_is_used_at_a_scale_or_a_stronger_one() -> None:
@@ -195,7 +197,7 @@ def test_frequencies_count_what_is_used_at_a_scale_or_a_stronger_one() -> None:
 
 
 def test_only_whole_pairs_count() -> None:
-    failed = {"number": 3, "failed": "diverged"}
+    failed = half(3) | {"failed": "diverged"}
     found = frequencies(view(half(0, [0], [0]), half(1, [0], []), half(2, [1], [1]), failed))
     assert found is not None
     assert found.share.tolist() == [[1.0, 0.0], [0.5, 0.0]]
@@ -218,7 +220,7 @@ def test_scales_in_any_order_are_read_weakest_first() -> None:
 
 def test_what_a_run_folder_keeps_is_read() -> None:
     kept = {"names": ["a"], "scale": 0.1, "threshold": 0.9, "used": 2.0, "expected": 0.5}
-    found = StableSet.of(kept)
+    found = StableSet.of(StableSetRecord.from_json(kept))
     assert found == StableSet(("a",), 0.1, 0.9, 2.0, 0.5)
     assert (found.dropped, found.errors, found.doubt) == (0, inf, "")
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import shrinkage as sh
+from folders import of_contrast
 from run_edits import lines, write_lines
 from shrinkage.arguments import callback
 from shrinkage.data.encoding import Encoding
@@ -44,8 +45,8 @@ def test_names_that_are_no_utf_8_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_what_the_page_saved_is_not_promised_to_be_computed_again(tmp_path: Path) -> None:
-    with Run(tmp_path, {"command": "explore"}) as run:
-        run.append({"kind": "fit", "key": "1"})
+    with Run(tmp_path, of_contrast() | {"command": "explore"}) as run:
+        run.append({"kind": "note", "key": "1"})
         run.finish(command="shrinkage contrast digits")
     write_lines(tmp_path, [])
     with pytest.raises(RunError, match=r"not computed again: .*settings.txt"):

@@ -106,7 +106,7 @@ def test_folds_of_any_size_end_in_a_choice(folds: int, tmp_path: Path) -> None:
     )
     assert len(path.view.of_kind("fit")) == 2 * folds
     table = Table(path.view).of("fit")
-    losses = [[part["loss"] for part in row] for row in table.values()]
+    losses = [[part.loss for part in row] for row in table.values()]
     assert all(len(row) == folds for row in losses)
     best, sparse = lambda_min_and_1se(losses)
     assert path.choose("best").scale == list(table)[best]

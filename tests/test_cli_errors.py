@@ -91,7 +91,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (here / "strange").mkdir()
     (here / "strange" / "thesis.txt").write_text("years of work")
     with Run(here / "other", {"command": "contrast", "seeds": 7}) as run:
-        run.append({"kind": "fit", "key": "a/0/0"})
+        run.append({"kind": "note", "key": "a/0/0"})
     (here / "damaged").mkdir()
     (here / "damaged" / "run.json").write_text("{")
     return here

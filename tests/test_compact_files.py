@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import shrinkage as sh
 from architectures import ARCHITECTURES, example, with_dead_units
+from folders import of_path, path_fit
 from shrinkage.cli import app
 from shrinkage.cli.words import command
 from shrinkage.compaction import Point, compact_run, measuring
@@ -20,6 +21,7 @@ from shrinkage.compaction.sparse import SparseLinear, sparsified
 from shrinkage.data import load
 from shrinkage.errors import CompactionError, RunError, ShrinkageError
 from shrinkage.runs import Run, RunView
+from shrinkage.studies import weights_key
 
 
 def small(name: str, **options: object) -> sh.Compact:
@@ -344,7 +346,7 @@ def test_another_point_of_a_path_without_its_unused_inputs(tmp_path: Path) -> No
 
 def test_an_unfinished_path_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    with Run(folder, {"command": "path"}):
+    with Run(folder, of_path()):
         pass
     said = CliRunner().invoke(app, ["compact", str(folder), "--features", "3"])
     assert isinstance(said.exception, RunError)
@@ -378,7 +380,7 @@ def test_the_chosen_family_of_a_path_is_taken(family: str, scale: float, which: 
 
 def test_an_unknown_family_is_refused() -> None:
     with pytest.raises(RunError, match="unknown family: got 'nobody'"):
-        chosen(path_that_chose("nobody", 0.5), seed=1)
+        weights_key(path_that_chose("fit", 0.5), "nobody", 1, 0.5)
 
 
 def test_a_path_has_no_columns() -> None:
@@ -387,10 +389,9 @@ def test_a_path_has_no_columns() -> None:
 
 
 def path_that_chose(family: str, scale: float) -> RunView:
-    choice = {"family": family, "scale": scale}
-    usable = {"kind": "fit", "seed": 1, "validation": {"loss": 0.1}, "weights": {"nonzeros": 1}}
-    points = ({**usable, "key": "1/0", "scale": 0.0}, {**usable, "key": "1/0.5", "scale": 0.5})
-    return Stored(Path(), {"command": "path", "seeds": 2}, {"choice": choice}, points)
+    choice = {"family": family, "scale": scale, "why": "the lowest validation loss"}
+    points = (path_fit(1, 0.0), path_fit(1, 0.5))
+    return Stored(Path(), of_path(seeds=2), {"choice": choice}, points)
 
 
 @pytest.mark.parametrize(

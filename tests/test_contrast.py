@@ -36,7 +36,7 @@ from shrinkage.plans import Plan
 from shrinkage.progress import Progress
 from shrinkage.proximal import attach
 from shrinkage.reports import table_text
-from shrinkage.reports.summary import figure, paired
+from shrinkage.reports.seed_figures import Figure, Paired, figure, paired
 from shrinkage.reports.wording import spread
 from shrinkage.runs import read
 from shrinkage.runs.identity import fingerprint
@@ -318,7 +318,7 @@ def test_the_summary_is_the_mean_over_seeds(whole: Contrast) -> None:
 
 def test_differences_are_paired_by_seed() -> None:
     these, those = figure({0: 5.0, 1: None, 2: 9.0}), figure({0: None, 1: 1.0, 2: 2.0})
-    assert paired(these, those) == {"mean": 7.0, "se": None, "values": [7.0]}
+    assert paired(these, those) == Paired(7.0, None, [7.0])
     assert paired(figure({0: 1.0}), figure({1: 1.0})) is None
     assert paired(None, these) is None
     assert figure({0: None}) is None
@@ -354,7 +354,7 @@ def test_certificates_are_those_of_the_chosen_networks(whole: Contrast) -> None:
     gaps = [found[f"l1/{chosen['l1']['index']}/{seed}"]["gap"] for seed in range(SEEDS)]
     row = {row["name"]: row for row in whole.summary()}["l1"]
     assert row["stationary_gap"]["values"] == tuple(gaps)
-    told_gap = {"mean": float(np.mean(gaps)), "sd": float(np.std(gaps, ddof=1))}
+    told_gap = Figure(float(np.mean(gaps)), float(np.std(gaps, ddof=1)))
     assert spread(told_gap, 2) in str(whole)
 
 

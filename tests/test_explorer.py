@@ -594,7 +594,7 @@ class TestTour:
         view = View(s.curves.points, s.controls)
         s.look()
         for number in (constant, proportional, cost, zero):
-            assert TOUR[number].check(view).seen is True, TOUR[number].check(view)
+            assert TOUR[number].check(view).verdict == "seen", TOUR[number].check(view)
         swapped = {
             "l1": [replace(s.curves.points["l2"][-1], name="l1")],
             "l2": [replace(s.curves.points["l1"][-1], name="l2")],
@@ -602,7 +602,7 @@ class TestTour:
         }
         wrong = View(swapped, s.controls)
         for number in (constant, proportional, cost, zero):
-            assert TOUR[number].check(wrong).seen is False, TOUR[number].check(wrong)
+            assert TOUR[number].check(wrong).verdict == "not seen", TOUR[number].check(wrong)
 
     def test_the_worth_of_zeros_and_large_weights(self, trained: Session) -> None:
         s = trained
@@ -619,15 +619,15 @@ class TestTour:
         zero = torch.cat([p.detach().flatten() for p in params]) == 0
         slopes = torch.cat([g.flatten() for g in grads])[zero].abs()
         within = float((slopes <= lane.strength).float().mean())
-        assert found.zeros_within == pytest.approx(within, abs=1e-3)
-        assert 0 <= found.paying <= found.large == 10
+        assert found.survival.slopes.within == pytest.approx(within, abs=1e-3)
+        assert 0 <= found.survival.paying <= found.survival.large == 10
         assert worth(s.lanes[0], train_rows, None) is None
 
     def test_nothing_is_judged_before_there_is_something(self) -> None:
         fresh = session()
         fresh.look()
         view = View(fresh.curves.points, fresh.controls)
-        assert {claim.check(view).seen for claim in TOUR} == {None}
+        assert {claim.check(view).verdict for claim in TOUR} == {"not measured"}
 
     def test_moving_along_the_curve_says_what_is_still_to_be_done(self) -> None:
         fresh = session(columns=("l1",))
@@ -641,7 +641,7 @@ class TestTour:
 
         def says(text: str, *points: tuple[int, float]) -> None:
             check = told(*points)
-            assert check.seen is None
+            assert check.verdict == "not measured"
             assert text in check.sentence
 
         says("above 0", (0, 0.0), (500, 0.0))
@@ -653,14 +653,17 @@ class TestTour:
         says("turn the dial to 0.0003", (0, 3e-4), (30, 3e-3), (330, 3e-3))
         says("at λ = 0.0003: 20 of 300 steps", (0, 3e-3), (300, 3e-3), (310, 3e-4), (330, 3e-4))
         settled = (0, 3e-4), (300, 3e-4), (310, 2.9e-3), (610, 2.9e-3)
-        assert told(*settled).seen is False  # the same loss at both: no compromise to be seen
+        assert (
+            told(*settled).verdict == "not seen"
+        )  # the same loss at both: no compromise to be seen
 
     def test_a_missing_column_is_said_and_not_awaited(self) -> None:
         fresh = session(columns=("none", "l1"))
         fresh.look()
         view = View(fresh.curves.points, fresh.controls)
         dropout = TOUR[-1].check(view)
-        assert (dropout.seen, "set the controls again" in dropout.sentence) == (None, True)
+        assert dropout.verdict == "not measured"
+        assert "set the controls again" in dropout.sentence
 
     def test_networks_at_rest_are_named_until_they_are_woken(self) -> None:
         s = session()

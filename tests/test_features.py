@@ -29,7 +29,7 @@ from shrinkage.progress import Progress
 from shrinkage.reports.paths.screen import path_screen
 from shrinkage.reports.paths.stability import order_of_leaving, stability
 from shrinkage.reports.paths.track import Track
-from shrinkage.runs import RunView, read
+from shrinkage.runs import FailedStableRecord, RunView, StableRecord, read
 
 TABLE = Spec(6, (6,), 2)
 
@@ -645,10 +645,11 @@ def test_a_seed_without_a_network_has_no_stable_one(tmp_path: Path) -> None:
     job = stable_job(failed, 1)
     point, weights = fit_stable(path.setting, job)
     assert job.start is None
-    assert point["failed"] == "no network of this seed could be trained"
-    assert (point["kind"], point["key"], weights) == ("stable", "1/stable", {})
+    assert isinstance(point, FailedStableRecord)
+    assert point.failed == "no network of this seed could be trained"
+    assert (point.kind, point.key, weights) == ("stable", "1/stable", {})
     point, _ = fit_stable(path.setting, stable_job(failed, 0))
-    assert point["train"] == view.of_kind("stable")["0/stable"]["train"]
+    assert point == view.records(StableRecord)["0/stable"]
 
 
 def test_a_half_sample_travels(tmp_path: Path) -> None:
@@ -657,7 +658,8 @@ def test_a_half_sample_travels(tmp_path: Path) -> None:
     setting = cloudpickle.loads(cloudpickle.dumps(path.setting))
     for point in path.view.of_kind("subsample").values():
         number = int(point["key"].removeprefix("subsample/"))
-        assert walk(setting, Walk(number, tuple(point["scales"]))) == point
+        walked = walk(setting, Walk(number, tuple(point["scales"])))
+    assert walked.to_json() == point
 
 
 def test_a_run_without_a_stable_feature_chooses_by_1se_and_says_so(tmp_path: Path) -> None:

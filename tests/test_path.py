@@ -265,7 +265,7 @@ def test_a_point_does_not_depend_on_whether_the_loss_before_is_known(
     torch.set_num_threads(1)
     for loss in (None, before["train"]["loss"]):
         point, _ = fit_point(small.setting, Job(1, following, weights, loss))
-        assert json.loads(json.dumps(point)) == known
+        assert json.loads(json.dumps(point.to_json())) == known
 
 
 def test_zeros_held_stay_under_any_optimizer() -> None:

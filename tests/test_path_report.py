@@ -92,24 +92,24 @@ def test_the_sentence_says_what_was_chosen(run: str, request: Any) -> None:
     view = read(request.getfixturevalue(run))
     choice = view.decisions["choice"]
     row = next(r for r in path_rows(view)
-               if (r["scale"], r["fit"]) == (choice["scale"], choice["family"]))  # fmt: skip
+               if (r.scale, r.fit) == (choice["scale"], choice["family"]))  # fmt: skip
     said = choice_of(path_page(view))
     assert f"λ = {choice['scale']:.3g}," in said
-    assert f"{row['nonzeros']:,.0f} of" in said
-    assert f"{100 * row['validation_score']:.1f}" in said
-    assert f"{100 * row['test_score']:.1f}" in said
+    assert f"{row.nonzeros:,.0f} of" in said
+    assert f"{100 * row.validation_score:.1f}" in said
+    assert f"{100 * row.test_score:.1f}" in said
     assert choice["why"] in said
 
 
 def test_the_slider_holds_every_point_of_the_path(linear: Path) -> None:
     view = read(linear)
-    screen, rows = path_screen(Track(view)), [r for r in path_rows(view) if r["fit"] == "fit"]
-    assert [p["scale"] for p in screen["points"]] == [f"{r['scale']:.3g}" for r in rows]
+    screen, rows = path_screen(Track(view)), [r for r in path_rows(view) if r.fit == "fit"]
+    assert [p["scale"] for p in screen["points"]] == [f"{r.scale:.3g}" for r in rows]
     for point, row in zip(screen["points"], rows, strict=True):
-        assert point["left"] == pytest.approx(row["density"])
-        assert point["held"][0] == pytest.approx(row["test_score"])
-        assert f"{100 * row['validation_score']:.1f} ±" in point["scores"][0][1]
-    assert screen["chosen"]["index"] == [r["scale"] for r in rows].index(
+        assert point["left"] == pytest.approx(row.density)
+        assert point["held"][0] == pytest.approx(row.test_score)
+        assert f"{100 * row.validation_score:.1f} ±" in point["scores"][0][1]
+    assert screen["chosen"]["index"] == [r.scale for r in rows].index(
         view.decisions["choice"]["scale"])  # fmt: skip
 
 
@@ -118,10 +118,10 @@ def test_the_table_to_copy_is_the_frame(linear: Path) -> None:
     text = data_of(path_page(view), "rows-data")
     head, *lines = [line.split("\t") for line in text.split("\n")]
     rows = list(path_rows(view))
-    assert head == list(rows[0])
+    assert head == list(rows[0].to_json())
     assert len(lines) == len(rows)
     at = head.index("test_loss")
-    assert [float(line[at]) for line in lines] == [row["test_loss"] for row in rows]
+    assert [float(line[at]) for line in lines] == [row.test_loss for row in rows]
 
 
 def test_the_columns_have_their_names(linear: Path) -> None:
@@ -187,7 +187,8 @@ def test_the_path_is_held_against_pruning(linear: Path, gain: float, verdict: st
             tests[of] = tests[of] | {"score": 0.5}
         jitter = (1 if fit["seed"] else -1) * (1e-4 if gain else 1e-2)
         points.append({"kind": "magnitude", "key": name, "seed": fit["seed"], "nonzeros": 5,
-                       "scale": fit["scale"], "validation": fit["validation"]})  # fmt: skip
+                       "scale": fit["scale"], "epochs": 1.0, "train": fit["train"],
+                       "validation": fit["validation"]})  # fmt: skip
         tests[name] = {
             "kind": "test",
             "key": name,
@@ -307,10 +308,10 @@ def test_a_seed_that_emptied_early_counts_as_the_empty_network_it_ended_with(
     view = RunView(whole.folder, whole.config, whole.decisions, ending_with(0))
     fits, tests = view.of_kind("fit"), view.of_kind("test")
     names = key(0, scales[-1]), emptied
-    row = next(r for r in path_rows(view) if r["scale"] == scales[-1] and r["fit"] == "fit")
-    assert row["nonzeros"] == fmean(fits[name]["weights"]["nonzeros"] for name in names)
-    assert row["validation_score"] == fmean(fits[n]["validation"]["score"] for n in names)
-    assert row["test_sd"] == stdev(tests[name]["score"] for name in names)
+    row = next(r for r in path_rows(view) if r.scale == scales[-1] and r.fit == "fit")
+    assert row.nonzeros == fmean(fits[name]["weights"]["nonzeros"] for name in names)
+    assert row.validation_score == fmean(fits[n]["validation"]["score"] for n in names)
+    assert row.test_sd == stdev(tests[name]["score"] for name in names)
     assert weights_key(view, "refit", 1, scales[-1]) == f"{emptied}/refit"
     assert len(data_of(path_page(view), "screen-data")["points"]) == len(scales)
     growing = RunView(whole.folder, whole.config, {}, ending_with(1))
@@ -327,21 +328,21 @@ def test_a_choice_by_size_counts_columns_and_is_no_constant(linear: Path) -> Non
         },
     )
     known = Features.of(view)
-    rows = {r["scale"]: r for r in path_rows(view) if r["fit"] == "fit"}
+    rows = {r.scale: r for r in path_rows(view) if r.fit == "fit"}
     for scale, fits in complete(view).items():
-        used = [{columns[k][0] for k in fit["features"]} for fit in fits]
-        assert rows[scale]["features"] == fmean(map(len, used))
+        used = [{columns[k][0] for k in fit.features} for fit in fits]
+        assert rows[scale].features == fmean(map(len, used))
     assert len(known) == 3
     dense = min(rows)
-    assert rows[dense]["features"] == 3
-    assert sum(len(fit["features"]) for fit in complete(view)[dense]) > 2 * 3
-    losses = {s: r["validation_loss"] for s, r in rows.items() if r["features"]}
+    assert rows[dense].features == 3
+    assert sum(len(fit.features) for fit in complete(view)[dense]) > 2 * 3
+    losses = {s: r.validation_loss for s, r in rows.items() if r.features}
     chosen = select(view, Wanted(features=3))
     assert chosen.scale in losses
-    fewest = ceil(min(r["nonzeros"] for r in rows.values() if r["features"]))
+    fewest = ceil(min(r.nonzeros for r in rows.values() if r.features))
     with pytest.raises(FitError, match=rf"no point.*predict a constant; expected.*={fewest} or"):
         select(view, Wanted(nonzeros=fewest - 1))
-    assert rows[select(view, Wanted(nonzeros=0)).scale]["nonzeros"] == 0
+    assert rows[select(view, Wanted(nonzeros=0)).scale].nonzeros == 0
 
 
 def test_only_failed_fits(trained: Path) -> None:
@@ -485,21 +486,21 @@ def test_the_first_screen_fits(trained: Path, visit: Any) -> None:
 @pytest.mark.browser
 def test_the_slider_goes_along_the_path_and_back_to_the_choice(linear: Path, visit: Any) -> None:
     view = read(linear)
-    rows = [row for row in path_rows(view) if row["fit"] == "fit"]
+    rows = [row for row in path_rows(view) if row.fit == "fit"]
     seen = visit(linear / "report.html")
     seen.page.focus("#strength")
     seen.page.keyboard.press("Home")
     curves = seen.page.inner_html("#curve")
     for row in rows:
-        assert seen.page.inner_text("#strength-text") == f"{row['scale']:.3g}"
-        assert seen.page.inner_text("#panels .zeros") == f"{60 - row['nonzeros']:,.0f}"
-        assert seen.page.inner_text("#panels .score") == f"{100 * row['test_score']:.1f} %"
+        assert seen.page.inner_text("#strength-text") == f"{row.scale:.3g}"
+        assert seen.page.inner_text("#panels .zeros") == f"{60 - row.nonzeros:,.0f}"
+        assert seen.page.inner_text("#panels .score") == f"{100 * row.test_score:.1f} %"
         seen.page.keyboard.press("ArrowRight")
     assert seen.page.inner_html("#curve") != curves
     seen.page.click("#own")
     assert seen.page.inner_text("#strength-text") == f"{view.decisions['choice']['scale']:.3g}"
     seen.page.click("#curve", position={"x": 2, "y": 60})
-    assert seen.page.inner_text("#strength-text") == f"{rows[0]['scale']:.3g}"
+    assert seen.page.inner_text("#strength-text") == f"{rows[0].scale:.3g}"
     assert seen.complaints == []
 
 

@@ -14,17 +14,18 @@ import torch
 from plotly.offline import get_plotlyjs
 from safetensors.torch import save_file
 
+from shrinkage.estimates import difference
 from shrinkage.figures import Dots, Line, bars, colour, dots, legend, lines, to_json
 from shrinkage.figures.style import COLOURS, lean
 from shrinkage.reports import report_page, table_text
 from shrinkage.reports.claims import CLAIMS, Claim, judge
-from shrinkage.reports.facts import Facts, difference
+from shrinkage.reports.facts import Facts
 from shrinkage.reports.first_layer import FirstLayer, packed
 from shrinkage.reports.panels import BINS, first_screen
 from shrinkage.reports.sections import Plot
 from shrinkage.reports.sections.inside import survival
 from shrinkage.reports.wording import num, percent
-from shrinkage.runs import RunView
+from shrinkage.runs import RunView, StudyConfig
 
 Point = dict[str, Any]
 STRENGTHS = (1e-3, 1e-2)
@@ -174,7 +175,11 @@ def made(
         for index, own in enumerate(tries)
         for seed in range(seeds)
     ]
-    choices = {name: {"index": len(tries) - 1} for name, tries in table.items() if tries}
+    choices = {
+        name: {"index": len(tries) - 1, "knob": by_name[name]["knobs"][len(tries) - 1]}
+        for name, tries in table.items()
+        if tries
+    }
     if finished and test:
         held = [(p["key"], p["validation"]) for p in points]
         points += [
@@ -482,6 +487,7 @@ def test_slopes_are_drawn_as_they_were_stored(tmp_path: Path) -> None:
     assert set(line.y) == {0.02}
     assert "is 0.5·λ (it would be 1 at rest; with less," in judge(view)["survival"].sentence
     worth["slope"] = None
+    view = RunView(view.folder, view.config, view.decisions, view.points)
     assert set(_survival_plots(view, "L1 exact")[0].figure.data[2].y) == {0.01}
     assert "is 1·λ, and 100 % of 1 zeros" in judge(view)["survival"].sentence
     squares, _ = _survival_plots(view, "L2")
@@ -749,7 +755,7 @@ def test_first_layers(shape: list[int], image: list[int], kind: str | None) -> N
     setting = config(1)
     setting["plan"][0]["shape"] = shape
     setting["spec"]["input_shape"] = image
-    layer = FirstLayer.of(setting)
+    layer = FirstLayer.of_run(StudyConfig.from_json(setting))
     assert (None if layer is None else layer.kind) == kind
     if layer is not None:
         picture = layer.picture({"out.weight": torch.randn(shape).numpy()})

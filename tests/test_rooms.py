@@ -11,6 +11,7 @@ SOURCE = Path(shrinkage.__file__).parent
 ROOMS = (
     "errors",
     "arguments",
+    "estimates",
     "kernels",
     "penalties",
     "data",
@@ -32,6 +33,7 @@ ROOMS = (
     "studies",
     "compaction",
     "features",
+    "lesson",
     "figures",
     "reports",
     "paths",

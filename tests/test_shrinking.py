@@ -19,6 +19,7 @@ from shrinkage.paths.points import fit_point
 from shrinkage.paths.setting import Job
 from shrinkage.paths.shrinking import shrunk
 from shrinkage.plans.remaining import remaining
+from shrinkage.runs import PathFitRecord
 from shrinkage.studies import quiet_plan
 
 Return = Callable[[nn.Module, nn.Module, Cuts], None]
@@ -325,7 +326,9 @@ def test_what_cannot_be_followed_is_trained_whole_and_says_so(small: sh.Regulari
     found = shrunk(small.setting, sh.Plan(model, sh.L1(1e-3)), parts)
     assert found.model is model
     assert found.parts is parts
-    assert "reads values" in (found.note or {})["whole"]
+    assert found.note is not None
+    assert found.note.whole is not None
+    assert "reads values" in found.note.whole
 
 
 def own_training(model: nn.Module, plan: sh.Plan, budget: sh.Budget) -> None:
@@ -343,5 +346,8 @@ def test_training_of_ones_own_sees_whole_inputs(small: sh.RegularizationPath) ->
     assert last["shrunk"]["inputs"] < 64
     job = Job(0, 2 * last["scale"], small.view.weights(last["key"]))
     point, _ = fit_point(replace(small.setting, train=own_training), job)
-    assert point["shrunk"]["inputs"] == 64
-    assert point["shrunk"]["parameters"] < 0.8
+    assert isinstance(point, PathFitRecord)
+    assert point.shrunk is not None
+    assert point.shrunk.inputs == 64
+    assert point.shrunk.parameters is not None
+    assert point.shrunk.parameters < 0.8

@@ -17,7 +17,7 @@ from shrinkage.fitting import Training, Treatment, fit
 from shrinkage.paths import stabilising, stacked
 from shrinkage.paths.stacked import Walks, in_stacks, stack_size, walk_together
 from shrinkage.paths.subsamples import Walk, walk
-from shrinkage.runs import Run, read
+from shrinkage.runs import FailedHalfSampleRecord, HalfSampleRecord, LineRecord, Run, read
 from shrinkage.stacks import is_stackable, train_together
 
 N, P = 60, 5
@@ -169,8 +169,9 @@ def test_chains_are_the_same_together(tmp_path: Path, monkeypatch: pytest.Monkey
     assert path.view.decisions["stack"] == 2
     scales = tuple(path.view.of_kind("subsample")["subsample/0"]["scales"])
     one_by_one = [walk(path.setting, Walk(number, scales)) for number in range(4)]
-    assert list(path.view.of_kind("subsample").values()) == one_by_one
-    used = {len(inputs) for point in one_by_one for inputs in point["inputs"]}
+    assert list(path.view.of_kind("subsample").values()) == [w.to_json() for w in one_by_one]
+    walks = [walk for walk in one_by_one if isinstance(walk, HalfSampleRecord)]
+    used = {len(inputs) for walk in walks for inputs in walk.inputs}
     assert len(used) > 2  # features leave along the chains
 
 
@@ -181,7 +182,7 @@ def test_where_one_diverges_all_are_walked_alone(tmp_path: Path) -> None:
     )
     points = walk_together(wild, Walks((0, 1), (0.1,)))
     assert points == [walk(wild, Walk(number, (0.1,))) for number in (0, 1)]
-    assert all("failed" in point for point in points)
+    assert all(isinstance(point, FailedHalfSampleRecord) for point in points)
 
 
 def test_a_stack_that_was_cut_is_walked_again(
@@ -191,11 +192,11 @@ def test_a_stack_that_was_cut_is_walked_again(
     table_path(tmp_path / "whole")
     append, seen = Run.append, []
 
-    def stop(self: Run, point: dict[str, Any]) -> None:
-        seen.append(point["kind"])
+    def stop(self: Run, record: LineRecord) -> None:
+        seen.append(record.kind)
         if seen.count("subsample") == 4:
             raise KeyboardInterrupt
-        append(self, point)
+        append(self, record)
 
     with monkeypatch.context() as patch:
         patch.setattr(Run, "append", stop)

@@ -78,21 +78,20 @@ def _point(run: Path, asked: dict[str, Any]) -> "Point":
     from shrinkage.runs import read
 
     view = read(run)
-    if view.config.get("command") == "path" and "choice" not in view.decisions:
+    if view.command == "path" and view.decided.choice is None:
         raise RunError(
             "the path is not finished",
             got=f"{run} without a choice",
             expected="a path that has chosen a point",
             remedy="Finish the run with the command it was begun with.",
         )
-    if view.config.get("command") != "path":
+    if view.command != "path":
         name = next(name for name, value in asked.items() if value is not None)
         raise RunError(
             "the run has no points to choose from",
-            got=f"--{name} for a run of {view.config.get('command')!r}",
+            got=f"--{name} for a run of {view.command!r}",
             expected="a run of shrinkage path",
             remedy="Of a contrast, name a --column.",
         )
-    with view.reading():
-        found = select(view, Wanted(**asked))
+    found = select(view, Wanted(**asked))
     return Point(found.scale, found.family)

@@ -4,12 +4,11 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 from torch import Tensor
 
 from shrinkage.errors import RunError, did_you_mean
-from shrinkage.runs import RunView
+from shrinkage.runs import Family, RunView
 from shrinkage.studies import weights_key
 
 _PREFERRED = ("group_l1", "l1")
@@ -30,10 +29,10 @@ class Point:
     """A point of a path: its scale, and which of its networks ("fit", "refit", "stable")."""
 
     scale: float
-    family: str
+    family: Family
 
 
-Reader = Callable[[RunView, str | None, int, Point | None], Chosen]
+OfCommand = Callable[[RunView, str | None, int, Point | None], Chosen]
 
 
 def chosen(
@@ -46,7 +45,7 @@ def chosen(
     Raises :class:`RunError` for a run that is not finished, of a kind without a reader, and for
     columns and seeds that it does not have.
     """
-    kind = str(view.config.get("command"))
+    kind = str(view.command)
     if kind not in READERS:
         raise RunError(
             "no network can be taken from this run",
@@ -65,27 +64,27 @@ def _of_contrast(view: RunView, column: str | None, seed: int, point: Point | No
             expected="a run of a path",
             remedy="Name a --column.",
         )
-    choices: dict[str, Any] = view.decisions.get("choices") or {}
+    choices, seeds = view.decided.choices or {}, view.study.seeds
     if column is None:
         column = next((name for name in _PREFERRED if name in choices), None)
-    if column not in choices or seed not in range(view.config["seeds"]):
+    if column not in choices or seed not in range(seeds):
         raise RunError(
             "the run has no such network",
             got=f"column {column!r}, seed {seed}",
             expected=f"one of {', '.join(choices) or '(no column has been chosen yet)'}; seeds "
-            f"below {view.config['seeds']}",
+            f"below {seeds}",
             remedy=did_you_mean(str(column), choices)
             + "Finish the run with the command it was begun with, or name a --column.",
         )
     choice = choices[column]
-    stored = f"{column}/{choice['index']}/{seed}"
-    labels = {entry["name"]: entry["label"] for entry in view.config["columns"]}
-    label = f"{labels[column]}, {choice['knob']:g}, seed {seed}"
+    stored = f"{column}/{choice.index}/{seed}"
+    labels = {known.name: known.label for known in view.contrast.columns}
+    label = f"{labels[column]}, {choice.knob:g}, seed {seed}"
     return Chosen(label, column, seed, view.weights(stored))
 
 
 def _of_path(view: RunView, column: str | None, seed: int, point: Point | None) -> Chosen:
-    choice: dict[str, Any] | None = view.decisions.get("choice")
+    choice = view.decided.choice
     if column is not None:
         raise RunError(
             "a path has no columns",
@@ -93,23 +92,23 @@ def _of_path(view: RunView, column: str | None, seed: int, point: Point | None) 
             expected="a contrast, or no column",
             remedy="Leave --column out: the chosen point is taken.",
         )
-    if choice is None or seed not in range(view.config["seeds"]):
+    if choice is None or seed not in range(view.study.seeds):
         raise RunError(
             "the run has no such network",
             got=f"seed {seed}" + ("" if choice else ", and no choice yet"),
-            expected=f"a path that has chosen a point; seeds below {view.config['seeds']}",
+            expected=f"a path that has chosen a point; seeds below {view.study.seeds}",
             remedy="Take another --seed."
             if choice
             else "Finish the run with the command it was begun with.",
         )
-    at = Point(choice["scale"], choice["family"]) if point is None else point
+    at = Point(choice.scale, choice.family) if point is None else point
     label = f"scale {at.scale:.3g}, {at.family}, seed {seed}"
     name = "path" if point is None else f"path-{at.scale:.10g}-{at.family}"
     weights = view.weights(weights_key(view, at.family, seed, at.scale))
     return Chosen(label, name, seed, weights)
 
 
-READERS: Mapping[str, Reader] = MappingProxyType({"contrast": _of_contrast, "path": _of_path})
+READERS: Mapping[str, OfCommand] = MappingProxyType({"contrast": _of_contrast, "path": _of_path})
 """How each kind of run says which network it has chosen."""
 
 
@@ -120,7 +119,7 @@ def words(view: RunView) -> dict[str, str]:
     >>> words(RunView(Path(), {}, {"command": "shrinkage contrast a.csv --target y"}, ()))
     {'data': 'a.csv', 'target': 'y'}
     """
-    known = shlex.split(view.decisions.get("command") or "")[2:]
+    known = shlex.split(view.decided.command or "")[2:]
     found: dict[str, str] = {}
     for at, word in enumerate(known):
         name, _, value = word.removeprefix("--").partition("=")

@@ -97,26 +97,24 @@ def compact_run(
     :class:`CompactionError` and the errors of data and models.
     """
     view = read(folder)
-    with view.reading():
-        which = chosen(view, column, seed, point)
-        source = _data(view, data, target)
-    spec = replace(source.spec, n_outputs=view.config["spec"]["n_outputs"])
+    which, study = chosen(view, column, seed, point), view.study
+    source = _data(view, data, target)
+    spec = replace(source.spec, n_outputs=study.spec.n_outputs)
     network = build(_factory(view, model), spec)
     _load(network, which)
-    parts = split(source, seed, **view.config["cut"], as_given="targets" in view.config)
+    parts = split(source, seed, **vars(study.cut), as_given=study.targets is not None)
     test = parts.test
     sizes, example = (1, batch), test.x[:_EXAMPLES]
     small = compact(network, example, drop_inputs=drop_inputs, sparse=batch, batch_sizes=sizes)
     name = f"compact-{which.column}-{seed}" + ("" if small.inputs is None else "-inputs")
     where = Path(out) if out is not None else view.folder / name
-    about: dict[str, Any] = {"model": view.config["model"]["name"], "run": view.folder.name}
+    about: dict[str, Any] = {"model": study.model.name, "run": view.folder.name}
     about |= {"spec": asdict(spec), "classes": list(source.classes)}
     names = [str(name) for name in source.columns or range(spec.n_inputs)]
     kept = names if small.inputs is None else [names[k] for k in small.inputs.tolist()]
     if source.columns:
         about["columns"] = kept
-    middle = view.config.get("middle", 0.0)
-    questions = Questions.of(source, parts, shares=view.config["loss"] is None, middle=middle)
+    questions = Questions.of(source, parts, shares=study.loss is None, middle=study.middle)
     if small.inputs is not None:
         questions = questions.of_inputs(small.inputs.tolist())
     about["questions"] = questions.as_json()
@@ -128,7 +126,7 @@ def compact_run(
     predictions = None
     if find_spec("onnx") and find_spec("onnxruntime") and find_spec("onnxscript"):
         predictions = onnx_outputs(small.onnx(where / "model.onnx"), left.x)
-    own = view.config["loss"] is not None
+    own = study.loss is not None
     outcome = _outcome(where, which, (network, test), (small, left), predictions, own=own)
     left_over = (spec.n_inputs, kept) if drop_inputs else None
     return replace(outcome, inputs=left_over, of_table=bool(source.columns))
@@ -179,13 +177,13 @@ def _data(view: RunView, data: str | None, target: str | None) -> Data:
     known = words(view)
     size = known.get("image-size")
     source = load(
-        data or known.get("data") or view.config["data"]["name"],
+        data or known.get("data") or view.study.data.name,
         target=target or known.get("target"),
         task=cast("Any", known.get("task")),
         missing=cast("Any", known.get("missing")),
         image_size=None if size is None else int(size),
     )
-    if source.fingerprint != view.config["data"]["fingerprint"]:
+    if source.fingerprint != view.study.data.fingerprint:
         raise DataError(
             "these are not the data of the run",
             got=f"{source.name} with other content",
@@ -197,8 +195,8 @@ def _data(view: RunView, data: str | None, target: str | None) -> Data:
 
 def _factory(view: RunView, model: str | None) -> Factory:
     """The factory of the run: equal weights in another network would be another function."""
-    known = view.config["model"]
-    name = model or words(view).get("model") or known["name"]
+    known = view.study.model
+    name = model or words(view).get("model") or known.name
     if name not in MODELS and not (model or ":" in name):
         raise CompactionError(
             "the run's factory is known by its name alone",
@@ -207,11 +205,11 @@ def _factory(view: RunView, model: str | None) -> Factory:
             remedy="Give it with --model FILE.py:FACTORY; in Python: sh.compact(model, inputs).",
         )
     factory = resolve(name)
-    if fingerprint(factory) != known["fingerprint"]:
+    if fingerprint(factory) != known.fingerprint:
         raise CompactionError(
             "this is not the network of the run",
             got=f"{name} with other content",
-            expected=f"the factory behind {view.folder}, {known['name']}, as it was then",
+            expected=f"the factory behind {view.folder}, {known.name}, as it was then",
             remedy="Give it with --model FILE.py:FACTORY; in Python: sh.compact(model, inputs).",
         )
     return factory

@@ -7,8 +7,7 @@ from types import MappingProxyType
 from torch import Tensor
 
 from shrinkage.contrasts.settings import Job, Setting, key
-from shrinkage.runs import RunView
-from shrinkage.studies import Point
+from shrinkage.runs import FailedFitRecord, RunView, TrialRecord
 
 Chain = Sequence[Job]
 Weights = Mapping[str, Tensor]
@@ -31,12 +30,12 @@ def first(
 
     ``at_hand``: weights that need not be read, by name.
     """
-    known = view.of_kind("fit")
+    known = view.records(TrialRecord)
 
     def weights(name: str) -> Weights:
         return at_hand[name] if name in at_hand else view.weights(name)
 
-    before: Point | None = None
+    before: TrialRecord | None = None
     for job in chain:
         if job.key not in known:
             return _following(setting, before, job, weights)
@@ -45,7 +44,7 @@ def first(
 
 
 def _following(
-    setting: Setting, before: Point | None, job: Job, weights: Callable[[str], Weights]
+    setting: Setting, before: TrialRecord | None, job: Job, weights: Callable[[str], Weights]
 ) -> Job:
     """The fit as it goes on after the point ``before`` of its chain, ``weights`` by name.
 
@@ -54,13 +53,13 @@ def _following(
     """
     if before is None:
         return job
-    worked = "failed" not in before
-    after = before["index"] if worked else before["after"]
+    worked = not isinstance(before, FailedFitRecord)
+    after = before.index if worked else before.after
     if after is None:
         return job
-    begun = before["begun"]
+    begun = before.begun
     if worked:
-        begun += epochs(setting, replace(job, after=before["after"]))
+        begun += epochs(setting, replace(job, after=before.after))
     return replace(job, after=after, begun=begun, start=weights(key(job.column, after, job.seed)))
 
 
@@ -76,15 +75,14 @@ def epochs(setting: Setting, job: Job) -> int:
     return setting.epochs if job.after is None else more
 
 
-def way(fits: Mapping[str, Point], name: str) -> Chain:
+def way(fits: Mapping[str, TrialRecord], name: str) -> Chain:
     """The fits on whose weights one of them stands, from the beginning up to itself."""
     fit = fits[name]
-    job = Job(fit["column"], fit["index"], fit["knob"], fit["seed"], fit["keep"])
-    after = fit.get("after")  # runs of before there were chains have none
-    if after is None:
+    job = Job(fit.column, fit.index, fit.knob, fit.seed, fit.keep)
+    if fit.after is None:
         return (job,)
-    warm = replace(job, after=after, begun=fit["begun"])
-    return (*way(fits, key(job.column, after, job.seed)), warm)
+    warm = replace(job, after=fit.after, begun=fit.begun)
+    return (*way(fits, key(job.column, fit.after, job.seed)), warm)
 
 
 def _is_chained(setting: Setting, job: Job) -> bool:

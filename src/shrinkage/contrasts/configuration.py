@@ -36,5 +36,5 @@ def configuration(
         "polish": setting.polish,
         **({"rescale": True} if setting.rescale else {}),
         **({} if setting.point_epochs is None else {"point_epochs": setting.point_epochs}),
-        "plan": describe_plan(plan),
+        "plan": [one.to_json() for one in describe_plan(plan)],
     }

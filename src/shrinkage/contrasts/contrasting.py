@@ -60,7 +60,7 @@ class Contrast(Finished[Setting]):
         """
         check_type("this names no column", column, str, expected="text, such as \"l1\"",
                    remedy="summary() says which there are.")  # fmt: skip
-        choices = self.view.decisions["choices"]
+        choices = self.view.decided.choices or {}
         seed = self.checked_seed(seed)
         if column not in choices:
             raise FitError(
@@ -70,7 +70,7 @@ class Contrast(Finished[Setting]):
                 remedy=did_you_mean(column, choices) + "summary() says which columns failed.",
             )
         chosen = choices[column]
-        job = Job(column, chosen["index"], chosen["knob"], seed)
+        job = Job(column, chosen.index, chosen.knob, seed)
         model, _ = self.setting.network(self.setting.by_name[column], job.knob, seed)
         model.load_state_dict(self.view.weights(job.key))
         return model.eval()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -101,6 +102,12 @@ class Job:
     def key(self) -> str:
         """The name of the fit in the run folder."""
         return key(self.column, self.index, self.seed)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a record of the fit says of it."""
+        names = ("key", "column", "index", "knob", "seed", "keep", "after", "begun")
+        return {name: getattr(self, name) for name in names}
 
     def treatment(self, column: Column) -> Treatment:
         """What this job does besides training under its plan."""

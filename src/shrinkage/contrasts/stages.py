@@ -1,8 +1,7 @@
 """The stages of a contrast over its run folder, from the first fit to the closer look."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from math import nan
 from time import monotonic
 
@@ -17,8 +16,18 @@ from shrinkage.paths import Staff, Workers, choose
 from shrinkage.paths.choice import Rule
 from shrinkage.progress import Progress
 from shrinkage.reports import report_page
-from shrinkage.runs import Run
-from shrinkage.studies import Point
+from shrinkage.runs import (
+    CertificateRecord,
+    ChoiceRecord,
+    FailedCertificateRecord,
+    FailedFitRecord,
+    FitRecord,
+    Run,
+    StepsRecord,
+    TestRecord,
+    TraceRecord,
+    TrialRecord,
+)
 from shrinkage.studies.threads import threads
 
 _FIRST_PICTURE = 4
@@ -39,12 +48,12 @@ class Stages:
         self.setting, self.run_, self.rule, self.progress = setting, run, rule, progress
         self.staff = staff
         # Threads change the last bits of a sum: one each, so that any number of workers agrees.
-        self.threads = run.decisions.get("threads", 1)
+        self.threads = run.view().decided.threads or 1
         self.reported = 0.0
 
     def run(self) -> None:
         """Fit, choose, prune, choose, certify, open the test set, look inside, report."""
-        if not self.run_.decisions.get("finished"):
+        if not self.run_.view().decided.finished:
             with threads(self.threads):
                 engine = self.staff.engine_for(self.setting, threads=self.threads)
                 with Workers(engine) as workers:
@@ -72,7 +81,7 @@ class Stages:
         if not jobs:
             return
         view = self.run_.view()
-        known = view.of_kind("fit")
+        known = view.records(TrialRecord)
         done = sum(job.key in known for job in jobs)
         rows = chains(self.setting, jobs)
         row_of = {job.key: row for row in rows for job in row}
@@ -94,18 +103,19 @@ class Stages:
                 if number >= min(_FIRST_PICTURE, len(jobs)):
                     self.report(at_most_every=10.0)
 
-    def choices(self) -> Point:
+    def choices(self) -> dict[str, ChoiceRecord]:
         """The chosen try of every column, from validation losses only."""
-        fits = self.run_.view().of_kind("fit")
-        chosen: Point = {}
+        fits = self.run_.view().records(TrialRecord)
+        chosen: dict[str, ChoiceRecord] = {}
         for column in self.setting.columns:
             knobs = column.knobs(self.setting.strengths)
-            tries = [
-                [fits.get(key(column.name, k, seed), {}) for seed in range(self.setting.seeds)]
+            names = [
+                [key(column.name, k, seed) for seed in range(self.setting.seeds)]
                 for k in range(len(knobs))
             ]
-            if any("key" not in fit for row in tries for fit in row):
+            if any(name not in fits for row in names for name in row):
                 continue  # a pruning column before its fits
+            tries = [[fits[name] for name in row] for row in names]
             choice = choose(
                 _chunks(tries),
                 self.rule,
@@ -113,13 +123,14 @@ class Stages:
                 losses=_losses(tries),
             )
             if choice is not None:
-                chosen[column.name] = {**asdict(choice), "knob": knobs[choice.index]}
+                chosen[column.name] = ChoiceRecord(**vars(choice), knob=knobs[choice.index])
         return chosen
 
     def nothing_usable(self) -> FitError:
         """The error of a run in which every try of every column failed in some seed."""
-        fits = [f for f in self.run_.view().of_kind("fit").values() if f.get("applies", True)]
-        failed = [str(fit["failed"]) for fit in fits if "failed" in fit]
+        records = self.run_.view().records(TrialRecord).values()
+        fits = [f for f in records if not isinstance(f, FailedFitRecord) or f.applies]
+        failed = [fit.failed for fit in fits if isinstance(fit, FailedFitRecord)]
         told = f"{len(failed)} of {len(fits)} fits failed, first: {failed[0]}" if failed else None
         return FitError(
             "no column has a usable try",
@@ -129,24 +140,28 @@ class Stages:
             "its points are kept.",
         )
 
-    def pruning_jobs(self, choices: Point) -> Iterator[Job]:
+    def pruning_jobs(self, choices: Mapping[str, ChoiceRecord]) -> Iterator[Job]:
         """Pruning to the number of nonzeros that the chosen fit of each seed has."""
-        fits = self.run_.view().of_kind("fit")
+        fits = self.run_.view().records(FitRecord)
         for column in self.setting.columns:
-            if column.prunes_like not in choices:
+            like = column.prunes_like
+            if like is None or like not in choices:
                 continue
-            index = choices[column.prunes_like]["index"]
+            index = choices[like].index
             for k, knob in enumerate(column.knobs(self.setting.strengths)):
                 for seed in range(self.setting.seeds):
-                    model = fits[key(column.prunes_like, index, seed)]
-                    yield Job(column.name, k, knob, seed, keep=model["weights"]["nonzeros"])
+                    model = fits[key(like, index, seed)]
+                    yield Job(column.name, k, knob, seed, keep=model.weights.nonzeros)
 
-    def certify(self, choices: Point) -> None:
+    def certify(self, choices: Mapping[str, ChoiceRecord]) -> None:
         """How far the chosen network of every seed is from stationary, on its training data."""
         view = self.run_.view()
-        known = view.of_kind("certificate")
+        known = {
+            *view.records(CertificateRecord),
+            *view.records(FailedCertificateRecord),
+        }
         jobs = [
-            Job(name, choice["index"], choice["knob"], seed)
+            Job(name, choice.index, choice.knob, seed)
             for name, choice in choices.items()
             for seed in range(self.setting.seeds)
         ]
@@ -159,36 +174,29 @@ class Stages:
     def open_test(self) -> None:
         """Evaluate every network on the test part, once, after the choice."""
         view = self.run_.view()
-        known = view.of_kind("test")
-        fits = [fit for key, fit in view.of_kind("fit").items() if "failed" not in fit]
+        known, fits = view.records(TestRecord), view.records(FitRecord).values()
         parts = {seed: self.setting.split(seed).test for seed in range(self.setting.seeds)}
         for number, fit in enumerate(fits, start=1):
-            if fit["key"] not in known:
-                column = self.setting.by_name[fit["column"]]
-                model, _ = self.setting.network(column, fit["knob"], fit["seed"])
-                model.load_state_dict(view.weights(fit["key"]))
-                result = evaluate(model, parts[fit["seed"]], self.setting.loss)
+            if fit.key not in known:
+                column = self.setting.by_name[fit.column]
+                model, _ = self.setting.network(column, fit.knob, fit.seed)
+                model.load_state_dict(view.weights(fit.key))
+                result = evaluate(model, parts[fit.seed], self.setting.loss)
                 self.run_.append(
-                    {
-                        "kind": "test",
-                        "key": fit["key"],
-                        "loss": result.loss,
-                        "score": result.score,
-                        "n": result.n,
-                    }
+                    TestRecord(key=fit.key, loss=result.loss, score=result.score, n=result.n)
                 )
             self.progress(Progress("test", number, len(fits)))
         self.report()
 
-    def trace(self, workers: Workers, choices: Point) -> None:
+    def trace(self, workers: Workers, choices: Mapping[str, ChoiceRecord]) -> None:
         """Look inside the chosen networks of the first seed."""
         view = self.run_.view()
-        fits = view.of_kind("fit")
+        fits = view.records(TrialRecord)
         ways: list[Chain] = [
-            way(fits, key(name, choice["index"], 0)) for name, choice in choices.items()
+            way(fits, key(name, choice.index, 0)) for name, choice in choices.items()
         ]
         jobs = [steps[-1] for steps in ways]
-        left = [steps for steps in ways if steps[-1].key not in view.of_kind("trace")]
+        left = [steps for steps in ways if steps[-1].key not in view.records(TraceRecord)]
         self.progress(Progress("closer look", len(jobs) - len(left), len(jobs)))
         results = workers.work(trace, left)
         with closing(results):
@@ -196,10 +204,10 @@ class Stages:
                 self.run_.append(point)
                 self.progress(Progress("closer look", number, len(jobs)))
         if "none" in choices:
-            start = view.weights(key("none", choices["none"]["index"], 0))
+            start = view.weights(key("none", choices["none"].index, 0))
             for job in jobs:
                 column = self.setting.by_name[job.column]
-                if column.penalty is not None and job.key not in view.of_kind("steps"):
+                if column.penalty is not None and job.key not in view.records(StepsRecord):
                     self.run_.append(trace_steps(self.setting, job, start))
 
     def report(self, at_most_every: float = 0.0) -> None:
@@ -222,16 +230,19 @@ def _jobs(setting: Setting) -> list[Job]:
     return sorted(jobs, key=lambda j: (j.seed, j.index != middle, j.column not in _FIRST_COLUMNS))
 
 
-def _chunks(tries: list[list[Point]]) -> list[list[list[float]]]:
+def _chunks(tries: Sequence[Sequence[TrialRecord]]) -> list[list[list[float]]]:
     """Validation losses (tries, seeds, chunks); none where a fit failed."""
-    return [[f["validation"]["chunks"] if _is_usable(f) else [] for f in row] for row in tries]
+    return [
+        [f.validation.chunk_losses if isinstance(f, FitRecord) and f.is_usable else [] for f in row]
+        for row in tries
+    ]
 
 
-def _losses(tries: list[list[Point]]) -> list[list[float]]:
+def _losses(tries: Sequence[Sequence[TrialRecord]]) -> list[list[float]]:
     """Validation losses (tries, seeds); NaN where a fit failed."""
-    return [[f["validation"]["loss"] if _is_usable(f) else nan for f in row] for row in tries]
+    return [[nan if (loss := _loss(fit)) is None else loss for fit in row] for row in tries]
 
 
-def _is_usable(fit: Point) -> bool:
-    """Has the fit a finite validation loss? Single chunks may be without weight."""
-    return "validation" in fit and fit["validation"]["loss"] is not None
+def _loss(fit: TrialRecord) -> float | None:
+    """The validation loss; None where a fit failed, or its loss is not finite."""
+    return fit.validation.loss if isinstance(fit, FitRecord) else None

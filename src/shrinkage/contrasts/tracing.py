@@ -5,7 +5,7 @@ The test set is open here; nothing chosen depends on it any more.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 
@@ -25,7 +25,15 @@ from shrinkage.measures.untouched import brought, home
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry, Plan
 from shrinkage.proximal import attach
-from shrinkage.studies import Point, history
+from shrinkage.runs import (
+    ActivityRecord,
+    CountsRecord,
+    RemovalRecord,
+    StepsRecord,
+    TraceRecord,
+    WorthRecord,
+)
+from shrinkage.studies import history
 
 SAMPLE = 400  # weights shown in a scatter
 WORTH = 60  # weights set to zero one by one …
@@ -34,7 +42,7 @@ BATCH = 1024
 _LR = 0.01
 
 
-def trace(setting: Setting, way: Chain) -> Point:
+def trace(setting: Setting, way: Chain) -> TraceRecord:
     """Fit the last job of its way once more, with the test curve beside it, and look inside.
 
     ``steps``: Δw of one real plain-SGD step that the penalty adds, from the weights of the
@@ -55,21 +63,20 @@ def trace(setting: Setting, way: Chain) -> Point:
     split = setting.split(job.seed)
     loss = settled(setting.loss, model, split.train)
     paths = reach(model, setting.data.spec.input_shape)
-    return {
-        "kind": "trace",
-        "key": job.key,
-        "history": history(looks),
-        "activity": [asdict(a) for a in activity(model, split.train, plan)],
-        "without_top": {
+    return TraceRecord(
+        key=job.key,
+        history=history(looks),
+        activity=[ActivityRecord(**vars(a)) for a in activity(model, split.train, plan)],
+        without_top={
             str(share): without_largest(model, plan, share, split.test, setting.loss).score
             for share in (0.01, 0.1)
         },
-        "worth": None if column.penalty is None else _worth(model, plan, split.train, loss),
-        "inputs_used": None if paths is None else paths.inputs.flatten().tolist(),
-    }
+        worth=None if column.penalty is None else _worth(model, plan, split.train, loss),
+        inputs_used=None if paths is None else paths.inputs.flatten().tolist(),
+    )
 
 
-def trace_steps(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point:
+def trace_steps(setting: Setting, job: Job, weights: dict[str, Tensor]) -> StepsRecord:
     """Δw against w of one real step for a column's chosen penalty, from ``weights``."""
     column = setting.by_name[job.column]
     batch = setting.split(job.seed).train
@@ -92,17 +99,16 @@ def trace_steps(setting: Setting, job: Job, weights: dict[str, Tensor]) -> Point
     flat = [torch.cat([block[name].flatten() for name in before]) for block in (*moved, before)]
     rows = _spread(flat[2], SAMPLE)
     delta = (flat[0] - flat[1])[rows] / _LR
-    return {
-        "kind": "steps",
-        "key": job.key,
-        "lr": _LR,
-        "w": flat[2][rows].tolist(),
-        "after": flat[1][rows].tolist(),
-        "delta": delta.tolist(),
-    }
+    return StepsRecord(
+        key=job.key,
+        lr=_LR,
+        w=flat[2][rows].tolist(),
+        after=flat[1][rows].tolist(),
+        delta=delta.tolist(),
+    )
 
 
-def _worth(model: nn.Module, plan: Plan, examples: Examples, loss: Criterion) -> Point:
+def _worth(model: nn.Module, plan: Plan, examples: Examples, loss: Criterion) -> WorthRecord:
     """Gradients on the full training part, in eval mode, and single-weight removals."""
     model.eval()
     model.zero_grad()
@@ -121,14 +127,14 @@ def _worth(model: nn.Module, plan: Plan, examples: Examples, loss: Criterion) ->
     some = (
         examples if len(examples) <= REMOVED_ON else Examples(examples.x[order], examples.y[order])
     )
-    return {
-        "w": w[rows].tolist(),
-        "grad": g[rows].tolist(),
-        "slope": None if slopes is None else slopes[rows].tolist(),
-        "of": {"zeros": len(zeros), "survivors": len(alive)},
-        "survivors": _removals(model, plan, some, loss),
-        "removed_on": len(some),
-    }
+    return WorthRecord(
+        w=w[rows].tolist(),
+        grad=g[rows].tolist(),
+        slope=None if slopes is None else slopes[rows].tolist(),
+        of=CountsRecord(zeros=len(zeros), survivors=len(alive)),
+        survivors=_removals(model, plan, some, loss),
+        removed_on=len(some),
+    )
 
 
 def _shown(zeros: Tensor, alive: Tensor, sizes: Tensor, slopes: Tensor) -> Tensor:
@@ -156,7 +162,9 @@ def _slopes(blocks: Sequence[tuple[Entry, Penalty, nn.Parameter]]) -> Tensor | N
 
 
 @torch.no_grad()
-def _removals(model: nn.Module, plan: Plan, examples: Examples, loss: Criterion) -> list[Point]:
+def _removals(
+    model: nn.Module, plan: Plan, examples: Examples, loss: Criterion
+) -> list[RemovalRecord]:
     """For the largest survivors and as many of all sizes: loss rise and penalty saved at w → 0."""
     blocks = list(plan.blocks())
     flat = torch.cat([p.flatten() for _, _, p in blocks])
@@ -167,7 +175,7 @@ def _removals(model: nn.Module, plan: Plan, examples: Examples, loss: Criterion)
     at = home(model)
     base = evaluate_forward(model, at, examples, loss).loss
     starts = [0, *accumulate(p.numel() for _, _, p in blocks)]
-    result: list[Point] = []
+    result: list[RemovalRecord] = []
     for index in chosen:
         k = bisect_right(starts, index) - 1
         entry, penalty, parameter = blocks[k]
@@ -177,7 +185,7 @@ def _removals(model: nn.Module, plan: Plan, examples: Examples, loss: Criterion)
         view = entry.grouping.view
         saved = penalty.value(view(parameter.double())) - penalty.value(view(without.double()))
         rise = evaluate_forward(cut, at, examples, loss).loss - base
-        result.append({"w": flat[index].item(), "rise": rise, "saved": saved.item()})
+        result.append(RemovalRecord(w=flat[index].item(), rise=rise, saved=saved.item()))
     return result
 
 

@@ -11,9 +11,10 @@ from shrinkage.contrasts.settings import Job, Setting
 from shrinkage.fitting import DivergedError, Epoch, NotApplicableError, fit, look
 from shrinkage.plans import Plan
 from shrinkage.polishing import polish, quiet
-from shrinkage.studies import Point, history, outcome
+from shrinkage.runs import FailedFitRecord, FitRecord, TrialRecord
+from shrinkage.studies import history, outcome
 
-Outcome = tuple[Point, dict[str, Tensor]]
+Outcome = tuple[TrialRecord, dict[str, Tensor]]
 
 _APART = 1_000_003
 """Between the shuffles of two tries of a chain: each has its own."""
@@ -26,16 +27,14 @@ def run_job(setting: Setting, job: Job) -> Outcome:
     columns go on. Anything else raises: bad input, a user's function that fails.
     """
     column = setting.by_name[job.column]
-    about = ("key", "column", "index", "knob", "seed", "keep", "after", "begun")
-    point: Point = {"kind": "fit", **{name: getattr(job, name) for name in about}}
     try:
         model, plan, looks = train(setting, job, column)
-    except NotApplicableError as error:
-        return {**point, "failed": error.briefly, "applies": False}, {}
-    except DivergedError as error:
-        return {**point, "failed": error.briefly, "applies": True}, {}
+    except (NotApplicableError, DivergedError) as error:
+        applies = isinstance(error, DivergedError)
+        return FailedFitRecord(**job.about, failed=error.briefly, applies=applies), {}
     measured = outcome(model, plan, looks[-1], setting.data.spec)
-    return {**point, **measured, "history": history(looks)}, dict(model.state_dict())
+    point = FitRecord(**job.about, **vars(measured), history=history(looks))
+    return point, dict(model.state_dict())
 
 
 def train(

@@ -1,6 +1,6 @@
 """Pure functions from a network to the numbers on screen; nothing here changes it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from shrinkage.data import Examples
+from shrinkage.estimates import mean
 from shrinkage.explorer.lanes import Lane, Probe
 from shrinkage.explorer.scene import BINS, Layer, Scene
 from shrinkage.explorer.sleep import asleep
 from shrinkage.figures.style import lean
+from shrinkage.lesson import Moves, StepFit
 from shrinkage.measures import Loss, channels, evaluate, gini, penalty_share
 from shrinkage.reports.first_layer import Picture, packed
 
@@ -20,6 +22,7 @@ Json = dict[str, Any]
 _DOTS = 150
 _ACTIVE_ON = 200
 _WIDEST = 1e6
+_FLOAT64 = 2.3e-16  # one unit in the last place of a float64 near 1
 _ARRIVED = 1e-4  # of the largest weight: below, a step rounds more than it moves
 
 
@@ -30,8 +33,8 @@ class Standing:
     ``held``: the part kept aside (validation; the test set stays closed). ``penalty``: λ·P.
     ``activity``: mean |activation| over all layers' channels, ``loudest``: that of each layer's
     strongest channel, ``strongest``: the share of the layer's activity that it carries.
-    ``steady``: least and largest of |Δw| / (lr·λ) over the weights, in a step that the penalty
-    takes alone; ``fading``: of |Δw| / (lr·2λ|w|). None without a penalty at work.
+    ``layers``: mean |activation| and that share, layer by layer. ``constant``, ``proportional``:
+    how a step that the penalty takes alone fits L1's and L2's; None without a penalty at work.
     """
 
     name: str
@@ -54,8 +57,9 @@ class Standing:
     activity: float
     loudest: float
     strongest: float
-    steady: tuple[float, float] | None
-    fading: tuple[float, float] | None
+    layers: tuple[tuple[float, float], ...]
+    constant: StepFit | None
+    proportional: StepFit | None
 
     @property
     def gap(self) -> float:
@@ -131,6 +135,8 @@ def stand(
     some = Examples(parts[1].x[:_ACTIVE_ON], parts[1].y[:_ACTIVE_ON])
     active = channels(lane.model, some, lane.plan)
     w, delta = _steps(lane, probe, lr)
+    moves = Moves.of(w.numpy(), delta.numpy(), lr, _FLOAT64)
+    loudness = [(float(a.mean()), float(a.max()), float(_shares(a).max())) for a in active.values()]
     standing = Standing(
         name=lane.name,
         step=lane.steps,
@@ -149,11 +155,12 @@ def stand(
         max_abs=float(sizes.max()),
         top10=float(sizes.topk(max(1, sizes.numel() // 10)).values.sum()) / l1 if l1 else 0.0,
         gini=gini(sizes),
-        activity=float(np.mean([float(a.mean()) for a in active.values()])) if active else 0.0,
-        loudest=float(np.mean([float(a.max()) for a in active.values()])) if active else 0.0,
-        strongest=_strongest(active.values()),
-        steady=_range(delta.abs() / lane.strength) if lane.strength else None,
-        fading=_range(delta.abs() / (2 * lane.strength * w.abs())) if lane.strength else None,
+        activity=mean(level for level, _, _ in loudness) or 0.0,
+        loudest=mean(most for _, most, _ in loudness) or 0.0,
+        strongest=mean(share for _, _, share in loudness) or 0.0,
+        layers=tuple((level, share) for level, _, share in loudness),
+        constant=StepFit.constant(moves, lane.strength) if len(moves) else None,
+        proportional=StepFit.proportional(moves, lane.strength) if len(moves) else None,
     )
     dots = _spread(w)
     drawn: Json = {
@@ -169,22 +176,12 @@ def _shares(means: Tensor) -> Tensor:
     return means / means.sum().clamp(min=torch.finfo(means.dtype).tiny)
 
 
-def _strongest(layers: Iterable[Tensor]) -> float:
-    """The mean over layers of the share that the strongest channel carries."""
-    shares = [float(_shares(means).max()) for means in layers]
-    return float(np.mean(shares)) if shares else 0.0
-
-
 def _steps(lane: Lane, probe: Probe | None, lr: float) -> tuple[Tensor, Tensor]:
     if probe is None or not lane.strength:
         return torch.zeros(0), torch.zeros(0)
     w, delta = probe.take(lane, lr)
     clear = w.abs() > _ARRIVED * float(w.abs().max()) if w.numel() else w.bool()
     return w[clear], delta[clear]
-
-
-def _range(values: Tensor) -> tuple[float, float] | None:
-    return (float(values.min()), float(values.max())) if values.numel() else None
 
 
 def _bins(alive: Tensor, edge: float) -> list[int]:

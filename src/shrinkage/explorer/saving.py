@@ -17,7 +17,7 @@ from shrinkage.explorer.session import Session
 from shrinkage.fitting import Epoch, Training
 from shrinkage.measures import Evaluation, evaluate
 from shrinkage.reports import report_page
-from shrinkage.runs import Run
+from shrinkage.runs import FailedFitRecord, FitRecord, Run, TrialRecord
 from shrinkage.studies import Cut, history, outcome
 
 Json = dict[str, Any]
@@ -37,10 +37,10 @@ def save(session: Session, runs: Path, picture: str = "") -> Path:
     folder = _new_folder(runs)
     with Run(folder, _configuration(session)) as run:
         for lane in session.lanes:
-            point, weights = _point(session, lane)
+            record, weights = _record(session, lane)
             if weights:
-                run.save_weights(point["key"], weights)
-            run.append(point)
+                run.save_weights(record.key, weights)
+            run.append(record)
         choices = {lane.name: {"index": 0, "knob": _knob(lane)} for lane in session.lanes}
         run.finish(command=_command(session), choices=choices)
         run.write("settings.txt", session.controls.query + "\n")
@@ -81,11 +81,11 @@ def _knob(lane: Lane) -> float:
     return 1.0 if lane.column.knob == "learning rate" else lane.knob
 
 
-def _point(session: Session, lane: Lane) -> tuple[Json, dict[str, Tensor]]:
-    start: Json = {"kind": "fit", "key": f"{lane.name}/0/0", "column": lane.name, "index": 0,
+def _record(session: Session, lane: Lane) -> tuple[TrialRecord, dict[str, Tensor]]:
+    about: Json = {"key": f"{lane.name}/0/0", "column": lane.name, "index": 0,
                    "knob": _knob(lane), "seed": 0, "keep": None}  # fmt: skip
     if lane.note:
-        return {**start, "failed": lane.note, "applies": True}, {}
+        return FailedFitRecord(**about, failed=lane.note), {}
     parts = {"train": session.rows, "validation": session.held}
     evaluations = {
         name: evaluate(lane.model, rows, session.setting.loss) for name, rows in parts.items()
@@ -96,8 +96,8 @@ def _point(session: Session, lane: Lane) -> tuple[Json, dict[str, Tensor]]:
     per_epoch = -(-len(session.rows) // session.controls.batch_size)
     way = [_epoch(point, per_epoch) for point in session.curves.points.get(lane.name, [])]
     measured = outcome(lane.model, lane.plan, last, session.setting.data.spec)
-    plain = {**start, **measured, "history": history([*way, last]), "steps": lane.steps}
-    return plain, dict(lane.model.state_dict())
+    record = FitRecord(**about, **vars(measured), history=history([*way, last]), steps=lane.steps)
+    return record, dict(lane.model.state_dict())
 
 
 def _epoch(point: Standing, per_epoch: int) -> Epoch:

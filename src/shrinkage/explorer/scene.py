@@ -54,12 +54,8 @@ def scene_of(plan: Plan, data: Data) -> Scene:
         if len(entry.shape) > 1 and {"o", "i"} <= set(describe(plan.model, entry.path).layout.axes)
     ]
     layers = [_layer(plan, entry.name, entry.path) for entry in drawn]
-    config = {
-        "plan": describe_plan(plan),
-        "spec": {"input_shape": list(data.spec.input_shape)},
-        "data": {"columns": list(data.columns)},
-    }
-    return Scene(tuple(layers), FirstLayer.of(config))
+    first = FirstLayer.of(describe_plan(plan), data.spec.input_shape, data.columns)
+    return Scene(tuple(layers), first)
 
 
 def _layer(plan: Plan, name: str, path: str) -> Layer:

@@ -147,9 +147,9 @@ class Session:
                 remedy="Reload the page.",
             )
         if step >= 0:
-            claim = self.tour[step]
-            self.change(claim.changes(self.scope))
-            if claim.anew:
+            told = self.tour[step]
+            self.change(told.changes(self.scope))
+            if told.anew:
                 self.reset(None)
         self.guide, self._guided_at = step, self.step
 
@@ -291,17 +291,17 @@ class Session:
     def _check(self, train: Examples) -> Json | None:
         if self.guide < 0:
             return None
-        claim, begun, found = self.tour[self.guide], self._guided_at, None
+        step, begun, found = self.tour[self.guide], self._guided_at, None
         lane = next((lane for lane in self.lanes if lane.name == "l1"), None)
-        if claim.deep and lane is not None and not lane.note:
+        if step.deep and lane is not None and not lane.note:
             found = worth(lane, train, self.setting.loss)
         points = {
             lane.name: [p for p in self.curves.points[lane.name] if p.step >= begun]
             for lane in self.lanes
         }
-        check = claim.check(View(points, self.controls, found, begun))
+        check = step.check(View(points, self.controls, found, begun))
         sentence = check.sentence + self._at_rest(check)
-        return {"step": self.guide, "seen": check.seen, "sentence": sentence}
+        return {"step": self.guide, "verdict": check.verdict, "sentence": sentence}
 
     def _at_rest(self, check: Check) -> str:
         """Which networks must be woken before a step of the tour can be seen, as a sentence."""
@@ -310,7 +310,7 @@ class Session:
             for lane in self.lanes
             if lane.note or self._drawn.get(lane.name, {}).get("asleep")
         ]
-        if check.seen or not names:
+        if check.verdict == "seen" or not names:
             return ""
         return f" At rest: {', '.join(names)}. Press the button in its column, then let it train."
 

@@ -9,24 +9,21 @@ import torch
 from shrinkage.data import Examples
 from shrinkage.explorer.lanes import Lane
 from shrinkage.explorer.stories import Target, gradients, removal
+from shrinkage.lesson import Removal, Slopes, Survival
 from shrinkage.measures import Loss
 
-_LARGE = 10
+_LARGEST = 10
 
 
 @dataclass(frozen=True)
 class Worth:
-    """On ``n`` training examples: what the zeros and the largest weights are worth.
+    """On ``n`` training examples: what zeros and the largest weights are worth.
 
-    ``zeros_within``: the share of zeros with |∂loss/∂w| ≤ λ, None where there are none;
-    ``paying``: how many of the ``large`` largest weights raise the loss by at least the penalty
-    saved when they are set to zero, one at a time.
+    The largest weights are set to zero one at a time.
     """
 
     n: int
-    zeros_within: float | None
-    paying: int
-    large: int
+    survival: Survival
 
 
 def worth(lane: Lane, train: Examples, loss: Loss | None) -> Worth | None:
@@ -35,18 +32,18 @@ def worth(lane: Lane, train: Examples, loss: Loss | None) -> Worth | None:
     if not lane.strength or any(entry.grouping.group_size > 1 for entry, _ in blocks):
         return None
     found = gradients(lane, [p for _, p in blocks], train, loss)
-    zeros = torch.cat([g.flatten()[p.detach().flatten() == 0].abs()
-                       for g, (_, p) in zip(found, blocks, strict=True)])  # fmt: skip
+    pulls = torch.cat([g.flatten().abs() for g in found])
     sizes = torch.cat([p.detach().flatten().abs() for _, p in blocks])
+    price = torch.full_like(sizes, lane.strength)
+    slopes = Slopes.of(*(t.double().cpu().numpy() for t in (sizes, pulls, price)))
     starts = [0, *accumulate(p.numel() for _, p in blocks)]
-    paying = large = 0
-    for at in sizes.argsort(descending=True)[:_LARGE].tolist():
+    removals = []
+    for at in sizes.argsort(descending=True)[:_LARGEST].tolist():
         if not sizes[at]:
             break
         block = bisect_right(starts, at) - 1
         entry = blocks[block][0]
         target = Target(entry.path, entry.name, at - starts[block])
         rise, saved = removal(lane, entry, lane.penalty, target, train, loss)
-        paying, large = paying + (rise >= saved), large + 1
-    within = float((zeros <= lane.strength).float().mean()) if zeros.numel() else None
-    return Worth(len(train), within, paying, large)
+        removals.append(Removal(float(sizes[at]), rise, saved))
+    return Worth(len(train), Survival.of(removals, slopes))

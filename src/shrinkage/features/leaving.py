@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from shrinkage.features.naming import Features
-from shrinkage.runs import RunView
+from shrinkage.runs import PathFitRecord, RunView
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ def leaving(view: RunView) -> list[Leaving]:
     Of several seeds the (lower) median counts. Empty where the wiring of the network is not known.
     """
     features = Features.of(view)
-    fits = [fit for fit in view.of_kind("fit").values() if "failed" not in fit]
-    if any(fit["features"] is None for fit in fits):
-        return []
-    last = {seed: [0.0] * len(features) for seed in {fit["seed"] for fit in fits}}
+    fits = view.records(PathFitRecord).values()
+    last = {seed: [0.0] * len(features) for seed in {fit.seed for fit in fits}}
     for fit in fits:
-        used = features.used(fit["features"])
-        last[fit["seed"]] = [
-            max(scale, fit["scale"]) if is_used else scale
-            for scale, is_used in zip(last[fit["seed"]], used, strict=True)
+        if fit.features is None:
+            return []
+        used = features.used(fit.features)
+        last[fit.seed] = [
+            max(scale, fit.scale) if is_used else scale
+            for scale, is_used in zip(last[fit.seed], used, strict=True)
         ]
     scales = [median_low(of_seeds) for of_seeds in zip(*last.values(), strict=True)]
     order = sorted(range(len(scales)), key=lambda k: -scales[k])

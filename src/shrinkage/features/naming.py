@@ -17,8 +17,9 @@ class Features:
     @classmethod
     def of(cls, view: RunView) -> Self:
         """The features of a run."""
-        data = view.config["data"]
-        return cls.of_inputs(data.get("features", data["columns"]), view.config["spec"]["n_inputs"])
+        data = view.study.data
+        names = data.columns if data.features is None else data.features
+        return cls.of_inputs(names, view.study.spec.n_inputs)
 
     @classmethod
     def of_inputs(cls, features: Sequence[str], n_inputs: int) -> Self:

@@ -1,9 +1,9 @@
 """Stability selection: how often a feature is used over many half samples, and what that proves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from shrinkage.arguments import as_int, as_number, settle
 from shrinkage.errors import FitError
 from shrinkage.features.bound import ROUNDED, expected_false
 from shrinkage.features.naming import Features
-from shrinkage.runs import RunView
+from shrinkage.runs import FailedHalfSampleRecord, HalfSampleRecord, RunView, StableSetRecord
 
 ASSUMED = "used no more often than by chance, with frequencies of one peak and falling tails"
 """What a false feature is, and what the bound assumes, in short: :func:`expected_false`."""
@@ -84,9 +84,18 @@ class StableSet:
     errors: float = inf
 
     @classmethod
-    def of(cls, decided: Mapping[str, Any]) -> Self:
+    def of(cls, decided: StableSetRecord) -> Self:
         """The one that a run folder keeps."""
-        return cls(**{**decided, "names": tuple(decided["names"])})
+        infinite = {"expected": decided.expected, "errors": decided.errors}
+        known = {name: inf if value is None else value for name, value in infinite.items()}
+        return cls(
+            tuple(decided.names),
+            decided.scale,
+            decided.threshold,
+            decided.used,
+            dropped=decided.dropped,
+            **known,
+        )
 
     @property
     def doubt(self) -> str:
@@ -166,26 +175,25 @@ def frequencies(view: RunView) -> Frequencies | None:
 
     A pair of which one diverged is left out: what the bound needs is complementary pairs.
     """
-    known = {
-        int(name.removeprefix("subsample/")): point
-        for name, point in view.of_kind("subsample").items()
-    }
+    lines = {**view.records(HalfSampleRecord), **view.records(FailedHalfSampleRecord)}
+    known = {int(name.removeprefix("subsample/")): lines[name] for name in lines}
     pairs = [
         (known[number], known[number + 1])
         for number in sorted(known)
         if number % 2 == 0 and number + 1 in known
     ]
-    whole = [pair for pair in pairs if not any("failed" in walk for walk in pair)]
+    halves = [[walk for walk in pair if isinstance(walk, HalfSampleRecord)] for pair in pairs]
+    whole = [pair for pair in halves if len(pair) == 2]
     walks = [walk for pair in whole for walk in pair]
     if not walks:
         return None
     features = Features.of(view)
-    order = np.argsort(walks[0]["scales"])[::-1]
+    order = np.argsort(walks[0].scales)[::-1]
     share = np.zeros((len(order), len(features)))
     for walk in walks:
-        used = np.array([features.used(inputs) for inputs in walk["inputs"]])[order]
+        used = np.array([features.used(inputs) for inputs in walk.inputs])[order]
         share += np.logical_or.accumulate(used, axis=0)
-    scales: Sequence[float] = np.array(walks[0]["scales"])[order].tolist()
+    scales: Sequence[float] = np.array(walks[0].scales)[order].tolist()
     return Frequencies(
         features.names,
         tuple(scales[::-1]),

@@ -8,7 +8,7 @@ from shrinkage.figures.style import faint, figure, lean
 
 
 def curves(
-    epochs: Sequence[int],
+    epochs: Sequence[float],
     train: Sequence[float | None],
     held: Sequence[float | None],
     *,

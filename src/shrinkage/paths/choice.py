@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from shrinkage.estimates import array_standard_error
 
 Rule = Literal["1se", "best", "paired"]
 
@@ -97,7 +98,7 @@ def _own_error(rule: Rule, seeds: np.ndarray, chunks: np.ndarray, held: np.ndarr
     """The standard error of one try's loss: by seeds, or chunks; paired, the larger of both."""
     if rule == "paired":
         return _mean_and_error(chunks, held)[1]
-    return _standard_error(seeds if seeds.size > 1 else chunks[held])
+    return array_standard_error(seeds if seeds.size > 1 else chunks[held])
 
 
 def _paired(
@@ -119,14 +120,9 @@ def _walked(best: int, tolerated: np.ndarray) -> int:
 def _mean_and_error(values: np.ndarray, held: np.ndarray) -> tuple[float, float]:
     """Mean over seeds and its standard error, by seeds or by chunks, whichever is larger."""
     seeds = _seed_means(values, held)
-    return float(seeds.mean()), max(_standard_error(seeds), _standard_error(values[held]))
+    return float(seeds.mean()), max(array_standard_error(seeds), array_standard_error(values[held]))
 
 
 def _seed_means(values: np.ndarray, held: np.ndarray) -> np.ndarray:
     """The mean of each seed over the chunks it holds."""
     return np.array([row[there].mean() for row, there in zip(values, held, strict=True)])
-
-
-def _standard_error(values: np.ndarray) -> float:
-    """Standard error of the mean; 0 of a single value, which shows no spread."""
-    return float(values.std(ddof=1)) / sqrt(values.size) if values.size > 1 else 0.0

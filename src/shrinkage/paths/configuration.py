@@ -34,5 +34,5 @@ def configuration(
         "stability": None if setting.stability is None else asdict(setting.stability),
         "magnitude": setting.magnitude,
         "choose": asdict(wanted),
-        "plan": describe_plan(plan),
+        "plan": [one.to_json() for one in describe_plan(plan)],
     }

@@ -183,7 +183,7 @@ def path(
     ours = training if train is None else None
     config = configuration(setting, plan, ours, wanted, about.model)
     with opened(run, config, lambda: rehearse_training(setting), command) as folder:
-        if exact.solver != setting.solver and "exact_without" not in folder.decisions:
+        if exact.solver != setting.solver and folder.view().decided.exact_without is None:
             folder.decide(exact_without=asked)
         with shown(progress) as show:
             Stages(setting, folder, wanted, staff, show, _write_report).run()

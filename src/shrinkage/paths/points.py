@@ -1,7 +1,7 @@
 """What one worker does with one point of a path: fit from the point before, refit, measure."""
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeVar
 from zlib import crc32
 
 import torch
@@ -23,9 +23,11 @@ from shrinkage.paths.shrinking import shrunk
 from shrinkage.paths.smooth import minimise_on_support
 from shrinkage.plans import Plan
 from shrinkage.polishing import polish, quiet
-from shrinkage.studies import Point, outcome
+from shrinkage.runs import FailedPointRecord, PathFitRecord, PointRecord, ScaleRecord, ShrunkRecord
+from shrinkage.studies import evaluated, outcome
 
-Outcome = tuple[Point, dict[str, dict[str, Tensor]]]
+R = TypeVar("R", bound=ScaleRecord)
+Outcome = tuple[R, dict[str, dict[str, Tensor]]]
 """A point, and the weights to store by key."""
 
 OBJECTIVE_SETTLED, SUPPORT_SETTLED = 5e-3, 0.02
@@ -57,15 +59,14 @@ class _Fitted:
     rounds: int
     settled: bool
     gap: float | None = None
-    shrunk: Point | None = None
+    shrunk: ShrunkRecord | None = None
 
 
-def fit_point(setting: Setting, job: Job) -> Outcome:
+def fit_point(setting: Setting, job: Job) -> Outcome[PathFitRecord | FailedPointRecord]:
     """Fit one point; what it came to, and the weights of the fit and of its refit.
 
     A fit that diverges gives a point that says so, without weights: its chain ends there.
     """
-    point: Point = {"kind": "fit", "key": job.key, "seed": job.seed, "scale": job.scale}
     model, plan = setting.network(job.seed, job.scale)
     if job.start is not None:
         model.load_state_dict(dict(job.start))
@@ -75,16 +76,30 @@ def fit_point(setting: Setting, job: Job) -> Outcome:
         found = (_polished if setting.solver == "polish" else _trained)(
             setting, job, model, plan, parts
         )
-        weights = {job.key: copied(model)}
-        point |= outcome(model, plan, found.last, setting.data.spec)
-        point |= {"rounds": found.rounds, "settled": found.settled, "gap": found.gap}
-        point |= {"shrunk": found.shrunk, "features": used_inputs(setting, model, job.seed)}
+        weights, refit = {job.key: copied(model)}, None
+        measured = outcome(model, plan, found.last, setting.data.spec)
+        features = used_inputs(setting, model, job.seed)
         if setting.refit is not None and job.scale:
             again, _, last = refit_on_support(setting, job, model, parts)
             weights[refit_key(job.key)] = copied(again)
-            point["refit"] = evaluated(last)
+            refit = evaluated(last)
     except DivergedError as error:
-        return {**point, "failed": error.briefly}, {}
+        failed = FailedPointRecord(
+            key=job.key, seed=job.seed, scale=job.scale, failed=error.briefly
+        )
+        return failed, {}
+    point = PathFitRecord(
+        key=job.key,
+        seed=job.seed,
+        scale=job.scale,
+        **vars(measured),
+        rounds=found.rounds,
+        settled=found.settled,
+        gap=found.gap,
+        shrunk=found.shrunk,
+        features=features,
+        refit=refit,
+    )
     return point, weights
 
 
@@ -215,22 +230,10 @@ def used_inputs(setting: Setting, model: nn.Module, seed: int) -> list[int] | No
     return used.flatten().nonzero().flatten().tolist()
 
 
-def evaluated(last: Epoch) -> Point:
-    """Losses and scores on the training and the validation part."""
-    train, validation = last.parts["train"], last.parts["validation"]
-    return {
-        "train": {"loss": train.loss, "score": train.score},
-        "validation": {
-            "loss": validation.loss,
-            "score": validation.score,
-            "chunks": validation.chunks,
-        },
-    }
-
-
-def ends(setting: Setting, fit: Point) -> bool:
+def ends(setting: Setting, fit: PointRecord) -> bool:
     """Does a chain end here? After a failed fit, and an empty network, which stays so."""
-    return "failed" in fit or (setting.ascending and not fit["weights"]["nonzeros"])
+    is_empty = isinstance(fit, PathFitRecord) and not fit.weights.nonzeros
+    return isinstance(fit, FailedPointRecord) or (setting.ascending and is_empty)
 
 
 def copied(model: nn.Module) -> dict[str, Tensor]:

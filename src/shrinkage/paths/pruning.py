@@ -7,11 +7,17 @@ from zlib import crc32
 
 from shrinkage.data import Examples
 from shrinkage.fitting import DivergedError, Epoch, Treatment, fit, prune_by_magnitude, zeros_held
-from shrinkage.paths.points import Outcome, copied, evaluated
+from shrinkage.paths.points import Outcome, copied
 from shrinkage.paths.setting import Setting, Weights, key
 from shrinkage.paths.shrinking import Trained, shrunk
-from shrinkage.runs import RunView
-from shrinkage.studies import Point
+from shrinkage.runs import (
+    FailedMagnitudeRecord,
+    MagnitudeRecord,
+    PathFitRecord,
+    RunView,
+    ScaleRecord,
+)
+from shrinkage.studies import evaluated
 
 _NONE: Mapping[str, Weights] = MappingProxyType({})
 
@@ -36,13 +42,12 @@ class Pruning:
         return _name(key(self.seed, self.scale))
 
 
-def prune_point(setting: Setting, job: Pruning) -> Outcome:
+def prune_point(setting: Setting, job: Pruning) -> Outcome[MagnitudeRecord | FailedMagnitudeRecord]:
     """Prune to the largest weights, from the denser network before, and train what is left.
 
     A pruned network and the refit of the same scale have had equally many epochs all in all.
     Source: Zhu & Gupta, To Prune, or Not to Prune (2017), gradual pruning.
     """
-    point: Point = {"kind": "magnitude", "key": job.key, "seed": job.seed, "scale": job.scale}
     model, plan = setting.network(job.seed, 0.0)
     model.load_state_dict(dict(job.start))
     prune_by_magnitude(plan, job.keep)
@@ -56,10 +61,20 @@ def prune_point(setting: Setting, job: Pruning) -> Outcome:
         if job.more:
             last = _trained(setting, job, small, job.more, small.parts)
     except DivergedError as error:
-        return {**point, "failed": error.briefly}, {}
+        failed = FailedMagnitudeRecord(
+            key=job.key, seed=job.seed, scale=job.scale, failed=error.briefly
+        )
+        return failed, {}
     nonzeros = sum(int(parameter.count_nonzero()) for _, _, parameter in plan.blocks())
-    point |= {"nonzeros": nonzeros, "epochs": job.epochs + job.more, "shrunk": small.note}
-    point |= evaluated(last)
+    point = MagnitudeRecord(
+        key=job.key,
+        seed=job.seed,
+        scale=job.scale,
+        nonzeros=nonzeros,
+        epochs=job.epochs + job.more,
+        shrunk=small.note,
+        **vars(evaluated(last)),
+    )
     return point, {**weights, job.key: copied(model)}
 
 
@@ -93,11 +108,14 @@ class Chains:
 
     def __init__(self, setting: Setting, view: RunView) -> None:
         self.setting, self.view = setting, view
-        self.known = view.of_kind("magnitude")
+        self.known: dict[str, ScaleRecord] = {
+            **view.records(MagnitudeRecord),
+            **view.records(FailedMagnitudeRecord),
+        }
         self._done = len(self.known)
-        fits = sorted(view.of_kind("fit").values(), key=lambda fit: fit["scale"])
-        self.fits: dict[int, list[Point]] = {
-            seed: [fit for fit in fits if fit["seed"] == seed and _is_prunable(fit)]
+        fits = sorted(view.records(PathFitRecord).values(), key=lambda fit: fit.scale)
+        self.fits = {
+            seed: [fit for fit in fits if fit.seed == seed and _is_prunable(fit)]
             for seed in range(setting.seeds)
         }
 
@@ -115,7 +133,7 @@ class Chains:
         """The first point of every chain that is not in the run folder."""
         return [job for seed in self.fits if (job := self._first(seed))]
 
-    def then(self, job: Pruning, result: Outcome) -> Pruning | None:
+    def then(self, job: Pruning, result: Outcome[ScaleRecord]) -> Pruning | None:
         """The point after ``job``; None at the end of a chain."""
         point, weights = result
         self.known[job.key] = point
@@ -124,20 +142,20 @@ class Chains:
     def _first(self, seed: int, at_hand: Mapping[str, Weights] = _NONE) -> Pruning | None:
         before = key(seed, 0.0)
         for number, like in enumerate(self.fits[seed]):
-            point = self.known.get(_name(like["key"]))
+            point = self.known.get(_name(like.key))
             if point is None:
                 start = at_hand[before] if before in at_hand else self.view.weights(before)
                 return self._job(seed, number, start)
-            if "failed" in point:
+            if isinstance(point, FailedMagnitudeRecord):
                 return None
-            before = _leading_on(point["key"])
+            before = _leading_on(point.key)
         return None
 
     def _job(self, seed: int, number: int, start: Weights) -> Pruning:
         like = self.fits[seed][number]
-        epochs = like["rounds"] * self.setting.point_epochs
+        epochs = like.rounds * self.setting.point_epochs
         more = 0.0 if self.setting.refit is None else self.setting.point_epochs
-        return Pruning(seed, like["scale"], start, like["weights"]["nonzeros"], epochs, more)
+        return Pruning(seed, like.scale, start, like.weights.nonzeros, epochs, more)
 
 
 def _leading_on(name: str) -> str:
@@ -149,5 +167,5 @@ def _name(fit: str) -> str:
     return f"{fit}/magnitude"
 
 
-def _is_prunable(fit: Point) -> bool:
-    return "failed" not in fit and fit["scale"] > 0 and fit["weights"]["nonzeros"] > 0
+def _is_prunable(fit: PathFitRecord) -> bool:
+    return fit.scale > 0 and fit.weights.nonzeros > 0

@@ -12,6 +12,8 @@ from shrinkage.paths.selection import Selected, Wanted, select
 from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
+from shrinkage.reports.paths.rows import Row
+from shrinkage.runs import StableRecord
 from shrinkage.studies import Finished, Rows, fit_at, stable_key, weights_key
 
 _KINDS = {
@@ -45,9 +47,12 @@ class PathPoint:
     @property
     def row(self) -> dict[str, Any]:
         """This point's row of :meth:`RegularizationPath.frame`."""
-        frame = self.path.frame()
-        mine = frame.filter((pl.col("scale") == self.scale) & (pl.col("fit") == self.family))
-        return mine.to_dicts()[0]
+        return self._row.to_json()
+
+    @property
+    def _row(self) -> Row:
+        rows = path_rows(self.path.view)
+        return next(row for row in rows if (row.scale, row.fit) == (self.scale, self.family))
 
     @property
     def family(self) -> str:
@@ -67,11 +72,11 @@ class PathPoint:
         """
         view = self.path.view
         fit = (
-            view.of_kind("stable")[stable_key(0)]
+            view.records(StableRecord)[stable_key(0)]
             if self.family == "stable"
             else fit_at(view, 0, self.scale)
         )
-        inputs = None if fit is None else fit["features"]
+        inputs = None if fit is None else fit.features
         if inputs is None:
             return None
         known = Features.of(view)
@@ -115,14 +120,17 @@ class PathPoint:
         return model.eval(), setting.plan(model, seed, self.scale)
 
     def __str__(self) -> str:
-        row = self.row
-        kind = _KINDS[self.family]
+        row, kind = self._row, _KINDS[self.family]
         return (
-            f"scale {self.scale:.3g} ({kind}): {row['nonzeros']:,.0f} nonzero weights, "
-            f"{row['score_name']} {row['validation_score']:.4f} on validation data"
-            + (f", {row['test_score']:.4f} on test data" if row["test_score"] is not None else "")
+            f"scale {self.scale:.3g} ({kind}): {row.nonzeros:,.0f} nonzero weights, "
+            f"{row.score_name} {_score(row.validation_score)} on validation data"
+            + (f", {_score(row.test_score)} on test data" if row.test_score is not None else "")
             + f"\nchosen as {self.why}"
         )
+
+
+def _score(value: float | None) -> str:
+    return "—" if value is None else f"{value:.4f}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -132,12 +140,14 @@ class RegularizationPath(Finished[Setting]):
     @property
     def chosen(self) -> PathPoint:
         """The point that the run chose."""
-        return PathPoint(self, Selected(**self.view.decisions["choice"]))
+        choice = self.view.decided.choice
+        assert choice is not None  # noqa: S101  (the run is finished)
+        return PathPoint(self, Selected(choice.scale, choice.family, choice.why))
 
     @property
     def stable(self) -> StableSet | None:
         """The stable features, and what they rest on; None without stability selection."""
-        found = self.view.decisions.get("stable")
+        found = self.view.decided.stable
         return None if found is None else StableSet.of(found)
 
     def choose(
@@ -172,7 +182,9 @@ class RegularizationPath(Finished[Setting]):
         train_loss, validation_loss, validation_score, validation_sd, test_loss, test_score,
         test_sd, score_name.
         """
-        return pl.DataFrame(list(path_rows(self.view)), infer_schema_length=None)
+        return pl.DataFrame(
+            [row.to_json() for row in path_rows(self.view)], infer_schema_length=None
+        )
 
     def figure(self) -> Any:
         """A plotly figure: held-out score against λ and nonzero weights, the choice ringed."""
@@ -197,15 +209,14 @@ class RegularizationPath(Finished[Setting]):
                 remedy="Use nn.Linear and its like on the inputs.",
             )
         weights = input_weights(self.chosen.model, Features.of(self.view), self.setting.data.spec)
-        found, stable = frequencies(self.view), self.view.decisions.get("stable")
+        found, stable = frequencies(self.view), self.view.decided.stable
         rows: list[dict[str, Any]] = [
             {"feature": one.name, "leaves": one.scale, **weights.get(one.name, {})} for one in order
         ]
         if found is not None and stable is not None:
-            share = found.at(stable["scale"])
+            share = found.at(stable.scale)
             rows = [
-                row
-                | {"frequency": share[row["feature"]], "stable": row["feature"] in stable["names"]}
+                row | {"frequency": share[row["feature"]], "stable": row["feature"] in stable.names}
                 for row in rows
             ]
         table = pl.DataFrame(rows, infer_schema_length=None)

@@ -1,9 +1,9 @@
 """Choosing one point of a path: by rule, tolerance, size or scale; from validation data only."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, inf, isfinite, isnan, nan
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -11,12 +11,18 @@ from shrinkage.arguments import as_choice, as_number, settle
 from shrinkage.errors import FitError, shown
 from shrinkage.features import Features, StableSet
 from shrinkage.paths.choice import Choice, Rule, choose
-from shrinkage.runs import RunView
-from shrinkage.studies import complete, is_usable
+from shrinkage.reports.paths.track import ReadPoint
+from shrinkage.runs import (
+    FailedStableRecord,
+    Family,
+    PathFitRecord,
+    RunView,
+    StableSetRecord,
+    ValidationRecord,
+)
+from shrinkage.studies import complete
 
-Family = Literal["fit", "refit", "stable"]
 Size = Literal["nonzeros", "features"]
-Point = dict[str, Any]
 _ALONG: tuple[Family, ...] = ("fit", "refit")
 _SIZES: dict[Size, str] = {"nonzeros": "nonzero weights", "features": "features"}
 _RULES = (*get_args(Rule), "stable")
@@ -89,7 +95,7 @@ class Table:
 
     def __init__(self, view: RunView) -> None:
         self.rows, self.known = complete(view), Features.of(view)
-        self.score_name = next((row[0]["score_name"] for row in self.rows.values()), "score")
+        self.score_name = next((row[0].score_name for row in self.rows.values()), "score")
 
     @property
     def scales(self) -> list[float]:
@@ -100,21 +106,21 @@ class Table:
         """Is there anything of this family?"""
         return any(_is_of(row, family) for row in self.rows.values())
 
-    def of(self, family: Family) -> dict[float, list[Point]]:
+    def of(self, family: Family) -> dict[float, list[ValidationRecord]]:
         """The validation part of each seed, by scale; the dense network counts as its own refit."""
         return {
-            scale: [fit["validation"] if family == "fit" else _refit(fit) for fit in row]
+            scale: [fit.validation if family == "fit" else _refit(fit) for fit in row]
             for scale, row in self.rows.items()
             if family == "fit" or _is_of(row, "refit") or scale == 0
         }
 
-    def mean(self, scale: float, read: Any) -> float:
-        """The mean over seeds of what ``read`` finds in a fit."""
-        return float(np.mean([read(fit) for fit in self.rows[scale]]))
+    def mean(self, scale: float, read: ReadPoint) -> float:
+        """The mean over seeds of what ``read`` finds in a fit; NaN where it is no number."""
+        return _mean(map(read, self.rows[scale]))
 
     def nonzeros(self, scale: float) -> float:
         """Penalised weights that are not zero, mean over seeds."""
-        return self.mean(scale, lambda fit: fit["weights"]["nonzeros"])
+        return self.mean(scale, lambda fit: fit.weights.nonzeros)
 
     def features(self, scale: float) -> float:
         """Features that are used, mean over seeds; NaN where the wiring is not known.
@@ -122,8 +128,8 @@ class Table:
         The one-hot columns of a table's column are one feature.
         """
 
-        def count(fit: Point) -> float:
-            return nan if fit["features"] is None else sum(self.known.used(fit["features"]))
+        def count(fit: PathFitRecord) -> float:
+            return nan if fit.features is None else sum(self.known.used(fit.features))
 
         return self.mean(scale, count)
 
@@ -133,9 +139,7 @@ class Table:
 
     def is_constant(self, scale: float) -> bool:
         """Has some seed's network no weight or no input left, so that it predicts a constant?"""
-        return any(
-            not fit["weights"]["nonzeros"] or fit["features"] == [] for fit in self.rows[scale]
-        )
+        return any(not fit.weights.nonzeros or fit.features == [] for fit in self.rows[scale])
 
 
 def select(view: RunView, wanted: Wanted) -> Selected:
@@ -144,8 +148,9 @@ def select(view: RunView, wanted: Wanted) -> Selected:
     Raises :class:`FitError` where no point fits what is wanted.
     """
     if wanted.rule == "stable":
-        stable = _stable(view)
-        if view.decisions["stable"]["names"]:
+        decided = _stable_set(view)
+        stable = _stable(view, decided)
+        if decided.names:
             return stable
         instead = select(view, Wanted("1se"))
         return replace(instead, why=f"{instead.why}; no feature is stable")
@@ -162,9 +167,8 @@ def select(view: RunView, wanted: Wanted) -> Selected:
     return min(found, key=lambda s: _loss(table.of(s.family)[s.scale]))
 
 
-def _stable(view: RunView) -> Selected:
-    """The networks of the stable features."""
-    found = view.decisions.get("stable")
+def _stable_set(view: RunView) -> StableSetRecord:
+    found = view.decided.stable
     if found is None:
         raise FitError(
             "stable features are not known",
@@ -172,16 +176,21 @@ def _stable(view: RunView) -> Selected:
             expected="a path with stability=, for instance 50",
             remedy="Run it again with stability=50 (--stability 50), in another folder.",
         )
-    failed = [fit["failed"] for fit in view.of_kind("stable").values() if "failed" in fit]
+    return found
+
+
+def _stable(view: RunView, found: StableSetRecord) -> Selected:
+    """The networks of the stable features."""
+    failed = [fit.failed for fit in view.records(FailedStableRecord).values()]
     if failed:
         raise _nothing(f"a network of the stable features that failed: {failed[0]}", "a lower --lr")
-    share = f"{100 * found['threshold']:g} %"
-    count = len(found["names"])
+    share = f"{100 * found.threshold:g} %"
+    count = len(found.names)
     why = f"the {count} features that" if count != 1 else "the one feature that"
     why += f" {share} of half samples use"
     doubt = StableSet.of(found).doubt
     why += f" ({doubt})" if doubt else ""
-    return Selected(found["scale"], "stable", why)
+    return Selected(found.scale, "stable", why)
 
 
 def _within(table: Table, family: Family, wanted: Wanted) -> Selected | None:
@@ -195,7 +204,7 @@ def _within(table: Table, family: Family, wanted: Wanted) -> Selected | None:
             return None
         return Selected(near, family, "the scale asked for")
     if wanted.within is not None:
-        scores = {s: float(np.mean([p["score"] for p in row])) for s, row in points.items()}
+        scores = {s: _mean(p.score for p in row) for s, row in points.items()}
         least = max(scores.values()) - wanted.within
         scale = min((s for s in points if scores[s] >= least), key=table.nonzeros)
         return Selected(
@@ -220,19 +229,21 @@ def _fits(table: Table, scale: float, name: Size, limit: int) -> bool:
     return table.counts(name)(scale) <= limit and not (limit and table.is_constant(scale))
 
 
-def _by_rule(points: Mapping[float, list[Point]], family: Family, rule: Rule) -> Selected | None:
+def _by_rule(
+    points: Mapping[float, list[ValidationRecord]], family: Family, rule: Rule
+) -> Selected | None:
     chosen = choose(
-        [[point["chunks"] for point in row] for row in points.values()],
+        [[point.chunk_losses for point in row] for row in points.values()],
         rule,
         ordered=True,
-        losses=[[point["loss"] for point in row] for row in points.values()],
+        losses=[[_number_of(point.loss) for point in row] for row in points.values()],
     )
     if chosen is None:
         return None
     return Selected(list(points)[chosen.index], family, _why(chosen, rule, points))
 
 
-def _why(chosen: Choice, rule: Rule, points: Mapping[float, list[Point]]) -> str:
+def _why(chosen: Choice, rule: Rule, points: Mapping[float, list[ValidationRecord]]) -> str:
     """The rule in words, with its figures."""
     if rule == "best":
         return "the lowest validation loss"
@@ -242,7 +253,7 @@ def _why(chosen: Choice, rule: Rule, points: Mapping[float, list[Point]]) -> str
             "are within one standard error of the lowest"
         )
     seeds = len(next(iter(points.values())))
-    if seeds == 1 and all(len(row[0]["chunks"]) == 1 for row in points.values()):
+    if seeds == 1 and all(len(row[0].chunks) == 1 for row in points.values()):
         return (
             "the lowest validation loss, because one seed and a loss that is no mean over examples "
             "show no standard error: take more seeds, or folds"
@@ -255,18 +266,26 @@ def _why(chosen: Choice, rule: Rule, points: Mapping[float, list[Point]]) -> str
     )
 
 
-def _is_of(row: Sequence[Point], family: Family) -> bool:
-    return family == "fit" or all("refit" in fit and is_usable(fit["refit"]) for fit in row)
+def _is_of(row: Sequence[PathFitRecord], family: Family) -> bool:
+    return family == "fit" or all(fit.refit is not None and fit.refit.is_usable for fit in row)
 
 
-def _refit(fit: Point) -> Point:
-    part: Point = fit.get("refit", fit)["validation"]
-    return part
+def _refit(fit: PathFitRecord) -> ValidationRecord:
+    return fit.validation if fit.refit is None else fit.refit.validation
 
 
-def _loss(row: Sequence[Point]) -> float:
-    mean = float(np.mean([point["loss"] for point in row]))
+def _loss(row: Sequence[ValidationRecord]) -> float:
+    mean = _mean(point.loss for point in row)
     return mean if isfinite(mean) else inf
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    """The mean; NaN where one of them is no number."""
+    return float(np.mean([_number_of(value) for value in values]))
+
+
+def _number_of(value: float | None) -> float:
+    return nan if value is None else value
 
 
 def _too_few(table: Table, wanted: Wanted) -> FitError:

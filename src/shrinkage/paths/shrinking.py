@@ -23,7 +23,7 @@ from shrinkage.fitting import Training
 from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.plans.remaining import remaining
-from shrinkage.studies import Point
+from shrinkage.runs import ShrunkRecord
 
 Parts = dict[str, Examples]
 
@@ -44,7 +44,7 @@ class Trained:
     model: nn.Module
     plan: Plan
     parts: Parts
-    note: Point | None = None
+    note: ShrunkRecord | None = None
     cuts: Cuts = field(default_factory=lambda: Cuts({}, {}))
 
     def back(self) -> None:
@@ -61,8 +61,8 @@ def shrunk(setting: Setting, plan: Plan, parts: Parts, *, zeros_held: bool = Fal
     stays as it is. The network is trained whole where less than a fifth of its parameters would
     go, and where it cannot be cut.
 
-    The note is None where nothing was cut; ``{"parameters": 0.3, "inputs": 402}``, the share of
-    the parameters and the number of inputs that are left; or ``{"whole": why}``.
+    The note is None where nothing was cut; else it has the share of the parameters and the number
+    of inputs that are left, or why the network was trained whole.
     """
     model = plan.model
     whole = Trained(model, model, plan, parts)
@@ -72,7 +72,7 @@ def shrunk(setting: Setting, plan: Plan, parts: Parts, *, zeros_held: bool = Fal
     try:
         return _cut(setting, whole, held)
     except (CompactionError, PlanError) as error:
-        return replace(whole, note={"whole": str(error)})
+        return replace(whole, note=ShrunkRecord(whole=str(error)))
 
 
 def _cut(setting: Setting, whole: Trained, held: Collection[str]) -> Trained:
@@ -95,7 +95,7 @@ def _cut(setting: Setting, whole: Trained, held: Collection[str]) -> Trained:
         model.load_state_dict(before)
         raise
     n_inputs = x[0].numel() if found.inputs is None else len(found.inputs)
-    note = {"parameters": left, "inputs": n_inputs}
+    note = ShrunkRecord(parameters=left, inputs=n_inputs)
     return Trained(model, small, small_plan, small_parts, note, found.cuts)
 
 

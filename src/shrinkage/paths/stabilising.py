@@ -12,7 +12,15 @@ from shrinkage.paths.stable import StableJob, fit_stable
 from shrinkage.paths.stacked import Walks, in_stacks, stack_size, walk_together
 from shrinkage.paths.subsamples import Walk
 from shrinkage.progress import Progress
-from shrinkage.runs import Run, RunView
+from shrinkage.runs import (
+    FailedHalfSampleRecord,
+    FailedStableRecord,
+    HalfSampleRecord,
+    PathFitRecord,
+    Run,
+    RunView,
+    StableRecord,
+)
 from shrinkage.studies import stable_key
 
 Show = Callable[[Progress], None]
@@ -29,7 +37,7 @@ def select_stable(
     if stability is None:
         return
     _walk(setting, stability, run, workers, show, scales)
-    if "stable" not in run.decisions:
+    if run.view().decided.stable is None:
         run.decide(stable=asdict(_stable(stability, run.view())))
     _fit(setting, run, workers, show)
 
@@ -42,27 +50,30 @@ def _walk(
     show: Show,
     scales: Sequence[float],
 ) -> None:
-    known = run.view().of_kind("subsample")
-    counted = tuple(scales) if setting.ascending else _counted(stability, run.view(), scales)
+    view = run.view()
+    known = {*view.records(HalfSampleRecord), *view.records(FailedHalfSampleRecord)}
+    counted = tuple(scales) if setting.ascending else _counted(stability, view, scales)
     names = {number: Walk(number, counted).key for number in range(stability.subsamples)}
     done, total = sum(name in known for name in names.values()), len(names)
     show(Progress("half samples", done, total))
     if done == total:
         return
-    if "stack" not in run.decisions:
-        run.decide(stack=stack_size(setting))
+    size = view.decided.stack
+    if size is None:
+        size = stack_size(setting)
+        run.decide(stack=size)
     # Stacks are the same whatever is known of them, so that the last bits are: a stack that was
     # recorded in part is walked again.
     left = [
         Walks(numbers, counted)
-        for numbers in in_stacks(tuple(names), run.decisions["stack"])
+        for numbers in in_stacks(tuple(names), size)
         if any(names[number] not in known for number in numbers)
     ]
     results = workers.work(walk_together, left)
     with closing(results):
         for _, points in results:
             for point in points:
-                if point["key"] not in known:
+                if point.key not in known:
                     run.append(point)
                     done += 1
             show(Progress("half samples", done, total))
@@ -75,13 +86,9 @@ def _counted(stability: Stability, view: RunView, scales: Sequence[float]) -> tu
     a network must pass by all of them, because the fewer steps lead to a sparse one, the more
     features are lost that only fit together with others.
     """
-    features, fits = Features.of(view), view.of_kind("fit").values()
+    features, fits = Features.of(view), view.records(PathFitRecord).values()
     most = _FAR * stability.most_used(len(features))
-    few = {
-        fit["scale"]
-        for fit in fits
-        if "failed" not in fit and sum(features.used(fit["features"])) <= most
-    }
+    few = {fit.scale for fit in fits if sum(features.used(fit.features or ())) <= most}
     return tuple(scale for scale in scales if scale in few) or (max(scales),)
 
 
@@ -99,7 +106,7 @@ def _stable(stability: Stability, view: RunView) -> StableSet:
 
 def _fit(setting: Setting, run: Run, workers: Workers, show: Show) -> None:
     view = run.view()
-    known = view.of_kind("stable")
+    known = {*view.records(StableRecord), *view.records(FailedStableRecord)}
     seeds = [seed for seed in range(setting.seeds) if stable_key(seed) not in known]
     done = setting.seeds - len(seeds)
     show(Progress("stable", done, setting.seeds))
@@ -118,15 +125,15 @@ def stable_job(view: RunView, seed: int) -> StableJob:
 
     None to start from where all of the seed's fits failed.
     """
-    features, stable = Features.of(view), view.decisions["stable"]
-    fits = [fit for fit in view.of_kind("fit").values() if fit["seed"] == seed]
-    usable = [fit for fit in fits if "failed" not in fit]
-    key = min(usable, key=lambda fit: fit["scale"])["key"] if usable else None
+    features, stable = Features.of(view), view.decided.stable
+    assert stable is not None  # noqa: S101  (select_stable)
+    usable = [fit for fit in view.records(PathFitRecord).values() if fit.seed == seed]
+    key = min(usable, key=lambda fit: fit.scale).key if usable else None
     inputs = [
         number
         for name, mine in zip(features.names, features.inputs, strict=True)
-        if name in stable["names"]
+        if name in stable.names
         for number in mine
     ]
     start = None if key is None else view.weights(key)
-    return StableJob(seed, stable["scale"], start, tuple(inputs))
+    return StableJob(seed, stable.scale, start, tuple(inputs))

@@ -13,7 +13,8 @@ from shrinkage.measures import reach
 from shrinkage.paths.points import Outcome, copied, refit_on_support, used_inputs
 from shrinkage.paths.setting import Job, Setting, Weights
 from shrinkage.plans import Plan
-from shrinkage.studies import Point, outcome, stable_key
+from shrinkage.runs import FailedStableRecord, ScaleRecord, StableRecord
+from shrinkage.studies import outcome, stable_key
 
 _TINY = 1e-6
 
@@ -33,11 +34,10 @@ class StableJob:
         return stable_key(self.seed)
 
 
-def fit_stable(setting: Setting, job: StableJob) -> Outcome:
+def fit_stable(setting: Setting, job: StableJob) -> Outcome[ScaleRecord]:
     """Set the first layers' weights of all other inputs to zero, and refit what is left."""
-    point: Point = {"kind": "stable", "key": job.key, "seed": job.seed, "scale": job.scale}
     if job.start is None:
-        return {**point, "failed": "no network of this seed could be trained"}, {}
+        return _failed(job, "no network of this seed could be trained"), {}
     model, _ = setting.network(job.seed, job.scale)
     model.load_state_dict(dict(job.start))
     keep_inputs(model, setting.data.spec.input_shape, job.inputs)
@@ -47,9 +47,19 @@ def fit_stable(setting: Setting, job: StableJob) -> Outcome:
     try:
         again, plan, last = refit_on_support(setting, Job(job.seed, job.scale), model, parts)
     except DivergedError as error:
-        return {**point, "failed": error.briefly}, {}
-    point |= outcome(again, plan, last, setting.data.spec)
-    return {**point, "features": used_inputs(setting, again, job.seed)}, {job.key: copied(again)}
+        return _failed(job, error.briefly), {}
+    point = StableRecord(
+        key=job.key,
+        seed=job.seed,
+        scale=job.scale,
+        **vars(outcome(again, plan, last, setting.data.spec)),
+        features=used_inputs(setting, again, job.seed),
+    )
+    return point, {job.key: copied(again)}
+
+
+def _failed(job: StableJob, why: str) -> FailedStableRecord:
+    return FailedStableRecord(key=job.key, seed=job.seed, scale=job.scale, failed=why)
 
 
 @torch.no_grad()

@@ -12,10 +12,10 @@ from shrinkage.data import Examples
 from shrinkage.fitting import DivergedError, Training, look
 from shrinkage.paths.points import Rest, begun, copied, round_seed, settled, used_inputs
 from shrinkage.paths.setting import Job, Setting, Weights
-from shrinkage.paths.subsamples import HalfSample, Walk, walk
+from shrinkage.paths.subsamples import HalfSample, HalfSampleLine, Walk, walk
 from shrinkage.plans import Plan
+from shrinkage.runs import HalfSampleRecord
 from shrinkage.stacks import is_stackable, train_together
-from shrinkage.studies import Point
 
 SIZE = 8
 """Networks in a stack, at most: more gain little (docs/features.md), and leave cores idle."""
@@ -73,7 +73,7 @@ def _seconds(half: HalfSample, training: Training, rows: Examples, count: int) -
     return min(times)
 
 
-def walk_together(setting: Setting, job: Walks) -> list[Point]:
+def walk_together(setting: Setting, job: Walks) -> list[HalfSampleLine]:
     """What :func:`~shrinkage.paths.subsamples.walk` gives for each half sample, but for rounding.
 
     Where one of them diverges, all are walked one by one: what is not a number would spread.
@@ -86,7 +86,7 @@ def walk_together(setting: Setting, job: Walks) -> list[Point]:
     return [walk(setting, Walk(number, job.scales)) for number in job.numbers]
 
 
-def _walked(setting: Setting, job: Walks) -> list[Point]:
+def _walked(setting: Setting, job: Walks) -> list[HalfSampleLine]:
     chains = [_Chain.of(setting, number) for number in job.numbers]
     for scale in (0.0, *job.scales):
         going = [chain for chain in chains if not chain.is_empty]
@@ -96,12 +96,9 @@ def _walked(setting: Setting, job: Walks) -> list[Point]:
             for chain in chains:
                 chain.inputs.append(chain.used() if chain in going else [])
     return [
-        {
-            "kind": "subsample",
-            "key": Walk(chain.number, job.scales).key,
-            "scales": list(job.scales),
-            "inputs": chain.inputs,
-        }
+        HalfSampleRecord(
+            key=Walk(chain.number, job.scales).key, scales=job.scales, inputs=chain.inputs
+        )
         for chain in chains
     ]
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from itertools import pairwise
 from math import sqrt
 from time import monotonic
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from shrinkage.errors import FitError
 from shrinkage.paths.ends import convex_ends, swept_ends
@@ -19,10 +18,22 @@ from shrinkage.paths.setting import Job, Setting, Weights, key
 from shrinkage.paths.stabilising import select_stable
 from shrinkage.paths.testing import Testing, networks, on_test_part
 from shrinkage.progress import Progress
-from shrinkage.runs import Run, RunView
+from shrinkage.runs import (
+    Decisions,
+    FailedPointRecord,
+    PathFitRecord,
+    PointRecord,
+    Run,
+    RunView,
+    ScaleRecord,
+    SelectedRecord,
+    TestRecord,
+)
 from shrinkage.studies.threads import threads
 
 J = TypeVar("J", Job, Pruning)
+R = TypeVar("R", bound=ScaleRecord)
+D = TypeVar("D")
 _NONE: Mapping[str, Weights] = MappingProxyType({})
 
 _BEND = 0.15
@@ -48,12 +59,12 @@ class Stages:
         self.staff, self.progress = staff, progress
         self.write_report = write_report
         # Threads change the last bits of a sum: one each, so that any number of workers agrees.
-        self.threads = run.decisions.get("threads", 1)
+        self.threads = run.view().decided.threads or 1
         self.next_report = monotonic() + _OFTEN
 
     def run(self) -> None:
         """Dense networks, ends, chains, refinement, choice, test, report."""
-        if not self.run_.decisions.get("finished"):
+        if not self.so_far.finished:
             with threads(self.threads):
                 engine = self.staff.engine_for(
                     self.setting, threads=self.threads, chains=self.setting.chains
@@ -69,15 +80,15 @@ class Stages:
             dense: dict[int, Sequence[float]] = dict.fromkeys(self.seeds, (0.0,))
             self.fit(workers, "dense networks", dense, meanwhile=self.scales_early)
             self.refuse_failed()
-        scales = self.decided("scales", self.find_scales)
+        scales = self.decided("scales", self.so_far.scales, self.find_scales)
         self.fit(workers, "path", dict.fromkeys(self.seeds, scales))
-        bends = self.decided("bends", self.find_bends)
+        bends = self.decided("bends", self.so_far.bends, self.find_bends)
         for first, between in bends:
             self.fit(workers, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
         select_stable(self.setting, self.run_, workers, self.progress, scales)
         if self.setting.magnitude:
             self.prune(workers)
-        self.decided("choice", lambda: asdict(select(self.run_.view(), self.wanted)))
+        self.decided("choice", self.so_far.choice, self.choose)
         self.open_test(workers)
         self.run_.finish()
 
@@ -86,19 +97,29 @@ class Stages:
         """The seeds, or folds, of the run."""
         return range(self.setting.seeds)
 
-    def decided(self, name: str, decide: Callable[[], Any]) -> Any:
-        """A decision of the run: taken once, and found again when the run goes on."""
-        if name not in self.run_.decisions:
-            self.run_.decide(**{name: decide()})
-        return self.run_.decisions[name]
+    @property
+    def so_far(self) -> Decisions:
+        """What has been decided."""
+        return self.run_.view().decided
+
+    def decided(self, name: str, known: D | None, decide: Callable[[], D]) -> D:
+        """A decision of the run: taken once, and ``known`` when the run goes on."""
+        if known is not None:
+            return known
+        found = decide()
+        self.run_.decide(**{name: found})
+        return found
+
+    def choose(self) -> SelectedRecord:
+        """The point that is wanted."""
+        return SelectedRecord(**vars(select(self.run_.view(), self.wanted)))
 
     def scales_early(self) -> None:
         """The grid, as soon as the first seed has a dense network: here, while others train."""
-        first = self.run_.view().of_kind("fit").get(key(0, 0.0))
-        if first is not None and "failed" not in first:
-            self.decided("scales", self.find_scales)
+        if key(0, 0.0) in self.run_.view().records(PathFitRecord):
+            self.decided("scales", self.so_far.scales, self.find_scales)
 
-    def find_scales(self) -> list[float]:
+    def find_scales(self) -> Sequence[float]:
         """The grid, in the order of a chain."""
         self.progress(Progress("ends", 0, 1))
         scales = self.setting.grid.scales(self.find_ends)
@@ -119,20 +140,20 @@ class Stages:
 
     def refuse_failed(self) -> None:
         """A chain whose dense network diverged has nothing to start from."""
-        for fit in self.run_.view().of_kind("fit").values():
-            if "failed" in fit and not fit["scale"]:
+        for fit in self.run_.view().records(FailedPointRecord).values():
+            if not fit.scale:
                 raise FitError(
                     "the dense network cannot be trained",
-                    got=fit["failed"],
+                    got=fit.failed,
                     expected="a network that learns without a penalty, in every seed",
                     remedy="Lower the learning rate (--lr).",
                 )
 
-    def find_bends(self) -> list[tuple[float, float]]:
+    def find_bends(self) -> Sequence[tuple[float, float]]:
         """(left neighbour, new scale) where the score falls most between neighbours."""
         table = Table(self.run_.view())
         scores = {
-            scale: table.mean(scale, lambda fit: fit["validation"]["score"])
+            scale: table.mean(scale, lambda fit: fit.validation.score)
             for scale in table.scales
             if scale > 0
         }
@@ -159,19 +180,19 @@ class Stages:
 
         ``meanwhile`` is called after every fit, while the workers go on.
         """
-        known = self.run_.view().of_kind("fit")
+        known = self.run_.view().records(PointRecord)
         total = sum(map(len, chains.values()))
         done = sum(key(seed, s) in known for seed, scales in chains.items() for s in scales)
         jobs = [job for seed, scales in chains.items() if (job := self.first(seed, scales, start))]
 
-        def then(job: Job, result: Outcome) -> Job | None:
+        def then(job: Job, result: Outcome[PointRecord]) -> Job | None:
             return self.first(job.seed, chains[job.seed], start, result[1])
 
         self.record(workers.work(fit_point, jobs, then), stage, done, total, meanwhile)
 
     def record(
         self,
-        results: Generator[tuple[J, Outcome], None, None],
+        results: Generator[tuple[J, Outcome[R]], None, None],
         stage: str,
         done: int,
         total: int,
@@ -217,7 +238,7 @@ class Stages:
         ``at_hand``: weights that need not be read, by name.
         """
         view = self.run_.view()
-        fits = view.of_kind("fit")
+        fits = view.records(PointRecord)
         before = start if start is not None else (0.0 if self.setting.ascending else None)
         for scale in scales:
             fit = fits.get(key(seed, scale))
@@ -225,7 +246,9 @@ class Stages:
                 if before is None or not scale:
                     return Job(seed, scale)
                 known = fits.get(key(seed, before))  # missing where the chain has ended before it
-                return None if known is None else _after(known, scale, view, at_hand)
+                if not isinstance(known, PathFitRecord):
+                    return None
+                return _after(known, scale, view, at_hand)
             if ends(self.setting, fit):
                 return None
             before = scale
@@ -234,7 +257,7 @@ class Stages:
     def open_test(self, workers: Workers) -> None:
         """Evaluate every network on the test part, once, after the choice."""
         view = self.run_.view()
-        names, tested = networks(view), view.of_kind("test")
+        names, tested = networks(view), view.records(TestRecord)
         done, total = len(tested), sum(map(len, names.values()))
         left = {
             seed: iter([name for name in row if name not in tested]) for seed, row in names.items()
@@ -255,9 +278,9 @@ class Stages:
 
 
 def _after(
-    known: dict[str, Any], scale: float, view: RunView, at_hand: Mapping[str, Weights]
+    known: PathFitRecord, scale: float, view: RunView, at_hand: Mapping[str, Weights]
 ) -> Job:
     """The fit at a scale from the weights of a known one."""
-    name = known["key"]
+    name = known.key
     weights = at_hand[name] if name in at_hand else view.weights(name)
-    return Job(known["seed"], scale, weights, known["train"]["loss"])
+    return Job(known.seed, scale, weights, known.train.loss)

@@ -8,7 +8,7 @@ import torch
 from shrinkage.data import Examples, Split
 from shrinkage.paths.points import ends, fit_point
 from shrinkage.paths.setting import Job, Setting, Weights
-from shrinkage.studies import Point
+from shrinkage.runs import FailedHalfSampleRecord, HalfSampleRecord, PathFitRecord
 
 
 @dataclass(frozen=True)
@@ -54,24 +54,27 @@ class HalfSample(Setting):
         return replace(whole, train=Examples(train.x[rows], train.y[rows]))
 
 
-def walk(setting: Setting, job: Walk) -> Point:
+HalfSampleLine = HalfSampleRecord | FailedHalfSampleRecord
+
+
+def walk(setting: Setting, job: Walk) -> HalfSampleLine:
     """Walk a half sample's chain; the inputs that are used at each scale.
 
     A chain that ends early uses nothing from there on; one that diverges says so.
     """
     half = HalfSample.of(setting, job.number)
-    point: Point = {"kind": "subsample", "key": job.key, "scales": list(job.scales)}
     start: Weights | None = None
     loss: float | None = None
     inputs: list[list[int]] = []
     for scale in (0.0, *job.scales) if half.ascending else job.scales:
         fit = Job(job.number, scale, start, loss)
         found, weights = fit_point(half, fit)
-        if "failed" in found:
-            return {**point, "failed": found["failed"]}
+        if not isinstance(found, PathFitRecord):
+            return FailedHalfSampleRecord(key=job.key, scales=job.scales, failed=found.failed)
         if scale:
-            inputs.append(found["features"])
+            inputs.append([*(found.features or ())])
         if ends(half, found):
             break
-        start, loss = weights[fit.key], found["train"]["loss"]
-    return {**point, "inputs": inputs + [[]] * (len(job.scales) - len(inputs))}
+        start, loss = weights[fit.key], found.train.loss
+    whole = inputs + [[]] * (len(job.scales) - len(inputs))
+    return HalfSampleRecord(key=job.key, scales=job.scales, inputs=whole)

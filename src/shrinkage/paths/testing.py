@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from shrinkage.measures import evaluate
 from shrinkage.paths.setting import Setting, Weights
-from shrinkage.runs import RunView
-from shrinkage.studies import Point, refit_key
+from shrinkage.runs import MagnitudeRecord, PathFitRecord, RunView, StableRecord, TestRecord
+from shrinkage.studies import refit_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,23 +20,18 @@ class Testing:
 def networks(view: RunView) -> dict[int, list[str]]:
     """Every network that has been stored, by seed: fits, their refits, and those beside them."""
     names: dict[int, list[str]] = {}
-    for kind in ("fit", "magnitude", "stable"):
-        for point in view.of_kind(kind).values():
-            if "failed" not in point:
-                refit = [refit_key(point["key"])] if "refit" in point else []
-                names.setdefault(point["seed"], []).extend([point["key"], *refit])
+    for fit in view.records(PathFitRecord).values():
+        refit = [] if fit.refit is None else [refit_key(fit.key)]
+        names.setdefault(fit.seed, []).extend([fit.key, *refit])
+    for kind in (MagnitudeRecord, StableRecord):
+        for point in view.records(kind).values():
+            names.setdefault(point.seed, []).append(point.key)
     return names
 
 
-def on_test_part(setting: Setting, job: Testing) -> Point:
+def on_test_part(setting: Setting, job: Testing) -> TestRecord:
     """Loss and score on the test part."""
     model = setting.build(job.seed)
     model.load_state_dict(dict(job.weights))
     result = evaluate(model, setting.split(job.seed).test, setting.loss, chunks=1)
-    return {
-        "kind": "test",
-        "key": job.name,
-        "loss": result.loss,
-        "score": result.score,
-        "n": result.n,
-    }
+    return TestRecord(key=job.name, loss=result.loss, score=result.score, n=result.n)

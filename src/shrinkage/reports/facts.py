@@ -1,84 +1,53 @@
 """A run folder's points, arranged for reading: by column, try and seed."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import cached_property
-from math import sqrt
-from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import Literal
 
-from scipy.special import stdtrit
+from shrinkage.estimates import Difference, difference, mean
+from shrinkage.reports.summary import column_summaries, has_failed
+from shrinkage.runs import (
+    CertificateRecord,
+    FailedCertificateRecord,
+    FitRecord,
+    PartRecord,
+    RunView,
+    StepsRecord,
+    TestRecord,
+    TraceRecord,
+    TrialRecord,
+)
 
-from shrinkage.reports.summary import has_failed, summary
-from shrinkage.runs import RunView
-
-Point = dict[str, Any]
-Reader = Callable[[Point], float | None]
+ReadFit = Callable[[FitRecord], float | None]
+WeightMeasure = Literal["size", "zeros", "nonzeros", "l1", "l2", "max_abs", "top1", "top10", "gini"]
 BASE = "none"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Mean of a − b over the seeds both have, its standard error (None with one seed)."""
-
-    mean: float
-    se: float | None
-    n: int
-
-    @property
-    def half_width(self) -> float | None:
-        """Half the 95 % interval of the mean: Student's t with n − 1 degrees of freedom."""
-        return None if self.se is None else float(stdtrit(self.n - 1, 0.975)) * self.se
-
-    @property
-    def sign(self) -> int | None:
-        """+1 or −1 where the 95 % interval leaves out 0, 0 where not, None with one seed."""
-        if self.half_width is None:
-            return None
-        if abs(self.mean) <= self.half_width:
-            return 0
-        return 1 if self.mean > 0 else -1
-
-
-def difference(these: Mapping[int, float], those: Mapping[int, float]) -> Difference | None:
-    """These − those, paired by seed; None where no seed has both.
-
-    >>> difference({0: 3.0, 1: 4.0}, {0: 1.0, 1: 2.0, 2: 9.0})
-    Difference(mean=2.0, se=0.0, n=2)
-    """
-    deltas = [these[seed] - those[seed] for seed in these if seed in those]
-    if not deltas:
-        return None
-    error = stdev(deltas) / sqrt(len(deltas)) if len(deltas) > 1 else None
-    return Difference(fmean(deltas), error, len(deltas))
 
 
 class Facts:
     """What a run has found so far. Nothing here fails on a folder that is only partly filled."""
 
     def __init__(self, view: RunView) -> None:
-        self.view, self.config = view, view.config
-        self.names: list[str] = [column["name"] for column in view.config["columns"]]
-        self.columns: dict[str, Point] = {c["name"]: c for c in view.config["columns"]}
-        self.seeds: int = view.config["seeds"]
-        self.all_fits = view.of_kind("fit")
-        self.fits = {key: fit for key, fit in self.all_fits.items() if "failed" not in fit}
+        self.view, self.config = view, view.contrast
+        self.columns = {column.name: column for column in self.config.columns}
+        self.names = list(self.columns)
+        self.seeds = self.config.seeds
+        self.all_fits, self.fits = view.records(TrialRecord), view.records(FitRecord)
         self.failed = [key for key, fit in self.all_fits.items() if has_failed(fit)]
-        self.tests, self.traces = view.of_kind("test"), view.of_kind("trace")
-        self.steps, self.certificates = view.of_kind("steps"), view.of_kind("certificate")
-        self.rows = {row["name"]: row for row in summary(view)}
+        self.tests, self.traces = view.records(TestRecord), view.records(TraceRecord)
+        self.steps, self.certificates = view.records(StepsRecord), view.records(CertificateRecord)
+        self.rows = {row.name: row for row in column_summaries(view)}
 
     @property
     def planned(self) -> int:
         """The number of fits of the whole run."""
-        return self.seeds * sum(len(column["knobs"]) for column in self.columns.values())
+        return self.seeds * sum(len(column.knobs) for column in self.columns.values())
 
     @cached_property
     def stage(self) -> Literal["fitting", "looking", "finished"]:
         """Fitting; choice made and test opened; finished."""
-        if self.view.decisions.get("finished"):
+        if self.view.decided.finished:
             return "finished"
-        return "looking" if self.view.decisions.get("choices") else "fitting"
+        return "looking" if self.view.decided.choices else "fitting"
 
     @cached_property
     def held_out(self) -> Literal["test", "validation"]:
@@ -89,34 +58,33 @@ class Facts:
     @property
     def score(self) -> str:
         """The name of the score, ``"accuracy"`` or ``"R²"``."""
-        return next((str(fit["score_name"]) for fit in self.fits.values()), "score")
+        return next((fit.score_name for fit in self.fits.values()), "score")
 
-    def held(self, fit: Point) -> Point:
+    def held(self, fit: FitRecord) -> PartRecord | TestRecord:
         """Loss and score of a fit on the held-out part."""
-        result: Point = self.tests[fit["key"]] if self.held_out == "test" else fit["validation"]
-        return result
+        return self.tests[fit.key] if self.held_out == "test" else fit.validation
 
     def label(self, name: str) -> str:
         """The column's label."""
-        return str(self.columns[name]["label"])
+        return self.columns[name].label
 
     def knob(self, name: str) -> float | None:
         """The knob of the chosen try, or of the best so far."""
         index = self.chosen(name)
-        return None if index is None else float(self.columns[name]["knobs"][index])
+        return None if index is None else self.columns[name].knobs[index]
 
     def chosen(self, name: str) -> int | None:
         """The index of the chosen try, or of the best so far; None where nothing has been fit."""
         row = self.rows.get(name)
-        return row["index"] if row is not None and row["fits"] else None
+        return row.index if row is not None and row.fits else None
 
     def with_penalty(self, *penalties: str, form: str | None = None) -> list[str]:
         """The columns with these penalties (``"L1"``, ``"L2"`` …) that have been fit."""
         return [
             name
             for name, column in self.columns.items()
-            if column["penalty"] in penalties
-            and form in (None, column["form"])
+            if column.penalty in penalties
+            and form in (None, column.form)
             and self.chosen(name) is not None
         ]
 
@@ -140,81 +108,83 @@ class Facts:
         """The unregularized column."""
         return BASE if self.chosen(BASE) is not None else None
 
-    def of_try(self, name: str, index: int) -> list[Point]:
+    def of_try(self, name: str, index: int) -> list[FitRecord]:
         """The fits of one try that succeeded, by seed."""
         keys = (f"{name}/{index}/{seed}" for seed in range(self.seeds))
         return [self.fits[key] for key in keys if key in self.fits]
 
-    def values(self, name: str, read: Reader, index: int | None = None) -> dict[int, float]:
+    def values(self, name: str, read: ReadFit, index: int | None = None) -> dict[int, float]:
         """What ``read`` finds in each seed's fit of a try (the chosen one)."""
         at = self.chosen(name) if index is None else index
         found = [] if at is None else self.of_try(name, at)
-        pairs = ((fit["seed"], read(fit)) for fit in found)
+        pairs = ((fit.seed, read(fit)) for fit in found)
         return {seed: float(value) for seed, value in pairs if value is not None}
 
-    def mean(self, name: str, read: Reader, index: int | None = None) -> float | None:
+    def mean(self, name: str, read: ReadFit, index: int | None = None) -> float | None:
         """The mean over seeds, of the chosen try."""
         return mean(self.values(name, read, index).values())
 
-    def along(self, name: str, read: Reader) -> list[tuple[float, dict[int, float]]]:
+    def along(self, name: str, read: ReadFit) -> list[tuple[float, dict[int, float]]]:
         """(knob, values by seed) of every try that has some, in the order of the knobs."""
         found = [
-            (float(knob), self.values(name, read, index))
-            for index, knob in enumerate(self.columns[name]["knobs"])
+            (knob, self.values(name, read, index))
+            for index, knob in enumerate(self.columns[name].knobs)
         ]
         return [(knob, values) for knob, values in found if values]
 
-    def against_base(self, name: str, read: Reader, index: int | None = None) -> Difference | None:
+    def against_base(self, name: str, read: ReadFit, index: int | None = None) -> Difference | None:
         """A column's try minus the unregularized network's chosen one, paired by seed."""
         if self.base is None:
             return None
         return difference(self.values(name, read, index), self.values(self.base, read))
 
-    def trace(self, name: str) -> Point | None:
+    def trace(self, name: str) -> TraceRecord | None:
         """The closer look at the chosen network of the first seed."""
         return self.traces.get(f"{name}/{self.chosen(name)}/0")
 
-    def step(self, name: str) -> Point | None:
+    def step(self, name: str) -> StepsRecord | None:
         """The measured step under the chosen penalty."""
         return self.steps.get(f"{name}/{self.chosen(name)}/0")
 
-    def certificate(self, name: str) -> Point | None:
+    def certificate(self, name: str) -> CertificateRecord | None:
         """The certificate of the chosen network of the first seed."""
         return self.certificates.get(f"{name}/{self.chosen(name)}/0")
 
-    def held_loss(self, fit: Point) -> float | None:
+    def uncertified(self, name: str) -> str | None:
+        """Why the chosen network of the first seed has no certificate, where that was tried."""
+        failures = self.view.records(FailedCertificateRecord)
+        failure = failures.get(f"{name}/{self.chosen(name)}/0")
+        return None if failure is None else failure.failed
+
+    def held_loss(self, fit: FitRecord) -> float | None:
         """Held-out loss."""
-        loss: float | None = self.held(fit)["loss"]
-        return loss
+        return self.held(fit).loss
 
-    def held_score(self, fit: Point) -> float | None:
+    def held_score(self, fit: FitRecord) -> float | None:
         """Held-out score."""
-        score: float | None = self.held(fit)["score"]
-        return score
+        return self.held(fit).score
 
-    def gap(self, fit: Point) -> float | None:
+    def gap(self, fit: FitRecord) -> float | None:
         """Held-out loss minus training loss."""
-        held, train = self.held(fit)["loss"], fit["train"]["loss"]
+        held, train = self.held(fit).loss, fit.train.loss
         return None if held is None or train is None else held - train
 
 
-def mean(values: Iterable[float]) -> float | None:
-    """The mean; None of nothing."""
-    known = list(values)
-    return fmean(known) if known else None
-
-
-def zero_share(fit: Point) -> float:
+def zero_share(fit: FitRecord) -> float:
     """The share of exact zeros among the penalised weights."""
-    return float(fit["weights"]["zeros"] / fit["weights"]["size"])
+    return fit.weights.zeros / fit.weights.size
 
 
-def weight(name: str) -> Reader:
+def weight(measure: WeightMeasure) -> ReadFit:
     """Reads one measure of the penalised weights, such as ``"l1"``."""
-    return lambda fit: fit["weights"][name]
+
+    def read(fit: FitRecord) -> float | None:
+        value: float | None = getattr(fit.weights, measure)
+        return value
+
+    return read
 
 
-def train_loss(fit: Point) -> float | None:
+def train_loss(fit: FitRecord) -> float | None:
     """Training loss."""
-    loss: float | None = fit["train"]["loss"]
-    return loss
+    return fit.train.loss

@@ -1,13 +1,15 @@
 """The first layer as small pictures: kernels, the inputs' weights as images, or input columns."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shrinkage.runs import ParameterConfig, StudyConfig
 
 Json = dict[str, Any]
 Kind = Literal["kernels", "neurons", "columns"]
@@ -35,12 +37,22 @@ class FirstLayer:
     columns: tuple[str, ...]
 
     @classmethod
-    def of(cls, config: Json) -> Self | None:
-        """The first weight of the network if it can be shown: None for other shapes."""
-        entry = next((e for e in config["plan"] if len(e["shape"]) > 1), None)
+    def of_run(cls, config: StudyConfig) -> Self | None:
+        """The same of a run's networks."""
+        return cls.of(config.plan, config.spec.input_shape, config.data.columns)
+
+    @classmethod
+    def of(
+        cls, plan: Iterable[ParameterConfig], image: tuple[int, ...], columns: Sequence[str]
+    ) -> Self | None:
+        """The first weight of the network if it can be shown: None for other shapes.
+
+        ``image``: the shape of an input; ``columns``: the names of a table's.
+        """
+        entry = next((one for one in plan if len(one.shape) > 1), None)
         if entry is None:
             return None
-        shape, image = tuple(entry["shape"]), tuple(config["spec"]["input_shape"])
+        shape = entry.shape
         kind: Kind | None = None
         if len(shape) == 4 and shape[2] * shape[3] <= 256:
             kind = "kernels"
@@ -48,10 +60,10 @@ class FirstLayer:
             kind = "neurons" if len(image) == 3 else "columns" if len(image) == 1 else None
         if kind is None or (kind == "neurons" and prod(image[1:]) > _MOST_CELLS):
             return None
-        names = tuple(config["data"]["columns"])
+        names = tuple(columns)
         if len(names) != shape[1]:
             names = tuple(f"input {k}" for k in range(shape[1])) if kind == "columns" else ()
-        return cls(entry["path"], entry["name"], kind, shape, image, names)
+        return cls(entry.path, entry.name, kind, shape, image, names)
 
     def picture(self, tensors: dict[str, NDArray[Any]]) -> Picture | None:
         """The picture of one network; several input channels are averaged."""

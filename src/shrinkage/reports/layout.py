@@ -10,7 +10,7 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from shrinkage.figures import legend, to_json
-from shrinkage.reports.claims.verdicts import Claim
+from shrinkage.reports.claims.sentences import Claim
 from shrinkage.reports.sections.base import Plot, Section
 
 RELOAD = '<meta http-equiv="refresh" content="10">'

@@ -11,10 +11,9 @@ from shrinkage.reports.layout import RELOAD, filled, status, text
 from shrinkage.reports.panels import first_screen
 from shrinkage.reports.sections import SECTIONS
 from shrinkage.reports.sections.ending import epochs_of, train_examples
-from shrinkage.runs import RunView, of_records
+from shrinkage.runs import RunView
 
 
-@of_records
 def report_page(view: RunView) -> str:
     """The page as HTML text: opens without a network, and reloads itself until the run ends."""
     facts = Facts(view)
@@ -39,7 +38,7 @@ def report_page(view: RunView) -> str:
 
 
 def _title(facts: Facts) -> str:
-    return f"{facts.config['data']['name']}, {facts.config['model']['name']}"
+    return f"{facts.config.data.name}, {facts.config.model.name}"
 
 
 def _subtitle(facts: Facts) -> str:

@@ -3,15 +3,17 @@
 Everything the slider shows is counted here, from the stored weights; the page only draws it.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shrinkage.figures import colour
-from shrinkage.reports.facts import Facts, Point
+from shrinkage.reports.facts import Facts
 from shrinkage.reports.first_layer import FirstLayer, Picture
 from shrinkage.reports.wording import num, percent, score, strength
+from shrinkage.runs import FailedFitRecord, FitRecord, ParameterConfig, TrialRecord
 
 Json = dict[str, Any]
 BINS = 60
@@ -22,12 +24,12 @@ _NOT_YET = {"missing": "not run yet"}
 def first_screen(facts: Facts) -> Json:
     """Panels, strengths, and the scales they share."""
     names = [name for name in PANELS if name in facts.columns] or facts.names[:4]
-    layer = FirstLayer.of(facts.config)
+    layer = FirstLayer.of_run(facts.config)
     shown = [(name, _shown(facts, name)) for name in names]
-    fits = [fit for _, tries in shown for fit in tries if fit is not None and "failed" not in fit]
-    known = [fit["weights"]["max_abs"] or 0.0 for fit in fits]
+    fits = [fit for _, tries in shown for fit in tries if isinstance(fit, FitRecord)]
+    known = [fit.weights.max_abs or 0.0 for fit in fits]
     edge = max(known, default=0.0) or 1.0
-    weights = {fit["key"]: _weights(facts, fit["key"]) for fit in fits}
+    weights = {fit.key: _weights(facts, fit.key) for fit in fits}
     pictures = {
         key: picture
         for key, tensors in weights.items()
@@ -39,7 +41,7 @@ def first_screen(facts: Facts) -> Json:
     for name, tries in shown:
         described = [_try(facts, fit, weights, edge, layer, pictures) for fit in tries]
         panels.append(_panel(facts, name, described))
-    strengths = next((list(facts.columns[n]["knobs"]) for n in names if _moves(facts, n)), [])
+    strengths = next((list(facts.columns[n].knobs) for n in names if _moves(facts, n)), [])
     most = max((max(t["hist"]) for p in panels for t in p["tries"] if "hist" in t), default=1)
     zeros = max((t["zeros"] for p in panels for t in p["tries"] if "zeros" in t), default=0)
     return {
@@ -54,13 +56,13 @@ def first_screen(facts: Facts) -> Json:
 
 
 def _moves(facts: Facts, name: str) -> bool:
-    return bool(facts.columns[name]["knob"] == "strength")
+    return facts.columns[name].knob == "strength"
 
 
-def _shown(facts: Facts, name: str) -> list[Point | None]:
+def _shown(facts: Facts, name: str) -> list[TrialRecord | None]:
     """The fits of the first seed that a panel can show; one where λ does not move it."""
     column = facts.columns[name]
-    indices = range(len(column["knobs"])) if _moves(facts, name) else [facts.chosen(name)]
+    indices = range(len(column.knobs)) if _moves(facts, name) else [facts.chosen(name)]
     return [facts.all_fits.get(f"{name}/{index}/0") for index in indices]
 
 
@@ -84,10 +86,10 @@ def _panel(facts: Facts, name: str, tries: list[Json]) -> Json:
     symbols = {"L1": "Σ|w|", "L2": "Σw²"}
     return {
         "name": name,
-        "label": column["label"],
+        "label": column.label,
         "colour": colour(name, facts.names),
         "moves": _moves(facts, name),
-        "sum": symbols.get(column["penalty"] or "", ""),
+        "sum": symbols.get(column.penalty or "", ""),
         "chosen": facts.chosen(name),
         "tries": tries,
     }
@@ -95,47 +97,49 @@ def _panel(facts: Facts, name: str, tries: list[Json]) -> Json:
 
 def _try(
     facts: Facts,
-    fit: Point | None,
+    fit: TrialRecord | None,
     weights: dict[str, dict[str, NDArray[Any]] | None],
     edge: float,
     layer: FirstLayer | None,
     pictures: dict[str, Picture],
 ) -> Json:
-    if fit is None:
+    if isinstance(fit, FailedFitRecord):
+        return {"missing": " ".join(fit.failed.split())[:160]}
+    if not isinstance(fit, FitRecord):
         return dict(_NOT_YET)
-    if "failed" in fit:
-        return {"missing": " ".join(str(fit["failed"]).split())[:160]}
-    held, total = facts.held(fit), fit["weights"]
-    loss, penalty = fit["train"]["loss"], fit["penalty"]
+    held, total = facts.held(fit), fit.weights
+    loss, penalty = fit.train.loss, fit.penalty
     cost = None if loss is None or penalty is None else loss + penalty
     knob = {"strength": "λ = ", "learning rate": "learning rate × ", "dropout": "p = "}
     result: Json = {
-        "knob": knob[facts.columns[fit["column"]]["knob"]] + strength(fit["knob"]),
-        "share": fit["penalty_share"] or 0.0,
+        "knob": knob[facts.columns[fit.column].knob] + strength(fit.knob),
+        "share": fit.penalty_share or 0.0,
         "loss": num(loss),
         "penalty": num(penalty),
         "cost": num(cost),
-        "zeros": total["zeros"],
-        "zeros_text": f"{total['zeros']:,}",
-        "share_text": f"{percent(total['zeros'] / total['size'])} of {total['size']:,}",
-        "score": score(facts.score, held["score"]),
-        "train_score": score(facts.score, fit["train"]["score"]),
+        "zeros": total.zeros,
+        "zeros_text": f"{total.zeros:,}",
+        "share_text": f"{percent(total.zeros / total.size)} of {total.size:,}",
+        "score": score(facts.score, held.score),
+        "train_score": score(facts.score, fit.train.score),
     }
-    tensors = weights[fit["key"]]
+    tensors = weights[fit.key]
     if tensors is not None:
-        result["hist"] = histogram(facts.config, tensors, edge)
-    picture = pictures.get(fit["key"])
+        result["hist"] = histogram(facts.config.plan, tensors, edge)
+    picture = pictures.get(fit.key)
     if picture is not None and layer is not None:
         result["first"] = layer.encode(picture, pictures.values())
     return result
 
 
-def histogram(config: Json, tensors: dict[str, NDArray[Any]], edge: float) -> list[int]:
+def histogram(
+    plan: Iterable[ParameterConfig], tensors: dict[str, NDArray[Any]], edge: float
+) -> list[int]:
     """Counts of the penalised weights that are not exactly zero, in bins from −edge to edge."""
     counts = np.zeros(BINS, dtype=np.int64)
-    for entry in config["plan"]:
-        if entry["penalised"] and entry["path"] in tensors:
-            values = tensors[entry["path"]].ravel()
+    for one in plan:
+        if one.penalised and one.path in tensors:
+            values = tensors[one.path].ravel()
             counts += np.histogram(values[values != 0], bins=BINS, range=(-edge, edge))[0]
     return [int(count) for count in counts]
 

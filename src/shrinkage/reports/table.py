@@ -1,26 +1,25 @@
 """The tables that a contrast ends with in the terminal."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from rich.console import Console, Group
 from rich.table import Table
 
-from shrinkage.reports.summary import edges, idle, idle_text, summary
+from shrinkage.reports.seed_figures import Figure
+from shrinkage.reports.summary import ColumnSummary, column_summaries, edges, idle, idle_text
 from shrinkage.reports.wording import spread
-from shrinkage.runs import RunView, of_records
+from shrinkage.runs import RunView
 
-Point = dict[str, Any]
+Cell = Callable[[ColumnSummary], Figure | None]
 
 
-@of_records
 def table(view: RunView) -> Group:
     """What each column learnt, and what it did to the weights; one line per column."""
-    rows = summary(view)
-    held = "test" if any(row["held_out"] == "test" for row in rows) else "validation"
-    score = next((row["score_name"] for row in rows if row["score_name"]), "score")
-    seeds = view.config["seeds"]
-    name = f"{view.config['data']['name']}, {view.config['model']['name']}, "
+    rows = column_summaries(view)
+    held = "test" if any(row.held_out == "test" for row in rows) else "validation"
+    score = next((row.score_name for row in rows if row.score_name), "score")
+    seeds = view.study.seeds
+    name = f"{view.study.data.name}, {view.study.model.name}, "
     name += f"mean ± sd over {seeds} seeds" if seeds > 1 else "one seed"
     learnt = _table(
         name,
@@ -42,18 +41,18 @@ def table(view: RunView) -> Group:
         "inputs used",
     )
     for row in rows:
-        if row["fits"]:
-            learnt.add_row(row["label"], *(cell(row) for cell in _LEARNT))
-            shrunk.add_row(row["label"], *(cell(row) for cell in _SHRUNK))
+        if row.fits:
+            learnt.add_row(row.label, *(cell(row) for cell in _LEARNT))
+            shrunk.add_row(row.label, *(cell(row) for cell in _SHRUNK))
         else:
-            learnt.add_row(row["label"], (row["failed"] or "not run yet").partition(":")[0])
+            learnt.add_row(row.label, (row.failed or "not run yet").partition(":")[0])
     return Group(learnt, "", shrunk, *(["", *notes] if (notes := remarks(view, rows)) else []))
 
 
-def remarks(view: RunView, rows: list[Point]) -> list[str]:
+def remarks(view: RunView, rows: Sequence[ColumnSummary]) -> list[str]:
     """What a reader of the table should know: what lr× means, choices at the edge of the grid."""
     notes = []
-    if any(row["fits"] and row["knob"] == "learning rate" for row in rows):
+    if any(row.fits and row.knob == "learning rate" for row in rows):
         notes.append(
             "lr×: columns without a strength try learning rates instead; all others use lr×1."
         )
@@ -61,7 +60,7 @@ def remarks(view: RunView, rows: list[Point]) -> list[str]:
         f"none validated best at {knob_text(row)}, which columns with a strength could not choose: "
         "compare again with --lr at that rate before you believe small differences."
         for row in rows
-        if row["fits"] and row["name"] == "none" and row["chosen"] and row["value"] != 1
+        if row.fits and row.name == "none" and row.chosen and row.value != 1
     ]
     for where, labels in edges(view).items():
         further = "smaller" if where == "smallest" else "larger"
@@ -69,7 +68,7 @@ def remarks(view: RunView, rows: list[Point]) -> list[str]:
             f"{', '.join(labels)}: the {where} λ tried was chosen; {further} ones may be better "
             "(--strengths)."
         )
-    if any(row["stationary_gap"] is not None for row in rows):
+    if any(row.stationary_gap is not None for row in rows):
         notes.append(
             "KKT gap: how far from stationary, the largest distance of −∂loss/∂w to the penalty's "
             "slopes, in units of λ (L2: of the largest |∂loss/∂w|), on the training data in eval "
@@ -86,12 +85,12 @@ def table_text(view: RunView, width: int = 120) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
-def knob_text(row: Point) -> str:
+def knob_text(row: ColumnSummary) -> str:
     """The chosen knob in the field's notation: λ, learning-rate factor or dropout p."""
-    if row["value"] is None:
+    if row.value is None:
         return "—"
-    symbol = {"strength": "λ=", "learning rate": "lr×", "dropout": "p="}[row["knob"]]
-    return f"{symbol}{row['value']:g}"
+    symbol = {"strength": "λ=", "learning rate": "lr×", "dropout": "p="}[row.knob]
+    return f"{symbol}{row.value:g}"
 
 
 def _table(first: str, *heads: str) -> Table:
@@ -102,46 +101,43 @@ def _table(first: str, *heads: str) -> Table:
     return result
 
 
-def _score(name: str) -> Callable[[Point], str]:
-    return lambda row: _share(row[name]) if row["score_name"] == "accuracy" else _number(name)(row)
+def _score(read: Cell) -> Callable[[ColumnSummary], str]:
+    return lambda row: (_share if row.score_name == "accuracy" else spread)(read(row))
 
 
-def _percent(name: str) -> Callable[[Point], str]:
-    return lambda row: _share(row[name])
+def _percent(read: Cell) -> Callable[[ColumnSummary], str]:
+    return lambda row: _share(read(row))
 
 
-def _share(figure: Point | None) -> str:
+def _share(figure: Figure | None) -> str:
     if figure is None:
         return "—"
-    sd = "" if figure["sd"] is None else f" ± {100 * figure['sd']:.1f}"
-    return f"{100 * figure['mean']:.1f}{sd} %"
+    sd = "" if figure.sd is None else f" ± {100 * figure.sd:.1f}"
+    return f"{100 * figure.mean:.1f}{sd} %"
 
 
-def _number(name: str, digits: int = 3) -> Callable[[Point], str]:
-    return lambda row: spread(row[name], digits)
+def _number(read: Cell, digits: int = 3) -> Callable[[ColumnSummary], str]:
+    return lambda row: spread(read(row), digits)
 
 
-def _of(name: str, whole: str) -> Callable[[Point], str]:
-    def cell(row: Point) -> str:
-        return "—" if row[name] is None else f"{row[name]['mean']:.0f} of {row[whole]}"
-
-    return cell
+def _of(figure: Figure | None, whole: int | None) -> str:
+    return "—" if figure is None else f"{figure.mean:.0f} of {whole}"
 
 
 _LEARNT = (
     knob_text,
-    _score("train_score"),
-    _score("held_out_score"),
-    _number("held_out_loss"),
-    _number("gap"),
-    _number("stationary_gap", 2),
+    _score(lambda row: row.train_score),
+    _score(lambda row: row.held_out_score),
+    _number(lambda row: row.held_out_loss),
+    _number(lambda row: row.gap),
+    _number(lambda row: row.stationary_gap, 2),
 )
-_SHRUNK = (
-    _percent("zeros"),
-    _number("l2"),
-    _number("max_abs"),
-    _percent("top10"),
-    _number("penalty"),
-    _of("units_dead", "units"),
-    _of("inputs_used", "inputs"),
+_SHRUNK: tuple[Callable[[ColumnSummary], str], ...] = (
+    _percent(lambda row: row.zeros),
+    _number(lambda row: row.l2),
+    _number(lambda row: row.max_abs),
+    _percent(lambda row: row.top10),
+    _number(lambda row: row.penalty),
+    lambda row: _of(row.units_dead, row.units),
+    lambda row: _of(row.inputs_used, row.inputs),
 )

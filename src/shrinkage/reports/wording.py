@@ -1,17 +1,19 @@
 """Numbers in words: one way to write each kind."""
 
 from collections.abc import Sequence
+from math import isfinite
 
-from shrinkage.reports.facts import Difference, Point
+from shrinkage.estimates import Difference
+from shrinkage.reports.seed_figures import Figure
 
 
 def num(value: float | None, digits: int = 3) -> str:
     """Three significant digits, with a real minus and no exponent where it can be helped.
 
-    >>> num(1263.375), num(-0.02041), num(3e-7), num(None)
-    ('1,263', '−0.0204', '3·10⁻⁷', '—')
+    >>> num(1263.375), num(-0.02041), num(3e-7), num(None), num(float("inf"))
+    ('1,263', '−0.0204', '3·10⁻⁷', '—', '—')
     """
-    if value is None:
+    if value is None or not isfinite(value):
         return "—"
     size = abs(value)
     if size >= 1e7 or 0 < size < 1e-5:
@@ -45,15 +47,15 @@ def percent(value: float | None) -> str:
     return f"{100 * value:.1f} %".replace("-", "−")
 
 
-def spread(figure: Point | None, digits: int = 3) -> str:
+def spread(figure: Figure | None, digits: int = 3) -> str:
     """Mean ± standard deviation over seeds, which has a digit less; the mean alone with one seed.
 
-    >>> spread({"mean": 22.4, "sd": 13.9}, 2), spread({"mean": 1263.4, "sd": None}), spread(None)
+    >>> spread(Figure(22.4, 13.9), 2), spread(Figure(1263.4, None)), spread(None)
     ('22 ± 14', '1,263', '—')
     """
     if figure is None:
         return "—"
-    mean, sd = figure["mean"], figure["sd"]
+    mean, sd = figure.mean, figure.sd
     if sd is None:
         return num(mean, digits)
     rounding = 1e-12 * abs(mean)  # equal values may differ by it

@@ -1,20 +1,121 @@
 """The run folder, safe against being killed, and whether two calls are the same run."""
 
 from shrinkage.runs.atomic import write_atomic
-from shrinkage.runs.folder import Run, RunView, has_points, of_records, read
+from shrinkage.runs.configuration import (
+    ColumnConfig,
+    ContrastConfig,
+    ParameterConfig,
+    PathConfig,
+    StabilityConfig,
+    StudyConfig,
+    TrainingConfig,
+)
+from shrinkage.runs.contrast_records import (
+    ActivityRecord,
+    CertificateRecord,
+    CountsRecord,
+    FailedCertificateRecord,
+    FailedFitRecord,
+    FitRecord,
+    GapRecord,
+    RemovalRecord,
+    StepsRecord,
+    TestRecord,
+    TraceRecord,
+    TrialRecord,
+    WorthRecord,
+)
+from shrinkage.runs.decisions import (
+    ChoiceRecord,
+    Decisions,
+    Family,
+    SelectedRecord,
+    StableSetRecord,
+)
+from shrinkage.runs.folder import Run, has_points
 from shrinkage.runs.identity import default_folder, describe, fingerprint
+from shrinkage.runs.kinds import OtherRecord
+from shrinkage.runs.measured import (
+    EvaluatedRecord,
+    HistoryRecord,
+    NetworkRecord,
+    PartRecord,
+    ReachRecord,
+    ValidationRecord,
+    WeightsRecord,
+)
+from shrinkage.runs.path_records import (
+    FailedHalfSampleRecord,
+    FailedMagnitudeRecord,
+    FailedPointRecord,
+    FailedStableRecord,
+    HalfSampleRecord,
+    MagnitudeRecord,
+    PathFitRecord,
+    PointRecord,
+    ScaleRecord,
+    ShrunkRecord,
+    StableRecord,
+)
 from shrinkage.runs.records import Json, finite
+from shrinkage.runs.schema import LineRecord, Record
+from shrinkage.runs.view import RunView, read
 
 __all__ = [
+    "ActivityRecord",
+    "CertificateRecord",
+    "ChoiceRecord",
+    "ColumnConfig",
+    "ContrastConfig",
+    "CountsRecord",
+    "Decisions",
+    "EvaluatedRecord",
+    "FailedCertificateRecord",
+    "FailedFitRecord",
+    "FailedHalfSampleRecord",
+    "FailedMagnitudeRecord",
+    "FailedPointRecord",
+    "FailedStableRecord",
+    "Family",
+    "FitRecord",
+    "GapRecord",
+    "HalfSampleRecord",
+    "HistoryRecord",
     "Json",
+    "LineRecord",
+    "MagnitudeRecord",
+    "NetworkRecord",
+    "OtherRecord",
+    "ParameterConfig",
+    "PartRecord",
+    "PathConfig",
+    "PathFitRecord",
+    "PointRecord",
+    "ReachRecord",
+    "Record",
+    "RemovalRecord",
     "Run",
     "RunView",
+    "ScaleRecord",
+    "SelectedRecord",
+    "ShrunkRecord",
+    "StabilityConfig",
+    "StableRecord",
+    "StableSetRecord",
+    "StepsRecord",
+    "StudyConfig",
+    "TestRecord",
+    "TraceRecord",
+    "TrainingConfig",
+    "TrialRecord",
+    "ValidationRecord",
+    "WeightsRecord",
+    "WorthRecord",
     "default_folder",
     "describe",
     "fingerprint",
     "finite",
     "has_points",
-    "of_records",
     "read",
     "write_atomic",
 ]

@@ -9,27 +9,19 @@ What was lost or edited since is never taken for what was written: see ``records
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 from torch import Tensor
 
 from shrinkage.errors import RunError, ShrinkageError, warn
 from shrinkage.runs.atomic import write_atomic
-from shrinkage.runs.failures import (
-    START_ANEW,
-    again,
-    changed,
-    damaged,
-    lost,
-    reading_records,
-    writing,
-)
+from shrinkage.runs.failures import changed, writing
+from shrinkage.runs.kinds import OtherRecord
 from shrinkage.runs.records import (
     Header,
     Json,
@@ -40,10 +32,10 @@ from shrinkage.runs.records import (
     keeps_promise,
     read_lines,
 )
+from shrinkage.runs.schema import LineRecord
+from shrinkage.runs.view import RunView, check_types, checked_view, view_of
 from shrinkage.runs.weights import Weights
 
-P = ParamSpec("P")
-T = TypeVar("T")
 _CONCLUSIONS = ("finished", "choice", "choices", "stable")
 """Decisions that rest on all points before them."""
 
@@ -62,13 +54,12 @@ class Run:
 
     def __init__(self, folder: str | Path, config: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
-        self.points: list[Json] = []
+        self._lines: list[Line] = []
         self._home = self.folder.absolute()  # whatever becomes of the working directory
         self._points_file = self._home / "points.jsonl"
         self._header = Header(as_json(config))
         self._weights = Weights(self._home)
         self._unclaimed: dict[str, str] = {}
-        self._checksums: list[str] = []
         self._size = 0
         self._before: Promise | None = None
         self._lock = FileLock(self._home / ".lock")
@@ -83,6 +74,11 @@ class Run:
     def decisions(self) -> Json:
         """What was decided on the way."""
         return self._header.decisions
+
+    @property
+    def points(self) -> list[Json]:
+        """The points as JSON objects."""
+        return [line.point for line in self._lines]
 
     def __enter__(self) -> Self:
         with writing(self.folder):
@@ -110,7 +106,7 @@ class Run:
 
     def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         self._lock.release()
-        if self._made and not self.points and kind and issubclass(kind, ShrinkageError):
+        if self._made and not self._lines and kind and issubclass(kind, ShrinkageError):
             self._remove()
 
     def _remove(self) -> None:
@@ -119,9 +115,10 @@ class Run:
             for parent in self._made[1:]:
                 parent.rmdir()
 
-    def append(self, point: Mapping[str, Any]) -> None:
+    def append(self, record: LineRecord | Mapping[str, Any]) -> None:
         """Add one finished point, durably, in one line; the weights saved before it are its own."""
-        line = Line.of(point, self._unclaimed, self._header.run)
+        known = record if isinstance(record, LineRecord) else OtherRecord.of(record)
+        line = Line.of(known, self._unclaimed, self._header)
         rest = memoryview(line.content)
         # Unbuffered: closing the file must not try again what has failed and was taken back.
         with writing(self.folder), self._points_file.open("ab", buffering=0) as file:
@@ -137,8 +134,7 @@ class Run:
                 raise
         self._size += len(line.content)
         self._unclaimed = {}
-        self._checksums.append(line.checksum)
-        self.points.append(line.point)
+        self._lines.append(line)
 
     def decide(self, **decisions: object) -> None:
         """Record decisions in ``run.json``; a continued run finds and keeps them."""
@@ -153,7 +149,7 @@ class Run:
         """
         with writing(self.folder):
             lines = read_lines(self._points_file, self._header)
-        promise = Promise.of(self._checksums)
+        promise = self._promise()
         if Promise.of(line.checksum for line in lines) != promise:
             raise changed(self._points_file, f"{len(lines)} points", f"{promise.count} points")
         if self._before not in (None, promise):
@@ -175,17 +171,12 @@ class Run:
             write_atomic(self._home / name, data)
         return self.folder / name
 
-    def view(self) -> "RunView":
+    def view(self) -> RunView:
         """What the folder holds, for readers."""
-        points = tuple(self.points)
-        return RunView(
-            self.folder,
-            self.config,
-            self.decisions,
-            points,
-            self._weights,
-            is_sealed=self._header.is_sealed,
-        )
+        return view_of(self.folder, self._header, self._lines, self._weights)
+
+    def _promise(self) -> Promise:
+        return Promise.of(line.checksum for line in self._lines)
 
     def _begin(self) -> None:
         path = self._home / "run.json"
@@ -193,8 +184,11 @@ class Run:
         if not is_new:
             known = Header.read(path)
             _refuse_other_configuration(self.folder, known.config, self.config)
+            check_types(path, known)
             self._header = known
         lines = self._recovered()
+        if not is_new:
+            checked_view(self.view())
         self._weights.folder.mkdir(exist_ok=True)
         if self._go_on(lines) or is_new:
             self._write_header(self._header)
@@ -209,8 +203,7 @@ class Run:
             write_atomic(path, b"".join(line.content for line in kept))
         for line in kept:
             self._weights.checksums |= line.files
-        self._checksums = [line.checksum for line in kept]
-        self.points = [line.point for line in kept]
+        self._lines = kept
         return kept
 
     def _go_on(self, lines: list[Line]) -> bool:
@@ -234,90 +227,9 @@ class Run:
         return is_known
 
     def _write_header(self, header: Header) -> None:
-        header = replace(header, promise=Promise.of(self._checksums))
+        header = replace(header, promise=self._promise())
         self.write("run.json", header.to_json())
         self._header = header
-
-
-class RunView:
-    """A run folder, read only: configuration, decisions, points, weights."""
-
-    def __init__(
-        self,
-        folder: Path,
-        config: Json,
-        decisions: Json,
-        points: tuple[Json, ...],
-        weights: Weights | None = None,
-        *,
-        is_sealed: bool = True,
-    ) -> None:
-        self.is_sealed = is_sealed
-        self.folder, self.config, self.decisions, self.points = folder, config, decisions, points
-        self._weights = Weights(folder) if weights is None else weights
-
-    def reading(self) -> AbstractContextManager[None]:
-        """See :func:`reading_records`."""
-        return reading_records(self.folder, are_sealed=self.is_sealed)
-
-    def of_kind(self, kind: str) -> dict[str, Json]:
-        """The points of one kind by their key."""
-        return {point["key"]: point for point in self.points if point["kind"] == kind}
-
-    def weights(self, key: str) -> dict[str, Tensor]:
-        """The tensors stored under ``key``.
-
-        Raises :class:`RunError` where they are missing, or not those that were stored.
-        """
-        return self._weights.load(key)
-
-    def weights_left(self, key: str) -> dict[str, Tensor] | None:
-        """The same; None where nothing is there, and nothing tells of any."""
-        return self._weights.load(key) if self._weights.is_known(key) else None
-
-
-def read(folder: str | Path) -> RunView:
-    """Read a run folder without locking it.
-
-    Raises :class:`RunError` where there is none, where it is damaged, and where points were lost.
-    """
-    folder = Path(folder)
-    path, points = folder / "run.json", folder / "points.jsonl"
-    if not path.is_file():
-        raise RunError(
-            "not a run folder",
-            got=str(folder),
-            expected="a folder with a run.json",
-            remedy="Give the folder that path or contrast printed at its end.",
-        )
-    header = Header.read(path)
-    remedy = again(folder, header.config, header.decisions.get("command"))
-    try:
-        lines = read_lines(points, header)
-    except OSError as error:
-        raise damaged(points, error.strerror or str(error)) from None
-    if not keeps_promise(header, lines):
-        raise lost(folder, remedy)
-    weights = Weights(folder, f"{remedy} {START_ANEW}")
-    for line in lines:
-        weights.checksums |= line.files
-    found = tuple(line.point for line in lines)
-    return RunView(
-        folder, header.config, header.decisions, found, weights, is_sealed=header.is_sealed
-    )
-
-
-def of_records(function: Callable[P, T]) -> Callable[P, T]:
-    """A function of a view, :meth:`RunView.reading` it."""
-
-    @wraps(function)
-    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
-        view = args[0]
-        assert isinstance(view, RunView)  # noqa: S101  (narrowing)
-        with view.reading():
-            return function(*args, **kwargs)
-
-    return reading
 
 
 def has_points(folder: Path) -> bool:

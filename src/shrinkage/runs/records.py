@@ -24,6 +24,9 @@ from shrinkage.runs.checksums import (
     sealed,
 )
 from shrinkage.runs.failures import START_ANEW, again, damaged
+from shrinkage.runs.kinds import record_of
+from shrinkage.runs.schema import LineRecord, Record
+from shrinkage.runs.typed import checked
 
 Json = dict[str, Any]
 FORMAT = 2
@@ -62,11 +65,6 @@ class Header:
     def run(self) -> str:
         """What tells this run from those of other configurations."""
         return record_checksum(self.config)[:16]
-
-    @property
-    def is_sealed(self) -> bool:
-        """Have the records checksums?"""
-        return self.format != _UNSEALED
 
     @property
     def is_finished(self) -> bool:
@@ -131,19 +129,25 @@ def _refuse_later(path: Path, record: Json) -> None:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of ``points.jsonl``: a point, the checksums of its files by name, and its own."""
+    """A line of ``points.jsonl``: a record, the checksums of its files by name, and its own.
+
+    ``point``: the record as a JSON object.
+    """
 
     point: Json
+    record: LineRecord
     files: Mapping[str, str]
     checksum: str
     content: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, point: Mapping[str, Any], files: Mapping[str, str], run: str) -> Self:
-        """A point as a line, sealed; NaN and infinities become null."""
-        plain: Json = as_json(point)
-        record = sealed({**plain, **({"files": dict(files)} if files else {}), "run": run})
-        return cls(plain, dict(files), record["sha256"], encoded(dumps(record)) + b"\n")
+    def of(cls, record: LineRecord, files: Mapping[str, str], header: Header) -> Self:
+        """A record as a line, sealed; NaN and infinities become null."""
+        point: Json = as_json(record)
+        whole = sealed({**point, **({"files": dict(files)} if files else {}), "run": header.run})
+        content = encoded(dumps(whole)) + b"\n"
+        read_back = record_of(point, header.config.get("command"))
+        return cls(point, read_back, dict(files), whole["sha256"], content)
 
     @classmethod
     def parsed(cls, content: bytes, header: Header) -> Self:
@@ -155,7 +159,9 @@ class Line:
         point = {name: value for name, value in record.items() if name not in _OURS}
         if not all(isinstance(point.get(name), str) for name in ("kind", "key")):
             raise ValueError("it is not a point")
-        return cls(point, record.get("files", {}), record_checksum(record), content)
+        known = record_of(point, header.config.get("command"))
+        files = checked(record.get("files", {}), dict[str, str], "files")
+        return cls(point, known, files, record_checksum(record), content)
 
 
 def keeps_promise(header: Header, lines: Sequence[Line]) -> bool:
@@ -207,6 +213,7 @@ def as_json(value: object) -> Any:
 
 def finite(value: object) -> object:
     """``value`` with NaN and infinities replaced by None, so that it is strict JSON."""
+    value = value.to_json() if isinstance(value, Record) else value
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, Mapping):

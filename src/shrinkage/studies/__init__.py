@@ -5,14 +5,13 @@ from shrinkage.studies.chains import (
     by_scale,
     complete,
     fit_at,
-    is_usable,
     key,
     refit_key,
     stable_key,
     weights_key,
 )
 from shrinkage.studies.finished import Finished, check_options, opened
-from shrinkage.studies.outcome import Point, history, outcome
+from shrinkage.studies.outcome import evaluated, history, outcome
 from shrinkage.studies.study import (
     Cut,
     Study,
@@ -29,7 +28,6 @@ from shrinkage.studies.subject import Subject, subject
 __all__ = [
     "Cut",
     "Finished",
-    "Point",
     "Questions",
     "Rows",
     "Study",
@@ -39,9 +37,9 @@ __all__ = [
     "complete",
     "describe_plan",
     "device_named",
+    "evaluated",
     "fit_at",
     "history",
-    "is_usable",
     "jobs_on",
     "key",
     "opened",

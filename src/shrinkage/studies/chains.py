@@ -1,12 +1,10 @@
 """The points of a path in its run folder: chains of fits over the scales, one per seed."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 from shrinkage.errors import RunError
-from shrinkage.runs import RunView
-
-Point = dict[str, Any]
+from shrinkage.runs import PathFitRecord, PointRecord, RunView
 
 
 def key(seed: int, scale: float) -> str:
@@ -47,11 +45,11 @@ def weights_key(view: RunView, family: str, seed: int, scale: float) -> str:
             expected="a scale that the seed's chain has reached",
             remedy="Finish the run with the command it was begun with.",
         )
-    name = str(fit["key"])
+    name = fit.key
     return refit_key(name) if family == "refit" and scale else name
 
 
-def fit_at(view: RunView, seed: int, scale: float) -> Point | None:
+def fit_at(view: RunView, seed: int, scale: float) -> PathFitRecord | None:
     """What a seed's chain is at a scale; None where it has not come, or failed.
 
     A chain ends where its network is empty, because an empty one stays so. From there on it *is*
@@ -60,39 +58,34 @@ def fit_at(view: RunView, seed: int, scale: float) -> Point | None:
     return _at(_chains(view).get(seed, {}), scale)
 
 
-def by_scale(view: RunView) -> dict[float, list[Point]]:
+def by_scale(view: RunView) -> dict[float, list[PathFitRecord]]:
     """What the chains are (:func:`fit_at`), by scale from the dense end on, in order of seeds."""
     chains = _chains(view)
     scales = sorted({scale for chain in chains.values() for scale in chain})
-    rows = {s: [_at(chains.get(n, {}), s) for n in range(view.config["seeds"])] for s in scales}
+    rows = {s: [_at(chains.get(n, {}), s) for n in range(view.study.seeds)] for s in scales}
     found = {s: [fit for fit in row if fit is not None] for s, row in rows.items()}
     return {scale: row for scale, row in found.items() if row}
 
 
-def complete(view: RunView) -> dict[float, list[Point]]:
+def complete(view: RunView) -> dict[float, list[PathFitRecord]]:
     """The scales of :func:`by_scale` at which every seed has a network."""
-    return {s: row for s, row in by_scale(view).items() if len(row) == view.config["seeds"]}
+    return {s: row for s, row in by_scale(view).items() if len(row) == view.study.seeds}
 
 
-def _chains(view: RunView) -> dict[int, dict[float, Point]]:
+def _chains(view: RunView) -> dict[int, dict[float, PointRecord]]:
     """The fits of every seed by scale."""
-    chains: dict[int, dict[float, Point]] = {}
-    for fit in view.of_kind("fit").values():
-        chains.setdefault(fit["seed"], {})[fit["scale"]] = fit
+    chains: dict[int, dict[float, PointRecord]] = {}
+    for fit in view.records(PointRecord).values():
+        chains.setdefault(fit.seed, {})[fit.scale] = fit
     return chains
 
 
-def _at(chain: Mapping[float, Point], scale: float) -> Point | None:
+def _at(chain: Mapping[float, PointRecord], scale: float) -> PathFitRecord | None:
     """The usable fit at a scale; beyond the end of the chain the empty one it ended with."""
     before = [known for known in chain if known <= scale]
     last = chain[max(before)] if before else None
-    if last is None or not is_usable(last):
+    if not isinstance(last, PathFitRecord) or not last.is_usable:
         return None
-    if last["scale"] == scale:
+    if last.scale == scale:
         return last
-    return None if last["weights"]["nonzeros"] else last | {"scale": scale}
-
-
-def is_usable(fit: Mapping[str, Any]) -> bool:
-    """Has a fit, or its refit, a finite validation loss?"""
-    return "validation" in fit and fit["validation"]["loss"] is not None
+    return None if last.weights.nonzeros else replace(last, scale=scale)

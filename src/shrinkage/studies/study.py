@@ -26,7 +26,7 @@ from shrinkage.models import (
     warn_of_probabilities,
 )
 from shrinkage.plans import Plan, Rules
-from shrinkage.runs import describe, fingerprint
+from shrinkage.runs import ParameterConfig, describe, fingerprint
 from shrinkage.studies.asking import Questions
 
 _MOST_SEEDS = 10_000
@@ -246,18 +246,18 @@ def quiet_plan(model: nn.Module, rules: Rules, example: Tensor | None = None) ->
         return Plan(model, rules, example_inputs=example)
 
 
-def describe_plan(plan: Plan) -> list[dict[str, Any]]:
-    """The plan's table as plain JSON values."""
+def describe_plan(plan: Plan) -> list[ParameterConfig]:
+    """The plan's table."""
     acting = {entry.path for entry in plan.penalised}
     return [
-        {
-            "name": e.name,
-            "path": e.path,
-            "shape": list(e.shape),
-            "role": e.role.value,
-            "penalised": e.path in acting,
-            "reason": e.reason,
-        }
+        ParameterConfig(
+            name=e.name,
+            path=e.path,
+            shape=e.shape,
+            role=e.role.value,
+            penalised=e.path in acting,
+            reason=e.reason,
+        )
         for e in plan.entries
     ]
 

@@ -1,6 +1,10 @@
 // The guided tour: a claim, where to look, and what the live numbers say about it.
 
-const VERDICTS = { true: ["seen", "seen"], false: ["not seen yet", "not-seen"], null: ["watching", "undecided"] };
+const WATCHING = ["watching", "undecided"];
+const VERDICTS = {
+  "seen": ["seen", "seen"], "partly": ["seen in part", "partly"], "not seen": ["not seen yet", "not-seen"],
+  "undecided": WATCHING, "not measured": WATCHING,
+};
 
 export class Tour {
   constructor(hello, send) {
@@ -39,11 +43,11 @@ export class Tour {
     part(".where").textContent = step.look;
     part("[data-go=back]").disabled = this.at === 0;
     part("[data-go=on]").textContent = this.at + 1 === this.steps.length ? "End" : "Next";
-    const check = look?.check?.step === this.at ? look.check : { seen: null, sentence: "Let it train for a moment." };
-    const [word, tone] = VERDICTS[String(check.seen)];
+    const check = look?.check?.step === this.at ? look.check : { verdict: "not measured", sentence: "Let it train for a moment." };
+    const [word, tone] = VERDICTS[check.verdict];
     part(".verdict").textContent = word;
     part(".check").className = `check ${tone}`;
-    const paused = check.seen === null && !state.playing ? " It is paused: press Play." : "";
+    const paused = VERDICTS[check.verdict] === WATCHING && !state.playing ? " It is paused: press Play." : "";
     part(".live").textContent = check.sentence + paused;
   }
 

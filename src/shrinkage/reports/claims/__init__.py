@@ -4,16 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from shrinkage.lesson import Verdict
 from shrinkage.reports.claims.contrasting import dropout, in_different_ways, pruning
 from shrinkage.reports.claims.costs import cost_split, coverage, penalty_share
 from shrinkage.reports.claims.overfitting import overfitting
 from shrinkage.reports.claims.selection import concentration, selection
+from shrinkage.reports.claims.sentences import Claim
 from shrinkage.reports.claims.sizes import activations, compromise, overpowering, smaller
 from shrinkage.reports.claims.steps import constant_step, proportional_step
 from shrinkage.reports.claims.survival import survival
-from shrinkage.reports.claims.verdicts import Claim, Verdict
 from shrinkage.reports.facts import Facts
-from shrinkage.runs import RunView, of_records
+from shrinkage.runs import RunView
 
 __all__ = ["CLAIMS", "Claim", "Verdict", "judge"]
 
@@ -78,7 +79,6 @@ CLAIMS = MappingProxyType(
 )
 
 
-@of_records
 def judge(view: RunView) -> dict[str, Claim]:
     """Verdict and sentence of every claim.
 

@@ -1,16 +1,17 @@
 """Columns against each other."""
 
+from shrinkage.estimates import difference
+from shrinkage.lesson import BeatsPruning, DifferentWays
 from shrinkage.reports.claims.overfitting import generalises
-from shrinkage.reports.claims.verdicts import (
+from shrinkage.reports.claims.sentences import (
     Claim,
     at,
     conclude,
-    described,
     inseparable,
     not_measured,
     seeds_note,
 )
-from shrinkage.reports.facts import Facts, difference, zero_share
+from shrinkage.reports.facts import Facts, zero_share
 from shrinkage.reports.wording import listed, num, percent, signed
 
 
@@ -21,7 +22,7 @@ def in_different_ways(facts: Facts) -> Claim:
         return not_measured("exact L1 and L2 are needed side by side")
     zeros = difference(facts.values(l1, zero_share), facts.values(l2, zero_share))
     loss = difference(facts.values(l1, facts.held_loss), facts.values(l2, facts.held_loss))
-    verdict = described(zeros, +1)
+    verdict = DifferentWays(zeros).finding.verdict
     text = (
         f"{at(facts, l1)} has {percent(facts.mean(l1, zero_share))} exact zeros, {at(facts, l2)} "
         f"{percent(facts.mean(l2, zero_share))}; {facts.held_out} loss of L1 minus L2: "
@@ -60,7 +61,7 @@ def _beside_none(facts: Facts) -> str:
 
 def pruning(facts: Facts) -> Claim:
     """At the same number of nonzeros, does exact L1 predict better than magnitude pruning?"""
-    cut = next((fit["column"] for fit in facts.fits.values() if fit.get("keep") is not None), None)
+    cut = next((fit.column for fit in facts.fits.values() if fit.keep is not None), None)
     name = facts.exact_l1
     if cut is None or name is None:
         return not_measured("magnitude pruning comes after exact L1 has been chosen")
@@ -68,27 +69,26 @@ def pruning(facts: Facts) -> Claim:
     points = difference(facts.values(name, facts.held_score), facts.values(cut, facts.held_score))
     if loss is None:
         return not_measured("no seed has both yet")
-    left = facts.mean(name, lambda fit: fit["weights"]["nonzeros"])
+    left = facts.mean(name, lambda fit: fit.weights.nonzeros)
     text = (
         f"with {num(left)} weights left, {at(facts, name)} minus {facts.label(cut)}: "
         f"{facts.held_out} loss {signed(loss)}, {facts.score} {signed(points)}"
     )
-    sign = loss.sign
-    if sign == 0:
+    if loss.sign == 0:
         text += f", which {inseparable(loss)}"
-    verdict = described(loss, -1) if sign is not None else "undecided"
+    verdict = BeatsPruning(-loss).finding.verdict
     return conclude([(verdict, text)], ending=seeds_note([loss]), empty="")
 
 
 def dropout(facts: Facts) -> Claim:
     """Does dropout overfit less than none?"""
-    names = [name for name, column in facts.columns.items() if column["knob"] == "dropout"]
+    names = [name for name, column in facts.columns.items() if column.knob == "dropout"]
     if not names:
         return not_measured("dropout is not among the columns")
     name = names[0]
     row = facts.rows[name]
-    if row["failed"]:
-        return not_measured(str(row["failed"]).partition("\n")[0].partition(":")[0])
+    if row.failed:
+        return not_measured(row.failed.partition("\n")[0].partition(":")[0])
     note = seeds_note([facts.against_base(name, facts.held_loss)])
     return conclude([generalises(facts, name)], opening="against none: ", ending=note,
                     empty="no fit of dropout to compare with none yet")  # fmt: skip

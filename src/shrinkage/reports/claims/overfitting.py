@@ -1,15 +1,13 @@
 """Whether a column overfits less than the unregularized network."""
 
-from shrinkage.reports.claims.verdicts import Claim, Verdict, at, conclude, inseparable, seeds_note
-from shrinkage.reports.facts import Difference, Facts
-from shrinkage.reports.wording import signed
+from shrinkage.lesson import Overfitting, Verdict
+from shrinkage.reports.claims.sentences import Claim, at, conclude, inseparable, seeds_note
+from shrinkage.reports.facts import Facts
+from shrinkage.reports.wording import num, signed
 
 
 def overfitting(facts: Facts) -> Claim:
-    """Do L1 and L2 have a smaller gap *and* a lower held-out loss than none?
-
-    The gap alone does not count: a network that learns nothing has none.
-    """
+    """Do L1 and L2 have a smaller gap *and* a lower held-out loss than none?"""
     if facts.base is None:
         return conclude([], empty="no unregularized column to compare with")
     parts = [generalises(facts, name) for name in facts.textbook]
@@ -27,25 +25,25 @@ def generalises(facts: Facts, name: str) -> tuple[Verdict, str]:
     """The verdict on one column, and its numbers."""
     gap = facts.against_base(name, facts.gap)
     loss = facts.against_base(name, facts.held_loss)
-    if gap is None or loss is None:
+    base_gap = None if facts.base is None else facts.mean(facts.base, facts.gap)
+    if gap is None or loss is None or base_gap is None:
         return "not measured", ""
-    verdict, words = _weigh(gap, loss, facts.held_out)
+    judged = Overfitting(gap, loss, base_gap)
+    words = _words(judged, facts.held_out)
     text = f"{at(facts, name)} gap {signed(gap)}, {facts.held_out} loss {signed(loss)}"
-    return verdict, f"{text}{', ' if words else ''}{words}"
+    return judged.finding.verdict, f"{text}{', ' if words else ''}{words}"
 
 
-def _weigh(gap: Difference, loss: Difference, part: str) -> tuple[Verdict, str]:
-    if loss.sign is None:
-        return "undecided", ""
-    if loss.sign > 0:
-        excuse = "; its smaller gap is only worse training" if gap.sign == -1 else ""
-        return "not seen", f"a worse {part} loss{excuse}"
-    if gap.sign == 1:
-        return "not seen", "a wider gap"
-    if gap.sign == -1 and loss.sign == -1:
-        return "seen", "which is less overfitting"
-    if gap.sign == -1:
-        return "undecided", f"a smaller gap, but {inseparable(loss, f'the {part} losses')}"
-    if loss.sign == -1:
-        return "undecided", f"a better {part} loss, but {inseparable(gap, 'the gaps')}"
-    return "undecided", f"which {inseparable(loss)}"
+def _words(judged: Overfitting, part: str) -> str:
+    nothing = f"with nothing to reduce: without a penalty the gap is {num(judged.base_gap)}"
+    reasons = {
+        "nothing to reduce": nothing,
+        "only worse training": f"a worse {part} loss; its smaller gap is only worse training",
+        "worse loss": f"a worse {part} loss",
+        "wider gap": "a wider gap",
+        "less overfitting": "which is less overfitting",
+        "losses alike": f"a smaller gap, but {inseparable(judged.loss, f'the {part} losses')}",
+        "gaps alike": f"a better {part} loss, but {inseparable(judged.gap, 'the gaps')}",
+        "both alike": f"which {inseparable(judged.loss)}",
+    }
+    return reasons.get(judged.finding.reason, "")

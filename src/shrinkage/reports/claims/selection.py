@@ -1,19 +1,16 @@
 """Zeros that cost nothing, and what is left."""
 
-from statistics import fmean
-
-from shrinkage.reports.claims.verdicts import (
+from shrinkage.estimates import difference, mean
+from shrinkage.lesson import Concentration, Selection, Sparsity
+from shrinkage.reports.claims.sentences import (
     Claim,
-    Verdict,
     at,
     conclude,
-    described,
     inseparable,
     not_measured,
     seeds_note,
-    worst,
 )
-from shrinkage.reports.facts import Difference, Facts, difference, weight, zero_share
+from shrinkage.reports.facts import Facts, weight, zero_share
 from shrinkage.reports.summary import inputs_used
 from shrinkage.reports.wording import count, percent, score, signed
 
@@ -35,64 +32,62 @@ def selection(facts: Facts) -> Claim:
     text += f" ({beside})" if beside else ""
     loss = facts.against_base(name, facts.held_loss)
     zeros = None if base is None else facts.against_base(name, zero_share)
-    verdict, words = _paid(share, loss, zeros, facts.held_out)
-    features, used = _features(facts, name)
-    if verdict == "seen" and features != "seen":
-        verdict = "partly"
-    return conclude([(verdict, text + words + used + _dead(facts, name))],
+    judged = Selection(Sparsity(share, zeros), loss, _dropped(facts, name))
+    told = text + _paid(judged, facts.held_out) + _features(facts, name, judged)
+    return conclude([(judged.finding.verdict, told + _dead(facts, name))],
                     ending=seeds_note([loss]), empty="")  # fmt: skip
 
 
-def _paid(
-    share: float, loss: Difference | None, zeros: Difference | None, part: str
-) -> tuple[Verdict, str]:
-    if share == 0:
-        return "not seen", ""
-    if share == 1:
-        return "not seen", ": nothing is left, the network is constant"
-    if zeros is not None and described(zeros, +1) == "not seen":
-        return "not seen", ", no more than without a penalty"
-    if loss is None:
-        return "undecided", "; there is no unregularized column to compare its loss with"
-    words = f", with a {part} loss of {signed(loss)} against none"
-    match loss.sign:
-        case None:
-            return "undecided", words
-        case 1:
-            return "not seen", f"{words}: they were not unimportant"
-        case 0:
-            cannot = f"{words}, which {inseparable(loss)}"
-            return ("undecided" if loss.mean > 0 else "seen"), cannot
-    return "seen", words
+def _paid(judged: Selection, part: str) -> str:
+    """What the zeros are worth, and what they cost."""
+    zeros = judged.sparsity.finding
+    no_gain = {
+        "no zeros": "",
+        "nothing left": ": nothing is left, the network is constant",
+        "no more than others": ", no more than without a penalty",
+    }
+    if zeros.verdict == "not seen":
+        return no_gain[zeros.reason]
+    few = ", less than half of them" if judged.finding.reason == "few zeros" else ""
+    if judged.loss is None:
+        return f"{few}; there is no unregularized column to compare its loss with"
+    words = f"{few}, with a {part} loss of {signed(judged.loss)} against none"
+    cost = {
+        "not unimportant": ": they were not unimportant",
+        "losses alike": f", which {inseparable(judged.loss)}",
+    }
+    return words + cost.get(judged.cost.reason, "")
 
 
-def _features(facts: Facts, name: str) -> tuple[Verdict, str]:
-    """Whether inputs are out of use that are in use without a penalty, in the seeds' networks.
-
-    Where it is not known which inputs are used, nothing speaks against it.
-    """
-    used = facts.values(name, inputs_used)
-    total: int = facts.rows[name]["inputs"]
-    if not used:
-        return "seen", ""
+def _dropped(facts: Facts, name: str) -> dict[int, bool]:
+    """By seed, whether inputs are out of use that are in use without a penalty."""
+    total = facts.rows[name].inputs or 0
     without = {} if facts.base is None else facts.values(facts.base, inputs_used)
-    dropped = [n < without.get(seed, total) for seed, n in used.items()]
-    left = fmean(used.values())
+    used = facts.values(name, inputs_used)
+    return {seed: n < without.get(seed, total) for seed, n in used.items()}
+
+
+def _features(facts: Facts, name: str, judged: Selection) -> str:
+    total = facts.rows[name].inputs or 0
+    left = mean(facts.values(name, inputs_used))
+    if left is None:
+        return ""
     told = f"{count(left)} of {total:,} inputs are still used"
-    if not any(dropped):
-        told += "" if left == total else ", no fewer than under none"
-        return "not seen", f"; but no input is dropped: {told}"
-    if not all(dropped):
-        told += f", fewer than under none in {sum(dropped)} of {len(dropped)} seeds"
-        return "partly", f"; {told}"
-    return "seen", f"; {told}"
+    dropped = judged.dropped.values()
+    match judged.features:
+        case "not seen":
+            told += "" if left == total else ", no fewer than under none"
+            return f"; but no input is dropped: {told}"
+        case "partly":
+            told += f", fewer than under none in {sum(dropped)} of {len(dropped)} seeds"
+    return f"; {told}"
 
 
 def _dead(facts: Facts, name: str) -> str:
     row = facts.rows[name]
-    if row["units_dead"] is None:
+    if row.units_dead is None:
         return ""
-    return f"; {row['units_dead']['mean']:.0f} of {row['units']} filters and neurons are dead"
+    return f"; {row.units_dead.mean:.0f} of {row.units} filters and neurons are dead"
 
 
 def concentration(facts: Facts) -> Claim:
@@ -100,35 +95,32 @@ def concentration(facts: Facts) -> Claim:
     name, base = facts.exact_l1, facts.base
     if name is None or base is None:
         return not_measured("exact L1 and the unregularized column are needed")
-    found = {
-        key: difference(facts.values(name, weight(key)), facts.values(base, weight(key)))
-        for key in ("top10", "gini")
-    }
-    if None in found.values():
+    top10, gini = (
+        difference(facts.values(name, read), facts.values(base, read))
+        for read in (weight("top10"), weight("gini"))
+    )
+    drop = _removed(facts, name)
+    judged = Concentration(top10, gini, None if drop is None else drop[0])
+    if judged.finding.verdict == "not measured":
         return not_measured("no seed has both exact L1 and the unregularized column yet")
-    verdicts: list[Verdict] = [described(d, +1) for d in found.values()]
-    if any(d is not None and d.sign is None for d in found.values()):
-        verdicts = ["undecided" if v == "seen" else v for v in verdicts]
     text = (
         f"the largest 10 % of all weights carry {percent(facts.mean(name, weight('top10')))} of "
         f"Σ|w| under {at(facts, name)} and {percent(facts.mean(base, weight('top10')))} under "
-        f"none (difference {signed(found['top10'])}; Gini index {signed(found['gini'])})"
+        f"none (difference {signed(top10)}; Gini index {signed(gini)})"
     )
-    unclear = [d for d in found.values() if d is not None and d.sign == 0]
+    unclear = [d for d in (top10, gini) if d is not None and d.sign == 0]
     if unclear:
         text += f", which {inseparable(unclear[0])}"
-    drop = _removed(facts, name)
     if drop is not None:
-        verdicts.append("seen" if drop[0] > 0 else "not seen")
         text += drop[1]
-    return conclude([(worst(verdicts), text)], ending=seeds_note(found.values()), empty="")
+    return conclude([(judged.finding.verdict, text)], ending=seeds_note([top10, gini]), empty="")
 
 
 def _removed(facts: Facts, name: str) -> tuple[float, str] | None:
     trace = facts.trace(name)
-    if trace is None or not trace["history"].get("test_score"):
+    if trace is None or not trace.history.test_score:
         return None
-    whole, without = trace["history"]["test_score"][-1], trace["without_top"].get("0.1")
+    whole, without = trace.history.test_score[-1], trace.without_top.get("0.1")
     if whole is None or without is None:
         return None
     return whole - without, (

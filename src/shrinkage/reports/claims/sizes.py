@@ -1,19 +1,16 @@
 """Weights, activations and losses along λ."""
 
-from shrinkage.reports.claims.verdicts import (
-    ONE_SEED,
-    Claim,
-    Verdict,
-    at,
-    conclude,
-    described,
-    inseparable,
-    worst,
-)
-from shrinkage.reports.facts import Difference, Facts, Reader, difference, mean, train_loss, weight
-from shrinkage.reports.wording import num, strength
+from collections.abc import Callable
 
-_SIZES = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
+from shrinkage.estimates import Difference, difference, mean
+from shrinkage.lesson import Calmer, Compromise, Smaller, Verdict, moves
+from shrinkage.reports.claims.sentences import ONE_SEED, Claim, at, conclude, inseparable
+from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, train_loss, weight
+from shrinkage.reports.wording import num, strength
+from shrinkage.runs import ActivityRecord, FitRecord
+
+OfLayer = Callable[[ActivityRecord], float | None]
+_SIZES: dict[str, WeightMeasure] = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
 
 
 def smaller(facts: Facts) -> Claim:
@@ -27,25 +24,20 @@ def smaller(facts: Facts) -> Claim:
 
 
 def _falls(facts: Facts, name: str) -> tuple[Verdict, str]:
-    verdicts: list[Verdict] = []
+    paths = {key: facts.along(name, weight(key)) for key in _SIZES.values()}
+    if any(len(path) < 2 for path in paths.values()):
+        return "not measured", ""
+    found = {key: difference(path[-1][1], path[0][1]) for key, path in paths.items()}
+    judged = Smaller(**found)
     texts = []
-    span = ""
     for symbol, key in _SIZES.items():
-        path = facts.along(name, weight(key))
-        if len(path) < 2:
-            return "not measured", ""
-        (low, first), (high, last) = path[0], path[-1]
-        span = f"λ from {strength(low)} to {strength(high)}"
-        found = difference(last, first)
-        verdict = described(found, -1)
-        verdicts.append(verdict)
-        doubt = {"not seen": " (does not fall)", "undecided": f" ({_unclear(found)})"}
-        ends = f"{num(mean(first.values()))} → {num(mean(last.values()))}"
-        texts.append(f"{symbol} {ends}{doubt.get(verdict, '')}{_detour(path)}")
-    verdict = worst(verdicts)
-    if verdict == "not seen" and verdicts[:2] == ["seen", "seen"]:
-        verdict = "partly"  # smaller in sum and norm; the largest weight is not
-    return verdict, f"{facts.label(name)}, {span}: {', '.join(texts)}"
+        path = paths[key]
+        doubt = {"not seen": " (does not fall)", "undecided": f" ({_unclear(found[key])})"}
+        ends = f"{num(mean(path[0][1]))} → {num(mean(path[-1][1]))}"
+        texts.append(f"{symbol} {ends}{doubt.get(judged.verdicts[key], '')}{_detour(path)}")
+    low, high = (strength(paths["l1"][at][0]) for at in (0, -1))
+    span = f"λ from {low} to {high}"
+    return judged.finding.verdict, f"{facts.label(name)}, {span}: {', '.join(texts)}"
 
 
 def _unclear(found: Difference | None) -> str:
@@ -59,7 +51,7 @@ def _detour(path: list[tuple[float, dict[int, float]]]) -> str:
         return ""
     knob, values = max(between, key=lambda step: mean(step[1].values()) or 0.0)
     found = difference(values, path[0][1])
-    if described(found, +1) != "seen" or (found is not None and found.sign is None):
+    if moves(found, +1, "treatments") != "seen":
         return ""
     return f" with a rise to {num(mean(values.values()))} at {strength(knob)}"
 
@@ -75,10 +67,14 @@ def compromise(facts: Facts) -> Claim:
     )
 
 
-def penalty_sum(facts: Facts, name: str) -> tuple[str, Reader]:
+def _squares(fit: FitRecord) -> float | None:
+    return None if fit.weights.l2 is None else fit.weights.l2**2
+
+
+def penalty_sum(facts: Facts, name: str) -> tuple[str, ReadFit]:
     """What the penalty of a column multiplies with λ: its symbol and how to read it."""
-    if facts.columns[name]["penalty"] == "L2":
-        return "Σw²", lambda fit: fit["weights"]["l2"] ** 2
+    if facts.columns[name].penalty == "L2":
+        return "Σw²", _squares
     return "Σ|w|", weight("l1")
 
 
@@ -89,28 +85,30 @@ def _exchange(facts: Facts, name: str) -> tuple[Verdict, str]:
         return "not measured", ""
     size = difference(sizes[-1][1], sizes[0][1])
     loss = difference(losses[-1][1], losses[0][1])
-    verdicts = described(size, -1), described(loss, +1)
+    judged = Compromise(size, loss)
     doubt = {"not seen": " (does not rise)", "undecided": f" ({_unclear(loss)})"}
-    return worst(verdicts), (
+    return judged.finding.verdict, (
         f"{facts.label(name)} takes {symbol} {num(mean(sizes[0][1].values()))} → "
         f"{num(mean(sizes[-1][1].values()))} and training loss "
         f"{num(mean(losses[0][1].values()))} → {num(mean(losses[-1][1].values()))}"
-        f"{doubt.get(verdicts[1], '')}"
+        f"{doubt.get(judged.of_loss, '')}"
     )
 
 
 def activations(facts: Facts) -> Claim:
     """Is the mean |activation| of the layers smaller than without a penalty?"""
-    return _in_layers(facts, "mean_abs", "a smaller mean |activation|")
+    return _in_layers(facts, lambda layer: layer.mean_abs, "a smaller mean |activation|")
 
 
 def overpowering(facts: Facts) -> Claim:
     """Does the strongest filter of each layer carry a smaller share than without a penalty?"""
-    return _in_layers(facts, "strongest_share", "a smaller share of the strongest filter")
+    return _in_layers(
+        facts, lambda layer: layer.strongest_share, "a smaller share of the strongest filter"
+    )
 
 
-def _in_layers(facts: Facts, key: str, words: str) -> Claim:
-    parts = [_calmer(facts, name, key, words) for name in facts.textbook]
+def _in_layers(facts: Facts, read: OfLayer, words: str) -> Claim:
+    parts = [_calmer(facts, name, read, words) for name in facts.textbook]
     return conclude(
         parts,
         opening="against none, ",
@@ -119,18 +117,17 @@ def _in_layers(facts: Facts, key: str, words: str) -> Claim:
     )
 
 
-def _calmer(facts: Facts, name: str, key: str, words: str) -> tuple[Verdict, str]:
+def _calmer(facts: Facts, name: str, read: OfLayer, words: str) -> tuple[Verdict, str]:
     here = facts.trace(name)
     base = None if facts.base is None else facts.trace(facts.base)
     if here is None or base is None:
         return "not measured", ""
-    before = {layer["name"]: layer[key] for layer in base["activity"]}
-    pairs = [(a[key], before.get(a["name"])) for a in here["activity"]]
+    before = {layer.name: read(layer) for layer in base.activity}
+    pairs = [(read(layer), before.get(layer.name)) for layer in here.activity]
     known = [(a, b) for a, b in pairs if a is not None and b is not None]
     if not known:
         return "not measured", ""
-    count, n = sum(a < b for a, b in known), len(known)
-    verdict: Verdict = "seen" if 2 * count > n else "not seen" if 2 * count < n else "undecided"
-    if n == 1:
-        verdict = "undecided"
-    return verdict, f"{at(facts, name)} has {words} in {count} of {n} layers"
+    judged = Calmer(known)
+    return judged.finding.verdict, (
+        f"{at(facts, name)} has {words} in {judged.smaller} of {len(known)} layers"
+    )

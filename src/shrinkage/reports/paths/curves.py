@@ -4,10 +4,12 @@ from dataclasses import replace
 from math import log10
 from typing import Any
 
+from shrinkage.estimates import mean, sd
 from shrinkage.figures import QUIET, Dots, Line, colour, dots, lines, log_axis, upright
-from shrinkage.reports.paths.track import Part, Track, mean, sd
+from shrinkage.reports.paths.track import Measure, Part, Track
 from shrinkage.reports.paths.wording import family_label, lam
 from shrinkage.reports.sections.base import Plot, Section
+from shrinkage.runs import Family
 
 COLOURS = {"fit": colour("l1"), "refit": "#c2489b"}
 _DASHES: dict[Part, str] = {"train": "dot", "validation": "dash", "test": "solid"}
@@ -27,7 +29,7 @@ def along(track: Track) -> Section:
     return Section("along", "Along the strength λ", (), plots, pairs=True)
 
 
-def _along(track: Track, family: str, measure: str) -> Plot | None:
+def _along(track: Track, family: Family, measure: Measure) -> Plot | None:
     parts: list[Part] = ["train", "validation"]
     parts += ["test"] if track.held_out == "test" else []
     series = [line for part in parts if (line := _line(track, family, part, measure)).x]
@@ -58,7 +60,7 @@ def _decades(values: list[float]) -> list[float]:
     return [log10(min(values)) - 0.25, log10(max(values)) + 0.1]
 
 
-def _line(track: Track, family: str, part: Part, measure: str) -> Line:
+def _line(track: Track, family: Family, part: Part, measure: Measure) -> Line:
     found = [(s, track.results(s, family, part, measure)) for s in track.scales]
     rows = [(scale, values) for scale, values in found if values]
     held = part == track.held_out
@@ -93,7 +95,7 @@ def against(track: Track) -> Section:
     return Section("against", "Against the weights left", claims, plots, _note(track), pairs=True)
 
 
-def _against(track: Track, measure: str) -> Any:
+def _against(track: Track, measure: Measure) -> Any:
     """Everything that was measured, against nonzero weights; None of nothing."""
     clouds = [_cloud(track, family, measure) for family in track.families]
     clouds += [_stable(track, measure), _pruned(track, measure), _dense(track, measure)]
@@ -112,7 +114,7 @@ def _against(track: Track, measure: str) -> Any:
     )
 
 
-def _name(track: Track, measure: str) -> str:
+def _name(track: Track, measure: Measure) -> str:
     return track.score if measure == "score" else "loss"
 
 
@@ -149,7 +151,7 @@ def _note(track: Track) -> str:
     )
 
 
-def _cloud(track: Track, family: str, measure: str) -> Dots:
+def _cloud(track: Track, family: Family, measure: Measure) -> Dots:
     found = [
         (scale, track.nonzeros(scale), track.results(scale, family, track.held_out, measure))
         for scale in track.scales
@@ -170,7 +172,7 @@ def _cloud(track: Track, family: str, measure: str) -> Dots:
     )
 
 
-def _dense(track: Track, measure: str) -> Dots:
+def _dense(track: Track, measure: Measure) -> Dots:
     values = track.results(0.0, "fit", track.held_out, measure)
     left = [float(track.nonzeros(0.0) or 0)] if values else []
     return Dots(
@@ -178,7 +180,7 @@ def _dense(track: Track, measure: str) -> Dots:
     )
 
 
-def _stable(track: Track, measure: str) -> Dots:
+def _stable(track: Track, measure: Measure) -> Dots:
     """The networks of the stable features, which are no point of the path."""
     apart = [number for number, stop in enumerate(track.stops) if stop.apart]
     found = [(track.stops[number], track.chosen_stop == number) for number in apart]
@@ -195,7 +197,7 @@ def _stable(track: Track, measure: str) -> Dots:
     )
 
 
-def _pruned(track: Track, measure: str) -> Dots:
+def _pruned(track: Track, measure: Measure) -> Dots:
     """Pruned networks beside the points they have their numbers of weights from."""
     found = [
         (scale, track.mean(scale, track.kept), track.pruned(scale, measure))

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from html import escape
 
-from shrinkage.reports.paths.track import Part, Stop, Track, mean
+from shrinkage.estimates import mean
+from shrinkage.reports.paths.track import Part, Stop, Track
 from shrinkage.reports.paths.wording import (
     family_label,
     lam,
@@ -15,7 +16,7 @@ from shrinkage.reports.paths.wording import (
 )
 from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section, plan_table, table
-from shrinkage.reports.sections.ending import cutting, failures, shape_of, training_words, versions
+from shrinkage.reports.sections.ending import cutting, failures, training_words, versions
 from shrinkage.reports.wording import count, num, percent
 
 _NEIGHBOURS = 3
@@ -58,19 +59,19 @@ def _row(track: Track, stop: Stop, parts: list[Part]) -> list[str]:
 
 def coverage(track: Track) -> Section:
     """Which parameters the path penalises, and why."""
-    return Section("coverage", "What is penalised", (), [], plan_table(track.config))
+    return Section("coverage", "What is penalised", (), [], plan_table(track.config.plan))
 
 
 def making(track: Track) -> Section:
     """From run.json, nothing else."""
     config = track.config
-    data = config["data"]
-    kinds = len(data["classes"])
+    data = config.data
+    kinds = len(data.classes)
     rows = {
-        "data": f"{data['name']}: {data['examples']:,} examples, {data['task']}"
+        "data": f"{data.name}: {data.examples:,} examples, {data.task}"
         + (f" in {kinds} classes" if kinds else ""),
         "cut": cutting(config, track.tests),
-        "network": f"{config['model']['name']}, input {' × '.join(map(str, shape_of(config)))}",
+        "network": f"{config.model.name}, input {' × '.join(map(str, config.spec.input_shape))}",
         "penalty": f"λ × {penalties(track)}",
         "strengths": _strengths(track),
         "a point": _solver(track),
@@ -86,32 +87,32 @@ def making(track: Track) -> Section:
 
 
 def _strengths(track: Track) -> str:
-    scales, grid = track.decisions.get("scales"), track.config["grid"]
+    scales, grid = track.decisions.scales, track.config.grid
     if not scales:
-        return f"{grid['points']} points, their ends not found yet"
-    found = "given" if grid["weakest"] is not None and grid["strongest"] is not None else "found"
+        return f"{grid.points} points, their ends not found yet"
+    found = "given" if grid.weakest is not None and grid.strongest is not None else "found"
     text = f"{len(scales)} from {lam(min(scales))} to {lam(max(scales))}, ends {found}"
-    bends = track.decisions.get("bends")
+    bends = track.decisions.bends
     return text + (f", {len(bends)} more where the score falls steeply" if bends else "")
 
 
 def _solver(track: Track) -> str:
     config = track.config
-    if config["solver"] == "polish":
+    if config.solver == "polish":
         return "solved by proximal Newton steps from the sparser point before it"
-    words = training_words(config["training"], config["epochs"])
-    most = config["most_rounds"]
-    unit = "epoch" if config["point_epochs"] == 1 else "epochs"
+    words = training_words(config.training, config.epochs)
+    most = config.most_rounds
+    unit = "epoch" if config.point_epochs == 1 else "epochs"
     return (
         f"dense network: {words}; each point goes on from the one before for "
-        f"{num(config['point_epochs'])} {unit}, {f'up to {most} times' if most > 1 else 'once'}"
+        f"{num(config.point_epochs)} {unit}, {f'up to {most} times' if most > 1 else 'once'}"
         + (f"; {inexact}" if (inexact := trained_all_the_same(track)) else "")
         + (f"; {whole}" if (whole := trained_whole(track)) else "")
     )
 
 
 def _refit(track: Track) -> str:
-    factor = track.config["refit"]
+    factor = track.config.refit
     if factor is None:
         return ""
     under = f"{num(factor)} times the penalty" if factor else "no penalty"
@@ -126,16 +127,16 @@ def next_steps(track: Track) -> Section:
             track, {"from": lam(ends[0]), "to": lam(ends[1])},
             f"sh.path(…, weakest={lam(ends[0])}, strongest={lam(ends[1])})")))  # fmt: skip
     if track.seeds < 3:
-        unit = "folds" if track.config["cut"].get("folds") else "seeds"
+        unit = "folds" if track.config.cut.folds else "seeds"
         ideas.append((f"More {unit}, so that the choice is surer:",
                       _call(track, {unit: "5"}, f"sh.path(…, {unit}=5)")))  # fmt: skip
     if track.stage == "finished":
         compact = f"shrinkage compact {_folder(track)}"
         ideas.append(("Cut the dead units out of the chosen network:", compact))
-        if track.config["choose"]["within"] is None:
+        if track.config.choose.within is None:
             ideas.append((f"Or of the one with the fewest weights within {_tolerance(track)} of "
                           f"the best {track.score}:", f"{compact} --within {_WITHIN}"))  # fmt: skip
-        if track.config["data"]["columns"]:
+        if track.config.data.columns:
             ideas.append(("Then ask it about new rows:",
                           f"shrinkage predict {_folder(track)} NEW.csv"))  # fmt: skip
     items = "".join(
@@ -166,5 +167,5 @@ def _narrower(track: Track) -> tuple[float, float] | None:
 
 def _call(track: Track, options: Mapping[str, str], call: str) -> str:
     """The command of this run with options as said, or the call."""
-    command = track.decisions.get("command")
+    command = track.decisions.command
     return call if command is None else retyped(command, options)

@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shrinkage.estimates import mean
 from shrinkage.figures import LOSS, PENALTY, ZERO, Dots, Line, dots, fan, lines, palette, upright
 from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.paths.screen import Weights, biggest_layers, layer_of, stored
 from shrinkage.reports.paths.stability import order_of_leaving
-from shrinkage.reports.paths.track import Point, Track, mean, share_left
+from shrinkage.reports.paths.track import Track, share_left
 from shrinkage.reports.paths.wording import lam, penalty_sum
 from shrinkage.reports.sections.base import Plot, Section
+from shrinkage.runs import PathFitRecord
 
 _NAMED = 8
 """Features with a colour of their own; the others stay grey."""
@@ -42,16 +44,16 @@ def survivors(track: Track) -> Section:
 
 
 def _parameters(track: Track) -> int:
-    layers: list[Point] = next((row[0]["layers"] for row in track.rows.values()), [])
-    return sum(1 for layer in layers if layer["size"])
+    first = next((row[0] for row in track.rows.values()), None)
+    return 0 if first is None else sum(1 for layer in first.layers if layer.size)
 
 
 def _left(track: Track, scale: float, name: str) -> float | None:
     """Weights left of one parameter; None where nothing is, which a logarithm cannot show."""
 
-    def count(fit: Point) -> float | None:
+    def count(fit: PathFitRecord) -> float | None:
         layer = layer_of(fit, name)
-        return None if layer is None else layer["nonzeros"]
+        return None if layer is None else layer.nonzeros
 
     return track.mean(scale, count) or None
 
@@ -63,13 +65,13 @@ def _marked(track: Track, made: Any) -> Any:
 def features(track: Track) -> Section:
     """Weights of a table's columns along λ, and the number of inputs in use."""
     plots = []
-    layer = FirstLayer.of(track.config)
+    layer = FirstLayer.of_run(track.config)
     if layer is not None and layer.kind == "columns" and track.scales:
         plots += _feature_paths(track, layer)
     counts = [(s, count) for s in track.scales if (count := track.features(s)) is not None]
     if counts:
         line = Line("inputs in use", palette(1)[0], [s for s, _ in counts], [n for _, n in counts])
-        of = track.config["spec"]["n_inputs"]
+        of = track.config.spec.n_inputs
         made = lines([line], y="inputs in use")
         caption = f"Inputs on a path to an output, of {of:,}{_over(track)}"
         plots.append(Plot(caption, _marked(track, made)))
@@ -86,7 +88,7 @@ def _feature_paths(track: Track, layer: FirstLayer) -> list[Plot]:
     found = {}
     words, read = _reading(track, layer)
     for scale in track.scales:
-        tensors = stored(track.view, track.rows[scale][0]["key"])
+        tensors = stored(track.view, track.rows[scale][0].key)
         if tensors is not None and layer.path in tensors:
             found[scale] = read(tensors)
     if not found:
@@ -110,8 +112,8 @@ def _feature_paths(track: Track, layer: FirstLayer) -> list[Plot]:
 
 def _reading(track: Track, layer: FirstLayer) -> tuple[str, Any]:
     """What is drawn per column: the coefficient where there is one, else Σ|w|."""
-    single = sum(1 for entry in track.config["plan"] if len(entry["shape"]) > 1) == 1
-    classes = track.config["data"]["classes"]
+    single = sum(1 for entry in track.config.plan if len(entry.shape) > 1) == 1
+    classes = track.config.data.classes
 
     def coefficient(tensors: Weights) -> NDArray[Any]:
         row: NDArray[Any] = tensors[layer.path][0]
@@ -137,7 +139,7 @@ def exchange(track: Track) -> Section:
     """Training loss against what the penalty sums up, and both parts of the cost along λ."""
     symbol, plots = penalty_sum(track), []
     found = [
-        (s, mean(track.results(s, "fit", "train", "loss")), track.mean(s, lambda f: f["penalty"]))
+        (s, mean(track.results(s, "fit", "train", "loss")), track.mean(s, lambda f: f.penalty))
         for s in track.scales
     ]
     rows = [(s, loss, p) for s, loss, p in found if loss is not None and p is not None]

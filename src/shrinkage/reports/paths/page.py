@@ -20,7 +20,7 @@ from shrinkage.reports.paths.wording import (
     penalty_sum,
 )
 from shrinkage.reports.sections.ending import train_examples
-from shrinkage.runs import RunView, of_records
+from shrinkage.runs import FailedMagnitudeRecord, MagnitudeRecord, RunView
 
 _SECTIONS = (
     along,
@@ -36,7 +36,6 @@ _SECTIONS = (
 )
 
 
-@of_records
 def path_page(view: RunView) -> str:
     """The page as HTML text: opens without a network, and reloads itself until the run ends."""
     track = Track(view)
@@ -44,7 +43,7 @@ def path_page(view: RunView) -> str:
     screen = path_screen(track)
     return Template(text("paths/page.html")).substitute(
         refresh="" if track.stage == "finished" else RELOAD,
-        title=escape(f"{track.config['data']['name']}, {track.config['model']['name']}"),
+        title=escape(f"{track.config.data.name}, {track.config.model.name}"),
         subtitle=escape(_subtitle(track)),
         status=_status(track),
         choice=_unbroken(choice_sentence(track)),
@@ -80,7 +79,9 @@ def _status(track: Track) -> str:
         case "testing":
             return status("running: the choice is made; the test set is being opened")
         case _:
-            cut = len(track.view.of_kind("magnitude"))
+            cut = len(track.view.records(MagnitudeRecord)) + len(
+                track.view.records(FailedMagnitudeRecord)
+            )
             pruning = f" and {cut} pruned networks beside them" if cut else ""
             return status(
                 f"running: {len(track.all_fits)} of at most {track.planned} fits so far{pruning}; "
@@ -102,7 +103,7 @@ def _rules(track: Track) -> str:
 
 def _tabbed(view: RunView) -> str:
     """All rows in full precision, tabs between the cells."""
-    rows = list(path_rows(view))
+    rows = [row.to_json() for row in path_rows(view)]
     lines = [list(rows[0])] if rows else []
     lines += [["" if cell is None else str(cell) for cell in row.values()] for row in rows]
     return "\n".join("\t".join(line) for line in lines)

@@ -8,12 +8,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from shrinkage.estimates import mean
 from shrinkage.reports.first_layer import FirstLayer, Picture
 from shrinkage.reports.panels import histogram
-from shrinkage.reports.paths.track import Part, Point, Stop, Track, mean
+from shrinkage.reports.paths.track import Part, Stop, Track
 from shrinkage.reports.paths.wording import family_label, lam, shown, spread
 from shrinkage.reports.wording import count, num, percent, score
-from shrinkage.runs import RunView
+from shrinkage.runs import NetworkRecord, PathFitRecord, RunView, WeightsRecord
 
 Json = dict[str, Any]
 Weights = dict[str, NDArray[Any]]
@@ -25,16 +26,16 @@ _ACROSS = 4
 
 def path_screen(track: Track) -> Json:
     """The points of the slider, the curves above it, and the scales that all points share."""
-    layer = FirstLayer.of(track.config)
+    layer = FirstLayer.of_run(track.config)
     firsts = [stop.fits[0] for stop in track.stops]
-    edge = max((fit["weights"]["max_abs"] or 0.0 for fit in firsts), default=0.0) or 1.0
+    edge = max((fit.weights.max_abs or 0.0 for fit in firsts), default=0.0) or 1.0
     hists: dict[int, list[int]] = {}
     pictures: dict[int, Picture] = {}
     for number, fit in enumerate(firsts):
-        tensors = stored(track.view, fit["key"])
+        tensors = stored(track.view, fit.key)
         if tensors is None:
             continue
-        hists[number] = histogram(track.config, tensors, edge)
+        hists[number] = histogram(track.config.plan, tensors, edge)
         picture = None if layer is None else layer.picture(tensors)
         if picture is not None:
             pictures[number] = picture
@@ -47,7 +48,7 @@ def path_screen(track: Track) -> Json:
         if number in pictures and layer is not None:
             point["first"] = layer.encode(pictures[number], pictures.values())
         points.append(point)
-    zeros = [fit["weights"]["zeros"] for fit in firsts]
+    zeros = [fit.weights.zeros for fit in firsts]
     counts = [count for hist in hists.values() for count in hist]
     return {
         "points": points,
@@ -73,21 +74,21 @@ def stored(view: RunView, key: str) -> Weights | None:
 
 def biggest_layers(track: Track) -> list[str]:
     """The penalised parameters, in the network's order; of many the largest."""
-    layers: list[Point] = next((row[0]["layers"] for row in track.rows.values()), [])
-    known = [layer for layer in layers if layer["size"]]
-    ranked = sorted(known, key=lambda layer: -layer["size"])[:_MOST_LAYERS]
-    names = {layer["name"] for layer in ranked}
-    return [layer["name"] for layer in known if layer["name"] in names]
+    first = next((row[0] for row in track.rows.values()), None)
+    known = [] if first is None else [layer for layer in first.layers if layer.size]
+    ranked = sorted(known, key=lambda layer: -layer.size)[:_MOST_LAYERS]
+    names = {layer.name for layer in ranked}
+    return [layer.name for layer in known if layer.name in names]
 
 
-def layer_of(fit: Point, name: str) -> Point | None:
+def layer_of(fit: NetworkRecord, name: str) -> WeightsRecord | None:
     """What a fit says of one parameter."""
-    return next((layer for layer in fit["layers"] if layer["name"] == name), None)
+    return next((layer for layer in fit.layers if layer.name == name), None)
 
 
 def _point(track: Track, stop: Stop, layers: list[str]) -> Json:
     loss = mean(track.results(stop.scale, stop.family, "train", "loss"))
-    penalty = fmean(fit["penalty"] for fit in stop.fits)
+    penalty = fmean(fit.penalty or 0.0 for fit in stop.fits)
     cost = None if loss is None else loss + penalty
     left = track.nonzeros(stop.scale, stop.family) or 0.0
     zeros = track.size - left
@@ -105,12 +106,10 @@ def _point(track: Track, stop: Stop, layers: list[str]) -> Json:
         "penalty": num(penalty),
         "cost": num(cost),
         "left": left / track.size,
-        "zeros": int(stop.fits[0]["weights"]["zeros"]),
+        "zeros": int(stop.fits[0].weights.zeros),
         "zeros_text": f"{zeros:,.0f}",
         "share_text": f"{percent(zeros / track.size)} of {track.size:,}",
-        "inputs": None
-        if used is None
-        else f"{count(used)} of {track.config['spec']['n_inputs']:,}",
+        "inputs": None if used is None else f"{count(used)} of {track.config.spec.n_inputs:,}",
         "rest": _rest(track, stop),
         "layers": [_layer(stop, name) for name in layers],
         "scores": [[spread(track, values) if values else "—" for values in row] for row in results],
@@ -121,8 +120,8 @@ def _point(track: Track, stop: Stop, layers: list[str]) -> Json:
 
 def _layer(stop: Stop, name: str) -> Json:
     known = [layer for fit in stop.fits if (layer := layer_of(fit, name)) is not None]
-    size = known[0]["size"] if known else 0
-    left = fmean(layer["nonzeros"] for layer in known) if known else 0.0
+    size = known[0].size if known else 0
+    left = fmean(layer.nonzeros for layer in known) if known else 0.0
     return {
         "name": name,
         "share": round(left / size, 5) if size else 0.0,
@@ -134,13 +133,14 @@ def _rest(track: Track, stop: Stop) -> str:
     """Whether the point has come to rest: its gap where it was solved, else how it settled."""
     if stop.apart:
         return "the densest networks without their other inputs, refit"
-    gaps = [fit["gap"] for fit in stop.fits if fit.get("gap") is not None]
-    if len(gaps) == len(stop.fits):
+    fits = [fit for fit in stop.fits if isinstance(fit, PathFitRecord)]
+    gaps = [fit.gap for fit in fits if fit.gap is not None]
+    if len(gaps) == len(fits):
         return f"solved to a gap of {num(max(gaps), 2)}"
     if not stop.scale:
         return "trained from random weights"
-    settled = sum(bool(fit["settled"]) for fit in stop.fits)
-    rounds = max(fit["rounds"] for fit in stop.fits)
+    settled = sum(fit.settled for fit in fits)
+    rounds = max(fit.rounds for fit in fits)
     unit = "round" if rounds == 1 else "rounds"
     seeds = f" in {settled} of {track.chains}" if len(stop.fits) > 1 else ""
     told = "settled" if settled else "not settled"

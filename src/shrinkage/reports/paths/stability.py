@@ -8,6 +8,7 @@ from shrinkage.reports.paths.track import Track
 from shrinkage.reports.paths.wording import lam
 from shrinkage.reports.sections.base import Plot, Section, table
 from shrinkage.reports.wording import num, percent
+from shrinkage.runs import StabilityConfig
 
 _MOST = 40
 """Features that a table or the order of leaving shows: the surest, the last to leave."""
@@ -16,17 +17,18 @@ _MOST = 40
 def stability(track: Track) -> Section:
     """How often half samples use each feature; nothing for a run without half samples."""
     found = frequencies(track.view)
-    if found is None:
+    asked = track.config.stability
+    if found is None or asked is None:
         return Section("stability", "Stable features")
-    decided = track.decisions.get("stable")
-    names = () if decided is None else tuple(decided["names"])
-    threshold = track.config["stability"]["threshold"]
+    decided = track.decisions.stable
+    names = () if decided is None else tuple(decided.names)
+    threshold = asked.threshold
     made = frequency_paths(
         found.scales,
         {name: found.share[:, k].tolist() for k, name in enumerate(found.names)},
         stable=names,
         threshold=threshold,
-        scale=None if decided is None else decided["scale"],
+        scale=None if decided is None else decided.scale,
     )
     caption = (
         "Share of half samples that use a feature at λ or a stronger one; coloured: stable; "
@@ -37,24 +39,25 @@ def stability(track: Track) -> Section:
         "Stable features",
         (),
         [Plot(caption, made)],
-        _said(track, found, threshold),
+        _said(track, found, asked),
         below=_rows(track, found, names),
     )
 
 
-def _said(track: Track, found: Frequencies, threshold: float) -> str:
+def _said(track: Track, found: Frequencies, asked: StabilityConfig) -> str:
     """What the stable set rests on, in a sentence."""
-    decided = track.decisions.get("stable")
-    planned = track.config["stability"]["subsamples"]
+    decided = track.decisions.stable
     if decided is None:
-        text = f"{found.subsamples} of {planned} half samples so far; nothing is decided yet."
+        text = (
+            f"{found.subsamples} of {asked.subsamples} half samples so far; nothing is decided yet."
+        )
     else:
-        names = decided["names"]
+        names = decided.names
         text = (
             f"{len(names)} of {len(found.names)} features are stable: at least "
-            f"{_share(threshold)} of {found.subsamples} half samples of the training rows use "
-            f"them at λ ≥ {lam(decided['scale'])}. From there on a half sample uses "
-            f"{num(decided['used'])} features on average, and at most {num(decided['expected'], 2)}"
+            f"{_share(asked.threshold)} of {found.subsamples} half samples of the training rows "
+            f"use them at λ ≥ {lam(decided.scale)}. From there on a half sample uses "
+            f"{num(decided.used)} features on average, and at most {num(decided.expected, 2)}"
             f" of the stable ones are expected to be false: {ASSUMED} (bound of Shah & Samworth, "
             f"2013)."
         )
@@ -67,8 +70,8 @@ def _said(track: Track, found: Frequencies, threshold: float) -> str:
 
 def _rows(track: Track, found: Frequencies, stable: tuple[str, ...]) -> str:
     """A row per feature, the surest first: frequency, and the last λ of the path that uses it."""
-    decided = track.decisions.get("stable")
-    at = found.scales[0] if decided is None else decided["scale"]
+    decided = track.decisions.stable
+    at = found.scales[0] if decided is None else decided.scale
     share, last = found.at(at), {one.name: one.scale for one in leaving(track.view)}
     order = sorted(share, key=lambda name: (-share[name], -(last.get(name) or 0.0)))
     shown = order[: max(_MOST, len(stable))]
@@ -93,12 +96,12 @@ def _share(threshold: float) -> str:
 
 def order_of_leaving(track: Track) -> list[Plot]:
     """The last λ at which each column of a table is used, those that stay longest on top."""
-    named = track.scales and track.config["data"]["columns"]  # pixels have numbers
+    named = track.scales and track.config.data.columns  # pixels have numbers
     order = leaving(track.view) if named else []
     shown = order[:_MOST]
     if not any(one.scale for one in shown):
         return []
-    stable = (track.decisions.get("stable") or {}).get("names", ())
+    stable = () if track.decisions.stable is None else track.decisions.stable.names
     made = leaving_order([o.name for o in shown], [o.scale for o in shown], stable=stable)
     some = f", the {len(shown)} of {len(order)} that stay longest" if shown != order else ""
     over = f", median of {track.chains}" if track.seeds > 1 else ""

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from shrinkage.reports.paths.rows import Point, path_rows
+from shrinkage.reports.paths.rows import Row, path_rows
 from shrinkage.reports.paths.track import Stop, Track
 from shrinkage.reports.paths.wording import (
     lam,
@@ -12,15 +12,14 @@ from shrinkage.reports.paths.wording import (
 )
 from shrinkage.reports.plain import plain
 from shrinkage.reports.wording import count, num, percent, score
-from shrinkage.runs import RunView, of_records
+from shrinkage.runs import Family, RunView
 
 MOST = 12
 
 
-@of_records
 def path_table(view: RunView, most: int = MOST) -> str:
     """At most ``most`` points, evenly chosen, both ends and the chosen one among them."""
-    track, rows = Track(view), {(row["scale"], row["fit"]): row for row in path_rows(view)}
+    track, rows = Track(view), {(row.scale, row.fit): row for row in path_rows(view)}
     stops = [stop for stop in track.stops if (stop.scale, stop.family) in rows]
     final = track.chosen is not None and track.chosen.final and track.chosen_stop is not None
     chosen = stops.index(track.stops[track.chosen_stop or 0]) if final else None
@@ -33,7 +32,7 @@ def path_table(view: RunView, most: int = MOST) -> str:
         table.add_column(head, justify="right", no_wrap=True, vertical="bottom")
     for index in shown:
         table.add_row("▸" if index == chosen else "", *_cells(track, stops[index], rows))
-    data, model = view.config["data"]["name"], view.config["model"]["name"]
+    data, model = view.study.data.name, view.study.model.name
     all_shown = len(shown) == len(stops)
     some = f"{on_path} points"
     if not all_shown:
@@ -72,19 +71,19 @@ def _heads(track: Track) -> list[str]:
     return heads
 
 
-def _cells(track: Track, stop: Stop, rows: dict[tuple[float, str], Point]) -> list[str]:
+def _cells(track: Track, stop: Stop, rows: dict[tuple[float, Family], Row]) -> list[str]:
     first = rows[stop.scale, stop.family]
     cells = [
         f"stable, {lam(stop.scale)}" if stop.apart else lam(stop.scale),
-        f"{first['nonzeros']:,.0f}",
-        percent(first["density"]),
-        *([count(first["features"])] if _has_features(track) else []),
+        f"{first.nonzeros:,.0f}",
+        percent(first.density),
+        *([count(first.features)] if _has_features(track) else []),
     ]
     for part in ("validation", "test") if track.held_out == "test" else ("validation",):
         for family in track.families:
-            refit = stop.family if family == track.families[-1] else ""
-            row = rows.get((stop.scale, refit if stop.apart else family))
-            cells.append(_score(row, part) if row is not None else "")
+            is_shown = not stop.apart or family == track.families[-1]
+            row = rows.get((stop.scale, stop.family if stop.apart else family))
+            cells.append(_score(row, part) if row is not None and is_shown else "")
     return cells
 
 
@@ -92,10 +91,12 @@ def _has_features(track: Track) -> bool:
     return any(track.features(scale) is not None for scale in track.rows)
 
 
-def _score(row: Point, part: str) -> str:
-    mean, sd = row[f"{part}_score"], row[f"{part}_sd"]
+def _score(row: Row, part: str) -> str:
+    mean, sd = row.validation_score, row.validation_sd
+    if part == "test":
+        mean, sd = row.test_score, row.test_sd
     if mean is None or sd is None:
-        return score(row["score_name"], mean)
-    if row["score_name"] == "accuracy":
+        return score(row.score_name, mean)
+    if row.score_name == "accuracy":
         return f"{100 * mean:.1f} ± {100 * sd:.1f} %"
     return f"{num(mean)} ± {num(sd, 2)}"

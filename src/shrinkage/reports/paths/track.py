@@ -1,18 +1,31 @@
 """A path's run folder, arranged for reading: by scale λ, over seeds; finished or not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import Literal
 
-from shrinkage.runs import RunView
-from shrinkage.studies import by_scale, complete, is_usable, refit_key
+from shrinkage.estimates import mean
+from shrinkage.runs import (
+    EvaluatedRecord,
+    FailedPointRecord,
+    Family,
+    MagnitudeRecord,
+    NetworkRecord,
+    PartRecord,
+    PathFitRecord,
+    PointRecord,
+    RunView,
+    StableRecord,
+    TestRecord,
+)
+from shrinkage.studies import by_scale, complete, refit_key
 
-Point = dict[str, Any]
 Part = Literal["train", "validation", "test"]
-Reader = Callable[[Point], float | None]
-Values = Mapping[int, float]
+Measure = Literal["loss", "score"]
+Network = PathFitRecord | StableRecord
+"""A network that a stop has, with all that was measured of it."""
+ReadPoint = Callable[[PathFitRecord], float | None]
 
 
 @dataclass(frozen=True)
@@ -20,7 +33,7 @@ class Chosen:
     """The point that was chosen, or that has the lowest mean validation loss so far."""
 
     scale: float
-    family: str
+    family: Family
     why: str
     final: bool
 
@@ -34,8 +47,8 @@ class Stop:
     """
 
     scale: float
-    family: str
-    fits: list[Point]
+    family: Family
+    fits: Sequence[Network]
 
     @property
     def apart(self) -> bool:
@@ -47,12 +60,12 @@ class Track:
     """What a path has found so far. Nothing here fails on a folder that is only partly filled."""
 
     def __init__(self, view: RunView) -> None:
-        self.view, self.config, self.decisions = view, view.config, view.decisions
-        self.seeds: int = view.config["seeds"]
-        self.tests = view.of_kind("test")
-        self.all_fits = view.of_kind("fit")
-        pruned = view.of_kind("magnitude").values()
-        self.cut = {(p["seed"], p["scale"]): p for p in pruned if is_usable(p)}
+        self.view, self.config, self.decisions = view, view.path, view.decided
+        self.seeds = self.config.seeds
+        self.tests = view.records(TestRecord)
+        self.all_fits = view.records(PointRecord)
+        pruned = view.records(MagnitudeRecord).values()
+        self.cut = {(p.seed, p.scale): p for p in pruned if p.is_usable}
         # While chains still grow, every seed that is there counts; at the end all of them or none.
         whole = complete(view)
         self.rows = whole if self.stage != "fitting" and whole else by_scale(view)
@@ -60,23 +73,23 @@ class Track:
     @cached_property
     def stage(self) -> Literal["fitting", "testing", "finished"]:
         """Fitting; choice made and test set being opened; finished."""
-        if self.decisions.get("finished"):
+        if self.decisions.finished:
             return "finished"
-        return "testing" if self.decisions.get("choice") else "fitting"
+        return "testing" if self.decisions.choice else "fitting"
 
     @property
     def chains(self) -> str:
         """How many chains, and of what: ``"3 seeds"``, ``"5 folds"``."""
-        unit = "fold" if self.config["cut"].get("folds") else "seed"
+        unit = "fold" if self.config.cut.folds else "seed"
         return f"{self.seeds} {unit}{'s' if self.seeds > 1 else ''}"
 
     @property
     def planned(self) -> int:
         """The fits of the whole path at most; chains may end early."""
-        dense = 1 if self.config["solver"] == "train" else 0
-        scales = self.decisions.get("scales")
-        points = self.config["grid"]["points"] if scales is None else len(scales)
-        return self.seeds * (dense + points + len(self.decisions.get("bends") or ()))
+        dense = 1 if self.config.solver == "train" else 0
+        scales = self.decisions.scales
+        points = self.config.grid.points if scales is None else len(scales)
+        return self.seeds * (dense + points + len(self.decisions.bends or ()))
 
     @property
     def scales(self) -> list[float]:
@@ -84,7 +97,7 @@ class Track:
         return [scale for scale in self.rows if scale > 0]
 
     @property
-    def dense(self) -> list[Point]:
+    def dense(self) -> list[PathFitRecord]:
         """The networks without a penalty; none where the path began at the sparse end."""
         return self.rows.get(0.0, [])
 
@@ -92,10 +105,10 @@ class Track:
     def stops(self) -> list[Stop]:
         """The points of the path, from the dense end on; last the stable features' networks."""
         path = [Stop(scale, "fit", row) for scale, row in self.rows.items()]
-        stable = [fit for fit in self.view.of_kind("stable").values() if is_usable(fit)]
-        if len(stable) < self.seeds or stable[0]["scale"] not in self.rows:
+        stable = [fit for fit in self.view.records(StableRecord).values() if fit.is_usable]
+        if len(stable) < self.seeds or stable[0].scale not in self.rows:
             return path
-        return [*path, Stop(stable[0]["scale"], "stable", stable)]
+        return [*path, Stop(stable[0].scale, "stable", stable)]
 
     @cached_property
     def chosen_stop(self) -> int | None:
@@ -103,7 +116,7 @@ class Track:
         chosen = self.chosen
         if chosen is None:
             return None
-        family = "stable" if chosen.family == "stable" else "fit"
+        family: Family = "stable" if chosen.family == "stable" else "fit"
         known = [(stop.scale, stop.family) for stop in self.stops]
         return known.index((chosen.scale, family)) if (chosen.scale, family) in known else None
 
@@ -117,22 +130,22 @@ class Track:
     @cached_property
     def failed(self) -> dict[str, str]:
         """What became of the fits that failed, by key."""
-        return {key: fit["failed"] for key, fit in self.all_fits.items() if "failed" in fit}
+        return {key: fit.failed for key, fit in self.view.records(FailedPointRecord).items()}
 
     @property
     def score(self) -> str:
         """The name of the score, ``"accuracy"`` or ``"R²"``."""
-        return next((str(row[0]["score_name"]) for row in self.rows.values()), "score")
+        return next((row[0].score_name for row in self.rows.values()), "score")
 
     @property
     def size(self) -> int:
         """The number of penalised weights; 0 where nothing has been fit."""
-        return next((int(row[0]["weights"]["size"]) for row in self.rows.values()), 0)
+        return next((row[0].weights.size for row in self.rows.values()), 0)
 
     @cached_property
-    def families(self) -> tuple[str, ...]:
+    def families(self) -> tuple[Family, ...]:
         """``"fit"``, and ``"refit"`` where there are any."""
-        refits = any("refit" in fit for row in self.rows.values() for fit in row)
+        refits = any(fit.refit is not None for row in self.rows.values() for fit in row)
         return ("fit", "refit") if refits else ("fit",)
 
     @cached_property
@@ -140,7 +153,7 @@ class Track:
         """``"test"`` once every network has been evaluated on it, pruned ones among them."""
         names = [self.name(fit, f) for s in self.scales for fit in self.rows[s]
                  for f in self.families if self.of(fit, f) is not None]  # fmt: skip
-        names += [point["key"] for point in self.cut.values()]
+        names += [point.key for point in self.cut.values()]
         opened = self.stage != "fitting" and names and all(name in self.tests for name in names)
         return "test" if opened else "validation"
 
@@ -150,10 +163,10 @@ class Track:
 
         A choice that is not among the rows (a damaged folder) counts as none.
         """
-        choice = self.decisions.get("choice")
-        if choice is not None and choice["scale"] in self.rows:
-            return Chosen(choice["scale"], choice["family"], choice["why"], final=True)
-        losses = {
+        choice = self.decisions.choice
+        if choice is not None and choice.scale in self.rows:
+            return Chosen(choice.scale, choice.family, choice.why, final=True)
+        losses: dict[tuple[float, Family], float] = {
             (scale, family): loss
             for scale in self.rows
             for family in self.families
@@ -164,99 +177,97 @@ class Track:
         scale, family = min(losses, key=losses.__getitem__)
         return Chosen(scale, family, "the lowest validation loss so far", final=False)
 
-    def of(self, fit: Point, family: str) -> Point | None:
-        """What was measured of a fit, of its refit, or of a network made from its point."""
+    def of(self, fit: Network, family: Family) -> EvaluatedRecord | None:
+        """What was measured of a fit, of its refit, or of the stable features' network."""
         if family == "fit":
             return fit
-        if family == "refit":
-            part: Point | None = fit.get("refit", fit if not fit["scale"] else None)
-            return part if part is not None and is_usable(part) else None
-        others = self.view.of_kind(family).values()
-        return next((p for p in others if p["seed"] == fit["seed"] and is_usable(p)), None)
+        if family == "stable":
+            return self.stable(fit)
+        refit = fit.refit if isinstance(fit, PathFitRecord) else None
+        part = fit if refit is None and not fit.scale else refit
+        return part if part is not None and part.is_usable else None
 
-    def name(self, fit: Point, family: str) -> str:
+    def stable(self, fit: Network) -> StableRecord | None:
+        """The network of the stable features of a fit's seed."""
+        others = self.view.records(StableRecord).values()
+        return next((p for p in others if p.seed == fit.seed and p.is_usable), None)
+
+    def name(self, fit: Network, family: Family) -> str:
         """The key of a network in the run folder."""
-        if family == "fit" or not fit["scale"]:
-            return str(fit["key"])
-        if family == "refit":
-            return refit_key(fit["key"])
-        return str((self.of(fit, family) or fit)["key"])
+        if family == "fit" or not fit.scale:
+            return fit.key
+        return refit_key(fit.key) if family == "refit" else (self.stable(fit) or fit).key
 
-    def figure(self, fit: Point, family: str, part: Part, measure: str) -> float | None:
+    def figure(self, fit: Network, family: Family, part: Part, measure: Measure) -> float | None:
         """Loss or score of one network on one part of the data.
 
         Stable features are validated on the first seed's rows alone: they were selected on its
         training rows, among which are other seeds' validation rows.
         """
         found = self.of(fit, family)
-        if found is None or (family == "stable" and part == "validation" and fit["seed"]):
+        if found is None or (family == "stable" and part == "validation" and fit.seed):
             return None
-        held = self.tests.get(self.name(fit, family)) if part == "test" else found.get(part)
-        return None if held is None else held[measure]
+        if part == "test":
+            return read_part(self.tests.get(self.name(fit, family)), measure)
+        return read_part(found.train if part == "train" else found.validation, measure)
 
-    def values(self, scale: float, read: Reader) -> dict[int, float]:
+    def values(self, scale: float, read: ReadPoint) -> dict[int, float]:
         """What ``read`` finds at a scale, by seed."""
-        pairs = ((fit["seed"], read(fit)) for fit in self.rows.get(scale, []))
+        pairs = ((fit.seed, read(fit)) for fit in self.rows.get(scale, []))
         return {seed: float(value) for seed, value in pairs if value is not None}
 
-    def results(self, scale: float, family: str, part: Part, measure: str) -> dict[int, float]:
+    def results(
+        self, scale: float, family: Family, part: Part, measure: Measure
+    ) -> dict[int, float]:
         """Losses or scores at a scale, by seed."""
         return self.values(scale, lambda fit: self.figure(fit, family, part, measure))
 
-    def mean(self, scale: float, read: Reader) -> float | None:
+    def mean(self, scale: float, read: ReadPoint) -> float | None:
         """The mean over seeds of what ``read`` finds."""
         return mean(self.values(scale, read))
 
-    def kept(self, fit: Point) -> float | None:
+    def kept(self, fit: PathFitRecord) -> float | None:
         """The weights of the pruned network beside a fit; None where there is none."""
-        cut = self.cut.get((fit["seed"], fit["scale"]))
-        return None if cut is None else float(cut["nonzeros"])
+        cut = self.cut.get((fit.seed, fit.scale))
+        return None if cut is None else float(cut.nonzeros)
 
-    def pruned(self, scale: float, measure: str) -> dict[int, float]:
+    def pruned(self, scale: float, measure: Measure) -> dict[int, float]:
         """Held-out losses or scores of the pruned networks beside a scale, by seed."""
 
-        def read(fit: Point) -> float | None:
-            cut = self.cut.get((fit["seed"], scale))
+        def read(fit: PathFitRecord) -> float | None:
+            cut = self.cut.get((fit.seed, scale))
             if cut is None:
                 return None
-            held = self.tests.get(cut["key"]) if self.held_out == "test" else cut["validation"]
-            return None if held is None else held[measure]
+            is_test = self.held_out == "test"
+            return read_part(self.tests.get(cut.key) if is_test else cut.validation, measure)
 
         return self.values(scale, read)
 
-    def nonzeros(self, scale: float, family: str = "fit") -> float | None:
+    def nonzeros(self, scale: float, family: Family = "fit") -> float | None:
         """Penalised weights that are not zero, mean over seeds."""
+        return self.mean(scale, lambda fit: self._whole(fit, family).weights.nonzeros)
 
-        def count(fit: Point) -> float:
-            own = self.of(fit, family)
-            weights: Point = fit["weights"]
-            if own is not None:
-                weights = own.get("weights", weights)
-            return float(weights["nonzeros"])
-
-        return self.mean(scale, count)
-
-    def features(self, scale: float, family: str = "fit") -> float | None:
+    def features(self, scale: float, family: Family = "fit") -> float | None:
         """Inputs on a path to an output, mean over seeds; None where not known."""
 
-        def count(fit: Point) -> float | None:
-            own = self.of(fit, family) or fit
-            used = own.get("features", fit.get("features"))
+        def count(fit: PathFitRecord) -> float | None:
+            used = self._whole(fit, family).features
             return None if used is None else len(used)
 
         return self.mean(scale, count)
 
-
-def mean(values: Values) -> float | None:
-    """The mean; None of nothing."""
-    return fmean(values.values()) if values else None
-
-
-def sd(values: Values) -> float | None:
-    """The standard deviation; None of fewer than two."""
-    return stdev(values.values()) if len(values) > 1 else None
+    def _whole(self, fit: PathFitRecord, family: Family) -> Network:
+        """The network that was measured as a whole: of a refit the fit, whose support it has."""
+        return (self.stable(fit) or fit) if family == "stable" else fit
 
 
-def share_left(fit: Point) -> float:
+def read_part(part: PartRecord | TestRecord | None, measure: Measure) -> float | None:
+    """Loss or score on a part of the data; None where it was not evaluated."""
+    if part is None:
+        return None
+    return part.loss if measure == "loss" else part.score
+
+
+def share_left(fit: NetworkRecord) -> float:
     """The share of penalised weights that are not zero."""
-    return float(fit["weights"]["nonzeros"] / fit["weights"]["size"])
+    return fit.weights.nonzeros / fit.weights.size

@@ -1,7 +1,9 @@
 """The path in words: its penalty, its choice."""
 
-from shrinkage.reports.paths.track import Chosen, Part, Point, Stop, Track, mean, sd
+from shrinkage.estimates import mean, sd
+from shrinkage.reports.paths.track import Chosen, Part, Stop, Track
 from shrinkage.reports.wording import count, listed, num, percent, score
+from shrinkage.runs import Family, PathFitRecord
 
 FAMILIES = {"fit": "penalised fit", "refit": "refit", "stable": "stable features, refit"}
 
@@ -17,17 +19,17 @@ def lam(scale: float) -> str:
 
 def penalty_sum(track: Track) -> str:
     """What λ multiplies: a sum where one penalty of strength 1 acts everywhere, else P(w)."""
-    penalties = {rule["penalty"] for rule in track.config["rules"]} - {None}
+    penalties = {rule.penalty for rule in track.config.rules} - {None}
     known = {"L1(strength=1.0)": "Σ|w|", "L2(strength=1.0)": "Σw²"}
-    return known.get(penalties.pop(), "P(w)") if len(penalties) == 1 else "P(w)"
+    return known.get(penalties.pop() or "", "P(w)") if len(penalties) == 1 else "P(w)"
 
 
 def penalties(track: Track) -> str:
     """The rules of the path, as they were given."""
-    rules = [rule for rule in track.config["rules"] if rule["penalty"] is not None]
-    if len(rules) == 1 and rules[0]["key"] == "'*'":
-        return str(rules[0]["penalty"])
-    return "; ".join(f"{rule['key']}: {rule['penalty']}" for rule in rules) or "no penalty"
+    rules = [rule for rule in track.config.rules if rule.penalty is not None]
+    if len(rules) == 1 and rules[0].key == "'*'":
+        return str(rules[0].penalty)
+    return "; ".join(f"{rule.key}: {rule.penalty}" for rule in rules) or "no penalty"
 
 
 def family_label(family: str) -> str:
@@ -45,7 +47,7 @@ def spread(track: Track, values: dict[int, float]) -> str:
     return f"{num(middle)} ± {num(width, 2)}"
 
 
-def shown(track: Track, stop: Stop, family: str, part: Part) -> dict[int, float]:
+def shown(track: Track, stop: Stop, family: Family, part: Part) -> dict[int, float]:
     """Scores in the column of a family: the dense network's are fits, the stable ones' refits."""
     if stop.apart:
         last = family == track.families[-1]
@@ -87,13 +89,13 @@ def dense_sentence(track: Track) -> str:
 def _size(track: Track, chosen: Chosen) -> str:
     left = track.nonzeros(chosen.scale, chosen.family) or 0.0
     used = track.features(chosen.scale, chosen.family)
-    spec = track.config["spec"]
+    inputs = track.config.spec.n_inputs
     text = (
         f"{left:,.0f} of {track.size:,} weights left "
         f"({percent(1 - left / track.size if track.size else 0.0)} exact zeros)"
     )
-    if used is not None and used < spec["n_inputs"]:
-        text += f" and {count(used)} of {spec['n_inputs']:,} inputs in use"
+    if used is not None and used < inputs:
+        text += f" and {count(used)} of {inputs:,} inputs in use"
     return text
 
 
@@ -126,7 +128,7 @@ def no_better_sentence(track: Track) -> str:
 
 def trained_all_the_same(track: Track) -> str:
     """Of a path that would have been solved exactly, had no option asked for training."""
-    asked = track.decisions.get("exact_without")
+    asked = track.decisions.exact_without
     if not asked:
         return ""
     return f"the cost is convex here: without {listed(asked)} every point is solved exactly"
@@ -134,19 +136,11 @@ def trained_all_the_same(track: Track) -> str:
 
 def trained_whole(track: Track) -> str:
     """Of a path whose network could not be cut while it was trained: how often, and why."""
-    why = [
-        fit["shrunk"]["whole"]
-        for fit in track.all_fits.values()
-        if "whole" in (fit.get("shrunk") or {})
-    ]
+    notes = [fit.shrunk for fit in track.view.records(PathFitRecord).values()]
+    why = [note.whole for note in notes if note is not None and note.whole is not None]
     if not why:
         return ""
     return (
         f"{len(why)} of {len(track.all_fits)} fits trained the whole network, which takes longer "
         f"and gives the same; what nobody reads could not be cut out: {why[0]}"
     )
-
-
-def at(fit: Point) -> str:
-    """A fit's λ, for hovering."""
-    return f"λ = {lam(fit['scale'])}"

@@ -1,8 +1,11 @@
 """Sections that follow the strength λ: cost, sizes, overfitting, the exchange rate."""
 
+from collections.abc import Sequence
+
+from shrinkage.estimates import mean
 from shrinkage.figures import LOSS, PENALTY, Dots, Line, curves, differences, dots, lines
 from shrinkage.reports.claims.sizes import penalty_sum
-from shrinkage.reports.facts import Facts, mean, train_loss, weight
+from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, train_loss, weight
 from shrinkage.reports.sections.base import Plot, Section, along, paint, penalised
 from shrinkage.reports.wording import strength
 
@@ -10,7 +13,7 @@ from shrinkage.reports.wording import strength
 def cost(facts: Facts) -> Section:
     """The two parts of the cost."""
     plots = []
-    shares = along(facts, lambda fit: fit["penalty_share"], facts.textbook, base=False)
+    shares = along(facts, lambda fit: fit.penalty_share, facts.textbook, base=False)
     if shares:
         plots.append(
             Plot("Share of the penalty in the cost", lines(shares, y="share", percent=True))
@@ -18,7 +21,7 @@ def cost(facts: Facts) -> Section:
     for name in facts.textbook[-2:]:
         parts = [
             _part(facts, name, "loss", LOSS, train_loss),
-            _part(facts, name, "penalty", PENALTY, lambda fit: fit["penalty"]),
+            _part(facts, name, "penalty", PENALTY, lambda fit: fit.penalty),
         ]
         plots.append(
             Plot(f"{facts.label(name)}: the two parts", lines(parts, y="part of the cost"))
@@ -26,15 +29,14 @@ def cost(facts: Facts) -> Section:
     return Section("cost", "The cost has two parts", ("cost_split", "penalty_share"), plots)
 
 
-def _part(facts: Facts, name: str, label: str, colour: str, read: object) -> Line:
-    assert callable(read)  # noqa: S101  (narrowing)
+def _part(facts: Facts, name: str, label: str, colour: str, read: ReadFit) -> Line:
     path = facts.along(name, read)
     return Line(label, colour, [k for k, _ in path], [mean(v.values()) for _, v in path])
 
 
 def sizes(facts: Facts) -> Section:
     """Norms along λ."""
-    measures = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
+    measures: dict[str, WeightMeasure] = {"Σ|w|": "l1", "‖w‖₂": "l2", "max|w|": "max_abs"}
     plots = [
         Plot(f"{symbol} of the penalised weights", lines(series, y=symbol))
         for symbol, key in measures.items()
@@ -80,7 +82,7 @@ def _top(facts: Facts) -> float | None:
     found = [
         (index == facts.chosen(name), d)
         for name in facts.textbook or penalised(facts)
-        for index in range(len(facts.columns[name]["knobs"]))
+        for index in range(len(facts.columns[name].knobs))
         if (d := facts.against_base(name, facts.held_loss, index)) is not None
     ]
     usual = max((abs(d.mean) + (d.half_width or 0) for chosen, d in found if chosen), default=0.0)
@@ -90,8 +92,8 @@ def _top(facts: Facts) -> float | None:
 
 def _against(facts: Facts, name: str) -> Line:
     found = [
-        (index, float(knob), facts.against_base(name, facts.held_loss, index))
-        for index, knob in enumerate(facts.columns[name]["knobs"])
+        (index, knob, facts.against_base(name, facts.held_loss, index))
+        for index, knob in enumerate(facts.columns[name].knobs)
     ]
     known = [(index, knob, d) for index, knob, d in found if d is not None]
     chosen = [k for k, (index, _, _) in enumerate(known) if index == facts.chosen(name)]
@@ -121,19 +123,20 @@ def _histories(facts: Facts) -> list[Plot]:
     ]
 
 
-History = tuple[list[int], list[float | None], list[float | None], str]
+Losses = Sequence[float | None]
+History = tuple[Sequence[float], Losses, Losses, str]
 
 
 def _history(facts: Facts, name: str) -> History | None:
     trace = facts.trace(name)
-    if trace is not None and trace["history"].get("test_loss"):
-        h = trace["history"]
-        return h["epoch"], h["train_loss"], h["test_loss"], "test"
+    if trace is not None and trace.history.test_loss:
+        seen = trace.history
+        return seen.epoch, seen.train_loss, trace.history.test_loss, "test"
     fit = facts.fits.get(f"{name}/{facts.chosen(name)}/0")
-    if fit is None or not fit["history"]["epoch"]:
+    if fit is None or not fit.history.epoch:
         return None
-    h = fit["history"]
-    return h["epoch"], h["train_loss"], h["validation_loss"], "validation"
+    seen = fit.history
+    return seen.epoch, seen.train_loss, seen.validation_loss or (), "validation"
 
 
 def exchange(facts: Facts) -> Section:

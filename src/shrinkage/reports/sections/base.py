@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from shrinkage.estimates import mean
 from shrinkage.figures import Line, colour
-from shrinkage.reports.facts import Facts, Point, Reader, mean
+from shrinkage.reports.facts import Facts, ReadFit
+from shrinkage.runs import ParameterConfig
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def paint(facts: Facts, name: str) -> str:
 
 def dash(facts: Facts, name: str) -> str:
     """Penalties that act as a loss term are dotted."""
-    return "dot" if facts.columns[name]["form"] == "term" else "solid"
+    return "dot" if facts.columns[name].form == "term" else "solid"
 
 
 def penalised(facts: Facts) -> list[str]:
@@ -53,11 +55,11 @@ def penalised(facts: Facts) -> list[str]:
     return [
         name
         for name in facts.names
-        if facts.columns[name]["knob"] == "strength" and facts.chosen(name) is not None
+        if facts.columns[name].knob == "strength" and facts.chosen(name) is not None
     ]
 
 
-def along(facts: Facts, read: Reader, names: Iterable[str], *, base: bool = True) -> list[Line]:
+def along(facts: Facts, read: ReadFit, names: Iterable[str], *, base: bool = True) -> list[Line]:
     """Means over seeds along λ, and the level of none."""
     series = []
     for name in names:
@@ -111,17 +113,17 @@ def _row(cells: list[str], *, marked: bool) -> str:
     return f'<tr{kind}><th scope="row">{escape(first)}</th>{rest}</tr>'
 
 
-def plan_table(config: Point) -> str:
+def plan_table(plan: Iterable[ParameterConfig]) -> str:
     """Which parameters are penalised, and why."""
     rows = [
         [
-            entry["name"],
-            " × ".join(str(n) for n in entry["shape"]) or "1",
-            entry["role"],
-            "yes" if entry["penalised"] else "no",
-            entry["reason"],
+            one.name,
+            " × ".join(str(n) for n in one.shape) or "1",
+            one.role,
+            "yes" if one.penalised else "no",
+            one.reason,
         ]
-        for entry in config.get("plan") or []
+        for one in plan
     ]
     head = ("parameter", "shape", "role", "penalised", "why")
     return table(head, rows, numbers=False) if rows else ""

@@ -1,17 +1,18 @@
 """The plan table, the whole table of the columns, and dropout."""
 
-from collections.abc import Sequence
-
+from shrinkage.estimates import Difference
 from shrinkage.figures import column_bars
-from shrinkage.reports.facts import Difference, Facts, Point
+from shrinkage.reports.facts import Facts
 from shrinkage.reports.sections.base import Plot, Section, paint, plan_table, table
+from shrinkage.reports.seed_figures import Figure, figure
+from shrinkage.reports.summary import ColumnSummary
 from shrinkage.reports.table import knob_text
 from shrinkage.reports.wording import percent, signed, spread
 
 
 def coverage(facts: Facts) -> Section:
     """Which parameters are penalised, and why."""
-    html = plan_table(facts.config)
+    html = plan_table(facts.config.plan)
     return Section("coverage", "What is penalised", ("coverage",), [], html)
 
 
@@ -55,67 +56,49 @@ def comparison(facts: Facts) -> Section:
                    table(head, rows) + note)  # fmt: skip
 
 
-def _row(facts: Facts, row: Point) -> list[str]:
-    name = row["name"]
-    if not row["fits"]:
-        why = " ".join(str(row["failed"] or "not run yet").split()).partition(":")[0]
-        return [row["label"], why]
+def _row(facts: Facts, row: ColumnSummary) -> list[str]:
+    name = row.name
+    if not row.fits:
+        why = " ".join(str(row.failed or "not run yet").split()).partition(":")[0]
+        return [row.label, why]
     accuracy = facts.score == "accuracy"
     scores = _percent if accuracy else spread
     return [
-        row["label"],
+        row.label,
         knob_text(row),
-        scores(row["train_score"]),
-        scores(_held(facts, name, "score")),
-        spread(_held(facts, name, "loss")),
+        scores(row.train_score),
+        scores(figure(facts.values(name, facts.held_score))),
+        spread(figure(facts.values(name, facts.held_loss))),
         _versus(facts, name, facts.against_base(name, facts.held_loss)),
-        spread(_gap(facts, name)),
+        spread(figure(facts.values(name, facts.gap))),
         _versus(facts, name, facts.against_base(name, facts.gap)),
-        _percent(row["zeros"]),
-        "—" if row["nonzeros"] is None else f"{row['nonzeros']['mean']:,.0f}",
-        spread(row["l1"]),
-        spread(row["l2"]),
-        spread(row["max_abs"]),
-        _percent(row["top10"]),
-        spread(row["gini"]),
-        spread(row["penalty"]),
-        _of(row, "units_dead", "units"),
-        _of(row, "inputs_used", "inputs"),
+        _percent(row.zeros),
+        "—" if row.nonzeros is None else f"{row.nonzeros.mean:,.0f}",
+        spread(row.l1),
+        spread(row.l2),
+        spread(row.max_abs),
+        _percent(row.top10),
+        spread(row.gini),
+        spread(row.penalty),
+        _of(row.units_dead, row.units),
+        _of(row.inputs_used, row.inputs),
     ]
-
-
-def _held(facts: Facts, name: str, key: str) -> Point | None:
-    read = facts.held_loss if key == "loss" else facts.held_score
-    return _figure(list(facts.values(name, read).values()))
-
-
-def _gap(facts: Facts, name: str) -> Point | None:
-    return _figure(list(facts.values(name, facts.gap).values()))
-
-
-def _figure(values: Sequence[float]) -> Point | None:
-    if not values:
-        return None
-    middle = sum(values) / len(values)
-    squares = sum((v - middle) ** 2 for v in values)
-    sd = (squares / (len(values) - 1)) ** 0.5 if len(values) > 1 else None
-    return {"mean": middle, "sd": sd}
 
 
 def _versus(facts: Facts, name: str, found: Difference | None) -> str:
     return "" if name == facts.base else signed(found)
 
 
-def _percent(figure: Point | None) -> str:
+def _percent(figure: Figure | None) -> str:
     if figure is None:
         return "—"
-    if figure["sd"] is None:
-        return percent(figure["mean"])
-    return f"{100 * figure['mean']:.1f} ± {100 * figure['sd']:.1f} %"
+    if figure.sd is None:
+        return percent(figure.mean)
+    return f"{100 * figure.mean:.1f} ± {100 * figure.sd:.1f} %"
 
 
-def _of(row: Point, part: str, whole: str) -> str:
-    return "—" if row[part] is None else f"{row[part]['mean']:,.0f} of {row[whole]:,}"
+def _of(part: Figure | None, whole: int | None) -> str:
+    return "—" if part is None else f"{part.mean:,.0f} of {whole:,}"
 
 
 def dropout(facts: Facts) -> Section:
@@ -128,9 +111,9 @@ def dropout(facts: Facts) -> Section:
         (f"Gap: {facts.held_out} loss minus training loss", facts.gap),
     ):
         rows = [
-            (facts.label(name), paint(facts, name), found["mean"], found["sd"])
+            (facts.label(name), paint(facts, name), found.mean, found.sd)
             for name in names
-            if (found := _figure(list(facts.values(name, read).values()))) is not None
+            if (found := figure(facts.values(name, read))) is not None
         ]
         if rows:
             caption = f"{words} at each column's choice{bars}"

@@ -4,12 +4,21 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil
 
-from shrinkage.reports.facts import Difference, Facts, Point
+from shrinkage.estimates import Difference
+from shrinkage.reports.facts import Facts
 from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section
 from shrinkage.reports.summary import edges
 from shrinkage.reports.wording import listed, num, percent, strength
-from shrinkage.runs import RunView
+from shrinkage.runs import (
+    ColumnConfig,
+    ContrastConfig,
+    FailedFitRecord,
+    RunView,
+    StudyConfig,
+    TestRecord,
+    TrainingConfig,
+)
 from shrinkage.runs.checksums import parse_record
 
 _SEEDS = 5
@@ -19,18 +28,18 @@ _SEEDS = 5
 def making(facts: Facts) -> Section:
     """From run.json, nothing else."""
     config = facts.config
-    data, training = config["data"], config["training"]
-    total = data["examples"]
-    kinds = len(data["classes"])
+    data, training = config.data, config.training
+    total = data.examples
+    kinds = len(data.classes)
     rows = {
-        "data": f"{data['name']}: {total:,} examples, {data['task']}"
+        "data": f"{data.name}: {total:,} examples, {data.task}"
         + (f" in {kinds} classes" if kinds else ""),
         "cut": cutting(config, facts.tests),
-        "network": f"{config['model']['name']}, input {' × '.join(map(str, shape_of(config)))}",
+        "network": f"{config.model.name}, input {' × '.join(map(str, config.spec.input_shape))}",
         "training": training_words(training, epochs_of(config)),
         "seeds": f"{facts.seeds}, from 0; a seed draws the cut, the first weights and the order",
         "tries": "; ".join(_knobs(column) for column in facts.columns.values()) + _warm(config),
-        "choice": _choice(config["choose"]),
+        "choice": _choice(config.choose),
         "failed fits": failures(facts.failed),
         "not applicable": _inapplicable(facts),
         "versions": versions(facts.view),
@@ -41,30 +50,24 @@ def making(facts: Facts) -> Section:
     return Section("making", "How this was made", (), [], f"<dl>{items}</dl>")
 
 
-def shape_of(config: Point) -> list[int]:
-    """The shape of one input."""
-    return list(config["spec"]["input_shape"])
-
-
-def train_examples(config: Point) -> int:
+def train_examples(config: StudyConfig) -> int:
     """The number of training examples; without a share for testing the data brought that part."""
-    cut, total = config["cut"], config["data"]["examples"]
-    if cut["train_size"] is not None:
-        return int(cut["train_size"])
-    rest = total if cut["test"] is None else total - ceil(cut["test"] * total)
-    folds = cut.get("folds")
-    return int(rest - (ceil(rest / folds) if folds else ceil(cut["validation"] * rest)))
+    cut, total = config.cut, config.data.examples
+    if cut.train_size is not None:
+        return cut.train_size
+    rest = total if cut.test is None else total - ceil(cut.test * total)
+    return rest - (ceil(rest / cut.folds) if cut.folds else ceil(cut.validation * rest))
 
 
-def cutting(config: Point, tests: Mapping[str, Point]) -> str:
+def cutting(config: StudyConfig, tests: Mapping[str, TestRecord]) -> str:
     """How the data are cut."""
-    cut, n = config["cut"], train_examples(config)
-    tested = next((test["n"] for test in tests.values()), None)
+    cut, n = config.cut, train_examples(config)
+    tested = next((test.n for test in tests.values()), None)
     parts = [
         f"{n:,} examples for training",
-        f"one of {cut['folds']} folds for choosing, another one for each chain"
-        if cut.get("folds")
-        else f"{percent(cut['validation'])} of what is not test data for choosing",
+        f"one of {cut.folds} folds for choosing, another one for each chain"
+        if cut.folds
+        else f"{percent(cut.validation)} of what is not test data for choosing",
         f"{tested:,} examples for testing, the same for all seeds"
         if tested is not None
         else "a test part that stays closed until the choice is made",
@@ -72,49 +75,49 @@ def cutting(config: Point, tests: Mapping[str, Point]) -> str:
     return listed(parts)
 
 
-def training_words(training: Point, epochs: int | str) -> str:
+def training_words(training: TrainingConfig, epochs: int | str) -> str:
     """Optimizer, epochs, batches, learning rate."""
-    if "optimizer" not in training:
+    if training.optimizer is None:
         return f"your own function, {epochs} epochs"
-    rate = training.get("lr")
-    text = f"{training['optimizer']}, {epochs} epochs, batches of {training['batch_size']}"
+    rate = training.lr
+    text = f"{training.optimizer}, {epochs} epochs, batches of {training.batch_size}"
     return text + (f", learning rate {strength(rate)}" if rate else ", its default learning rate")
 
 
-def _knobs(column: Point) -> str:
-    symbol = {"strength": "λ", "learning rate": "learning rate ×", "dropout": "p"}[column["knob"]]
-    return f"{column['label']}: {symbol} {', '.join(strength(k) for k in column['knobs'])}"
+def _knobs(column: ColumnConfig) -> str:
+    symbol = {"strength": "λ", "learning rate": "learning rate ×", "dropout": "p"}[column.knob]
+    return f"{column.label}: {symbol} {', '.join(strength(k) for k in column.knobs)}"
 
 
-def epochs_of(config: Point) -> str:
+def epochs_of(config: ContrastConfig) -> str:
     """The epochs of a network; from the first try of a warm-started path to its last."""
-    first, last = config["epochs"], config["epochs"] + _more(config)
+    first, last = config.epochs, config.epochs + _more(config)
     return (
         f"{first} to {last}"
-        if any(map(_is_chained, config["columns"])) and last > first
+        if any(map(_is_chained, config.columns)) and last > first
         else f"{last}"
     )
 
 
-def _warm(config: Point) -> str:
-    chained = [c["label"] for c in config["columns"] if _is_chained(c)]
-    anew = [c["label"] for c in config["columns"] if not _is_chained(c)]
+def _warm(config: ContrastConfig) -> str:
+    chained = [c.label for c in config.columns if _is_chained(c)]
+    anew = [c.label for c in config.columns if not _is_chained(c)]
     if not _more(config) or not chained:
         return ""
-    total = config["epochs"] + _more(config)
+    total = config.epochs + _more(config)
     return (
-        f". Each try goes on from the one before it for {config['point_epochs']} epochs, the first "
+        f". Each try goes on from the one before it for {config.point_epochs} epochs, the first "
         f"had all" + (f"; {listed(anew)} began anew, for {total} epochs" if anew else "")
     )
 
 
-def _more(config: Point) -> int:
+def _more(config: ContrastConfig) -> int:
     """What the last try of a warm-started path has had beyond the first."""
-    return int((len(config["columns"][0]["knobs"]) - 1) * config.get("point_epochs", 0))
+    return (len(config.columns[0].knobs) - 1) * config.point_epochs
 
 
-def _is_chained(column: Point) -> bool:
-    return bool(column["knob"] != "learning rate")
+def _is_chained(column: ColumnConfig) -> bool:
+    return column.knob != "learning rate"
 
 
 def _choice(rule: str) -> str:
@@ -139,9 +142,9 @@ def failures(keys: Sequence[str]) -> str:
 def _inapplicable(facts: Facts) -> str:
     """The columns that this network cannot have, and why."""
     reasons = {
-        fit["column"]: " ".join(str(fit["failed"]).split()).partition(": ")[2]
-        for fit in facts.all_fits.values()
-        if not fit.get("applies", True)
+        fit.column: " ".join(fit.failed.split()).partition(": ")[2]
+        for fit in facts.view.records(FailedFitRecord).values()
+        if not fit.applies
     }
     return "; ".join(f"{facts.label(name)}: {why}" for name, why in reasons.items())
 
@@ -162,13 +165,13 @@ def next_steps(facts: Facts) -> Section:
     if facts.seeds < 3:
         ideas.append((_why_seeds(facts.seeds), "seeds", str(_SEEDS)))
     ideas += _edges(facts)
-    if any(e["role"] == "bias" and not e["penalised"] for e in facts.config["plan"]):
+    if any(one.role == "bias" and not one.penalised for one in facts.config.plan):
         ideas.append(("Penalise biases too:", "biases", ""))
-    if len(shape_of(facts.config)) == 3 and facts.config["model"]["name"] == "cnn":
+    if len(facts.config.spec.input_shape) == 3 and facts.config.model.name == "cnn":
         ideas.append(("A dense first layer, to see which pixels L1 selects:", "model", "mlp"))
-    epochs = str(4 * facts.config["epochs"])
+    epochs = str(4 * facts.config.epochs)
     ideas.append(("Longer training, nearer to rest:", "epochs", epochs))
-    command = facts.view.decisions.get("command")
+    command = facts.view.decided.command
     items = "".join(
         f'<li>{escape(why)}<pre tabindex="0"><code>{escape(_call(command, name, value))}'
         "</code></pre></li>"
@@ -194,7 +197,7 @@ def _edges(facts: Facts) -> list[tuple[str, str, str]]:
     found = edges(facts.view)
     ideas = []
     for where, names in found.items():
-        knobs = next(c["knobs"] for c in facts.config["columns"] if c["label"] == names[0])
+        knobs = next(c.knobs for c in facts.config.columns if c.label == names[0])
         factor = knobs[1] / knobs[0]
         more = [k / factor**2 if where == "smallest" else k * factor**2 for k in knobs]
         grid = ",".join(f"{k:.2g}" for k in more)

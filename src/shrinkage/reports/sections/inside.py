@@ -1,6 +1,6 @@
 """Sections that look inside the chosen networks of the first seed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from math import prod
 from statistics import median
@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shrinkage.estimates import mean
 from shrinkage.figures import ZERO, Dots, bars, dots, pixels, row_bars
 from shrinkage.reports.claims.steps import moves, zeros_under_l2
 from shrinkage.reports.claims.survival import SLOPES, slopes
-from shrinkage.reports.facts import Facts, Point, mean, weight
+from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, weight
 from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.sections.base import Plot, Section, paint, penalised
 from shrinkage.reports.wording import strength
+from shrinkage.runs import ActivityRecord, FitRecord, RemovalRecord, WorthRecord
 
 _MOST_COLUMNS = 30
 _FLOOR = 1e-3  # of the middle one of the penalty's slopes
@@ -31,26 +33,40 @@ def _compared(facts: Facts) -> list[str]:
 def activations(facts: Facts) -> Section:
     """Activity per layer."""
     traces = {name: facts.trace(name) for name in _compared(facts)}
-    known = {name: trace["activity"] for name, trace in traces.items() if trace is not None}
+    known = {name: trace.activity for name, trace in traces.items() if trace is not None}
     plots = []
     if known:
-        layers = [a["name"] for a in next(iter(known.values()))]
-        for key, caption in (
-            ("mean_abs", "Mean |activation| per layer, before its nonlinearity"),
-            ("strongest_share", "Share of the strongest filter or neuron per layer"),
+        layers = [a.name for a in next(iter(known.values()))]
+        strongest = "Share of the strongest filter or neuron per layer"
+        for read, y, caption in (
+            (_mean_abs, "mean |activation|", _MEAN_ABS),
+            (_strongest_share, "share", strongest),
         ):
             values = {
-                facts.label(name): (paint(facts, name), _by_layer(activity, layers, key))
+                facts.label(name): (paint(facts, name), _by_layer(activity, layers, read))
                 for name, activity in known.items()
             }
-            share = key == "strongest_share"
-            y = "share" if share else "mean |activation|"
-            plots.append(Plot(caption, bars(layers, values, y=y, percent=share)))
+            plots.append(Plot(caption, bars(layers, values, y=y, percent=y == "share")))
     return Section("activations", "Activations", ("activations", "overpowering"), plots)
 
 
-def _by_layer(layers: list[Point], names: list[str], key: str) -> list[float | None]:
-    found = {layer["name"]: layer[key] for layer in layers}
+_MEAN_ABS = "Mean |activation| per layer, before its nonlinearity"
+
+
+def _mean_abs(layer: ActivityRecord) -> float | None:
+    return layer.mean_abs
+
+
+def _strongest_share(layer: ActivityRecord) -> float | None:
+    return layer.strongest_share
+
+
+def _by_layer(
+    layers: Sequence[ActivityRecord],
+    names: list[str],
+    read: Callable[[ActivityRecord], float | None],
+) -> list[float | None]:
+    found = {layer.name: read(layer) for layer in layers}
     return [found.get(name) for name in names]
 
 
@@ -60,15 +76,16 @@ def steps(facts: Facts) -> Section:
     for name in facts.textbook:
         step, rate = facts.step(name), facts.knob(name)
         found = moves(facts, name)
-        if step is None or rate is None or not found:
+        if step is None or rate is None or found is None:
             continue
-        ordered = sorted(w for w in step["after"] if w is not None)
+        ordered = sorted(w for w in step.after if w is not None)
         span = max(abs(ordered[0]), abs(ordered[-1]))
-        if facts.columns[name]["penalty"] == "L2":
+        line: tuple[str, list[float | None], list[float | None]]
+        if facts.columns[name].penalty == "L2":
             line = ("−2λ·w", [-span, span], [2 * rate * span, -2 * rate * span])
         else:
             line = ("−λ·sign(w)", [-span, 0, None, 0, span], [rate, rate, None, -rate, -rate])
-        cloud = Dots("measured, a dot per weight", paint(facts, name), step["after"], step["delta"])
+        cloud = Dots("measured, a dot per weight", paint(facts, name), step.after, step.delta)
         plots.append(
             Plot(
                 f"{facts.label(name)}, λ = {strength(rate)}: Δw per unit of step size against w",
@@ -111,20 +128,20 @@ def zeros(facts: Facts) -> Section:
 def _layers(facts: Facts, names: list[str]) -> list[str]:
     for name in names:
         for fit in facts.of_try(name, facts.chosen(name) or 0):
-            return [layer["name"] for layer in fit["layers"]]
+            return [layer.name for layer in fit.layers]
     return []
 
 
-def _zeros_of(layer: str) -> Any:
-    def read(fit: Point) -> float | None:
-        found = next((part for part in fit["layers"] if part["name"] == layer), None)
-        return None if found is None or not found["size"] else found["zeros"] / found["size"]
+def _zeros_of(layer: str) -> ReadFit:
+    def read(fit: FitRecord) -> float | None:
+        found = next((part for part in fit.layers if part.name == layer), None)
+        return None if found is None or not found.size else found.zeros / found.size
 
     return read
 
 
 def _against_nonzeros(facts: Facts) -> list[Plot]:
-    cut = {fit["column"] for fit in facts.fits.values() if fit.get("keep") is not None}
+    cut = {fit.column for fit in facts.fits.values() if fit.keep is not None}
     names = [n for n in facts.names if n in cut or (n in penalised(facts) and n != facts.l2)]
     clouds = []
     for name in names:
@@ -132,7 +149,7 @@ def _against_nonzeros(facts: Facts) -> list[Plot]:
         scores = dict(facts.along(name, facts.held_score))
         rows = [(mean(v.values()), mean(scores[k].values()), k) for k, v in counts if k in scores]
         rows = [row for row in rows if row[0]]
-        symbol = "λ = " if facts.columns[name]["knob"] == "strength" else "learning rate × "
+        symbol = "λ = " if facts.columns[name].knob == "strength" else "learning rate × "
         if rows:
             clouds.append(
                 Dots(
@@ -160,7 +177,7 @@ def _against_nonzeros(facts: Facts) -> list[Plot]:
 
 def _selected(facts: Facts) -> list[Plot]:
     """Pixels or input columns by the weight that leaves them, where the first layer is dense."""
-    layer = FirstLayer.of(facts.config)
+    layer = FirstLayer.of_run(facts.config)
     plots = []
     for name in _compared(facts) if layer is not None and layer.kind != "kernels" else []:
         sums = _input_sums(facts, name, layer)
@@ -197,7 +214,11 @@ def concentration(facts: Facts) -> Section:
     plots = []
     names = [n for n in (*_compared(facts), *penalised(facts)) if facts.chosen(n) is not None]
     names = list(dict.fromkeys(names))
-    measures = {"largest 1 %": "top1", "largest 10 %": "top10", "Gini index": "gini"}
+    measures: dict[str, WeightMeasure] = {
+        "largest 1 %": "top1",
+        "largest 10 %": "top10",
+        "Gini index": "gini",
+    }
     if names:
         values: dict[str, tuple[str, list[float | None]]] = {
             facts.label(name): (
@@ -232,10 +253,10 @@ def concentration(facts: Facts) -> Section:
 
 def _without(facts: Facts, name: str) -> list[float | None] | None:
     trace = facts.trace(name)
-    if trace is None or not trace["history"].get("test_score"):
+    if trace is None or not trace.history.test_score:
         return None
-    removed = trace["without_top"]
-    return [trace["history"]["test_score"][-1], removed.get("0.01"), removed.get("0.1")]
+    removed = trace.without_top
+    return [trace.history.test_score[-1], removed.get("0.01"), removed.get("0.1")]
 
 
 def survival(facts: Facts) -> Section:
@@ -243,10 +264,10 @@ def survival(facts: Facts) -> Section:
     plots = []
     for name in facts.with_penalty(*SLOPES):
         trace = facts.trace(name)
-        if trace is None or not trace["worth"] or not slopes(facts, name, trace["worth"]):
+        if trace is None or trace.worth is None or not slopes(facts, name, trace.worth):
             continue
-        plots.append(_slopes(facts, name, trace["worth"]))
-        plots.append(_removals(facts, name, trace["worth"]["survivors"]))
+        plots.append(_slopes(facts, name, trace.worth))
+        plots.append(_removals(facts, name, trace.worth.survivors))
     note = (
         '<p class="note">Left: at rest the slope of the loss is that of the penalty, λ (L1) or '
         "2λ|w| (L2), at every weight left, and at most λ at L1's zeros. Right: above the line a "
@@ -259,7 +280,7 @@ def survival(facts: Facts) -> Section:
     )
 
 
-def _slopes(facts: Facts, name: str, worth: Point) -> Plot:
+def _slopes(facts: Facts, name: str, worth: WorthRecord) -> Plot:
     """Slope of the loss against size, both logarithmic; exact zeros at the left edge."""
     whole = slopes(facts, name, worth)
     known = [row for row in whole if not _is_tiny(row[0], whole)]
@@ -278,7 +299,7 @@ def _slopes(facts: Facts, name: str, worth: Point) -> Plot:
         clouds.append(Dots(label, ZERO, [edge] * len(zeros), [g for _, g, _ in zeros]))
     path = sorted({(w or edge, d) for w, _, d in rows if d >= floor})
     line = (
-        SLOPES[facts.columns[name]["penalty"]],
+        SLOPES[facts.columns[name].penalty or ""],
         [w for w, _ in path],
         [d for _, d in path],
     )
@@ -301,23 +322,23 @@ def _left_out(count: int) -> list[str]:
     return [f"{count} below 10⁻⁸ of the largest are left out"] if count else []
 
 
-def _shown(worth: Point, alive: int, zeros: int, notes: list[str]) -> str:
+def _shown(worth: WorthRecord, alive: int, zeros: int, notes: list[str]) -> str:
     """How many of how many are drawn; runs that did not count all say nothing."""
-    whole = worth.get("of")
+    whole = worth.of
     parts = list(notes)
     if whole is not None:
-        counts = [f"{alive:,} of {whole['survivors']:,} weights left"]
-        counts += [f"{zeros:,} of {whole['zeros']:,} zeros"] if whole["zeros"] else []
+        counts = [f"{alive:,} of {whole.survivors:,} weights left"]
+        counts += [f"{zeros:,} of {whole.zeros:,} zeros"] if whole.zeros else []
         parts.insert(0, " and ".join(counts))
     return f" ({'; '.join(parts)})" if parts else ""
 
 
-def _removals(facts: Facts, name: str, survivors: list[Point]) -> Plot:
+def _removals(facts: Facts, name: str, survivors: Sequence[RemovalRecord]) -> Plot:
     """Rise in loss per penalty saved, against size."""
     rows = [
-        (abs(s["w"]), s["rise"] / s["saved"])
+        (abs(s.w), s.rise / s.saved)
         for s in survivors
-        if None not in s.values() and s["saved"] > 0
+        if s.w is not None and s.rise is not None and s.saved is not None and s.saved > 0
     ]
     known = [row for row in rows if not _is_tiny(row[0], rows)]
     shown = [(w, min(max(ratio, _RATIOS[0]), _RATIOS[1])) for w, ratio in known]

@@ -2,11 +2,12 @@
 
 from html import escape
 
-from shrinkage.reports.facts import Facts, Point
+from shrinkage.reports.facts import Facts
 from shrinkage.reports.sections.base import Section, table
-from shrinkage.reports.summary import idle, idle_text
+from shrinkage.reports.summary import ColumnSummary, idle, idle_text
 from shrinkage.reports.table import knob_text
 from shrinkage.reports.wording import num, spread
+from shrinkage.runs import CertificateRecord
 
 _HEAD = (
     "column",
@@ -19,57 +20,55 @@ _HEAD = (
     "kink-aware",
 )
 
-_KEYS = ("objective", "null_objective", "stationary_gap", "residual")
-
 
 def stationary(facts: Facts) -> Section:
     """Objective, gap and residual of the chosen networks on their training data."""
-    rows = [_row(facts, row) for row in facts.rows.values() if row["objective"] is not None]
+    rows = [_row(facts, row) for row in facts.rows.values() if row.objective is not None]
     notes = "".join(_note(text) for text in _notes(facts))
     html = (table(_HEAD, rows) if rows else "") + notes
     return Section("stationary", "How far from stationary", (), [], html)
 
 
-def _row(facts: Facts, row: Point) -> list[str]:
-    certificate = facts.certificate(row["name"])
+def _row(facts: Facts, row: ColumnSummary) -> list[str]:
+    certificate = facts.certificate(row.name)
     return [
-        row["label"],
+        row.label,
         knob_text(row),
-        *(spread(row[key]) for key in _KEYS),
-        "—" if certificate is None or row["residual"] is None else _largest(certificate),
+        *map(spread, (row.objective, row.null_objective, row.stationary_gap, row.residual)),
+        "—" if certificate is None or row.residual is None else _largest(certificate),
         "—" if certificate is None else _kinks(certificate),
     ]
 
 
-def _largest(certificate: Point) -> str:
+def _largest(certificate: CertificateRecord) -> str:
     """The parameter with the largest gap."""
-    parts = certificate.get("per_parameter") or {}
-    return str(max(parts, key=lambda name: parts[name]["gap"] or 0.0)) if parts else "—"
+    parts = certificate.per_parameter
+    return max(parts, key=lambda name: parts[name].gap or 0.0) if parts else "—"
 
 
-def _kinks(certificate: Point) -> str:
+def _kinks(certificate: CertificateRecord) -> str:
     """The kink-aware gap beside the plain one of the same network."""
-    if certificate.get("kink_gap") is None:
+    if certificate.kink_gap is None:
         return "—"
-    return f"{num(certificate['kink_gap'])}, plain {num(certificate['gap'])}"
+    return f"{num(certificate.kink_gap)}, plain {num(certificate.gap)}"
 
 
 def _notes(facts: Facts) -> list[str]:
     """What the numbers are, what they leave out, and networks that have learnt nothing."""
     known = [c for name in facts.names if (c := facts.certificate(name)) is not None]
-    penalised = [c for c in known if c.get("gap") is not None]
+    penalised = [c for c in known if c.gap is not None]
     notes = [_MEANING] if penalised else []
-    rounds = facts.view.config.get("polish")
+    rounds = facts.config.polish
     if rounds:
         notes.append(
             "After training, the networks with an exact penalty were polished on their training "
             f"data: at most {rounds} rounds each. Training histories end with that."
         )
-    kinks = next((c for c in penalised if c["kink_gap"] is not None), None)
+    kinks = next((c for c in penalised if c.kink_gap is not None), None)
     if kinks is not None:
         notes.append(
             "The KKT gap is that of the plain gradient; the kink-aware one that of the best mean "
-            f"of {kinks['samples']} gradients close by (every weight moved by at most a thousandth "
+            f"of {kinks.samples} gradients close by (every weight moved by at most a thousandth "
             "of their root mean square): ReLU and max-pooling put minimisers on kinks, where only "
             "this one vanishes."
         )
@@ -77,13 +76,13 @@ def _notes(facts: Facts) -> list[str]:
         notes.append(
             "The KKT gap is that of the plain gradient, which need not vanish on the kinks of ReLU "
             "and max-pooling. The kink-aware gap is not measured: parameters × training examples "
-            f"exceed {penalised[0]['kinks_up_to']:,}."
+            f"exceed {penalised[0].kinks_up_to:,}."
         )
-    notes += dict.fromkeys(note for c in known for note in c.get("notes", ()))
+    notes += dict.fromkeys(note for c in known for note in c.notes)
     notes += [
-        f"{facts.label(name)}: no certificate: {' '.join(str(c['failed']).split())}"
+        f"{facts.label(name)}: no certificate: {' '.join(why.split())}"
         for name in facts.names
-        if (c := facts.certificate(name)) is not None and "failed" in c
+        if (why := facts.uncertified(name)) is not None
     ]
     return notes + [idle_text(row) for row in idle(list(facts.rows.values()))]
 

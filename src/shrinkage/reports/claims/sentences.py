@@ -1,15 +1,14 @@
-"""Verdicts, and how several parts make one."""
+"""Findings in words, and how several parts make one sentence."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from shrinkage.reports.facts import Difference, Facts
+from shrinkage.estimates import Difference
+from shrinkage.lesson import Verdict, worst
+from shrinkage.reports.facts import Facts
 from shrinkage.reports.wording import strength
 
-Verdict = Literal["seen", "partly", "not seen", "undecided", "not measured"]
 ONE_SEED = "one seed: no uncertainty"
-_WORST: tuple[Verdict, ...] = ("not seen", "undecided", "partly", "seen")
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,6 @@ def not_measured(why: str) -> Claim:
     return Claim("not measured", f"Not measured: {why}.")
 
 
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """A claim about several columns holds only where it holds for all of them."""
-    known = set(verdicts)
-    return next((verdict for verdict in _WORST if verdict in known), "not measured")
-
-
 def conclude(
     parts: Sequence[tuple[Verdict, str]], *, opening: str = "", ending: str = "", empty: str
 ) -> Claim:
@@ -43,20 +36,6 @@ def conclude(
     body = opening + "; ".join(text for _, text in told) + (f" ({ending})" if ending else "")
     body = start + body if start else body[0].upper() + body[1:]
     return Claim(verdict, f"{body}.")
-
-
-def described(found: Difference | None, want: int) -> Verdict:
-    """Whether a measure of the networks themselves moves the way it should.
-
-    With one seed, its direction in that seed's networks counts: they are what is described.
-    """
-    if found is None:
-        return "not measured"
-    sign = found.sign
-    if sign is None:
-        sign = (found.mean > 0) - (found.mean < 0)
-        return "seen" if sign == want else "not seen"
-    return "seen" if sign == want else "undecided" if sign == 0 else "not seen"
 
 
 def inseparable(found: Difference, what: str = "") -> str:
@@ -85,5 +64,5 @@ def seeds_note(found: Iterable[Difference | None]) -> str:
 def at(facts: Facts, name: str) -> str:
     """A column's label with its chosen strength."""
     symbol = {"strength": "λ = ", "dropout": "p = ", "learning rate": "lr × "}
-    knob = symbol.get(facts.columns[name]["knob"], "")
+    knob = symbol.get(facts.columns[name].knob, "")
     return f"{facts.label(name)} ({knob}{strength(facts.knob(name))})"

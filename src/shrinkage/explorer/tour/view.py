@@ -1,22 +1,28 @@
-"""What a step of the tour is: controls to set, where to look, and a check on live numbers."""
+"""What a step of the tour is: controls to set, where to look, and a claim on live numbers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from shrinkage.explorer.controls import Controls
 from shrinkage.explorer.looks import Standing
 from shrinkage.explorer.worth import Worth
+from shrinkage.lesson import Verdict
 
 _MIN_STEPS = 30
 
 
 @dataclass(frozen=True)
 class Check:
-    """``seen``: True or False as the live numbers say, None while there is nothing to judge."""
+    """A verdict on the live numbers, in words."""
 
-    seen: bool | None
+    verdict: Verdict
     sentence: str
+
+    @classmethod
+    def waiting(cls, sentence: str) -> Self:
+        """Nothing to judge yet, and what is still to be done."""
+        return cls("not measured", sentence)
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,10 @@ class View:
     def now(self, *names: str) -> list[Standing] | Check:
         """The newest standings of these columns, or what is still missing to judge them."""
         if any(name not in self.points for name in names):
-            return Check(None, "This step needs its own columns: set the controls again.")
+            return Check.waiting("This step needs its own columns: set the controls again.")
         steps = min(self.points[n][-1].step if self.points[n] else self.begun for n in names)
         if steps < self.begun + _MIN_STEPS:
-            return Check(None, f"Let it train: {steps - self.begun} of {_MIN_STEPS} steps.")
+            return Check.waiting(f"Let it train: {steps - self.begun} of {_MIN_STEPS} steps.")
         return [self.points[name][-1] for name in names]
 
 
@@ -56,7 +62,7 @@ class Scope:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Step:
     """One step of the tour.
 
     ``sets``: changes of the controls (see :meth:`Controls.changed`); ``look``: what to watch, in
