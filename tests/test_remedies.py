@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import shrinkage as sh
-from shrinkage.data import Spec, load, split
+from shrinkage.data import load, split
 from shrinkage.data.encoding import Encoding
 from shrinkage.errors import (
     AttachError,
@@ -23,7 +23,7 @@ from shrinkage.errors import (
     ShrinkageWarning,
     did_you_mean,
 )
-from shrinkage.models import build
+from shrinkage.models import check_new
 
 X, Y = torch.randn(12, 4), torch.arange(12) % 3
 
@@ -191,7 +191,9 @@ def test_a_factory_that_gives_the_same_weights_twice_is_refused(
 
 def test_a_frozen_part_may_be_shared() -> None:
     layer = nn.Linear(4, 3).requires_grad_(False)
-    made = [build(lambda: nn.Sequential(layer, nn.Linear(3, 3)), Spec(4, (4,), 3)) for _ in "ab"]
+    made = [nn.Sequential(layer, nn.Linear(3, 3)) for _ in "ab"]
+    for model in made:
+        check_new(nn.Sequential, model)
     assert made[0][0] is made[1][0]
 
 

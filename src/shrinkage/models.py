@@ -206,7 +206,6 @@ def build(factory: Factory, spec: Spec, *, dropout: float | None = None) -> nn.M
             if model is None
             else "Return the network, not its class or its output.",
         )
-    _check_new(factory, model)
     return model
 
 
@@ -214,7 +213,7 @@ _MADE = WeakTensorKeyDictionary()
 """The trained parameters of networks that factories have made."""
 
 
-def _check_new(factory: Factory, model: nn.Module) -> None:
+def check_new(factory: Factory, model: nn.Module) -> None:
     """Raise :class:`ModelError` for a network that was made before, or shares trained weights.
 
     A fit would go on from where another has ended.

@@ -19,6 +19,7 @@ from shrinkage.measures.losses import as_module
 from shrinkage.models import (
     Factory,
     build,
+    check_new,
     check_output,
     load_object,
     warn_of_logits,
@@ -112,7 +113,9 @@ class Study:
         They are drawn where the factory makes it, so that they are the same on every device.
         """
         torch.manual_seed(seed)
-        model = build(self.factory, self.spec, dropout=dropout).to(self.device)
+        model = build(self.factory, self.spec, dropout=dropout)
+        check_new(self.factory, model)
+        model = model.to(self.device)
         ids = not self.data.x.is_floating_point()
         check_output(model, self.spec, self.data.task, ids=ids, free=self.loss is not None)
         return model
