@@ -134,20 +134,21 @@ def test_a_constant_step_is_told_from_a_proportional_one_and_from_growth() -> No
     grows = step(lambda _: -strength)
     fit = StepFit.constant(same, strength)
     assert (fit.n, fit.low, fit.high, fit.smallest, fit.largest) == (3, 1.0, 1.0, 0.25, 1.0)
-    assert fit.verdict == "seen"
-    assert StepFit.proportional(share, strength).verdict == "seen"
+    assert fit.finding.verdict == "seen"
+    assert StepFit.proportional(share, strength).finding.verdict == "seen"
     assert StepFit.proportional(share, strength).stretch == pytest.approx(2.0)
-    assert StepFit.proportional(same, strength).verdict == "not seen"
-    assert StepFit.constant(share, strength).verdict == "not seen"
-    assert StepFit.constant(grows, strength).verdict == "not seen"
+    assert StepFit.proportional(same, strength).finding.verdict == "not seen"
+    assert StepFit.constant(share, strength).finding.verdict == "not seen"
+    assert StepFit.constant(grows, strength).finding.verdict == "not seen"
 
 
 def test_weights_that_land_on_zero_are_counted_apart_and_rounding_is_allowed_for() -> None:
     landing = Moves.of([1.0, 0.0005, 0.0], [-0.1, -0.05, 0.0], 0.01, 1e-16)
     fit = StepFit.constant(landing, 0.1)
-    assert (fit.n, fit.landed, fit.verdict) == (1, 1, "seen")
+    assert (fit.n, fit.landed, fit.finding.verdict) == (1, 1, "seen")
     coarse = Moves.of([1.0], [0.0], 0.01, 1.2e-7)
-    assert StepFit.constant(coarse, 1e-6).verdict == "undecided"  # 1e-8 is lost beside 1 in float32
+    # 1e-8 is lost beside 1 in float32.
+    assert StepFit.constant(coarse, 1e-6).finding.verdict == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_zeros_by_division_speak_against_a_proportion(
 
 
 def slopes(pull: float = 1.0, zero: float = 0.5) -> Slopes:
-    return Slopes.of([1.0, 0.5, 0.05, 0.0], [pull, pull, 9.0, zero], [1.0] * 4)
+    return Slopes.of([(1.0, pull, 1.0), (0.5, pull, 1.0), (0.05, 9.0, 1.0), (0.0, zero, 1.0)])
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def slopes(pull: float = 1.0, zero: float = 0.5) -> Slopes:
         ([2, 2, 0, 0], slopes(), "partly", ""),
         ([2, 0, 0, 0], slopes(), "not seen", ""),
         ([2, 2, 2, 0], slopes(pull=0.8), "partly", "still shrinking"),
-        ([2, 2, 2, 0], slopes(zero=1.01), "partly", ""),
+        ([2, 2, 2, 0], slopes(zero=1.01), "partly", "zeros would leave"),
         ([2, 2], slopes(), "undecided", "too few"),
         ([], slopes(), "not seen", "no weight left"),
     ],
@@ -189,8 +190,8 @@ def test_large_weights_pay_and_zeros_would_not(
 
 def test_slopes_are_those_of_large_survivors_and_of_zeros() -> None:
     assert slopes(pull=0.7, zero=0.5) == Slopes(0.7, 2, 1.0, 1)
-    assert Slopes.of([], [], []) == Slopes(None, 0, None, 0)
-    assert Slopes.of([1.0, 0.0], [1.0, 1.0], [0.0, 0.0]) == Slopes(None, 1, None, 0)  # λ = 0
+    assert Slopes.of([]) == Slopes(None, 0, None, 0)
+    assert Slopes.of([(1.0, 1.0, 0.0), (0.0, 1.0, 0.0)]) == Slopes(None, 1, None, 0)  # λ = 0
 
 
 @pytest.mark.parametrize(

@@ -214,6 +214,25 @@ def test_a_header_of_format_1_that_was_edited_is_damaged(
         read(tmp_path)
 
 
+def test_another_configuration_is_told_whatever_was_edited(tmp_path: Path) -> None:
+    """A list of columns is told by their names, where they are columns."""
+    config = of_contrast()
+    _format_1(tmp_path, config | {"columns": [0.5, None]}, {}, [])
+    with (
+        pytest.warns(UserWarning, match="without checksums"),
+        pytest.raises(RunError, match=r"got columns\[0\] = .*none.*expected columns\[0\] = 0.5"),
+        Run(tmp_path, config),
+    ):
+        pass
+    _format_1(tmp_path, config | {"columns": [0.5]}, {}, [])
+    with (
+        pytest.warns(UserWarning, match="without checksums"),
+        pytest.raises(RunError, match=r"got columns = none, l1; expected columns = \[0.5\]"),
+        Run(tmp_path, config),
+    ):
+        pass
+
+
 def _format_1(
     folder: Path, config: dict[str, Any], decisions: dict[str, Any], points: list[dict[str, Any]]
 ) -> None:

@@ -523,6 +523,29 @@ def test_the_share_of_weights_worth_their_cost_decides(
     assert judge(view)["survival"].verdict == verdict
 
 
+def test_zeros_that_would_leave_are_half_the_evidence(tmp_path: Path) -> None:
+    view = made(tmp_path)
+    for point in view.points:
+        if point["kind"] == "trace" and point["key"].startswith("l1/"):
+            point["worth"]["grad"][0] = 1.05e-2  # of the one zero; λ is 1e-2
+    claim = judge(view)["survival"]
+    assert claim.verdict == "partly"
+    assert "0 % of 1 zeros have at most λ, so that the others would leave zero" in claim.sentence
+
+
+def test_less_overfitting_needs_overfitting(tmp_path: Path) -> None:
+    claim = judge(made(tmp_path, changed("none", train=0.5, held=0.4)))["overfitting"]
+    assert claim.verdict == "undecided"
+    assert "with nothing to reduce: without a penalty the gap is −0.1" in claim.sentence
+
+
+def test_few_zeros_are_no_sparse_model(tmp_path: Path) -> None:
+    claim = judge(made(tmp_path, changed("l1", zeros=30)))["selection"]
+    assert claim.verdict == "partly"
+    assert "less than half of them" in claim.sentence
+    assert "less than half" not in judge(made(tmp_path))["selection"].sentence
+
+
 def test_tiny_weights_do_not_stretch_the_axes(tmp_path: Path) -> None:
     """As Adam makes them under L2, where only the penalty moves a weight; zeros among them."""
     view = made(tmp_path)

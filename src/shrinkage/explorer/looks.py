@@ -135,8 +135,6 @@ def stand(
     some = Examples(parts[1].x[:_ACTIVE_ON], parts[1].y[:_ACTIVE_ON])
     active = channels(lane.model, some, lane.plan)
     w, delta = _steps(lane, probe, lr)
-    moves = Moves.of(w.numpy(), delta.numpy(), lr, _FLOAT64)
-    loudness = [(float(a.mean()), float(a.max()), float(_shares(a).max())) for a in active.values()]
     standing = Standing(
         name=lane.name,
         step=lane.steps,
@@ -155,12 +153,8 @@ def stand(
         max_abs=float(sizes.max()),
         top10=float(sizes.topk(max(1, sizes.numel() // 10)).values.sum()) / l1 if l1 else 0.0,
         gini=gini(sizes),
-        activity=mean(level for level, _, _ in loudness) or 0.0,
-        loudest=mean(most for _, most, _ in loudness) or 0.0,
-        strongest=mean(share for _, _, share in loudness) or 0.0,
-        layers=tuple((level, share) for level, _, share in loudness),
-        constant=StepFit.constant(moves, lane.strength) if len(moves) else None,
-        proportional=StepFit.proportional(moves, lane.strength) if len(moves) else None,
+        **_loudness(list(active.values())),
+        **_fits(lane, w, delta, lr),
     )
     dots = _spread(w)
     drawn: Json = {
@@ -174,6 +168,28 @@ def stand(
 def _shares(means: Tensor) -> Tensor:
     """Each channel's part of its layer's activity; all 0 in a silent layer."""
     return means / means.sum().clamp(min=torch.finfo(means.dtype).tiny)
+
+
+def _loudness(layers: Sequence[Tensor]) -> Json:
+    """What a standing has of the activity of the layers, from the means of their channels."""
+    levels = [(float(means.mean()), float(_shares(means).max())) for means in layers]
+    return {
+        "activity": mean(level for level, _ in levels) or 0.0,
+        "loudest": mean(float(means.max()) for means in layers) or 0.0,
+        "strongest": mean(share for _, share in levels) or 0.0,
+        "layers": tuple(levels),
+    }
+
+
+def _fits(lane: Lane, w: Tensor, delta: Tensor, lr: float) -> Json:
+    """What a standing has of a step that the penalty takes alone."""
+    if not w.numel():
+        return {"constant": None, "proportional": None}
+    moves = Moves.of(w.cpu().numpy(), delta.cpu().numpy(), lr, _FLOAT64)
+    return {
+        "constant": StepFit.constant(moves, lane.strength),
+        "proportional": StepFit.proportional(moves, lane.strength),
+    }
 
 
 def _steps(lane: Lane, probe: Probe | None, lr: float) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from shrinkage.lesson.differences import BeatsPruning, DifferentWays
 from shrinkage.lesson.overfitting import Overfitting
 from shrinkage.lesson.sizes import Smaller
 from shrinkage.lesson.sparsity import Selection, Sparsity
-from shrinkage.lesson.steps import ConstantStep, Moves, ProportionalStep, StepFit
+from shrinkage.lesson.steps import Moves, ProportionalStep, StepFit
 from shrinkage.lesson.survival import Removal, Slopes, Survival
 from shrinkage.lesson.verdicts import About, Finding, Verdict, halved, moves, worst
 
@@ -23,7 +23,6 @@ __all__ = [
     "Calmer",
     "Compromise",
     "Concentration",
-    "ConstantStep",
     "CostSplit",
     "Coverage",
     "DifferentWays",

@@ -1,13 +1,12 @@
 """C7 and C8: L1 takes the same from every weight, L2 in proportion to its size."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shrinkage.lesson.verdicts import Finding, Verdict
+from shrinkage.lesson.verdicts import Finding
 
 TOLERANCE = 0.05
 """How far a weight may be from what is expected of it: a proximal step of L2 divides by
@@ -100,24 +99,13 @@ class StepFit:
         return cls._of(moves, clear, 2 * strength * moves.size)
 
     @property
-    def verdict(self) -> Verdict:
-        """Nearly all weights must lose what is expected; none of them can be told from rounding."""
-        if not self.n:
-            return "undecided"
-        least: Sequence[tuple[float, Verdict]] = ((NEARLY_ALL, "seen"), (MOST, "undecided"))
-        return next((verdict for share, verdict in least if self.share >= share), "not seen")
-
-
-@dataclass(frozen=True)
-class ConstantStep:
-    """C7: L1 shrinks every weight by the same amount toward zero."""
-
-    fit: StepFit
-
-    @property
     def finding(self) -> Finding:
-        """As the step fits."""
-        return Finding(self.fit.verdict)
+        """Nearly all weights must lose what is expected; C7, and C8 as far as one step tells."""
+        if not self.n:
+            return Finding("undecided", "rounding")
+        if self.share >= NEARLY_ALL:
+            return Finding("seen")
+        return Finding("undecided" if self.share >= MOST else "not seen")
 
 
 @dataclass(frozen=True)
@@ -150,7 +138,7 @@ class ProportionalStep:
     @property
     def finding(self) -> Finding:
         """As the step fits; in part where training divided weights down to zero."""
-        verdict = self.fit.verdict
-        if verdict == "seen" and self.has_own_zeros and not self.by_factors:
+        found = self.fit.finding
+        if found.verdict == "seen" and self.has_own_zeros and not self.by_factors:
             return Finding("partly", "zeros by division")
-        return Finding(verdict)
+        return found

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from shrinkage.lesson.verdicts import Finding, Verdict, halved
+from shrinkage.lesson.verdicts import Finding, Verdict
 
 LARGE = 0.1
 """A weight is large from this share of the largest on."""
@@ -35,9 +35,9 @@ class Slopes:
     zeros: int
 
     @classmethod
-    def of(cls, sizes: ArrayLike, slopes: ArrayLike, demanded: ArrayLike) -> Self:
-        """From |w|, |∂loss/∂w| and the slope of the penalty, weight by weight."""
-        size, slope, demand = (np.asarray(v, dtype=float) for v in (sizes, slopes, demanded))
+    def of(cls, rows: ArrayLike) -> Self:
+        """From |w|, |∂loss/∂w| and the slope of the penalty: a row for each weight."""
+        size, slope, demand = np.asarray(rows, dtype=float).reshape(-1, 3).T
         large = (size > 0) & (size >= LARGE * size.max(initial=0.0))
         zero, priced = size == 0, demand > 0
         ratios = slope[large & priced] / demand[large & priced]
@@ -111,4 +111,6 @@ class Survival:
         verdict: Verdict = "seen" if share >= MOST else "not seen" if share < HALF else "partly"
         if verdict == "seen" and self.slopes.is_moving:
             return Finding("partly", "still shrinking")
-        return Finding(halved(verdict, self.slopes.stays))
+        if verdict == "seen" and self.slopes.stays != "seen":
+            return Finding("partly", "zeros would leave")
+        return Finding(verdict)

@@ -292,7 +292,9 @@ def _missing(folder: Path) -> list[Path]:
 
 
 def _short(value: object) -> str:
-    if isinstance(value, list) and value and all("name" in item for item in value if item):
-        value = ", ".join(str(item["name"]) for item in value)  # columns, parameters
+    items = value if isinstance(value, list) else []
+    named = [item["name"] for item in items if isinstance(item, dict) and "name" in item]
+    if named and len(named) == len(items):
+        value = ", ".join(map(str, named))  # columns, parameters
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "…"

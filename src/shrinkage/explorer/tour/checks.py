@@ -15,7 +15,6 @@ from shrinkage.lesson import (
     Calmer,
     Compromise,
     Concentration,
-    ConstantStep,
     CostSplit,
     Coverage,
     DifferentWays,
@@ -87,7 +86,9 @@ def smaller(_view: View, none: Standing, l1: Standing, l2: Standing) -> Check:
         f"{num(getattr(l2, key))} under L2"
         for symbol, key in (("Σ|w|", "l1"), ("‖w‖", "l2"), ("max|w|", "max_abs"))
     )
-    return Check(worst(one.finding.verdict for one in judged), f"{'; '.join(sizes)}.")
+    verdict = worst(one.finding.verdict for one in judged)
+    but = " The largest weight does not shrink under both." if verdict == "partly" else ""
+    return Check(verdict, f"{'; '.join(sizes)}.{but}")
 
 
 def _generalises(one: Standing, none: Standing) -> Overfitting:
@@ -144,7 +145,7 @@ def constant(_view: View, l1: Standing) -> Check:
     if fit is None or not fit.n:
         return _NOTHING_MOVES
     return Check(
-        ConstantStep(fit).finding.verdict,
+        fit.finding.verdict,
         f"One step takes {_span(fit.low, fit.high)} lr·λ from every weight, large or small.",
     )
 
@@ -239,11 +240,15 @@ def _ends(view: View, factor: int) -> tuple[Standing, Standing] | Check:
     if settled and settled[-1] >= _ABOUT * factor * settled[0]:
         last = {point.knob: point for point in points}
         return last[settled[0]], last[settled[-1]]
-    now = points[-1].knob if points else 0.0
+    return _to_settle(points[-1].knob if points else 0.0, steps, settled, factor)
+
+
+def _to_settle(now: float, steps: dict[float, int], settled: list[float], factor: int) -> Check:
+    """What is still to be done with the dial, which stands at ``now``."""
     far = all(max(now, k) >= _ABOUT * factor * min(now, k) for k in settled)
     if now > 0 and now not in settled and far:
         return Check.waiting(
-            f"Let it settle at λ = {num(now)}: {steps[now]} of {_SETTLED} steps so far.",
+            f"Let it settle at λ = {num(now)}: {steps[now]} of {_SETTLED} steps so far."
         )
     if not settled:
         return Check.waiting("Turn λ to a small value above 0, and let the network settle.")
@@ -252,7 +257,7 @@ def _ends(view: View, factor: int) -> tuple[Standing, Standing] | Check:
     words = f"{factor} times as much" if up else f"1/{factor} of it"
     return Check.waiting(
         f"Settled at λ = {num(settled[0])}. Now turn the dial to {num(goal)}, {words}, "
-        "and let it settle there.",
+        "and let it settle there."
     )
 
 

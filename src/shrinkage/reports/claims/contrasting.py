@@ -35,28 +35,24 @@ def in_different_ways(facts: Facts) -> Claim:
 
 
 def _beside_none(facts: Facts) -> str:
-    if facts.base is None:
-        return ""
-    signs = {
-        name: found.sign
-        for name in facts.names
-        if name != facts.base
-        and (found := facts.against_base(name, facts.held_loss)) is not None
-        and found.sign is not None
-    }
+    signs = _signs(facts)
     if not signs:
         return ""
-    kinds = {-1: "a lower", 1: "a higher"}
-    groups = {
-        words: [facts.label(name) for name, sign in signs.items() if sign == kind]
-        for kind, words in kinds.items()
-    }
-    told = [
-        f"{listed(names)} {'have' if len(names) > 1 else 'has'} {words} {facts.held_out} loss"
-        for words, names in groups.items()
-        if names
-    ]
+    told = []
+    for kind, words in ((-1, "a lower"), (1, "a higher")):
+        names = [facts.label(name) for name in signs if signs[name] == kind]
+        if names:
+            have = "have" if len(names) > 1 else "has"
+            told.append(f"{listed(names)} {have} {words} {facts.held_out} loss")
     return "; " + (listed(told) + " than none" if told else "no column can be told from none")
+
+
+def _signs(facts: Facts) -> dict[str, int]:
+    """The sign of every column's held-out loss minus that of none, where seeds tell one."""
+    if facts.base is None:
+        return {}
+    found = {n: facts.against_base(n, facts.held_loss) for n in facts.names if n != facts.base}
+    return {name: d.sign for name, d in found.items() if d is not None and d.sign is not None}
 
 
 def pruning(facts: Facts) -> Claim:

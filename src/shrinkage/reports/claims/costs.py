@@ -1,5 +1,6 @@
 """The two parts of the cost, and which parameters the second part covers."""
 
+from collections.abc import Sequence
 from math import prod
 
 from shrinkage.estimates import mean
@@ -7,7 +8,7 @@ from shrinkage.lesson import CostSplit, Coverage, PenaltyTerm, Verdict
 from shrinkage.reports.claims.sentences import ONE_SEED, Claim, conclude, not_measured
 from shrinkage.reports.facts import Facts, weight
 from shrinkage.reports.wording import listed, num, percent, strength
-from shrinkage.runs import FitRecord
+from shrinkage.runs import FitRecord, ParameterConfig
 
 
 def cost_split(facts: Facts) -> Claim:
@@ -88,16 +89,22 @@ def coverage(facts: Facts) -> Claim:
         return not_measured("the run records no plan")
     taken = [e for e in plan if e.penalised]
     left = [e for e in meant if not e.penalised]
-    verdict = Coverage(sum(prod(e.shape) for e in left)).finding.verdict
-    sizes = sum(prod(e.shape) for e in taken), sum(prod(e.shape) for e in plan)
+    verdict = Coverage(_numbers(left)).finding.verdict
     text = (
-        f"{len(taken)} of {len(plan)} parameter tensors are penalised, {sizes[0]:,} of "
-        f"{sizes[1]:,} numbers"
+        f"{len(taken)} of {len(plan)} parameter tensors are penalised, {_numbers(taken):,} of "
+        f"{_numbers(plan):,} numbers"
     )
     if verdict == "seen":
         return Claim(verdict, f"{text}: every weight and every bias.")
+    return Claim(verdict, f"Not the setting here: {text}; left out: {_named(left)}.")
+
+
+def _numbers(entries: Sequence[ParameterConfig]) -> int:
+    return sum(prod(e.shape) for e in entries)
+
+
+def _named(left: Sequence[ParameterConfig]) -> str:
     names = [e.name for e in left]
     shown = listed(names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"])
     biases = all(e.role == "bias" for e in left)
-    remedy = ", which is usual; --biases penalises them too" if biases else ""
-    return Claim(verdict, f"Not the setting here: {text}; left out: {shown}{remedy}.")
+    return shown + (", which is usual; --biases penalises them too" if biases else "")

@@ -1,6 +1,6 @@
 """Zeros that cost nothing, and what is left."""
 
-from shrinkage.estimates import difference, mean
+from shrinkage.estimates import Difference, difference, mean
 from shrinkage.lesson import Concentration, Selection, Sparsity
 from shrinkage.reports.claims.sentences import (
     Claim,
@@ -108,12 +108,15 @@ def concentration(facts: Facts) -> Claim:
         f"Σ|w| under {at(facts, name)} and {percent(facts.mean(base, weight('top10')))} under "
         f"none (difference {signed(top10)}; Gini index {signed(gini)})"
     )
-    unclear = [d for d in (top10, gini) if d is not None and d.sign == 0]
-    if unclear:
-        text += f", which {inseparable(unclear[0])}"
+    text += _unclear(top10, gini)
     if drop is not None:
         text += drop[1]
     return conclude([(judged.finding.verdict, text)], ending=seeds_note([top10, gini]), empty="")
+
+
+def _unclear(*found: Difference | None) -> str:
+    unclear = [d for d in found if d is not None and d.sign == 0]
+    return f", which {inseparable(unclear[0])}" if unclear else ""
 
 
 def _removed(facts: Facts, name: str) -> tuple[float, str] | None:

@@ -49,11 +49,11 @@ def _detour(path: list[tuple[float, dict[int, float]]]) -> str:
     between = path[1:-1]
     if not between:
         return ""
-    knob, values = max(between, key=lambda step: mean(step[1].values()) or 0.0)
+    knob, values = max(between, key=lambda step: mean(step[1]) or 0.0)
     found = difference(values, path[0][1])
     if moves(found, +1, "treatments") != "seen":
         return ""
-    return f" with a rise to {num(mean(values.values()))} at {strength(knob)}"
+    return f" with a rise to {num(mean(values))} at {strength(knob)}"
 
 
 def compromise(facts: Facts) -> Claim:
@@ -88,9 +88,9 @@ def _exchange(facts: Facts, name: str) -> tuple[Verdict, str]:
     judged = Compromise(size, loss)
     doubt = {"not seen": " (does not rise)", "undecided": f" ({_unclear(loss)})"}
     return judged.finding.verdict, (
-        f"{facts.label(name)} takes {symbol} {num(mean(sizes[0][1].values()))} → "
-        f"{num(mean(sizes[-1][1].values()))} and training loss "
-        f"{num(mean(losses[0][1].values()))} → {num(mean(losses[-1][1].values()))}"
+        f"{facts.label(name)} takes {symbol} {num(mean(sizes[0][1]))} → "
+        f"{num(mean(sizes[-1][1]))} and training loss "
+        f"{num(mean(losses[0][1]))} → {num(mean(losses[-1][1]))}"
         f"{doubt.get(judged.of_loss, '')}"
     )
 

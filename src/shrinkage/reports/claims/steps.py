@@ -1,6 +1,6 @@
 """How one real step shrinks weights of different size."""
 
-from shrinkage.lesson import ConstantStep, Moves, ProportionalStep, StepFit, Verdict
+from shrinkage.lesson import Moves, ProportionalStep, StepFit, Verdict
 from shrinkage.reports.claims.sentences import Claim, at, conclude
 from shrinkage.reports.facts import Facts, weight, zero_share
 from shrinkage.reports.wording import num, percent
@@ -35,7 +35,7 @@ def _constant(facts: Facts, name: str) -> tuple[Verdict, str]:
     if not strength or found is None:
         return "not measured", ""
     fit = StepFit.constant(found, strength)
-    verdict = ConstantStep(fit).finding.verdict
+    verdict = fit.finding.verdict
     if not fit.n:
         return verdict, f"{at(facts, name)} takes less than float32 can resolve"
     text = f"{at(facts, name)} takes {_range(fit)} λ per unit of step size {_from(fit)}"
@@ -110,5 +110,5 @@ def _from(fit: StepFit) -> str:
 
 
 def _with_exceptions(text: str, fit: StepFit) -> str:
-    unfit = fit.n and fit.verdict != "seen"
+    unfit = fit.n and fit.finding.verdict != "seen"
     return f"{text}; only {percent(fit.share)} of them as expected" if unfit else text

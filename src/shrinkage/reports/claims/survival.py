@@ -33,7 +33,7 @@ def _worth(facts: Facts, name: str) -> tuple[Verdict, str]:
         for s in trace.worth.survivors
         if s.w is not None and s.rise is not None and s.saved is not None
     ]
-    judged = Survival.of(tried, Slopes.of(*_columns(slopes(facts, name, trace.worth))))
+    judged = Survival.of(tried, Slopes.of(slopes(facts, name, trace.worth)))
     verdict = judged.finding.verdict
     if not judged.large:
         return verdict, f"{at(facts, name)} leaves no weight to look at"
@@ -44,26 +44,24 @@ def _worth(facts: Facts, name: str) -> tuple[Verdict, str]:
     )
 
 
-def _columns(rows: list[Slope]) -> tuple[list[float], list[float], list[float]]:
-    sizes, slopes, demanded = zip(*rows, strict=True) if rows else ((), (), ())
-    return list(sizes), list(slopes), list(demanded)
-
-
 def slopes(facts: Facts, name: str, worth: WorthRecord) -> list[Slope]:
     """Size and slopes of the weights looked at.
 
     Runs that did not store the penalty's slope get it by formula, under L1 and L2.
     """
     rate, penalty = facts.knob(name) or 0.0, facts.columns[name].penalty
-    sizes = [None if w is None else abs(w) for w in worth.w]
-    demanded = worth.slope or [
-        {"L1": rate, "L2": None if w is None else 2 * rate * w}.get(penalty or "") for w in sizes
-    ]
+    demanded = worth.slope or [_by_formula(penalty, rate, w) for w in worth.w]
     return [
-        (w, abs(g), abs(slope))
-        for w, g, slope in zip(sizes, worth.grad, demanded, strict=True)
+        (abs(w), abs(g), abs(slope))
+        for w, g, slope in zip(worth.w, worth.grad, demanded, strict=True)
         if w is not None and g is not None and slope is not None
     ]
+
+
+def _by_formula(penalty: str | None, rate: float, w: float | None) -> float | None:
+    if penalty == "L1":
+        return rate
+    return None if w is None or penalty != "L2" else 2 * rate * abs(w)
 
 
 def _told(facts: Facts, name: str, judged: Survival) -> str:
@@ -81,4 +79,6 @@ def _told(facts: Facts, name: str, judged: Survival) -> str:
     if slopes.within is not None:
         within = percent(slopes.within)
         text += f", and {within} of {slopes.zeros} zeros have at most {formula.split()[0]}"
+    if judged.finding.reason == "zeros would leave":
+        text += ", so that the others would leave zero"
     return text

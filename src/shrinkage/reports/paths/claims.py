@@ -1,11 +1,8 @@
 """What a path says about the compromise between loss and weights, in computed sentences."""
 
-from statistics import fmean
-
-from shrinkage.estimates import Difference, difference, mean
+from shrinkage.estimates import Difference, mean, paired
 from shrinkage.lesson import BeatsPruning, Ends, Exchange, Stand
 from shrinkage.reports.claims.sentences import (
-    ONE_SEED,
     Claim,
     inseparable,
     not_measured,
@@ -82,33 +79,28 @@ def _ends(track: Track, stands: list[Stand]) -> Claim:
 
 def _pruning(track: Track) -> Claim:
     """The path against magnitude pruning, at the same weights and epochs, paired by seed."""
-    pairs = [
-        (ours, theirs)
-        for scale in track.scales
-        if (theirs := track.pruned(scale, "score"))
-        and (ours := track.results(scale, _better(track, scale), track.held_out, "score"))
-    ]
-    gains: dict[int, list[float]] = {}
-    for ours, theirs in pairs:
-        for seed in ours.keys() & theirs.keys():
-            gains.setdefault(seed, []).append(ours[seed] - theirs[seed])
-    found = difference({seed: fmean(row) for seed, row in gains.items()}, dict.fromkeys(gains, 0.0))
+    deltas = list(filter(None, (_gain(track, scale) for scale in track.scales)))
+    found = Difference.of(mean(d.get(seed) for d in deltas) for seed in range(track.seeds))
     if found is None:
         return not_measured("no point of the path has a pruned network beside it")
-    means = [fmean(ours[seed] - theirs[seed] for seed in ours if seed in theirs)
-             for ours, theirs in pairs if ours.keys() & theirs.keys()]  # fmt: skip
+    means = [mean(delta) or 0.0 for delta in deltas]
     ahead, behind = sum(m > 0 for m in means), sum(m < 0 for m in means)
     sentence = (
         f"at equally many weights and epochs the path has the higher {track.held_out} "
         f"{track.score} at {ahead} of {len(means)} points and pruning at {behind}; the mean "
         f"difference is {_points(track, found)}"
     )
-    notes = {
-        None: f" ({ONE_SEED})",
-        0: f" ({seeds_note([found])}), which {inseparable(found)}",
-    }
-    sentence += notes.get(found.sign, f" ({seeds_note([found])})")
+    unclear = f", which {inseparable(found)}" if found.sign == 0 else ""
+    sentence += f" ({seeds_note([found])}){unclear}"
     return Claim(BeatsPruning(found).finding.verdict, _from_capital(sentence))
+
+
+def _gain(track: Track, scale: float) -> dict[int, float]:
+    """By seed, what the path's score has more than that of the pruned network beside it."""
+    theirs = track.pruned(scale, "score")
+    if not theirs:
+        return {}
+    return paired(track.results(scale, _better(track, scale), track.held_out, "score"), theirs)
 
 
 def _better(track: Track, scale: float) -> Family:
