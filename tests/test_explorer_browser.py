@@ -80,9 +80,9 @@ def serve(session: Any, runs: Path) -> Iterator[Live]:
     thread.join(timeout=20)
 
 
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    yield from serve(session_of("cnn", "digits"), tmp_path_factory.mktemp("runs"))
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Live]:
+    yield from serve(session_of("cnn", "digits"), tmp_path / "runs")
 
 
 @pytest.fixture
@@ -132,27 +132,14 @@ def test_the_dial_makes_zeros_and_gives_the_weights_back(live: Live, visit: Any)
     assert seen.complaints == []
 
 
-def test_a_change_of_the_dial_is_shown_within_half_a_second(live: Live, visit: Any) -> None:
+def test_every_change_of_the_dial_is_shown(live: Live, visit: Any) -> None:
+    """How soon: ``benchmarks/explore.py``."""
     seen = visit(live)
     seen.page.click("#play")
-    took = seen.page.evaluate(
-        """async () => {
-          const dial = document.getElementById("strength");
-          const shown = document.querySelector("#column-l1 .knob");
-          const times = [];
-          for (const mark of [13, 31, 19, 37, 25]) {
-            await new Promise((done) => setTimeout(done, 700));
-            const before = shown.textContent, start = performance.now();
-            dial.value = mark;
-            dial.dispatchEvent(new Event("input"));
-            while (shown.textContent === before) await new Promise((done) => setTimeout(done, 5));
-            times.push(performance.now() - start);
-          }
-          return times.sort((a, b) => a - b);
-        }"""
-    )  # fmt: skip
-    seen.page.click("#play")
-    assert took[2] < 500, took
+    for strength in (3.2e-4, 1.8e-3, 5.6e-4, 3.2e-3, 1e-3):
+        seen.turn(strength)
+        seen.reads("#column-l1 .knob", f"λ = {strength:g}")
+    assert seen.complaints == []
 
 
 def test_a_filter_and_a_weight_tell_their_stories(live: Live, visit: Any) -> None:

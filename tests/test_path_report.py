@@ -457,9 +457,8 @@ def visit(browser: Any) -> Iterator[Any]:
 @pytest.mark.browser
 @pytest.mark.parametrize(
     ("run", "width", "scheme"),
-    [("linear", 400, "dark"), ("linear", 1280, "light"), ("trained", 400, "light"),
-     ("trained", 1280, "dark")],
-)  # fmt: skip
+    [("linear", 400, "dark"), ("trained", 1280, "light")],
+)
 def test_it_opens_without_complaints(
     run: str, visit: Any, width: int, scheme: str, request: Any
 ) -> None:

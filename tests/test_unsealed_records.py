@@ -16,7 +16,7 @@ from shrinkage.reports import report_page
 from shrinkage.reports.paths import path_page
 from shrinkage.runs import read
 
-EDITED = 18
+EDITED = 9
 RUNS: dict[str, Any] = {
     "path": (small_path, path_page, {"seeds": 1, "points": 2}),
     "contrast": (small_contrast, report_page, {"seeds": 1, "point_epochs": None}),
