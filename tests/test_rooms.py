@@ -18,7 +18,7 @@ ROOMS = (
     "runs",
     "progress",
     "wrappers",
-    "coupling",
+    "graph",
     "plans",
     "proximal",
     "measures",

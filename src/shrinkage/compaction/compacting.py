@@ -14,11 +14,10 @@ from shrinkage.compaction.copying import copied
 from shrinkage.compaction.deciding import Decision, decide, selected
 from shrinkage.compaction.folding import bias_of, fold, shifts
 from shrinkage.compaction.proof import Proof, prove, random_like
-from shrinkage.coupling import Record, Units, UnknownStructureError, trace
-from shrinkage.coupling.cutting import Cuts, cut
-from shrinkage.coupling.shadows import replaced
-from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import CompactionError, did_you_mean
+from shrinkage.graph import Inputs, Record, Units, UnknownStructureError, trace
+from shrinkage.graph.call import replaced
+from shrinkage.graph.cut import Cuts, cut
 from shrinkage.measures.untouched import home, untouched
 from shrinkage.wrappers import canonical, unwrapped
 
@@ -63,7 +62,7 @@ def compacted(
     for layer in record.layers:
         name = next((n for n in ignored if _is_ignored(layer.where, layer.weight, n)), None)
         if name is not None:
-            units.pin(torch.cat([layer.inputs, layer.outputs]), f"ignored ({name})")
+            units.keep(torch.cat([layer.inputs, layer.outputs]), f"ignored ({name})")
     decision = decide(exact, doubled, labels, record, units)
     moved = shifts(exact, record, decision.removed)
     cuts = replace(

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.compaction.liveness import spread
-from shrinkage.coupling import Layer, Record
+from shrinkage.graph import Layer, Record
 
 
 def shifts(model: nn.Module, record: Record, removed: Tensor) -> dict[str, tuple[Layer, Tensor]]:

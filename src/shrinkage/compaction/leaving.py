@@ -11,11 +11,10 @@ from shrinkage.compaction.compacting import confirmed
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.deciding import decide, selected
 from shrinkage.compaction.proof import prove, random_like
-from shrinkage.coupling import Record, Units, trace
-from shrinkage.coupling.cutting import Cuts, cut
-from shrinkage.coupling.shadows import replaced
-from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import RAISED, CompactionError, told
+from shrinkage.graph import Inputs, Record, Units, trace
+from shrinkage.graph.call import replaced
+from shrinkage.graph.cut import Cuts, cut
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.compaction.copying import copied
-from shrinkage.coupling.shadows import returned
-from shrinkage.coupling.tracing import Inputs
+from shrinkage.graph import Inputs
+from shrinkage.graph.call import returned
 
 _SAMPLES = 4
 _TIMES = 16.0

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from shrinkage.coupling.shadows import Record
+from shrinkage.graph.record import Record
 
 Kept = tuple[int, ...]
 

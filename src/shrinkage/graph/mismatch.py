@@ -5,13 +5,14 @@ from itertools import zip_longest
 import torch
 from torch import Tensor, nn
 
-from shrinkage.coupling.shadows import Op, Record
-from shrinkage.coupling.tracing import CallError, Inputs, UnknownStructureError, trace
-from shrinkage.coupling.units import Units
-from shrinkage.errors import RAISED, told
+from shrinkage.errors import told
+from shrinkage.graph._trace import CallError, Inputs, trace
+from shrinkage.graph.call import NetworkError, UnknownStructureError
+from shrinkage.graph.record import Op, Record
+from shrinkage.graph.units import Units
 
 
-def misfit(
+def find_mismatch(
     small: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record, removed: Tensor
 ) -> tuple[Op, str] | None:
     """The first call of ``record`` that does something else in the cut network, and what.
@@ -31,8 +32,8 @@ def misfit(
         ops, end = error.record.ops, f"{type(error.__cause__).__name__}: {error.__cause__}"
     except UnknownStructureError as error:
         return record.ops[0], str(error)
-    except RAISED as error:  # the network's own checks may raise anything
-        return record.ops[-1], told(error)
+    except NetworkError as error:  # the network's own checks
+        return record.ops[-1], told(error.__cause__ or error)
     for before, after in zip_longest(record.ops, ops):
         if after is None or before is None or before.name != after.name:
             return before or record.ops[-1], end or "another sequence of calls"
