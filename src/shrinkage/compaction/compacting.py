@@ -14,8 +14,8 @@ from shrinkage.compaction.copying import copied
 from shrinkage.compaction.deciding import Decision, decide, selected
 from shrinkage.compaction.folding import bias_of, fold, shifts
 from shrinkage.compaction.proof import Proof, prove, random_like
-from shrinkage.errors import CompactionError, did_you_mean
-from shrinkage.graph import Inputs, Record, Units, UnknownStructureError, trace
+from shrinkage.errors import CompactionError, did_you_mean, told
+from shrinkage.graph import Inputs, NetworkError, Record, Units, UnknownStructureError, trace
 from shrinkage.graph.call import replaced
 from shrinkage.graph.cut import Cuts, cut
 from shrinkage.measures.untouched import home, untouched
@@ -55,9 +55,9 @@ def compacted(
     try:
         record, _ = trace(exact, doubled, units=units, labels=labels)
         record = confirmed(exact, doubled, labels, record)
-    except UnknownStructureError as error:
+    except (UnknownStructureError, NetworkError) as error:  # which may refuse other inputs
         whole = copied(model)
-        notes = (f"kept whole: {error}",)
+        notes = (f"kept whole: {told(error.__cause__) if error.__cause__ else error}",)
         return Compacted(model, whole, Cuts({}, {}), None, notes, {})
     for layer in record.layers:
         name = next((n for n in ignored if _is_ignored(layer.where, layer.weight, n)), None)

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from shrinkage.errors import RAISED
+from shrinkage.errors import RAISED, ShrinkageError
 from shrinkage.graph.functions import Function, Kind, look_up
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 
 class UnknownFunctionError(Exception):
@@ -105,7 +105,7 @@ class Interpreter(TorchFunctionMode):
         """What the network gets for this call."""
 
 
-def by_rule(rule: Callable[..., T], call: Call, *context: Any) -> T:
+def by_rule(rule: Callable[..., Result], call: Call, *context: Any) -> Result:
     """What ``rule`` says. Raises :class:`RuleFailure` where it fails on what torch itself takes."""
     try:
         return rule(call, *context)
@@ -127,7 +127,7 @@ def running() -> Iterator[None]:
         yield
     except RuleFailure as failure:
         raise failure.error from failure.error.__cause__
-    except (UnknownFunctionError, UnknownStructureError, NetworkError):
+    except (UnknownFunctionError, UnknownStructureError, NetworkError, ShrinkageError):
         raise
     except RAISED as error:  # a user's forward may raise anything
         raise NetworkError(str(error)) from error

@@ -6,10 +6,13 @@ by kind; what has no kind here is not known to any of them.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from torch.nn import functional
 
 Kind = Enum(
     "Kind",
@@ -42,6 +45,12 @@ class Function:
     in_python: bool = False
 
     @property
+    def averaging(self) -> Callable[..., Any]:
+        """Of a pooling function: torch's average over the same windows."""
+        average: Callable[..., Any] = getattr(functional, re.sub("max|lp", "avg", self.name))
+        return average
+
+    @property
     def n_places(self) -> int:
         """Dimensions of places: 2 of ``conv2d``."""
         return int(self.name[-2])
@@ -52,27 +61,27 @@ def look_up(func: Callable[..., Any]) -> tuple[Function, bool]:
     name = getattr(func, "__name__", "")
     if name == "__get__":
         name = getattr(getattr(func, "__self__", None), "__name__", "")
-        return _BY_NAME.get(name, Function(name)), False
-    if name in _BY_NAME:
-        found, in_place = _BY_NAME[name], False
+        return FUNCTIONS.get(name, Function(name)), False
+    if name in FUNCTIONS:
+        found, in_place = FUNCTIONS[name], False
     else:
         plain, in_place = _plain(name)
-        found = _BY_NAME.get(plain, Function(plain))
+        found = FUNCTIONS.get(plain, Function(plain))
     if found.in_python and inspect.isbuiltin(func):
         return Function(found.name), in_place
     return found, in_place
 
 
-def named(name: str) -> Function:
-    """What is known of a function or method by its name, such as a module's: ``AvgPool2d``."""
-    return _BY_NAME.get(name) or _SQUEEZED.get(name.lower()) or Function(name)
+def named(module: str) -> Function:
+    """What is known of the function that a class of modules is called after: ``AvgPool2d``."""
+    return _SQUEEZED.get(module.lower(), Function(module))
 
 
 def _plain(name: str) -> tuple[str, bool]:
     """The name without underscores, and whether they say that it writes into an argument."""
     if name.startswith("__"):
         plain = name.strip("_")
-        is_variant = plain not in _BY_NAME and plain[:1] in ("i", "r") and plain[1:] in _BY_NAME
+        is_variant = plain not in FUNCTIONS and plain[:1] in ("i", "r") and plain[1:] in FUNCTIONS
         return (plain[1:], plain[0] == "i") if is_variant else (plain, False)
     if name.startswith("_"):
         return name.removeprefix("_"), False
@@ -116,7 +125,7 @@ _ROWS = (
         fmod pow maximum minimum fmax fmin atan2 hypot where addcmul addcdiv lerp masked_fill gt lt
         ge le eq ne greater less greater_equal less_equal not_equal logical_and logical_or
         logical_xor bitwise_and bitwise_or bitwise_xor and or xor
-    """, "input other"),
+    """),
     # the same, where a constant 0 leaves nothing
     _row(Kind.PRODUCT, "mul multiply", "input other"),
     _row(Kind.WRITE, "copy zero fill", "input source"),
@@ -139,7 +148,8 @@ _ROWS = (
     _row(Kind.CONCATENATE, """
         cat concat concatenate stack hstack vstack dstack column_stack
     """, "tensors"),
-    _row(Kind.SPLIT, "chunk split split_with_sizes tensor_split", "input sizes dim", dim=0,
+    _row(Kind.SPLIT, "chunk split split_with_sizes tensor_split",
+         "input chunks|split_size_or_sections|split_sizes|indices_or_sections dim", dim=0,
          keeps=True),
     _row(Kind.PAD, "pad", "input pad mode", mode="constant"),
     _row(Kind.LINEAR, "linear", "input weight bias", keeps=True),
@@ -160,7 +170,7 @@ _ROWS = (
     # not linear
     _row(Kind.REDUCE, "amax amin logsumexp prod", "input dim|axis keepdim|keepdims", keepdim=False),
     _row(Kind.REDUCE, "std var", "input dim|axis", keepdim=False),
-    _row(Kind.REDUCE, "norm vector_norm linalg_vector_norm linalg_norm",
+    _row(Kind.REDUCE, "norm linalg_vector_norm linalg_norm",
          "input p|ord dim|axis keepdim|keepdims", keepdim=False),
     # and its place along the dimension; or the larger of two
     _row(Kind.EXTREME, "max min", "input dim|axis|other keepdim|keepdims", keepdim=False),
@@ -210,7 +220,7 @@ _ROWS = (
     """),
 )  # fmt: skip
 _ALL = tuple(function for row in _ROWS for function in row)
-_BY_NAME = {function.name: function for function in _ALL}
+FUNCTIONS = {function.name: function for function in _ALL}
+"""What is known, by name."""
+
 _SQUEEZED = {function.name.replace("_", ""): function for function in _ALL}
-if len(_BY_NAME) < len(_ALL):  # a second row would silently win
-    raise AssertionError("a torch function stands twice in the table")

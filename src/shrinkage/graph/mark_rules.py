@@ -4,7 +4,6 @@ Nonlinearities are replaced by the identity, products with a constant by its ind
 products of two marked tensors by their sum, maxima and normalisations by means.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,8 +25,6 @@ from shrinkage.graph.marks import (
 )
 
 _F = nn.functional
-_AVERAGE = {1: _F.avg_pool1d, 2: _F.avg_pool2d, 3: _F.avg_pool3d}
-_ADAPTIVE = {1: _F.adaptive_avg_pool1d, 2: _F.adaptive_avg_pool2d, 3: _F.adaptive_avg_pool3d}
 
 
 # Element by element
@@ -150,13 +147,12 @@ def _gate(call: Call) -> Tensor:
 
 def _max_pool(call: Call) -> Tensor:
     """Average pooling of the same geometry."""
-    x, n, size = only(call), call.function.n_places, call.get("output_size")
+    x, average, size = only(call), call.function.averaging, call.get("output_size")
     if size is not None:
-        return mark(_ADAPTIVE[n](x, size))
+        return mark(average(x, size))
     dilation = call.get("dilation")
     if any(d != 1 for d in (dilation if isinstance(dilation, tuple | list) else (dilation,))):
         raise UnknownFunctionError("max pooling with dilation")
-    average: Callable[..., Tensor] = _AVERAGE[n]
     geometry = call.get("kernel_size"), call.get("stride") or None, call.get("padding")
     return mark(average(x, *geometry, call.get("ceil_mode")))
 

@@ -5,29 +5,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
-import torch
 from torch import fx, nn
-from torch.nn.functional import relu
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from shrinkage.errors import RAISED
+from shrinkage.graph.scale import keeps_scale, passes_scale
 from shrinkage.plans.grouping import Grouping, grouping
 from shrinkage.plans.layers import NORMS, describe
-
-# Scaling the input of these scales the output: a norm layer behind them still undoes it.
-_HOMOGENEOUS: tuple[type[nn.Module], ...] = (
-    nn.Identity,
-    nn.ReLU,
-    nn.LeakyReLU,
-    nn.Dropout,
-    nn.Dropout2d,
-    nn.AvgPool2d,
-    nn.MaxPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.Flatten,
-)
-_HOMOGENEOUS_FUNCTIONS = (relu, torch.relu)
 
 
 @dataclass(frozen=True)
@@ -94,7 +79,7 @@ def _norms(
         module = modules.get(str(user.target)) if user.op == "call_module" else None
         if isinstance(module, NORMS):
             yield str(user.target), direct
-        elif isinstance(module, _HOMOGENEOUS) or user.target in _HOMOGENEOUS_FUNCTIONS:
+        elif passes_scale(user, module):
             yield from _norms(user, modules, direct=False)
         else:
             yield None, direct
@@ -143,7 +128,7 @@ def followed_by_norm(model: nn.Module) -> dict[str, str]:
 def _neighbours(
     named: list[tuple[str, nn.Module]],
 ) -> Iterator[tuple[tuple[str, nn.Module], tuple[str, nn.Module]]]:
-    solid = [(name, m) for name, m in named if not isinstance(m, _HOMOGENEOUS)]
+    solid = [(name, m) for name, m in named if not keeps_scale(m)]
     yield from pairwise(solid)
 
 
