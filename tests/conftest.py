@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-import pytest
-import torch
-from hypothesis import settings
+for variable in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ[variable] = "1"  # tests run side by side: small work on many threads only waits
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
 settings.load_profile("fixed")
@@ -24,7 +27,7 @@ with suppress(ImportError):  # Hypothesis of before draws no constants
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """Tests run side by side: tiny tensors on many threads would only wait for each other."""
+    """Also where the environment was read before."""
     torch.set_num_threads(1)
 
 

@@ -26,11 +26,6 @@ def launch(command: list[str], **options: Any) -> Process:
     )
 
 
-def complete(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
 def children(parent: int) -> set[int]:
     """All processes below this one, at any depth."""
     found: set[int] = set()

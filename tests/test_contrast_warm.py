@@ -129,10 +129,6 @@ def test_an_interrupted_chain_goes_on_with_the_same_results(
     assert fits(tmp_path / "run") == fits(whole.folder)
 
 
-def test_workers_find_the_same(whole: Contrast, tmp_path: Path) -> None:
-    assert fits(warm(tmp_path / "run", jobs=2).folder) == fits(whole.folder)
-
-
 def test_other_point_epochs_are_another_run(whole: Contrast) -> None:
     with pytest.raises(RunError, match="point_epochs"):
         warm(whole.folder, point_epochs=MORE + 1)

@@ -1,4 +1,7 @@
-"""Engines: the same results in this process, over the cores and on Ray; deaths and errors."""
+"""Engines: the same results in this process, over the cores and on Ray; deaths and errors.
+
+Whole paths over processes and on Ray: ``test_path_interrupts``.
+"""
 
 import importlib.util
 import os
@@ -221,21 +224,6 @@ def test_ray_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 def path(run: Path, **options: Any) -> sh.RegularizationPath:
     size = {"points": 5, "refine": 1, "seeds": 2, "epochs": 2, "point_epochs": 0.5, "rounds": 1}
     return sh.path("mlp", "digits", sh.L1(1.0), run=run, train_size=100, **size, **options)
-
-
-def content(result: sh.RegularizationPath) -> tuple[Any, ...]:
-    """Points, decisions and weights, byte for byte; the order of the points is free."""
-    lines = (result.folder / "points.jsonl").read_text().splitlines()
-    weights = {p.name: p.read_bytes() for p in (result.folder / "weights").iterdir()}
-    return sorted(lines), result.view.decisions, weights
-
-
-@needs_ray
-def test_a_path_is_the_same_on_ray(cluster: None, tmp_path: Path) -> None:
-    """Over processes: tests/test_path_interrupts.py."""
-    here = content(path(tmp_path / "here", jobs=1))
-    assert content(path(tmp_path / "ray", engine="ray")) == here
-    assert len(here[0]) > 20
 
 
 def test_one_process_walks_a_chain_to_its_end_before_the_next() -> None:

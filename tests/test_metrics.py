@@ -65,11 +65,13 @@ def exact(name: str) -> tuple[float, Tensor]:
     return found.objective, net.weight.detach() != 0
 
 
-@pytest.mark.parametrize("name", ["breast_cancer", "iris"])
+TRIED = [v for v in (*VARIANTS, *LEARNT) if not v.options.get("maximize")]
+PLAIN = [v for v in TRIED if "-" not in v.name]
+BOTH_TABLES = [*((v, "breast_cancer") for v in TRIED), *((v, "iris") for v in PLAIN)]
+
+
 @pytest.mark.parametrize(
-    "variant",
-    [*(v for v in VARIANTS if not v.options.get("maximize")), *LEARNT],
-    ids=lambda v: v.name,
+    ("variant", "name"), BOTH_TABLES, ids=[f"{v.name}-{name}" for v, name in BOTH_TABLES]
 )
 def test_full_batches_end_at_the_minimiser(variant: Variant, name: str) -> None:
     x, y = table(name)

@@ -211,10 +211,7 @@ def test_a_smooth_convolutional_network_comes_to_rest() -> None:
 
 def test_a_network_with_kinks_comes_to_rest_on_them() -> None:
     torch.manual_seed(0)
-    net = nn.Sequential(
-        *(nn.Flatten(), nn.Linear(64, 32), nn.ReLU()),
-        *(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 10)),
-    )
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, 10))
     plan = sh.Plan(net, sh.L1(3e-3), biases=True)
     train = contrasted(net, plan)
     before = sh.certify(net, plan, train, samples=50)
@@ -272,9 +269,11 @@ def test_it_reads_loaders_and_leaves_modes_and_frozen_weights() -> None:
     )
     net[0].requires_grad_(requires_grad=False)
     before = copy.deepcopy(net.state_dict())
-    loader = DataLoader(TensorDataset(train.x, train.y), batch_size=50, shuffle=True)
-    found = sh.polish(net, sh.Plan(net, {"4": sh.L1(1e-2)}), loader, tol=0.02)
-    assert found.gap <= 0.02
+    loader = DataLoader(TensorDataset(train.x[:120], train.y[:120]), batch_size=50, shuffle=True)
+    plan = sh.Plan(net, {"4": sh.L1(1e-2)})
+    rough = sh.certify(net.eval(), plan, loader)
+    found = sh.polish(net.train(), plan, loader, rounds=10)
+    assert found.objective < 0.9 * rough.objective
     assert net.training
     for name, value in net.state_dict().items():
         changes = name.startswith("4.") or name in ("1.weight", "1.bias")

@@ -1,6 +1,8 @@
 """Progress where there is no terminal: lines, not too many."""
 
 import io
+import signal
+from contextlib import suppress
 
 import pytest
 
@@ -41,6 +43,32 @@ def test_ones_own_progress_is_called() -> None:
     with shown(seen.append) as show:
         show(Progress("fits", 1, 2))
     assert seen == [Progress("fits", 1, 2)]
+
+
+def test_an_interrupt_that_somebody_swallows_ends_the_work_all_the_same() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with shown(lambda _: None) as show:
+            show(Progress("fits", 1, 3))
+            with suppress(KeyboardInterrupt):  # as a destructor or a weak reference does it
+                signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                show(Progress("fits", 2, 3))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_handler_of_ones_own_is_left_alone() -> None:
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        with shown(lambda _: None) as show:
+            signal.raise_signal(signal.SIGINT)
+            show(Progress("fits", 1, 3))
+        assert came == [signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_work_goes_on_when_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:

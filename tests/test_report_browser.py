@@ -153,8 +153,7 @@ def test_logarithmic_axes_can_be_read(run: Path, visit: Any, width: int) -> None
             assert beside or above, texts
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_nothing_overflows(run: Path, visit: Any, width: int, scheme: str) -> None:
     seen = visit(run / "report.html", width, scheme)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= width

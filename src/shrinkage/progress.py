@@ -1,6 +1,8 @@
 """Progress of long work: events, and the bars or lines that show them."""
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -46,16 +48,57 @@ def shown(
 ) -> Iterator[Callable[[Progress], None]]:
     """``progress``, or bars with the time left on the error stream.
 
-    Where that goes to a file or a pipe, a line every ten seconds instead.
+    Where that goes to a file or a pipe, a line every ten seconds instead. Ctrl-C ends the work at
+    the next event at the latest.
     """
     console = Console(stderr=True)
-    if progress is not None:
-        yield callback("progress", progress)
-    elif console.is_terminal or console.is_jupyter:
-        with _bars(console) as show:
-            yield show
-    else:
-        yield lines(_say)
+    with _interrupts_kept() as check:
+        if progress is not None:
+            yield _checked(callback("progress", progress), check)
+        elif console.is_terminal or console.is_jupyter:
+            with _bars(console) as show:
+                yield _checked(show, check)
+        else:
+            yield _checked(lines(_say), check)
+
+
+def _checked(
+    show: Callable[[Progress], None], check: Callable[[], None]
+) -> Callable[[Progress], None]:
+    def show_checked(event: Progress) -> None:
+        show(event)
+        check()
+
+    return show_checked
+
+
+@contextmanager
+def _interrupts_kept() -> Iterator[Callable[[], None]]:
+    """A function that raises ``KeyboardInterrupt`` if Ctrl-C came and its exception was lost.
+
+    Python ignores what is raised while an object is deleted or a weak reference called back, and
+    somebody's ``except`` may take it. A handler that is not Python's own is left alone.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: None
+        return
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        came.append(number)
+        signal.default_int_handler(number, frame)  # type: ignore[arg-type]
+
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+    finally:
+        if signal.getsignal(signal.SIGINT) is note:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def lines(say: Callable[[str], object], pause: float = _PAUSE) -> Callable[[Progress], None]:

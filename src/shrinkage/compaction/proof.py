@@ -84,24 +84,28 @@ def prove(
     # In float32 the sign of a ReLU's input may turn with the rounding, and its gradient jumps.
     bounds_gradients = dtype == torch.float64
     if found.outputs > tolerance or (bounds_gradients and found.gradients > tolerance):
-        what, size = ("outputs", found.outputs)
-        if size <= tolerance:
-            what, size = ("gradients", found.gradients)
         inputs = next(
             batch
             for batch, p in zip(batches, proofs, strict=True)
             if max(p.outputs, p.gradients) > tolerance
         )
-        raise CompactionError(
-            f"the compact network has other {what}",
-            got=f"a relative difference of {size:.2g} in {dtype}, "
-            f"first at {_at_fault(before, after, inputs, select, record, removed)}",
-            expected=f"at most {tolerance:g}",
-            remedy="Name that layer, or where none is named the layers whose width the "
-            "network computes with (h.shape[-1], out_features), in ignored=; '*' keeps all. "
-            "Please report it.",
-        )
+        layer = _at_fault(before, after, inputs, select, record, removed)
+        raise _refuted(found, dtype, layer)
     return found
+
+
+def _refuted(found: Proof, dtype: torch.dtype, layer: str) -> CompactionError:
+    what, size = "outputs", found.outputs
+    if size <= found.tolerance:
+        what, size = "gradients", found.gradients
+    return CompactionError(
+        f"the compact network has other {what}",
+        got=f"a relative difference of {size:.2g} in {dtype}, first at {layer}",
+        expected=f"at most {found.tolerance:g}",
+        remedy="Name that layer, or where none is named the layers whose width the "
+        "network computes with (h.shape[-1], out_features), in ignored=; '*' keeps all. "
+        "Please report it.",
+    )
 
 
 def _proof(

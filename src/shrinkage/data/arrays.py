@@ -89,38 +89,26 @@ def from_arrays(
     held = None if x_test is None else (_numeric(f"{name}: x_test", x_test), _texts(_array(y_test)))
     if held is not None:
         _check_like(name, inputs, held[0])
-        if _is_labels(f"{name}: y_test", held[1], labels) != is_labels:
-            raise DataError(
-                f"{name}: y_test is of another kind than y_train",
-                got=f"{held[1].dtype} after {targets.dtype}",
-                expected="labels in both, or float numbers in both",
-                remedy="Prepare both parts in the same way.",
-            )
+        _check_same_kind(name, targets, held[1], labels)
     integers = inputs.dtype.kind in "iu" and not (inputs.dtype == np.uint8 and inputs.ndim > 2)
     first, second = _inputs(name, inputs, columns, held and held[0])
-    if not is_labels:
-        y, y_second = _targets(name, targets, held and held[1])
-        return Data(
-            name=name,
-            x=first,
-            y=y,
-            task="regression",
-            columns=columns,
-            standardise=standardise,
-            integers=integers,
-            test=_part(name, second, y_second),
-        )
-    values, codes = np.unique(_flat(name, targets), return_inverse=True)
+    classes: tuple[str, ...] = ()
+    if is_labels:
+        values, codes = np.unique(_flat(name, targets), return_inverse=True)
+        classes, first_y = class_names(values), torch.from_numpy(codes.astype(np.int64))
+        second_y = held and _codes(name, values, _flat(name, held[1]))
+    else:
+        first_y, second_y = _targets(name, targets, held and held[1])
     return Data(
         name=name,
         x=first,
-        y=torch.from_numpy(codes.astype(np.int64)),
-        task="classification",
-        classes=class_names(values),
+        y=first_y,
+        task="classification" if is_labels else "regression",
+        classes=classes,
         columns=columns,
         standardise=standardise,
         integers=integers,
-        test=_part(name, second, held and _codes(name, values, _flat(name, held[1]))),
+        test=_part(name, second, second_y),
     )
 
 
@@ -229,6 +217,16 @@ def _check_like(name: str, x: Array, x_test: Array) -> None:
             got=f"{x_test.dtype} after {x.dtype}",
             expected="uint8 in both or in none (uint8 images are scaled by 1/255)",
             remedy="Store both with the same dtype.",
+        )
+
+
+def _check_same_kind(name: str, y: Array, y_test: Array, labels: Labels) -> None:
+    if _is_labels(f"{name}: y_test", y_test, labels) != _is_labels(f"{name}: y", y, labels):
+        raise DataError(
+            f"{name}: y_test is of another kind than y_train",
+            got=f"{y_test.dtype} after {y.dtype}",
+            expected="labels in both, or float numbers in both",
+            remedy="Prepare both parts in the same way.",
         )
 
 

@@ -49,22 +49,24 @@ def without_gaps(
             expected="rows with a value in every cell",
             remedy='Drop the emptiest columns, or take missing="fill".',
         )
-    if missing == "fill":
-        holes = [s.name for s in kept.get_columns() if s.null_count()]
-        said += [f"{listed([repr(hole) for hole in holes], 20)} were filled"] if holes else []
-        for hole in holes:
-            _check_level(name, kept[hole])
-        kept = kept.with_columns(
-            as_text(kept[hole]).fill_null(LEVEL)
-            for hole in holes
-            if not kept[hole].dtype.is_numeric()
-        )
+    holes = [s.name for s in kept.get_columns() if s.null_count()]  # none after a "drop"
+    if holes:
+        said.append(f"{listed([repr(hole) for hole in holes], 20)} were filled")
+        kept = _levelled(name, kept, holes)
     warnings.warn(
         f"{name}: missing values in {listed(gaps, 20)}; {' and '.join(said)}",
         ShrinkageWarning,
         stacklevel=2,
     )
     return kept
+
+
+def _levelled(name: str, frame: pl.DataFrame, holes: list[str]) -> pl.DataFrame:
+    """Missing text of these columns as a level of its own."""
+    for hole in holes:
+        _check_level(name, frame[hole])
+    texts = [hole for hole in holes if not frame[hole].dtype.is_numeric()]
+    return frame.with_columns(as_text(frame[hole]).fill_null(LEVEL) for hole in texts)
 
 
 def _check_level(name: str, series: pl.Series) -> None:

@@ -89,11 +89,7 @@ def split(
     validation, seed = _share("validation", validation), _checked_seed(seed)
     labels = data.y.cpu().numpy() if data.task == "classification" else None
     cut = _Cut(data.name, labels, data.classes)
-    rest: Rows = np.arange(len(data), dtype=np.int64)
-    held = data.test
-    if held is None:
-        rest, rows = cut.draw(rest, ceil(share * len(rest)), 0, "test")
-        held = _take(data, rows)
+    rest, held = _held_out(data, cut, share)
     if folds is None:
         train, valid = cut.draw(rest, ceil(validation * len(rest)), seed, "validation")
     else:
@@ -248,6 +244,15 @@ def _checked_seed(seed: object) -> int:
     return as_int(
         "seed", seed, most=2**32 - 1, expected=expected, remedy="Use 0, 1, 2, …", error=DataError
     )
+
+
+def _held_out(data: Data, cut: _Cut, share: float) -> tuple[Rows, Examples]:
+    """The rows that are not for testing, and the test part: the data's own, or drawn."""
+    rows: Rows = np.arange(len(data), dtype=np.int64)
+    if data.test is not None:
+        return rows, data.test
+    rest, drawn = cut.draw(rows, ceil(share * len(rows)), 0, "test")
+    return rest, _take(data, drawn)
 
 
 def _take(data: Data, rows: Rows) -> Examples:

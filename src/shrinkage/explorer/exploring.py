@@ -68,32 +68,25 @@ def explore(
     check_function("say", say, takes=1, expected="a function of one line of text, such as print",
                    error=ExploreError)  # fmt: skip
     say = callback("say", say, ExploreError)
-    for name, text in (
-        ("settings", settings),
-        ("source", source),
-        ("optimizer", optimizer),
-    ):
-        if text is not None:
-            check_type(f"{name} is no text", text, str, expected="text, or None",
-                       remedy=f"Leave {name} out.", error=ExploreError)  # fmt: skip
+    _check_texts(settings=settings, source=source, optimizer=optimizer)
     columns = as_names("columns", columns, error=ExploreError,
                        remedy='For instance ("none", "l1").')  # fmt: skip
     browser = as_flag("browser", browser, error=ExploreError)
-    live = prepare(
-        session_of(
-            make_model, data, columns=columns, loss=loss, validation=validation, settings=settings,
-            optimizer=optimizer, lr=lr, batch_size=batch_size, train_size=train_size, seed=seed,
-            biases=biases, source=source,
-        ),
-        port=port, runs=folder, say=say,
+    session = session_of(
+        make_model, data, columns=columns, loss=loss, validation=validation, settings=settings,
+        optimizer=optimizer, lr=lr, batch_size=batch_size, train_size=train_size, seed=seed,
+        biases=biases, source=source,
     )  # fmt: skip
-    say(f"Explore at {live.address} (this machine only; Ctrl-C ends it)")
-    if browser:
-        webbrowser.open(live.address)
-    # Small tensors on many threads wait for each other, and for the page.
-    with threads(1), suppress(KeyboardInterrupt):
-        live.run()
-    say("Stopped.")
+    live = prepare(session, port=port, runs=folder, say=say)
+    _serve(live, browser=browser, say=say)
+
+
+def _check_texts(**given: object) -> None:
+    """Raise :class:`ExploreError` unless each is text or None."""
+    for name, text in given.items():
+        if text is not None:
+            check_type(f"{name} is no text", text, str, expected="text, or None",
+                       remedy=f"Leave {name} out.", error=ExploreError)  # fmt: skip
 
 
 def prepare(session: Session, *, port: int, runs: Path, say: Callable[[str], None]) -> "Live":
@@ -110,6 +103,17 @@ def prepare(session: Session, *, port: int, runs: Path, say: Callable[[str], Non
             remedy="pip install 'shrinkage[explore]'",
         ) from error
     return Live(session, port=port, runs=runs, say=say)
+
+
+def _serve(live: "Live", *, browser: bool, say: Callable[[str], None]) -> None:
+    """Until Ctrl-C."""
+    say(f"Explore at {live.address} (this machine only; Ctrl-C ends it)")
+    if browser:
+        webbrowser.open(live.address)
+    # Small tensors on many threads wait for each other, and for the page.
+    with threads(1), suppress(KeyboardInterrupt):
+        live.run()
+    say("Stopped.")
 
 
 def session_of(

@@ -63,20 +63,15 @@ def choose(
     held = ~np.isnan(table).all(axis=0)
     if not held.any(axis=1).all():
         return None
-    usable = np.isfinite(table[:, held]).all(axis=1)
-    means = np.array([_seed_means(row, held) for row in table]) if losses is None else losses
-    means = np.asarray(means, dtype=float)
-    usable &= np.isfinite(means).all(axis=1)
+    means = _means(table, held) if losses is None else np.asarray(losses, dtype=float)
+    usable = np.isfinite(table[:, held]).all(axis=1) & np.isfinite(means).all(axis=1)
     if not usable.any():
         return None
     level = np.where(usable, means.mean(axis=1), np.inf)
     lowest = np.flatnonzero(level == level.min())
     best = int(lowest[-1 if ordered else 0])
-    excess, error = np.full(len(table), np.nan), np.full(len(table), np.nan)
-    for t in np.flatnonzero(usable):
-        excess[t], error[t] = _mean_and_error(table[t] - table[best], held)
-    own = means[best] if means.shape[1] > 1 else table[best][held]
-    best_error = _mean_and_error(table[best], held)[1] if rule == "paired" else _standard_error(own)
+    excess, error = _paired(table, best, usable, held)
+    best_error = _own_error(rule, means[best], table[best], held)
     index = best
     if rule == "1se" and ordered:
         index = int(np.flatnonzero(level <= level[best] + best_error)[-1])
@@ -91,6 +86,28 @@ def _aligned(chunks: Sequence[Sequence[Sequence[float]]] | np.ndarray) -> np.nda
     return np.array(
         [[[*row, *[np.nan] * (most - len(row))] for row in tries] for tries in chunks], dtype=float
     )
+
+
+def _means(table: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """(tries, seeds)."""
+    return np.array([_seed_means(row, held) for row in table], dtype=float)
+
+
+def _own_error(rule: Rule, seeds: np.ndarray, chunks: np.ndarray, held: np.ndarray) -> float:
+    """The standard error of one try's loss: by seeds, or chunks; paired, the larger of both."""
+    if rule == "paired":
+        return _mean_and_error(chunks, held)[1]
+    return _standard_error(seeds if seeds.size > 1 else chunks[held])
+
+
+def _paired(
+    table: np.ndarray, best: int, usable: np.ndarray, held: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean excess over the best try and its standard error; NaN for tries that failed."""
+    excess, error = np.full(len(table), np.nan), np.full(len(table), np.nan)
+    for t in np.flatnonzero(usable):
+        excess[t], error[t] = _mean_and_error(table[t] - table[best], held)
+    return excess, error
 
 
 def _walked(best: int, tolerated: np.ndarray) -> int:

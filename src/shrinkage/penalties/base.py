@@ -255,4 +255,9 @@ def bounded(number: Step, dtype: torch.dtype) -> Step:
     >>> bounded(1e39, torch.float32) == torch.finfo(torch.float32).max
     True
     """
-    return number if isinstance(number, Tensor) else min(number, torch.finfo(dtype).max)
+    if isinstance(number, Tensor) or number <= _HELD_BY_ALL:  # as at every training step
+        return number
+    return min(number, torch.finfo(dtype).max)
+
+
+_HELD_BY_ALL = torch.finfo(torch.float16).max

@@ -104,7 +104,7 @@ class GroupL1(Penalty):
         total, step = checked_step(w, steps.sum), checked_step(w, steps.last)
         kappa = self.strength * sqrt(_size(w))
         waiting = _norm(kept) > 0
-        norm = _norm(rows.add_(kept)).clamp_(min=least_norm(rows.dtype))
+        norm = _norm(rows.add_(kept)).clamp_(least_norm(rows.dtype), _most(rows))
         if isinstance(total, Tensor):
             step = step if isinstance(step, Tensor) else torch.full_like(total, step)
             threshold = torch.lerp(step, total, waiting.to(rows.dtype)).mul_(kappa)
@@ -131,9 +131,9 @@ class GroupL1(Penalty):
         """
         rows, kappa = grouped(w), self.strength * sqrt(_size(w))
         norm = _norm(rows)
-        r = norm * held
+        r = (norm * held).clamp_(max=_most(rows))
         if not isinstance(steps.step, Tensor):
-            r = torch.where(held == 0, r, (norm - kappa * steps.last).clamp(min=0))
+            r = torch.where(held == 0, r, (norm - kappa * steps.last).clamp(0, _most(rows)))
         shrink(rows, grouped(residual), held, r, kappa, steps)
 
     @property
@@ -202,6 +202,11 @@ def _norm(rows: Tensor) -> Tensor:
     """‖row‖₂, (..., 1), in one pass; squares may overflow."""
     norm: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     return norm
+
+
+def _most(rows: Tensor) -> float:
+    """What stands for a norm whose squares overflow: no step is felt beside such a group."""
+    return torch.finfo(rows.dtype).max
 
 
 def _metric_prox(rows: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:

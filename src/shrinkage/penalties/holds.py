@@ -35,6 +35,7 @@ class Holds:
         self._residuals, self._kappas, self._steps = residuals, list(kappas), list(steps)
         ends = list(accumulate(len(ratios) for ratios in held))[:-1]
         self._held = torch.cat(list(held))
+        self._most = torch.finfo(self._held.dtype).max  # a norm whose squares overflow
         self._gone = self._held == 0
         self._norm, self._r = torch.empty_like(self._held), torch.empty_like(self._held)
         self._helds = self._held.tensor_split(ends)
@@ -51,7 +52,7 @@ class Holds:
         """
         for part, norm in zip(rows, self._norms, strict=True):
             torch.linalg.vector_norm(part, dim=-1, keepdim=True, out=norm)
-        torch.mul(self._norm, self._held, out=self._r)
+        torch.mul(self._norm, self._held, out=self._r).clamp_(max=self._most)
         act = self._one_by_one if self._steps and self._norm.is_cpu else self._in_lists
         act(rows, lengths)
 
@@ -82,7 +83,7 @@ class Holds:
         pairs = zip(self._kappas, lengths, strict=True)
         thresholds = [kappa * float(checked_step(self._norm, step)) for kappa, step in pairs]
         torch._foreach_sub_(self._norms, thresholds)
-        torch.where(self._gone, self._r, self._norm.clamp_(min=0), out=self._r)
+        torch.where(self._gone, self._r, self._norm.clamp_(0, self._most), out=self._r)
         self._norm.copy_(self._r)
         torch._foreach_add_(self._norms, thresholds)
         torch.div(self._r, self._norm.clamp_(min=least_norm(self._norm.dtype)), out=self._norm)

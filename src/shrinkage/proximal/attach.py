@@ -1,6 +1,5 @@
 """attach: a plan acts through an optimizer, in two lines."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, get_args
 
@@ -10,7 +9,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from shrinkage.arguments import as_choice
-from shrinkage.errors import AttachError, ShrinkageWarning
+from shrinkage.errors import AttachError
 from shrinkage.penalties.base import check_factor, check_size, check_sizes
 from shrinkage.plans import Plan
 from shrinkage.plans.coupled import Term
@@ -22,6 +21,7 @@ from shrinkage.proximal.checking import (
     check_saved,
     check_state,
     claim,
+    is_succeeded,
     lost,
     release,
     warn_of_strangers,
@@ -36,9 +36,10 @@ from shrinkage.proximal.metrics import (
     metric_of,
     was_skipped,
 )
+from shrinkage.proximal.missed import MissedSteps, tell_of_copies
 from shrinkage.proximal.stacking import stacked
 from shrinkage.proximal.verifying import check_metric
-from shrinkage.proximal.witness import ForeignWrites, Watch
+from shrinkage.proximal.witness import ForeignWrites
 from shrinkage.proximal.wrapping import Wrappers, inside, is_nested, steps_nest
 
 _REST = 10
@@ -65,8 +66,8 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     noticed by comparing up to 1024 weights of each parameter, evenly spread, and averaging starts
     anew from it; a write to single rows of a parameter with more than 1024 of them may be missed.
     A copied or unpickled optimizer has no hooks (PyTorch leaves them out), and a ``step`` that is
-    replaced later calls none: attach anew. With ``"prox"`` what rounding takes is lost: in half
-    precision small thresholds do nothing there, which ``"averaged"`` adds up.
+    replaced later calls none: attach anew (both are told of). With ``"prox"`` what rounding takes
+    is lost: in half precision small thresholds do nothing there, which ``"averaged"`` adds up.
 
     What a wrapper keeps inside (accelerate, Lookahead) is what the plan is attached to; zeros stay
     where the wrapper writes after it. ``torch.compile(optimizer.step)`` leaves the penalty out of
@@ -104,10 +105,10 @@ class Handle:
             check_metric(optimizer, self._metric)
         self.plan, self.optimizer, self.method = plan, optimizer, method
         self._scale = 1.0
-        self._writes, self._wrappers = ForeignWrites(), Wrappers(optimizer, self._put_back)
+        self._wrappers = Wrappers(optimizer, self._put_back)
+        self._writes = ForeignWrites(self._wrappers, method)
         self._nests = steps_nest(optimizer)
         self._zeros: list[tuple[nn.Parameter, Tensor]] = []  # while a wrapper steps
-        self._watch: Watch | None = None  # where a wrapper steps that cannot be followed
         self._methods = {
             term.entry.name: acting(
                 method, term.entry, term.penalty, self._writes, rescale=plan.rules.rescale
@@ -134,6 +135,9 @@ class Handle:
             optimizer.register_step_pre_hook(_uncompiled(self._before)),
             optimizer.register_step_post_hook(_uncompiled(self._after)),
         )
+        self._untold = tell_of_copies(optimizer)
+        trained = (p for term in self._terms for p in term.parameters if p.requires_grad)
+        self._missed = next((MissedSteps(p, self._is_missed) for p in trained), None)
 
     def __reduce__(self) -> NoReturn:
         """A copy of a handle would act on nothing."""
@@ -209,8 +213,10 @@ class Handle:
             hook.remove()
         self._hooks = ()
         self._wrappers.remove()
-        if self._watch is not None:
-            self._watch.end()
+        self._writes.end()
+        self._untold()
+        if self._missed is not None:
+            self._missed.end()
         release(self)
 
     def _before(
@@ -243,8 +249,10 @@ class Handle:
 
     def _prepare(self, optimizer: Optimizer) -> None:
         self._writes.step += 1
+        if self._missed is not None:
+            self._missed.passes = 0
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
-        if not all(place.get(name) is held for place, name, held in self._places):
+        if self._are_replaced():
             self._terms, self._places = tuple(self.plan.bound_terms()), self.plan.places()
             self._dismiss()
         if self._crew is not None and not self._crew.look(self._scale):
@@ -259,6 +267,17 @@ class Handle:
             tensor = term.read()
             for method in self._methods[term.entry.name]:
                 method.before(tensor, self._scale, loss_scale)
+
+    def _is_missed(self) -> bool:
+        """Whether it is to act, and no other handle does so in its place."""
+        return bool(self._hooks and self._scale) and not is_succeeded(self)
+
+    def _are_replaced(self) -> bool:
+        """Whether the network has other parameters than those in the terms."""
+        for place, name, known in self._places:  # noqa: SIM110  (no generator: at every step)
+            if place.get(name) is not known:
+                return True
+        return False
 
     def _dismiss(self) -> None:
         """Leave everything to each parameter for a while: what happened may happen again."""
@@ -294,7 +313,7 @@ class Handle:
         self._rest = max(0, self._rest - 1)
         if self._crew is None and self._scale and not self._rest:
             self._crew = Crew(self._terms, self._methods)
-        self._look_around()
+        self._writes.look_around(self._first_kinked)
         if self._wrappers.running and self._scale and self._metric is not None:
             kinked = (term for term in self._terms if term.penalty.slope)
             self._zeros = [(p, p == 0) for term in kinked for p in term.parameters]
@@ -306,43 +325,10 @@ class Handle:
             self._decaying = decaying
             warn_of_weight_decay(optimizer, {id(p) for _, _, p in self.plan.blocks()})
 
-    def _look_around(self) -> None:
-        """For an optimizer around ours; where the weights are written over and over, say so."""
-        if self._watch is not None and not self._watch.note():
-            self._watch = None
-        if self._writes.step != 1 and not self._writes.happened:
-            return
-        self._wrappers.seek()
+    def _first_kinked(self) -> nn.Parameter | None:
+        """A trained parameter whose zeros are made."""
         kinked = (t.parameters[0] for t in self._terms if t.penalty.slope and t.has_gradients())
-        first = next(kinked, None)
-        if self._writes.step == 1 and self._wrappers.unfollowed and first is not None:
-            self._watch = Watch(first, self._tell_of_swaps)
-        if steps := self._writes.worth_telling():
-            lost, remedy = (
-                ("zeros that were made are gone", "")
-                if self.method == "prox"
-                else (
-                    "averaging starts anew each time, and zeros that were made may be gone",
-                    ", or use method='prox', which sums up nothing between steps",
-                )
-            )
-            warnings.warn(
-                f"the weights were written from outside in three of {steps} steps"
-                f"{self._wrappers.named}: {lost}. Let optimizer.step() be the last to write "
-                f"them{remedy}",
-                ShrinkageWarning,
-                stacklevel=2,
-            )
-
-    def _tell_of_swaps(self) -> None:
-        warnings.warn(
-            "the network is trained with other weights than the optimizer's"
-            f"{self._wrappers.named}: zeros are in those that optimizer.step() leaves, and an "
-            "average of weights keeps what they once were. Train without the wrapper, or "
-            "polish() the network afterwards",
-            ShrinkageWarning,
-            stacklevel=2,
-        )
+        return next(kinked, None)
 
     @torch.no_grad()
     def _put_back(self) -> None:
@@ -394,7 +380,13 @@ class Handle:
 def _uncompiled(hook: Callable[..., Any]) -> Callable[..., Any]:
     """``hook`` as it is written, also where ``optimizer.step`` is compiled."""
     disabled: Callable[..., Any] = torch.compiler.disable(hook, reason="a plan acts here")  # type: ignore[no-untyped-call]
-    return disabled
+
+    def called(optimizer: Optimizer, args: Any, kwargs: Any) -> Any:
+        if torch.compiler.is_dynamo_compiling():  # what is disabled takes longer to call
+            return disabled(optimizer, args, kwargs)
+        return hook(optimizer, args, kwargs)
+
+    return called
 
 
 def _groups(optimizer: Optimizer) -> dict[int, Group]:

@@ -107,33 +107,40 @@ class Prox(Method):
     """
 
     writes: ForeignWrites | None = None
-    written: Witness | None = None
+    written: Witness | None = None  # None where it is not up to date
+    version: int | None = None  # of the parameter; one that is written as ``p.data`` keeps its own
+    is_wary: bool = False  # somebody writes
 
     def before(self, parameter: Tensor, scale: float, loss_scale: Tensor | float) -> None:  # noqa: ARG002
-        """Note where zeros were overwritten since the last step."""
-        if self.written is None or self.written.agrees(parameter):
+        """Ask whether zeros were overwritten since the last step, now and then or if it is told."""
+        is_told = self.version is not None and parameter._version != self.version
+        self.is_wary |= is_told
+        written, writes = self.written, self.writes
+        if written is None or writes is None or not (is_told or writes.is_turn()):
             return
-        if self.written.weights.device != parameter.device:
-            self.written = None
-        elif self.writes is not None and self.written.has_lost_zeros(parameter):
-            self.writes.note()
+        if written.weights.device == parameter.device:
+            writes.suspect(written.lost_zeros(parameter))
 
     def rewritten(self, parameter: Tensor) -> None:
         """What was written is ours."""
         if self.writes is None or not self.penalty.slope:
             return
-        if self.written is None:
-            self.written = Witness.of(parameter)
-        self.written.note(parameter)
+        self.version = parameter._version
+        is_asked = self.is_wary or self.writes.is_turn(ahead=1)
+        self.written = Witness.of(parameter) if is_asked else None
 
     def after(self, parameter: Tensor, reading: Reading, scale: float) -> None:
         """w ← prox_{scale·step·P}(w), moved by at most the metric's reach."""
         grouping, metric = self.entry.grouping, reading.metric
         rows = grouping.view(parameter)
         steps = (grouping.view(metric.step),) if isinstance(metric.step, Tensor) else ()
+        writes = self.writes
+        looks = writes is not None and writes.rounding.is_turn(writes.step, parameter)
         for w, *step in tiles(rows, *steps, single=grouping.group_size == 1):
             start, length = _ranged(w), (step[0] if step else metric.step) * scale
             shrunk = self.penalty.prox(start, length)
+            if looks and writes is not None:
+                writes.rounding.look(self.penalty, w, shrunk, length)
             w.copy_(_within_reach(shrunk, start, metric.reach, grouping.group_size))
         write_rows(rows, parameter, self.entry)
         self.rewritten(parameter)
@@ -319,6 +326,8 @@ class Averaged(Method):
         optimizer moves its latent weights no further, so no zero is lost; and a weight without
         gradients so far (an embedding row not seen yet) still comes back once it has some.
         """
+        if metric.reach == inf:
+            return inf
         size = self.entry.grouping.group_size
         return metric.reach * sqrt(size) / (scale * self.penalty.slope)
 
