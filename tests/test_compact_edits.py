@@ -265,7 +265,11 @@ def test_somebody_elses_files_stay(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "about", [{"a": torch.ones(2)}, {"a": float("nan")}, {"format": 3}, {"sha256": "x"}, {"a": {1}}]
+    "about",
+    [
+        *({"a": torch.ones(2)}, {"a": float("nan")}, {"format": 3}, {"sha256": "x"}, {"a": {1}}),
+        *({"dtype": "float16"}, {"inputs": ["age"]}, {"spec": {"lr": 1}}, {"model": 3}),
+    ],
 )
 def test_values_that_are_no_json_are_refused(about: Json, tmp_path: Path) -> None:
     small = sh.compact(net(), torch.randn(5, 6), batch_sizes=())

@@ -152,17 +152,28 @@ def _check_inputs(model: nn.Module, inputs: Inputs) -> None:
             )
 
 
-def check_runs(model: nn.Module, inputs: Inputs) -> None:
-    """Raise :class:`CompactionError` for inputs on which the network gives no tensors, or NaN."""
+def check_runs(model: nn.Module, inputs: Inputs, *, in_float64: bool = False) -> None:
+    """Raise :class:`CompactionError` for inputs on which the network gives no tensors, or NaN.
+
+    ``in_float64``: they are known to be right in the network's own dtype.
+    """
     try:
         with torch.no_grad():
             outputs = list(returned(model(*inputs)))
     except RAISED as error:  # a user's network may raise anything
+        if in_float64:
+            raise CompactionError(
+                "the network does not run in float64, in which the proof is made",
+                got=told(error),
+                expected="a network whose functions take float64 too",
+                remedy="Let it take the dtype of its inputs. Experts of transformers do with "
+                "experts_implementation='eager' in from_pretrained or from_config.",
+            ) from error
         shapes = ", ".join(str(tuple(t.shape)) for t in tensors(inputs))
         raise CompactionError(
             "the network does not take the example inputs",
             got=f"{told(error)} for inputs of shape {shapes}",
-            expected="one batch that the network takes, in float64 too",
+            expected="one batch that the network takes",
             remedy="Pass inputs as the network sees them in use, with the batch dimension; several "
             "as a tuple, or as a dict by the names of its arguments.",
         ) from error

@@ -13,11 +13,12 @@ from shrinkage.compaction.computed import remedies
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.deciding import Decision, decide, selected
 from shrinkage.compaction.folding import bias_of, fold, shifts
-from shrinkage.compaction.proof import Proof, prove, random_like
+from shrinkage.compaction.liveness import dense
+from shrinkage.compaction.proof import Proof, other_inputs, prove
 from shrinkage.errors import CompactionError, did_you_mean, told
 from shrinkage.graph import Inputs, NetworkError, Record, Units, UnknownStructureError, trace
 from shrinkage.graph.call import replaced
-from shrinkage.graph.cut import Cuts, cut
+from shrinkage.graph.cut import Cuts, cut, tensor_of
 from shrinkage.measures.untouched import home, untouched
 from shrinkage.wrappers import canonical, unwrapped
 
@@ -45,9 +46,11 @@ def compacted(
     model, _ = unwrapped(model)
     check(model, inputs)
     _check_names(model, ignored)
+    before = copied(model)
+    check_runs(before, inputs)
     exact = copied(model).cpu().double()
     doubled = tuple(replaced(value, _doubled) for value in inputs)
-    check_runs(exact, doubled)
+    check_runs(exact, doubled, in_float64=True)
     labels = None
     units = Units()
     if drop_inputs:
@@ -57,7 +60,7 @@ def compacted(
         record = confirmed(exact, doubled, labels, record)
     except (UnknownStructureError, NetworkError) as error:  # which may refuse other inputs
         whole = copied(model)
-        notes = (f"kept whole: {told(error.__cause__) if error.__cause__ else error}",)
+        notes = (f"kept whole: {told(error.cause) if isinstance(error, NetworkError) else error}",)
         return Compacted(model, whole, Cuts({}, {}), None, notes, {})
     for layer in record.layers:
         name = next((n for n in ignored if _is_ignored(layer.where, layer.weight, n)), None)
@@ -76,15 +79,15 @@ def compacted(
     def select(batch: Inputs) -> Inputs:
         return selected(batch, labels, decision.removed)[0]
 
-    batches = [doubled, *(random_like(doubled, seed) for seed in (1, 2))]
+    batches = [doubled, *(other_inputs(exact, doubled, seed) for seed in (1, 2))]
     proofs = {"float64": prove(exact, small, batches, select, cuts, record, decision.removed)}
     after = copied(model)
     cut(after, cuts)
     _take_biases(after, small, moved)
-    own = [inputs, *(random_like(inputs, seed) for seed in (1, 2))]
     kind = str(home(model)[1]).removeprefix("torch.")
     if kind != "float64":
-        before, zero = copied(model), proofs["float64"].noise
+        own = [inputs, *(other_inputs(before, inputs, seed) for seed in (1, 2))]
+        zero = proofs["float64"].noise
         with untouched(after):
             proofs[kind] = prove(before, after, own, select, cuts, record, decision.removed, zero)
     after.train(False)
@@ -99,7 +102,7 @@ def confirmed(model: nn.Module, inputs: Inputs, labels: Tensor | None, record: R
     units = Units()
     if labels is not None:
         labels = units.fresh(labels.numel()).reshape(labels.shape)
-    again, _ = trace(model, random_like(inputs, 3), units=units, labels=labels)
+    again, _ = trace(model, other_inputs(model, inputs, 3), units=units, labels=labels)
     if [op.name for op in again.ops] != [op.name for op in record.ops]:
         raise UnknownStructureError("another way through the network for other inputs")
     layers = []
@@ -114,7 +117,7 @@ def _take_biases(after: nn.Module, small: nn.Module, moved: Mapping[str, Any]) -
     with torch.no_grad():
         for weight, (layer, _) in moved.items():
             name = layer.bias or bias_of(weight)
-            after.get_parameter(name).copy_(small.get_parameter(name))
+            tensor_of(after, name).copy_(tensor_of(small, name))
 
 
 def _check_names(model: nn.Module, ignored: Sequence[str]) -> None:
@@ -147,10 +150,10 @@ def _notes(model: nn.Module, record: Record, decision: Decision) -> tuple[str, .
     """Per layer, the zero units that stay, and why."""
     lines: dict[str, None] = {}
     for layer in record.layers:
-        weight = model.get_parameter(layer.weight)
-        if layer.groups > 1 or layer.transposed:
+        weight = tensor_of(model, layer.weight)
+        if layer.groups > 1:
             continue
-        zero = weight.flatten(1).abs().amax(1) == 0
+        zero = dense(weight, layer).amax(1) == 0
         stays = zero & ~decision.removed[layer.outputs.long()]
         found = decision.classes[layer.outputs.long()][stays].tolist()
         for why in dict.fromkeys(decision.reasons.get(c, "pinned") for c in found):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.liveness import Reader, Reasons, readers, removable
 from shrinkage.graph import NONE, Balance, Inputs, Op, Record, Units
-from shrinkage.graph.cut import Cuts, cut
+from shrinkage.graph.cut import Cuts, cut, tensor_of
 from shrinkage.graph.mismatch import find_mismatch
 from shrinkage.graph.units import distinct
 
@@ -27,7 +27,8 @@ def decide(
 ) -> Decision:
     """Pin what stands in the way of a decision, and decide again, until nothing does."""
     classes, pins = units.classes(), units.reasons()
-    found = readers(record, classes, {k: v.detach() for k, v in model.named_parameters()})
+    weights = {y.weight: tensor_of(model, y.weight).detach() for y in record.layers}
+    found = readers(record, classes, weights)
     tried: set[str] = set()
     balances = [b for b in units.balances if b.whole]
     while True:

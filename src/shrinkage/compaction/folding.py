@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from shrinkage.compaction.liveness import spread
 from shrinkage.graph import Layer, Record
+from shrinkage.graph.cut import tensor_of
 
 
 def shifts(model: nn.Module, record: Record, removed: Tensor) -> dict[str, tuple[Layer, Tensor]]:
@@ -16,7 +17,7 @@ def shifts(model: nn.Module, record: Record, removed: Tensor) -> dict[str, tuple
     for layer in record.layers:
         gone = removed[layer.inputs.long()]
         stays = ~removed[layer.outputs.long()]
-        weight = model.get_parameter(layer.weight).detach()
+        weight = tensor_of(model, layer.weight).detach()
         sums = spread(weight.flatten(2).sum(2) if weight.ndim > 2 else weight, layer)
         matrix = sums[stays][:, gone]
         constants = layer.constants[gone]
@@ -32,7 +33,7 @@ def fold(model: nn.Module, found: dict[str, tuple[Layer, Tensor]]) -> None:
     for weight, (layer, shift) in found.items():
         name = layer.bias or bias_of(weight)
         with torch.no_grad():
-            bias = model.get_parameter(name)
+            bias = tensor_of(model, name)
             bias.add_(shift.to(bias))
 
 

@@ -10,7 +10,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from shrinkage.compaction.compacting import confirmed
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.deciding import decide, selected
-from shrinkage.compaction.proof import prove, random_like
+from shrinkage.compaction.proof import other_inputs, prove
 from shrinkage.errors import CompactionError, told
 from shrinkage.graph import Inputs, NetworkError, Record, Units, UnknownStructureError, trace
 from shrinkage.graph.call import replaced, running
@@ -57,7 +57,7 @@ def leaving(
     except (UnknownStructureError, NetworkError) as error:
         raise CompactionError(
             "the network cannot be cut while it trains",
-            got=told(error.__cause__ or error),
+            got=told(error.cause if isinstance(error, NetworkError) else error),
             expected="a network whose units can be followed in training mode",
             remedy="It is trained whole.",
         ) from error
@@ -82,7 +82,7 @@ def _leaving(
     def select(batch: Inputs) -> Inputs:
         return selected(batch, labels, decision.removed)[0]
 
-    small, batches = found.small(exact), [inputs, random_like(inputs, 1)]
+    small, batches = found.small(exact), [inputs, other_inputs(exact, inputs, 1)]
     for one, two in ((_training(exact), _training(small)), (exact.eval(), small.eval())):
         with running():
             prove(one, two, batches, select, found.cuts, record, decision.removed)

@@ -1,17 +1,17 @@
 """How large and how fast: multiply–accumulates, and latency by interleaved runs."""
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.module_tracker import ModuleTracker
 
 from shrinkage.compaction.copying import copied
 from shrinkage.graph import Inputs
@@ -49,9 +49,20 @@ def macs(model: nn.Module, inputs: Inputs) -> int:
     Attention is counted whole, with what a causal mask leaves out.
     """
     counter = FlopCounterMode(display=False, custom_mapping=_LACKING)
+    counter.mod_tracker = _Whole()
     with torch.enable_grad(), _step_by_step(), counter:
         model(*inputs)
     return int(counter.get_total_flops()) // (2 * rows(inputs))
+
+
+class _Whole(ModuleTracker):
+    """Counts of the whole network alone: hooks on its modules fail where it takes gradients."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def _attention_flops(query: Shape, key: Shape, value: Shape, *_: object, **__: object) -> int:
@@ -71,9 +82,7 @@ def _step_by_step() -> Iterator[None]:
     onednn.enabled = False
     attention.set_fastpath_enabled(False)
     try:
-        with running_eagerly(), warnings.catch_warnings():
-            # The counter has such hooks, and a layer that is entered twice counts once.
-            warnings.filterwarnings("ignore", ".*when there are global hooks on modules")
+        with running_eagerly():
             yield
     finally:
         onednn.enabled = before[0]

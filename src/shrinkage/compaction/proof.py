@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.compaction.trials import Noise, difference, distance, trial
-from shrinkage.errors import CompactionError
+from shrinkage.errors import RAISED, CompactionError
 from shrinkage.graph import Inputs, Record
 from shrinkage.graph.call import replaced, returned
 from shrinkage.graph.cut import Cuts, cut_weight
+from shrinkage.measures.untouched import untouched
 
 TOLERANCES: Mapping[torch.dtype, float] = {
     torch.float64: 1e-9,
@@ -71,6 +72,9 @@ def prove(
     """
     dtype = next((t.dtype for t in before.parameters() if t.is_floating_point()), torch.float32)
     tolerance = TOLERANCES.get(dtype, 1e-5)
+    with torch.no_grad():  # what a network keeps for its next call is kept without gradients
+        before(*batches[0])
+        after(*select(batches[0]))
     proofs = [
         _proof((before, inputs), (after, select(inputs)), cuts, tolerance, noise)
         for inputs in batches
@@ -78,9 +82,10 @@ def prove(
     found = Proof(
         max(p.outputs for p in proofs),
         max(p.gradients for p in proofs),
-        tolerance,
+        max(p.tolerance for p in proofs),
         frozenset().union(*(p.noise for p in proofs)),
     )
+    tolerance = found.tolerance
     # In float32 the sign of a ReLU's input may turn with the rounding, and its gradient jumps.
     bounds_gradients = dtype == torch.float64
     if found.outputs > tolerance or (bounds_gradients and found.gradients > tolerance):
@@ -117,6 +122,8 @@ def _proof(
 ) -> Proof:
     """How far the networks are apart on one batch, but for differences of rounding."""
     first, second = trial(*one), trial(*two)
+    if tolerance > TOLERANCES[torch.float64]:
+        tolerance = max(tolerance, TOLERANCES.get(first.coarsest, 1e-5))
     if len(first.outputs) != len(second.outputs):
         return Proof(torch.inf, torch.inf, tolerance)
     noise = Noise((one, two), (first, second))
@@ -134,6 +141,26 @@ def _proof(
         else:
             gradients = max(gradients, size)
     return Proof(outputs, gradients, tolerance, frozenset(zero))
+
+
+def other_inputs(model: nn.Module, inputs: Inputs, seed: int) -> Inputs:
+    """Random inputs; where the network does not take them, these in another order, or as they are.
+
+    Numbers may have a meaning: a mark at the end of each text, a mask that leaves something.
+    """
+    with untouched(model), torch.no_grad():
+        for drawn in (random_like(inputs, seed), tuple(replaced(v, _rolled) for v in inputs)):
+            try:
+                outputs = list(returned(model(*drawn)))
+            except RAISED:
+                continue
+            if not any(bool(t.isnan().any()) for t in outputs):
+                return drawn
+    return inputs
+
+
+def _rolled(t: Tensor) -> Tensor:
+    return t.roll(1, 0) if t.ndim else t
 
 
 def random_like(inputs: Inputs, seed: int) -> Inputs:

@@ -45,13 +45,13 @@ class Compact:
 
         ``about``: more values for the JSON, such as where the network came from.
         """
-        more = {
+        known = {
             "dtype": str(home(self.model)[1]).removeprefix("torch."),
             "input_shapes": [list(t.shape[1:]) for t in self._example if isinstance(t, Tensor)],
             "answer": answer(self.model, self._example),
             "inputs": None if self.inputs is None else self.inputs.tolist(),
         }
-        return save_compact(folder, self.model, self._cuts, {**more, **about})
+        return save_compact(folder, self.model, self._cuts, known, about)
 
     def export(self, path: str | Path) -> Path:
         """Write a program for ``torch.export.load`` (``.pt2``)."""

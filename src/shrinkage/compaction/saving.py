@@ -51,10 +51,15 @@ def encoded(model: nn.Module) -> tuple[bytes, dict[str, list[int]]]:
 
 
 def save_compact(
-    folder: str | Path, model: nn.Module, cuts: Cuts, about: Mapping[str, Any]
+    folder: str | Path,
+    model: nn.Module,
+    cuts: Cuts,
+    known: Mapping[str, Any],
+    about: Mapping[str, Any],
 ) -> Path:
     """Write ``weights.safetensors`` and ``compact.json`` into ``folder``.
 
+    ``known`` of the network, and what the user says ``about`` it, under other names.
     The JSON has the checksum of the weights, and one of itself.
     """
     folder = as_path("folder", folder, error=CompactionError)
@@ -70,6 +75,7 @@ def save_compact(
         "sparse_tensors": shapes,
         "sparse_layers": layers,
         "weights_sha256": bytes_checksum(data),
+        **known,
     }
     text = _text(own, about)
     with writing(folder):
@@ -85,7 +91,9 @@ def _text(own: Mapping[str, Any], about: Mapping[str, Any]) -> bytes:
     try:
         if taken:
             raise ValueError(f"{taken[0]!r}, which compact.json has already")
-        return json.dumps(sealed({**own, **about}), indent=1, allow_nan=False).encode()
+        text = json.dumps(sealed({**own, **about}), indent=1, allow_nan=False)
+        CompactRecord.from_json(json.loads(text))  # it has a meaning for some of them
+        return text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise CompactionError(
             "values for compact.json cannot be written",

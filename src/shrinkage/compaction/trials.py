@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from shrinkage.compaction.copying import copied
-from shrinkage.graph import Inputs
+from shrinkage.errors import RAISED, CompactionError, told
+from shrinkage.graph import Inputs, unfrozen
 from shrinkage.graph.call import returned
 
 _SAMPLES = 4
@@ -25,32 +27,54 @@ class Trial:
 
     outputs: tuple[Tensor, ...]
     gradients: Mapping[str, Tensor]
+    coarsest: torch.dtype
+    """Of the floats on the way: autocast rounds more than the parameters' dtype tells."""
+
+
+class _Roundings(TorchFunctionMode):
+    """Sees the coarsest dtype that a function returns."""
+
+    coarsest = torch.float64
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call ``func``."""
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor) and result.is_floating_point():
+            self.coarsest = max(self.coarsest, result.dtype, key=lambda t: torch.finfo(t).eps)
+        return result
 
 
 def trial(model: nn.Module, inputs: Inputs) -> Trial:
     """Run ``model`` once, forward and backward, with all parameters unfrozen meanwhile."""
     parameters = {k: p for k, p in model.named_parameters() if p.is_floating_point()}
-    frozen = [p for p in parameters.values() if not p.requires_grad]
-    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+    with unfrozen(model), torch.enable_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # functions that drop at random drop the same in both networks
-        try:
-            for p in frozen:
-                p.requires_grad_(True)
-            outputs = [_real(t) for t in returned(model(*inputs))]
-            ends = [t for t in outputs if t.requires_grad]
-            grads: tuple[Any, ...] = (None,) * len(parameters)
-            if ends:
-                total = torch.stack([(t * _weights(t)).sum() for t in ends]).sum()
-                grads = torch.autograd.grad(
-                    total, list(parameters.values()), materialize_grads=True
-                )
-        finally:
-            for p in frozen:
-                p.requires_grad_(False)
+        with _Roundings() as seen:
+            result = model(*inputs)
+        outputs = [_real(t) for t in returned(result)]
+        ends = [t for t in outputs if t.requires_grad]
+        grads: tuple[Any, ...] = (None,) * len(parameters)
+        if ends:
+            total = torch.stack([(t * _weights(t)).sum() for t in ends]).sum()
+            grads = _gradients(total, list(parameters.values()))
     if any(p.dtype != torch.float64 for p in parameters.values()):
         outputs = [t for t in outputs if t.is_floating_point()]
     named = zip(parameters, grads, strict=True)
-    return Trial(tuple(t.detach() for t in outputs), {k: g for k, g in named if g is not None})
+    gradients = {k: g for k, g in named if g is not None}
+    return Trial(tuple(t.detach() for t in outputs), gradients, seen.coarsest)
+
+
+def _gradients(total: Tensor, parameters: list[nn.Parameter]) -> tuple[Any, ...]:
+    try:
+        return torch.autograd.grad(total, parameters, materialize_grads=True)
+    except RAISED as error:  # of what a network writes into, or a backward of its own
+        raise CompactionError(
+            "the network has no gradients, by which the compact one is compared too",
+            got=told(error),
+            expected="a network in which outputs.sum().backward() works in eval mode",
+            remedy="Take out what stops it; or, for a network that is no longer trained, put "
+            "@torch.no_grad() on its forward: then outputs alone are compared.",
+        ) from error
 
 
 def _real(t: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Which units (filters, neurons) must stay or vanish together, what is connected, 
 to scale; cutting and putting back.
 """
 
-from shrinkage.graph._trace import CallError, Inputs, trace
+from shrinkage.graph._trace import CallError, Inputs, trace, unfrozen
 from shrinkage.graph.call import NetworkError, UnknownStructureError
 from shrinkage.graph.record import Channelwise, Layer, Op, Record
 from shrinkage.graph.units import NONE, Balance, Units
@@ -22,4 +22,5 @@ __all__ = [
     "Units",
     "UnknownStructureError",
     "trace",
+    "unfrozen",
 ]

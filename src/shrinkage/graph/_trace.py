@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -43,6 +44,19 @@ class CallError(NetworkError):
     def __init__(self, record: Record) -> None:
         super().__init__("a call failed")
         self.record = record
+
+
+@contextmanager
+def unfrozen(model: nn.Module) -> Iterator[None]:
+    """All parameters have gradients, inside."""
+    frozen = [p for p in model.parameters() if p.is_floating_point() and not p.requires_grad]
+    try:
+        for p in frozen:
+            p.requires_grad_(True)
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(False)
 
 
 def trace(
@@ -116,32 +130,35 @@ class Tracer(Interpreter):
         units = {id(t): self._labels[t] for t in read if t in self._labels}
         if call.kind is Kind.FACT and not call.is_attribute:
             return call.func(*call.args, **call.kwargs)
-        if not units:
-            result = call.func(*call.args, **call.kwargs)
-            if isinstance(result, Tensor | list | tuple):
-                self._note_computed(read)
-            return result
+        if units:
+            return self._follow(call, read, units)
+        result = call.func(*call.args, **call.kwargs)
+        if isinstance(result, Tensor | list | tuple):
+            self._note_computed(read)
+        return result
+
+    def _follow(self, call: Call, read: list[Tensor], units: dict[int, UnitLabels]) -> Any:
         if call.kind is Kind.VALUE and any(bool(u.varies.any()) for u in units.values()):
             self._give_up(call.name)
         try:
             result = call.func(*call.args, **call.kwargs)
         except Exception as error:
             raise CallError(self.record) from error
-        parts = (call.func, call.function, call.in_place, call.args, call.kwargs)
-        if result is None:  # it wrote into what it read
-            self._keep_what_went_into(LabelledCall(*parts, read, units))
-            self._forget_aliases(read[0])
-        elif any(True for _ in tensors(result)):
-            self._follow(LabelledCall(*parts, result, units))
-        elif isinstance(result, bool | int | float) and not self._is_fact(call):
-            self._give_up(call.name)
+        self._take_in(LabelledCall(**vars(call), result=result, units=units), read)
         return result
 
-    def _is_fact(self, call: Call) -> bool:
-        """Values of constants, and attributes such as the shape."""
-        return call.kind is Kind.VALUE or call.is_attribute
+    def _take_in(self, call: LabelledCall, read: list[Tensor]) -> None:
+        if call.result is None:  # it wrote into what it read
+            self._keep_what_went_into(replace(call, result=read))
+            self._forget_aliases(read[0])
+        elif any(True for _ in tensors(call.result)):
+            self._label(call)
+        elif isinstance(call.result, bool | int | float):
+            is_fact = call.kind is Kind.VALUE or call.is_attribute  # of a constant; the shape
+            if not is_fact:
+                self._give_up(call.name)
 
-    def _follow(self, call: LabelledCall) -> None:
+    def _label(self, call: LabelledCall) -> None:
         """Label what a call returned."""
         found = list(tensors(call.result))
         made = self._made_by(call, found)
@@ -247,13 +264,14 @@ class Tracer(Interpreter):
 
     @contextmanager
     def watching(self, model: nn.Module) -> Iterator[None]:
-        """Know which module runs, inside."""
+        """Know which module runs, and let all parameters be learnt, inside."""
         handles = []
         for name, module in model.named_modules():
             handles.append(module.register_forward_pre_hook(self._entering(name), prepend=True))
             handles.append(module.register_forward_hook(self._leaving, always_call=True))
         try:
-            yield
+            with unfrozen(model):
+                yield
         finally:
             for handle in handles:
                 handle.remove()

@@ -25,7 +25,12 @@ class UnknownStructureError(Exception):
 
 
 class NetworkError(Exception):
-    """What a network's own code has raised, as ``__cause__``."""
+    """What a network's own code has raised: ``cause``."""
+
+    @property
+    def cause(self) -> BaseException:
+        """The network's own exception."""
+        return self.__cause__ or self
 
 
 class RuleFailure(BaseException):

@@ -54,6 +54,7 @@ _RULES: dict[Kind, Callable[[LabelledCall], bool]] = {
     Kind.MAP: _operands_are_followed,
     Kind.JOIN: _operands_are_followed,
     Kind.PRODUCT: _operands_are_followed,
+    Kind.QUOTIENT: _operands_are_followed,
     Kind.CONCATENATE: _pieces_are_followed,
     Kind.BATCH_NORM: _uses_statistics,
     Kind.AVERAGE_POOL: _has_no_border,

@@ -1,29 +1,55 @@
 """Along which dimensions the elements of a tensor meet in a function."""
 
+from collections.abc import Callable
+
 from shrinkage.graph.call import Call, UnknownFunctionError
 from shrinkage.graph.functions import Kind
 
+Dims = tuple[int, ...]
 
-def dims_of(call: Call, ndim: int) -> tuple[int, ...]:
-    """The dimensions, as ``dim`` of a tensor method takes them, of an input with ``ndim``.
+
+def dims_of(call: Call, ndim: int) -> Dims:
+    """The dimensions of an input with ``ndim``, as methods of tensors take them.
 
     Raises :class:`UnknownFunctionError` where that is not clear from the arguments.
     """
-    places = tuple(range(2, ndim))
-    match call.kind:
-        case Kind.RESIZE:
-            return places
-        case Kind.AVERAGE_POOL | Kind.MAX_POOL:
-            return tuple(range(-call.function.n_places, 0))
-        case Kind.LAYER_NORM:
-            return tuple(range(-len(call.get("normalized_shape")), 0))
-        case Kind.BATCH_NORM | Kind.INSTANCE_NORM:
-            is_batch = call.kind is Kind.BATCH_NORM
-            uses_running = not call.get("training") and call.get("running_mean") is not None
-            return () if uses_running else (0, *places) if is_batch else places
+    return _BY_KIND.get(call.kind, _named)(call, ndim)
+
+
+def _places(_: Call, ndim: int) -> Dims:
+    return tuple(range(2, ndim))
+
+
+def _windows(call: Call, _: int) -> Dims:
+    return tuple(range(-call.function.n_places, 0))
+
+
+def _last(call: Call, _: int) -> Dims:
+    return tuple(range(-len(call.get("normalized_shape")), 0))
+
+
+def _statistics(call: Call, ndim: int) -> Dims:
+    """None where a norm uses its running statistics."""
+    if not call.get("training") and call.get("running_mean") is not None:
+        return ()
+    first = (0,) if call.kind is Kind.BATCH_NORM else ()
+    return (*first, *_places(call, ndim))
+
+
+def _named(call: Call, ndim: int) -> Dims:
     dim = call.get("dim")
     if dim is None and call.kind is Kind.MIX:
         raise UnknownFunctionError(f"{call.name} without a dimension")
     if dim is None or dim == () or isinstance(dim, bool):  # that is std's old ``unbiased``
         return tuple(range(ndim))
     return (dim,) if isinstance(dim, int) else tuple(dim)
+
+
+_BY_KIND: dict[Kind, Callable[[Call, int], Dims]] = {
+    Kind.RESIZE: _places,
+    Kind.AVERAGE_POOL: _windows,
+    Kind.MAX_POOL: _windows,
+    Kind.LAYER_NORM: _last,
+    Kind.BATCH_NORM: _statistics,
+    Kind.INSTANCE_NORM: _statistics,
+}

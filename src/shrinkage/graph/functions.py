@@ -17,10 +17,10 @@ from torch.nn import functional
 Kind = Enum(
     "Kind",
     """
-    UNKNOWN FACT VALUE MAP CHANNEL_MAP JOIN PRODUCT WRITE ASSIGN CAST DETACH MOVE VIEW CONCATENATE
-    SPLIT PAD LINEAR CONVOLUTION TRANSPOSED_CONVOLUTION MATMUL ADDMM CONTRACTION EINSUM SUM REDUCE
-    EXTREME CUMULATE MIX GATE AVERAGE_POOL MAX_POOL POWER_POOL RESIZE FOLD BATCH_NORM INSTANCE_NORM
-    GROUP_NORM LAYER_NORM ATTENTION MULTI_HEAD_ATTENTION
+    UNKNOWN FACT VALUE MAP CHANNEL_MAP JOIN PRODUCT QUOTIENT WRITE ASSIGN CAST DETACH MOVE VIEW
+    CONCATENATE SPLIT PAD LINEAR CONVOLUTION TRANSPOSED_CONVOLUTION MATMUL ADDMM CONTRACTION
+    EINSUM SUM REDUCE EXTREME CUMULATE MIX GATE AVERAGE_POOL MAX_POOL POWER_POOL RESIZE FOLD
+    BATCH_NORM INSTANCE_NORM GROUP_NORM LAYER_NORM ATTENTION MULTI_HEAD_ATTENTION
     """,
 )
 """What a function does to the elements of the tensors it reads; told by its members below."""
@@ -121,13 +121,14 @@ _ROWS = (
     _row(Kind.CHANNEL_MAP, "prelu", "input weight", keeps=True),
     # elements at the same place of several tensors
     _row(Kind.JOIN, """
-        add sub subtract rsub div divide true_divide truediv floor_divide floordiv remainder mod
-        fmod pow maximum minimum fmax fmin atan2 hypot where addcmul addcdiv lerp masked_fill gt lt
-        ge le eq ne greater less greater_equal less_equal not_equal logical_and logical_or
-        logical_xor bitwise_and bitwise_or bitwise_xor and or xor
+        add sub subtract rsub floor_divide floordiv remainder mod fmod pow maximum minimum fmax fmin
+        atan2 hypot where addcmul addcdiv lerp masked_fill gt lt ge le eq ne greater less
+        greater_equal less_equal not_equal logical_and logical_or logical_xor bitwise_and bitwise_or
+        bitwise_xor and or xor
     """),
     # the same, where a constant 0 leaves nothing
     _row(Kind.PRODUCT, "mul multiply", "input other"),
+    _row(Kind.QUOTIENT, "div divide true_divide truediv"),
     _row(Kind.WRITE, "copy zero fill", "input source"),
     _row(Kind.ASSIGN, "setitem", "input index value"),
     # the same elements in another memory or dtype; in the same memory

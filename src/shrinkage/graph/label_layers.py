@@ -61,12 +61,7 @@ def _product(call: LabelledCall, tracer: "Tracer", x: Tensor, weight: Tensor) ->
 
 def _note(call: LabelledCall, tracer: "Tracer", x: Tensor, weight: Tensor, axis: int) -> Layer:
     """Keep what a product of an input and a weight does to units."""
-    bias = call.get("addend" if call.kind is Kind.ADDMM else "bias")
-    name, units = tracer.name_of(weight), call.of(x)
-    if units is None or call.of(weight) or name is None:
-        raise UnknownFunctionError("a weight that is computed")
-    if bias is not None and (call.of(bias) or tracer.name_of(bias) is None):
-        raise UnknownFunctionError("a bias that is computed")
+    units, name, bias = _operands(call, tracer, x, weight)
     inputs, mixed = along(units.labels, axis)
     if bool(mixed.any()):
         several = units.labels.movedim(axis, 0)[mixed]
@@ -78,7 +73,7 @@ def _note(call: LabelledCall, tracer: "Tracer", x: Tensor, weight: Tensor, axis:
     is_convolution = call.kind in (Kind.CONVOLUTION, Kind.TRANSPOSED_CONVOLUTION)
     used = Layer(
         weight=name,
-        bias=tracer.name_of(bias),
+        bias=bias,
         where=tracer.where,
         inputs=inputs,
         outputs=tracer.outputs_of(name, call.result.shape[axis]),
@@ -89,6 +84,20 @@ def _note(call: LabelledCall, tracer: "Tracer", x: Tensor, weight: Tensor, axis:
     )
     tracer.record.layers.append(used)
     return used
+
+
+def _operands(
+    call: LabelledCall, tracer: "Tracer", x: Tensor, weight: Tensor
+) -> tuple[UnitLabels, str, str | None]:
+    """What is known of the input; the names of weight and bias, which must be parameters."""
+    units, name = call.of(x), tracer.name_of(weight)
+    if units is None or call.of(weight) or name is None:
+        raise UnknownFunctionError("a weight that is computed")
+    bias = call.get("addend" if call.kind is Kind.ADDMM else "bias")
+    bias_name = tracer.name_of(bias)
+    if bias is not None and (call.of(bias) or bias_name is None):
+        raise UnknownFunctionError("a bias that is computed")
+    return units, name, bias_name
 
 
 def _made(used: Layer, axis: int, moves: Tensor) -> list[UnitLabels]:
@@ -121,10 +130,12 @@ def _constants(x: Tensor, varies: Tensor, axis: int) -> Tensor:
 
 def channel_map(call: LabelledCall, tracer: "Tracer") -> list[UnitLabels]:
     """A function with a parameter for each channel."""
-    weight = call.get("weight")
+    units, weight = call.only, call.get("weight")
     if weight.numel() > 1:
-        _note_channels(tracer, call.only.labels, [weight])
-    return [call.only]
+        _note_channels(tracer, units.labels, [weight])
+        return [units]
+    negative = (call.get("input") < 0).to(units.varies)  # from these the slope is learnt
+    return [UnitLabels(units.labels, torch.maximum(units.varies, negative))]
 
 
 def batch_norm(call: LabelledCall, tracer: "Tracer") -> list[UnitLabels]:

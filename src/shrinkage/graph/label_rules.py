@@ -41,8 +41,10 @@ def _elementwise(call: LabelledCall, tracer: "Tracer") -> list[UnitLabels]:
             labels = _filled(labels, own)
             varies = torch.maximum(varies, _felt(call, operand, units).expand(result.shape))
     for operand in operands:
-        if call.of(operand) is None and operand.ndim:
-            _lay_over(operand, labels, result.ndim, tracer)
+        if call.of(operand) is None:
+            is_cut = _lay_over(operand, labels, result.ndim, tracer)
+            if operand.requires_grad and not is_cut:  # it is learnt from all units
+                varies = torch.maximum(varies, _teaches(call, operand).expand(result.shape))
     return [UnitLabels(labels, varies)]
 
 
@@ -69,19 +71,27 @@ def _felt(call: LabelledCall, operand: Tensor, units: UnitLabels) -> Tensor:
     return units.varies * torch.maximum((other != 0).to(moves.dtype), moves)
 
 
-def _lay_over(constant: Tensor, labels: Tensor, ndim: int, tracer: "Tracer") -> None:
-    """A parameter laid over units (a scale per channel) loses entries with them."""
-    name = tracer.name_of(constant)
-    if name is None:
-        return
+def _teaches(call: LabelledCall, operand: Tensor) -> Tensor:
+    """Where a constant unit has a part in the gradient of ``operand``: 0 only as its factor."""
+    others = [t for t in call.args if isinstance(t, Tensor) and t is not operand]
+    is_factor = call.kind in (Kind.PRODUCT, Kind.QUOTIENT) and not call.in_place
+    return (others[0] != 0).float() if is_factor and len(others) == 1 else torch.ones(())
+
+
+def _lay_over(constant: Tensor, labels: Tensor, ndim: int, tracer: "Tracer") -> bool:
+    """A parameter laid over units (a scale per channel) loses entries with them; does it?"""
+    name, is_cut = tracer.name_of(constant), False
     for dim, length in enumerate(constant.shape):
-        if length > 1:
-            units, mixed = along(labels, ndim - constant.ndim + dim)
-            if bool(mixed.any()):
-                why = f"{tracer.where or 'the network'}: a parameter over units"
-                tracer.units.keep(labels, why)
-            elif bool(units.any()):
-                tracer.note(name, dim, units)
+        if length == 1 or name is None:
+            continue
+        units, mixed = along(labels, ndim - constant.ndim + dim)
+        if bool(mixed.any()):
+            why = f"{tracer.where or 'the network'}: a parameter over units"
+            tracer.units.keep(labels, why)
+        elif bool(units.any()):
+            tracer.note(name, dim, units)
+            is_cut = True
+    return is_cut
 
 
 # Moving elements
@@ -102,7 +112,9 @@ def _move(call: LabelledCall, _: "Tracer") -> list[UnitLabels]:
 def _view(call: LabelledCall, _: "Tracer") -> list[UnitLabels]:
     if isinstance(call.get("size"), torch.dtype):
         raise UnknownFunctionError("other bits")
-    units, shape = call.only, call.result.shape
+    units, shape = call.of(call.args[0]), call.result.shape  # of others, the shape alone
+    if units is None:
+        raise UnknownFunctionError("a constant")
     return [UnitLabels(units.labels.reshape(shape), units.varies.reshape(shape))]
 
 
@@ -173,7 +185,7 @@ def _uniform(call: LabelledCall, tracer: "Tracer", dims: tuple[int, ...]) -> Ten
 
 
 _BY_KIND: tuple[tuple[Rule, tuple[Kind, ...]], ...] = (
-    (_elementwise, (Kind.MAP, Kind.JOIN, Kind.PRODUCT)),
+    (_elementwise, (Kind.MAP, Kind.JOIN, Kind.PRODUCT, Kind.QUOTIENT)),
     (channel_map, (Kind.CHANNEL_MAP,)),
     (_alias, (Kind.CAST, Kind.DETACH)),
     (_move, (Kind.MOVE, Kind.CONCATENATE)),

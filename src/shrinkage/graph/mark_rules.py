@@ -216,7 +216,7 @@ def _multi_head_attention(call: Call) -> Any:
 
 _BY_KIND: tuple[tuple[Rule, tuple[Kind, ...]], ...] = (
     (_same, (Kind.MAP, Kind.CHANNEL_MAP)),
-    (_join, (Kind.JOIN,)),
+    (_join, (Kind.JOIN, Kind.QUOTIENT)),
     (_multiply, (Kind.PRODUCT,)),
     (_write, (Kind.WRITE,)),
     (_assign, (Kind.ASSIGN,)),

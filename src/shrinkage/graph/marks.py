@@ -21,7 +21,7 @@ from shrinkage.graph.call import Call, Interpreter, UnknownFunctionError, by_rul
 from shrinkage.graph.functions import Kind
 
 Rule = Callable[[Call], Any]
-_IN_PLACE = (Kind.MAP, Kind.JOIN, Kind.PRODUCT, Kind.WRITE)
+_IN_PLACE = (Kind.MAP, Kind.JOIN, Kind.PRODUCT, Kind.QUOTIENT, Kind.WRITE)
 
 
 class Marks(torch.autograd.Function):
@@ -63,17 +63,19 @@ class Marking(Interpreter):
 
     def _marked(self, call: Call) -> Any:
         rule = self._rules.get(call.kind)
-        if call.kind is Kind.FACT or (rule is None and call.is_attribute):
-            result = call.func(*call.args, **call.kwargs)
-            is_known = call.kind is Kind.FACT or not isinstance(result, Tensor) or is_marked(result)
-        elif rule is None or (call.in_place and call.kind not in _IN_PLACE):
-            is_known = False
-        else:
+        if call.kind is Kind.FACT:
+            return call.func(*call.args, **call.kwargs)
+        if call.in_place and call.kind not in _IN_PLACE:
+            rule = None
+        if rule is not None:
             result = by_rule(rule, call)
             if call.in_place:
                 return call.args[0].copy_(result)
-            is_known = all(is_marked(tensor) for tensor in tensors(result))
-        if not is_known:
+        elif call.is_attribute:
+            result = call.func(*call.args, **call.kwargs)
+        else:
+            raise UnknownFunctionError(call.name)
+        if not all(is_marked(tensor) for tensor in tensors(result)):
             raise UnknownFunctionError(call.name)
         return result
 

@@ -23,26 +23,36 @@ def find_mismatch(
     outputs = {
         layer.weight: layer.outputs[~removed[layer.outputs.long()]] for layer in record.layers
     }
-    units = Units(len(removed) - 1)
-    shown: Record | None = None
+    units, end = Units(len(removed) - 1), None
     try:
-        shown, _ = trace(small, inputs, units=units, outputs=outputs, labels=labels)
-        ops, end = shown.ops, None
+        ops = trace(small, inputs, units=units, outputs=outputs, labels=labels)[0].ops
     except CallError as error:
         ops, end = error.record.ops, f"{type(error.__cause__).__name__}: {error.__cause__}"
     except UnknownStructureError as error:
         return record.ops[0], str(error)
     except NetworkError as error:  # the network's own checks
-        return record.ops[-1], told(error.__cause__ or error)
+        return record.ops[-1], told(error.cause)
     for before, after in zip_longest(record.ops, ops):
-        if after is None or before is None or before.name != after.name:
-            return before or record.ops[-1], end or "another sequence of calls"
-        if len(before.outputs) != len(after.outputs):
-            return before, "another number of pieces"
-        for old, new in zip(before.outputs, after.outputs, strict=True):
-            expected = without(old, removed)
-            if expected is None or not torch.equal(expected, new):
-                return before, "sizes that do not follow the units"
+        why = _difference(before, after, removed)
+        if why == _OTHER:
+            return before or record.ops[-1], end or why
+        if why:
+            return before, why
+    return None
+
+
+_OTHER = "another sequence of calls"
+
+
+def _difference(before: Op | None, after: Op | None, removed: Tensor) -> str | None:
+    if after is None or before is None or before.name != after.name:
+        return _OTHER
+    if len(before.outputs) != len(after.outputs):
+        return "another number of pieces"
+    for old, new in zip(before.outputs, after.outputs, strict=True):
+        expected = without(old, removed)
+        if expected is None or not torch.equal(expected, new):
+            return "sizes that do not follow the units"
     return None
 
 

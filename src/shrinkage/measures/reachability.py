@@ -1,13 +1,13 @@
 """Which inputs, filters and neurons lie on a path of nonzero weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.conv import _ConvNd
-from torch.utils.hooks import RemovableHandle
 
 from shrinkage.errors import told
 from shrinkage.graph.call import NetworkError, UnknownFunctionError, returned, running
@@ -67,7 +67,7 @@ def reach_or_why(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Reach 
     except UnknownFunctionError as error:
         return None, told(error)
     except NetworkError as error:
-        return None, told(error.__cause__ or error)
+        return None, told(error.cause)
 
 
 def _reach(model: nn.Module, input_shape: tuple[int, ...]) -> Reach | None:
@@ -76,37 +76,45 @@ def _reach(model: nn.Module, input_shape: tuple[int, ...]) -> Reach | None:
     device, dtype = home(model)
     calls: dict[str, list[Tensor]] = {}
     units: dict[str, Tensor] = {}
-    handles: list[RemovableHandle] = []
-    try:
-        handles += [
-            module.register_forward_hook(_recorder(canonical(name) if name else "", calls, units))
-            for name, module in model.named_modules()
-            if isinstance(module, _UNITS)
-        ]
-        with (
-            untouched(model),
-            running_eagerly(),
-            torch.inference_mode(mode=False),
-            torch.enable_grad(),
-        ):
-            leaf = torch.ones(2, *input_shape, device=device, dtype=dtype, requires_grad=True)
-            state = {name: p.detach().clone() for name, p in model.named_parameters()}
-            with running(), Marking(RULES) as marking:
-                output = functional_call(model, state, (leaf.clone(),))
-            if marking.unknown is not None:  # and a network that has caught it goes another way
-                raise marking.unknown
-            ends = [tensor for tensor in returned(output) if is_marked(tensor)]
-            if not is_closed(ends, leaf):
-                return None
-            used, gradients = _gradients(ends, leaf, calls)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with (
+        _recorded(model, calls, units),
+        untouched(model),
+        running_eagerly(),
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+    ):
+        leaf = torch.ones(2, *input_shape, device=device, dtype=dtype, requires_grad=True)
+        state = {name: p.detach().clone() for name, p in model.named_parameters()}
+        with running(), Marking(RULES) as marking:
+            output = functional_call(model, state, (leaf.clone(),))
+        if marking.unknown is not None:  # and a network that has caught it goes another way
+            raise marking.unknown
+        ends = [tensor for tensor in returned(output) if is_marked(tensor)]
+        if not is_closed(ends, leaf):
+            return None
+        used, gradients = _gradients(ends, leaf, calls)
     for name, outputs in calls.items():
         for marks, gradient in zip(outputs, gradients[name], strict=True):
             alive = (marks.detach() != 0) & (gradient != 0)
             units[name] |= alive.reshape(len(alive), -1).any(dim=1).cpu()
     return Reach(inputs=(used != 0).any(dim=0).cpu(), units=units)
+
+
+@contextmanager
+def _recorded(
+    model: nn.Module, calls: dict[str, list[Tensor]], units: dict[str, Tensor]
+) -> Iterator[None]:
+    """Inside, the marks that layers put out are noted."""
+    handles = [
+        module.register_forward_hook(_recorder(canonical(name) if name else "", calls, units))
+        for name, module in model.named_modules()
+        if isinstance(module, _UNITS)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _recorder(

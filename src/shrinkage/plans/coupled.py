@@ -123,8 +123,8 @@ def _sets(model: nn.Module, example_inputs: Any) -> tuple[UnitSet, ...]:
     except UnknownStructureError as error:
         reason = str(error)
     except NetworkError as error:  # on inputs that do not fit
-        cause = error.__cause__ or error
-        reason = f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}"
+        lines = str(error.cause).splitlines()
+        reason = f"{type(error.cause).__name__}: {lines[0] if lines else ''}"
     raise PlanError(
         "the network cannot be followed on the example inputs",
         got=reason,
