@@ -19,7 +19,7 @@ import shrinkage as sh
 from shrinkage.compaction.leaving import leaving
 from shrinkage.errors import CompactionError, PlanError
 from shrinkage.features import first_layers
-from shrinkage.graph import NetworkError, Record, label_rules, mark_rules, trace
+from shrinkage.graph import NetworkError, Record, constants, label_rules, mark_rules, trace
 from shrinkage.graph.call import Call, Interpreter
 from shrinkage.graph.functions import FUNCTIONS, Kind, look_up
 from shrinkage.measures import measure, reach
@@ -234,6 +234,15 @@ def test_a_bug_of_ours_surfaces_as_itself(
     with pytest.raises(type(error)) as caught:
         ANALYSES[name](Guarded(torch.tanh))
     assert caught.value is error
+
+
+def test_so_does_one_in_what_is_asked_of_constants(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rule(_: object) -> bool:
+        raise BugError("ours")
+
+    monkeypatch.setitem(constants.RULES, Kind.JOIN, rule)
+    with pytest.raises(BugError):
+        trace(Guarded(lambda h: h + h), (torch.ones(2, 4),))
 
 
 class Raising(nn.Module):

@@ -1,7 +1,7 @@
 """Running a network once and seeing which units its parts belong to."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -173,14 +173,8 @@ class Tracer(Interpreter):
         self.record.ops.append(Op(call.name, self.where, ins, outs))
 
     def _made_by(self, call: LabelledCall, found: list[Tensor]) -> list[UnitLabels]:
-        rule = RULES.get(call.kind)
-        if rule is not None:
-            try:
-                made: list[UnitLabels] = by_rule(rule, call, self)
-            except UnknownFunctionError:
-                made = []
-            if [u.labels.shape for u in made] == [t.shape for t in found]:
-                return at_every_size(call, made)
+        with suppress(UnknownFunctionError):
+            return by_rule(_by_kind, call, self)
         self._keep_what_went_into(call)
         return [self._labels[tensor] for tensor in found]
 
@@ -301,3 +295,12 @@ class Tracer(Interpreter):
             if tensor in self._labels:
                 self.units.keep(self._labels[tensor].labels, why)
             self._labels[tensor] = UnitLabels.of_nobody(tensor.shape)
+
+
+def _by_kind(call: LabelledCall, tracer: Tracer) -> list[UnitLabels]:
+    if call.kind not in RULES:
+        raise UnknownFunctionError(call.name)
+    made = RULES[call.kind](call, tracer)
+    if [u.labels.shape for u in made] != [t.shape for t in tensors(call.result)]:
+        raise UnknownFunctionError(f"{call.name} of another shape")
+    return at_every_size(call, made)

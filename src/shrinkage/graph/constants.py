@@ -17,7 +17,7 @@ from shrinkage.graph.labels import LabelledCall, UnitLabels
 
 def at_every_size(call: LabelledCall, made: list[UnitLabels]) -> list[UnitLabels]:
     """Those of a result, in which nonzero constants vary unless they hold at every size."""
-    rule = _RULES.get(call.kind)
+    rule = RULES.get(call.kind)
     if call.function.keeps_constants or (rule is not None and rule(call)):
         return made
     return [
@@ -50,7 +50,7 @@ def _repeats_elements(call: LabelledCall) -> bool:
     return bool(call.get("mode") != "constant")
 
 
-_RULES: dict[Kind, Callable[[LabelledCall], bool]] = {
+RULES: dict[Kind, Callable[[LabelledCall], bool]] = {
     Kind.MAP: _operands_are_followed,
     Kind.JOIN: _operands_are_followed,
     Kind.PRODUCT: _operands_are_followed,
