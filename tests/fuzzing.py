@@ -33,8 +33,9 @@ import shrinkage.paths.pathing as pathing
 from shrinkage import data as shdata
 from shrinkage import models
 from shrinkage.data import Data, Examples, Spec
+from shrinkage.plans.layers import _REGISTERED
 from shrinkage.plans.rules import Rule
-from shrinkage.proximal.metrics import METRICS
+from shrinkage.proximal.metrics import _STEPS, METRICS
 
 SECONDS = 10
 """After so long a call is said to hang."""
@@ -455,14 +456,54 @@ def _data(w: World) -> Data:
     return shdata.from_user(w.rows)
 
 
-def _registered(kind: Any, metric: Any) -> None:
+REGISTERS: tuple[dict[Any, Any], ...] = (METRICS, _STEPS, _REGISTERED)
+
+
+def _taken_back(register: Callable[..., None]) -> Callable[[World], Callable[..., object]]:
     """What is registered is taken back, so that no other call sees it."""
-    before = dict(METRICS)
+
+    def registered(**given: Any) -> None:
+        before = [dict(known) for known in REGISTERS]
+        try:
+            register(**given)
+        finally:
+            for known, was in zip(REGISTERS, before, strict=True):
+                known.clear()
+                known.update(was)
+
+    return _of(registered)
+
+
+class Mine(torch.optim.SGD):
+    """An optimizer of the user's with a step of its own."""
+
+    def step(self, closure: Any = None) -> Any:
+        return super().step(closure)
+
+
+class Layer(nn.Module):
+    """A layer of the user's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.ones(4, 2))
+
+
+def _planned(name: Any) -> None:
+    """Register under a name, and make a plan with it."""
     try:
-        sh.register_metric(kind, metric)
-    finally:
-        METRICS.clear()
-        METRICS.update(before)
+        axes = {name: "io"}
+    except TypeError:  # no name of anything
+        axes = name
+    sh.register_layer(Layer, axes)
+    sh.Plan(Layer(), sh.L1(1.0))
+
+
+def _attached(metric: Any) -> None:
+    """Register, and attach with it."""
+    sh.register_metric(Mine, metric)
+    net = nn.Linear(4, 2)
+    sh.attach(Mine(net.parameters(), lr=0.1), sh.Plan(net, sh.L1(1e-3)))
 
 
 CALLS: tuple[Call, ...] = (
@@ -470,6 +511,9 @@ CALLS: tuple[Call, ...] = (
     Call("from_weight_decay", _of(sh.from_weight_decay), {"weight_decay": _constant(0.1)}),
     Call("from_glmnet", _of(sh.from_glmnet),
          {"lambda_": _constant(0.1), "alpha": _constant(1.0), "family": _constant("gaussian")}),
+    Call("from_glmnet of y", _of(sh.from_glmnet),
+         {"lambda_": _constant(0.1), "alpha": _constant(0.5), "family": _constant("gaussian"),
+          "y": lambda w: w.x[:, 0]}),
     Call("from_sklearn", _of(sh.from_sklearn),
          {"estimator": lambda w: Lasso(), "n_samples": _constant(10)}),
     Call("Rules", _of(sh.Rules), {"rules": _constant(sh.L1(1.0)), **FLAGS}),
@@ -500,8 +544,18 @@ CALLS: tuple[Call, ...] = (
            {"value": lambda w, key=key: w.handle.state_dict()[key]})
       for key in ("scale", "method", "blocks")),
     Call("Metric", _of(sh.Metric), {"step": _constant(0.1), "reach": _constant(1.0)}),
-    Call("register_metric", _of(_registered),
+    Call("register_metric", _taken_back(sh.register_metric),
          {"kind": _constant(torch.optim.SGD), "metric": lambda w: METRICS[torch.optim.SGD]}),
+    Call("register_metric like another", _taken_back(sh.register_metric),
+         {"kind": _constant(Mine), "metric": _constant(torch.optim.SGD)}),
+    Call("register_metric and attach", _taken_back(_attached),
+         {"metric": _constant(torch.optim.SGD)}, trains=True),
+    Call("register_layer", _taken_back(sh.register_layer),
+         {"kind": _constant(Layer), "axes": _constant({"kernel": "io"})}),
+    Call("register_layer axes", _taken_back(lambda value: sh.register_layer(Layer, {"a": value})),
+         {"value": _constant("io")}),
+    Call("register_layer names", _taken_back(_planned),
+         {"name": _constant("kernel")}),
     Call("measure", _of(sh.measure), {**PLANNED, "loss": _constant(None)}),
     Call("certify", _of(sh.certify), {
         **PLANNED, "loss": _constant(None), "samples": _constant(0), "seed": _constant(0)}),
@@ -511,6 +565,8 @@ CALLS: tuple[Call, ...] = (
     Call("compact", _of(sh.compact), {
         **MODEL, "example_inputs": lambda w: w.x, "ignored": _constant(()),
         "drop_inputs": _constant(False), "sparse": _constant(None), "batch_sizes": _constant(())}),
+    Call("compact by names", lambda w: lambda value: sh.compact(
+        w.model, {"input": value}, batch_sizes=()), {"value": lambda w: w.x}),
     Call("Compact.save", _method(lambda w: w.compact, "save"), {
         "folder": lambda w: w.folder / "small", "note": _constant("text")}),
     Call("Compact.export", _method(lambda w: w.compact, "export"),
@@ -527,6 +583,9 @@ CALLS: tuple[Call, ...] = (
     Call("explore", _of(sh.explore), EXPLORE, trains=True),
     Call("choose", _method(lambda w: finished_path(), "choose"), {
         "rule": _constant(None), "within": _constant(None), "nonzeros": _constant(None),
+        "features": _constant(None), "scale": _constant(None)}),
+    Call("choose paired", _method(lambda w: finished_path(), "choose"), {
+        "rule": _constant("paired"), "within": _constant(None), "nonzeros": _constant(None),
         "features": _constant(None), "scale": _constant(None)}),
     Call("PathPoint.predict", _method(lambda w: finished_path().chosen, "predict"),
          {**ROWS, "seed": _constant(0)}, trains=True),
@@ -607,7 +666,11 @@ def cases() -> Iterator[Case]:
 
 @contextlib.contextmanager
 def stopped_before_training() -> Iterator[None]:
-    """Calls that would train, or serve a page, end where they begin to."""
+    """Calls that would train, or serve a page, end where they begin to.
+
+    What the calls start from is made before, whole, and not while the random state is compared.
+    """
+    finished_path(), finished_contrast(), finished_compact()
 
     def reached(*_: object, **__: object) -> Any:
         raise _Reached
@@ -701,8 +764,8 @@ def _say(text: str) -> None:
 def main(argv: list[str]) -> None:
     """Count."""
     only = [word for word in argv if not word.startswith("-")]
-    trains = contextlib.nullcontext() if "--train" in argv else stopped_before_training()
     finished_path(), finished_contrast(), finished_compact()
+    trains = contextlib.nullcontext() if "--train" in argv else stopped_before_training()
     counts: Counter[str] = Counter()
     raw: Counter[str] = Counter()
     example: dict[str, str] = {}

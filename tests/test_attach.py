@@ -1161,8 +1161,8 @@ def test_an_unknown_method() -> None:
 )
 def test_an_optimizer_without_a_step_per_weight(name: str, reason: str) -> None:
     net = nn.Linear(2, 2, bias=False)
-    decay = {"weight_decay": 0.0} if name == "Muon" else {}
-    optimizer = getattr(optim, name)(net.parameters(), lr=0.1, **decay)
+    right = {"Muon": {"weight_decay": 0.0}, "LBFGS": {"line_search_fn": "strong_wolfe"}}
+    optimizer = getattr(optim, name)(net.parameters(), lr=0.1, **right.get(name, {}))
     with pytest.raises(
         AttachError, match=rf"{name} has no step.*{reason}.*SGD, ASGD, Adam.*polish"
     ):

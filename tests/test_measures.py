@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score
 from torch import nn
 from torch.autograd import forward_ad
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import prune
 
 from shrinkage.data import Examples, Split
@@ -463,7 +464,8 @@ def differentiated(net: nn.Module, shape: tuple[int, ...], points: int) -> Reach
             if isinstance(m, nn.Linear | nn.modules.conv._ConvNd):
                 handles.append(m.register_forward_hook(partial(keep_output, outputs, name)))
         with forward_ad.dual_level():
-            y = net(forward_ad.make_dual(x, torch.randn_like(x)))
+            with sdpa_kernel(SDPBackend.MATH):  # the others know no forward mode
+                y = net(forward_ad.make_dual(x, torch.randn_like(x)))
             tangents = {n: forward_ad.unpack_dual(out).tangent for n, (out, _) in outputs.items()}
             y = forward_ad.unpack_dual(y).primal
         grads = torch.autograd.grad(

@@ -1,5 +1,6 @@
 """What a plan leaves out or takes: None rules, layers that are not known, ties, frozen layers."""
 
+import re
 import warnings
 from typing import Any
 
@@ -210,16 +211,79 @@ def test_registered_axes_make_groups() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "axes"),
-    [(3, {"a": "oi"}), (int, {"a": "oi"}), (nn.Linear(2, 2), {"a": "oi"}), (Experts, "oi"),
-     (Experts, {}), (Experts, {"up": "ox"}), (Experts, {"up": ""}), (Experts, {"up": "kk"}),
-     (Experts, {"up": "ooi"}), (Experts, {3: "oi"}), (Experts, {"up": None}), (Experts, None)],
+    ("kind", "axes", "words"),
+    [
+        (3, {"a": "oi"}, r"only the class .* got 3"),
+        (int, {"a": "oi"}, r"only the class .* got the class int"),
+        ("Experts", {"a": "oi"}, r"only the class .* got 'Experts'"),
+        (nn.Linear(2, 2), {"a": "oi"}, r"only the class .*Pass its class: register_layer\(Linear"),
+        (Experts, "oi", r"not given by name: got 'oi'"),
+        (Experts, {}, r"not given by name: got {}"),
+        (Experts, None, r"not given by name: got None"),
+        (Experts, {3: "oi"}, r"not given by name: got {3: 'oi'}"),
+        (Experts, {"up": None}, r"axes of 'up' cannot be read: got None: no text"),
+        (Experts, {"up": "ox"}, r"'up' cannot be read: got 'ox': the letter 'x' is unknown"),
+        (Experts, {"up": "ooi"}, r"'up' cannot be read: got 'ooi': 'o' stands there twice"),
+        (Experts, {"up": "kk"}, r"'up' cannot be read: got 'kk': no axis is of outputs or inputs"),
+        (Experts, {"up": ""}, r"'up' cannot be read: got '': no axis is of outputs or inputs"),
+    ],
     ids=str,
-)  # fmt: skip
-def test_a_registration_of_the_wrong_type(kind: Any, axes: Any) -> None:
-    with pytest.raises(PlanError, match=r"needs a class.*register_layer\(MyLinear, "):
+)
+def test_a_registration_of_the_wrong_type(kind: Any, axes: Any, words: str) -> None:
+    with pytest.raises(PlanError, match=words):
         sh.register_layer(kind, axes)
     assert told(mixture(Experts()), sh.L1(1.0)) != []
+
+
+def test_a_registered_name_that_no_layer_of_the_class_has_is_refused() -> None:
+    class Misspelt(Experts):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_parameter("gate", None)
+
+    for axes, wrong in (({"upp": "goi"}, "upp"), ({"up": "goi", "down.*": "oi"}, "down.*")):
+        sh.register_layer(Misspelt, axes)
+        with pytest.raises(PlanError, match=rf"does not have: got '{re.escape(wrong)}'") as error:
+            Plan(mixture(Misspelt()), sh.L1(1.0))
+        assert ("Did you mean 'up'?" in str(error.value)) == (wrong == "upp")
+        assert told(mixture(Experts()), sh.L1(1.0)) != []  # others are no concern of it
+    sh.register_layer(Misspelt, {"up": "goi", "gate": "oi"})  # declared, and left out here
+    plan = Plan(mixture(Misspelt()), sh.L1(1.0))
+    assert "0.up" in chosen(plan)
+    parametrised = mixture(Misspelt())
+    weight_norm(parametrised[0], "up")
+    assert "0.parametrizations.up.original0" in chosen(Plan(parametrised, sh.L1(1.0)))
+
+
+def test_the_line_that_registers_more_keeps_what_is_registered() -> None:
+    class Two(Experts):
+        def __init__(self) -> None:
+            super().__init__()
+            self.down = nn.Parameter(torch.randn(3, 4, 2))
+
+    sh.register_layer(Two, {"down": "goi"})
+    net = mixture(Two())
+    (text,) = told(net, sh.L1(1.0))
+    assert 'sh.register_layer(Two, {"down": "goi", "up": "goi"})' in text
+    sh.register_layer(Two, {"down": "goi", "up": "goi"})
+    assert told(net, sh.L1(1.0)) == []
+    assert {"0.up", "0.down"} <= chosen(Plan(net, sh.L1(1.0)))
+
+
+def test_compact_says_once_why_registered_layers_stay() -> None:
+    class Mixed(Experts):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.einsum("goi,bi->bo", self.up, x)
+
+    sh.register_layer(Mixed, {"up": "goi"})
+    net = nn.Sequential(nn.Linear(4, 4), Mixed(), nn.Linear(2, 4), Mixed()).eval()
+    with torch.no_grad():
+        net[1].up[:, 1] = 0
+    notes = sh.compact(net, torch.randn(5, 4), batch_sizes=()).report.notes
+    assert [note for note in notes if "register_layer" in note] == [
+        "1.up and 1 more: kept as it is: register_layer tells plans what Mixed has, and what it "
+        "computes of it is not followed here"
+    ]
 
 
 def test_what_a_derived_layer_adds_is_not_its_weight() -> None:
@@ -403,7 +467,13 @@ def test_a_layer_that_was_frozen_is_penalised_once_it_is_trained(kind: Any) -> N
     assert plan.n_penalised == 16
     assert int((net[0].weight == 0).sum()) > 0
     assert sh.certify(net, plan, (torch.ones(4, 3), torch.ones(4, 1))).penalised == 16
-    assert "was frozen when the plan was made" in str(plan)
+    row = next(line for line in str(plan).splitlines() if line.startswith("0.weight"))
+    assert "rule '*'; was frozen when the plan was made" in row
+    assert "frozen: requires_grad is False" not in str(plan)
+    net[0].requires_grad_(False)
+    net[2].requires_grad_(False)
+    assert "rule '*'; frozen since the plan was made" in str(plan)
+    net.requires_grad_(True)
     total = sum(float(p.detach().abs().sum()) for _, _, p in plan.blocks())
     assert plan.value() == pytest.approx(0.05 * total, rel=1e-6)
 

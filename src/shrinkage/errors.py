@@ -1,7 +1,9 @@
 """One shape of error for the whole package: what is wrong, got, expected, and a remedy."""
 
 import os
+import sys
 import sysconfig
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
@@ -79,13 +81,43 @@ class ShrinkageWarning(UserWarning):
     """Something that will run and will not do what its author thinks."""
 
 
+def warn(text: str) -> None:
+    """Warn (:class:`ShrinkageWarning`) at the line that led here, of the user's code or a caller's.
+
+    Not counted: our own frames, and what PyTorch and context managers put between (hooks).
+    """
+    frame = here = sys._getframe(1)
+    while frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        if frame.f_back is None:
+            frame = here
+            break
+        frame = frame.f_back
+    warnings.warn_explicit(
+        text,
+        ShrinkageWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
+_BETWEEN = {__name__.partition(".")[0], "torch", "contextlib", "copy", "copyreg"}
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``"Did you mean 'conv1'? "`` where a known name is close to ``name``, else ``""``."""
+    """``"Did you mean 'conv1'? "`` where a known name is close to ``name``, else ``""``.
+
+    A slip of the keys seldom changes the first letter, unless it swaps two.
+    """
     if not isinstance(name, str) or len(name) > _SHORT:  # comparing takes quadratic time
         return ""
     names = list(known)
+    if name in names:  # something else is wrong
+        return ""
     close = [other for other in names if other.casefold() == name.casefold()]
-    close = close or get_close_matches(name, names, n=1)
+    alike = [o for o in names if o[:1] == name[:1] or sorted(o) == sorted(name)]
+    close = close or get_close_matches(name, alike, n=1, cutoff=_CLOSE)
     return f"Did you mean {close[0]!r}? " if close else ""
 
 
@@ -128,6 +160,8 @@ def _line(text: str) -> str:
 
 
 _CONTAINERS = (list, tuple, dict, set, frozenset)
+_CLOSE = 0.65
+"""Share of letters in common from which on names are alike: one of three may be another."""
 _FEW, _SHORT, _TOLD, _LONG = 8, 80, 300, 600
 """Entries of a container; characters of a value, of an exception, of a part of a message."""
 

@@ -4,7 +4,6 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +15,12 @@ import cloudpickle
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.parameter import is_lazy
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from shrinkage.arguments import as_number, check_type
 from shrinkage.data import Spec
-from shrinkage.errors import RAISED, ModelError, ShrinkageWarning, did_you_mean, foreign_code, shown
+from shrinkage.errors import RAISED, ModelError, did_you_mean, foreign_code, shown, warn
 
 Factory = Callable[..., nn.Module]
 _NEAR_ONE = 1e-4
@@ -208,6 +209,31 @@ def build(factory: Factory, spec: Spec, *, dropout: float | None = None) -> nn.M
     return model
 
 
+_MADE = WeakTensorKeyDictionary()
+"""The trained parameters of networks that factories have made."""
+
+
+def check_new(factory: Factory, model: nn.Module) -> None:
+    """Raise :class:`ModelError` for a network that was made before, or shares trained weights.
+
+    A fit would go on from where another has ended.
+    """
+    trained = {
+        name: p for name, p in model.named_parameters() if p.requires_grad and not is_lazy(p)
+    }
+    again = [name for name, parameter in trained.items() if parameter in _MADE]
+    if again:
+        raise ModelError(
+            f"the factory {_name(factory)} gives the same weights twice",
+            got=f"{len(again)} of {len(trained)} parameters of a network that it has made before, "
+            f"first {again[0]!r}",
+            expected="new weights for every fit, which would go on from one another's",
+            remedy="Make the layers inside of the factory, or return copy.deepcopy(network).",
+        )
+    for parameter in trained.values():
+        _MADE[parameter] = True
+
+
 def takes_dropout(factory: Factory) -> bool:
     """Whether the factory has a parameter called ``dropout``."""
     try:
@@ -267,12 +293,15 @@ def check_output(
     fits = isinstance(out, Tensor) and (
         out.shape[:1] == (2,) if free else tuple(out.shape) == expected
     )
+    of_two = task == "classification" and spec.n_outputs == 2
+    is_logit = of_two and isinstance(out, Tensor) and tuple(out.shape) in ((2,), (2, 1))
     if not fits or not isinstance(out, Tensor):
         raise ModelError(
             f"{type(model).__name__} has a wrong output",
             got=f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__,
             expected=f"a tensor of shape {expected} for 2 examples, {unit}",
-            remedy=f"End the network with {spec.n_outputs} outputs (spec.n_outputs).",
+            remedy=f"End the network with {spec.n_outputs} outputs (spec.n_outputs)."
+            + (" For one logit of two classes pass loss=nn.BCEWithLogitsLoss()." * is_logit),
         )
     if not bool(out.isfinite().all()):
         raise ModelError(
@@ -338,13 +367,11 @@ def warn_of_probabilities(outputs: Tensor) -> None:
     """
     sums = outputs.double().sum(dim=1)
     if bool((outputs >= 0).all()) and bool(((sums - 1).abs() <= _NEAR_ONE).all()):
-        warnings.warn(
+        warn(
             "the network's outputs are probabilities, as behind a Softmax, and cross-entropy takes "
             "them for logits: behind its own softmax no prediction can be sure, and training is "
             "slow and blunt. Return logits (leave the Softmax out), or pass a loss of your own in "
             "Python, such as loss=lambda p, y: nll_loss(p.log(), y)",
-            ShrinkageWarning,
-            stacklevel=5,
         )
 
 
@@ -354,12 +381,10 @@ def warn_of_logits(outputs: Tensor) -> None:
     >>> warn_of_logits(torch.tensor([[0.5, -1.0]]).log_softmax(dim=1))
     """
     if not bool((outputs.double().logsumexp(dim=1).abs() <= _NEAR_ONE).all()):
-        warnings.warn(
+        warn(
             "the network's outputs are no log-probabilities, as behind a LogSoftmax, and without "
             "it nn.NLLLoss has no minimum. Take nn.CrossEntropyLoss(), or let the network end in "
             "nn.LogSoftmax(dim=1)",
-            ShrinkageWarning,
-            stacklevel=5,
         )
 
 

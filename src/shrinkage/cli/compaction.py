@@ -93,5 +93,6 @@ def _point(run: Path, asked: dict[str, Any]) -> "Point":
             expected="a run of shrinkage path",
             remedy="Of a contrast, name a --column.",
         )
-    found = select(view, Wanted(**asked))
+    with view.reading():
+        found = select(view, Wanted(**asked))
     return Point(found.scale, found.family)

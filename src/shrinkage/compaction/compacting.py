@@ -1,6 +1,6 @@
 """compact: a smaller network with the same function, or the same network and the reasons why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -20,6 +20,7 @@ from shrinkage.graph import Inputs, NetworkError, Record, Units, UnknownStructur
 from shrinkage.graph.call import replaced
 from shrinkage.graph.cut import Cuts, cut, tensor_of
 from shrinkage.measures.untouched import home, untouched
+from shrinkage.plans.layers import registered_kind
 from shrinkage.wrappers import canonical, unwrapped
 
 
@@ -130,7 +131,8 @@ def _check_names(model: nn.Module, ignored: Sequence[str]) -> None:
                 "ignored= names no layer",
                 got=repr(ignored if isinstance(ignored, str) else pattern),
                 expected="a list of names or patterns of layers, such as ['conv1', 'head*']",
-                remedy=did_you_mean(pattern, names) + "print(model) shows the names.",
+                remedy=did_you_mean(pattern, [name for name in names if name not in ignored])
+                + "print(model) shows the names.",
             )
 
 
@@ -159,11 +161,28 @@ def _notes(model: nn.Module, record: Record, decision: Decision) -> tuple[str, .
         for why in dict.fromkeys(decision.reasons.get(c, "pinned") for c in found):
             n = sum(decision.reasons.get(c, "pinned") == why for c in found)
             lines[f"{layer.where or layer.weight}: {n} zero unit{'s' * (n > 1)} kept: {why}"] = None
-    read = {canonical(layer.weight) for layer in record.layers}
+    for line in _unfollowed(model, {canonical(layer.weight) for layer in record.layers}):
+        lines[line] = None
+    return (*lines, *remedies(model, [layer.weight for layer in record.layers]))
+
+
+def _unfollowed(model: nn.Module, read: set[str]) -> Iterator[str]:
+    """What stays because it is not known what becomes of it; registered layers once a class."""
+    registered: dict[type, list[str]] = {}
+    for name, _ in model.named_parameters():
+        kind = registered_kind(model, name)
+        if kind is not None and canonical(name) not in read:
+            registered.setdefault(kind, []).append(name)
+    for kind, names in registered.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield (
+            f"{names[0]}{more}: kept as it is: register_layer tells plans what {kind.__name__} "
+            "has, and what it computes of it is not followed here"
+        )
+    told = {canonical(name) for names in registered.values() for name in names}
     for name, module in model.named_modules():
         for local in ("weight", "in_proj_weight", "weight_ih_l0", "weight_orig"):
-            full = f"{name}.{local}".strip(".")
+            full = canonical(f"{name}.{local}".strip("."))
             tensor = getattr(module, local, None)
-            if isinstance(tensor, Tensor) and tensor.ndim > 1 and canonical(full) not in read:
-                lines[f"{name or 'the network'}: kept as it is, its weight is not followed"] = None
-    return (*lines, *remedies(model, [layer.weight for layer in record.layers]))
+            if isinstance(tensor, Tensor) and tensor.ndim > 1 and full not in read | told:
+                yield f"{name or 'the network'}: kept as it is, its weight is not followed"

@@ -1,6 +1,5 @@
 """What ``compact.json`` says, by type."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Self
 import torch
 
 from shrinkage.data import Spec
-from shrinkage.errors import CompactionError, ShrinkageWarning
+from shrinkage.errors import CompactionError, warn
 from shrinkage.graph.cut import Cuts
 from shrinkage.runs.checksums import is_intact, is_sealed, parse_record
 from shrinkage.runs.typed import checked, field
@@ -112,11 +111,9 @@ def read_record(folder: Path) -> CompactRecord:
     except (OSError, ValueError) as error:
         raise damaged(folder, str(error)) from None
     if form == 1:
-        warnings.warn(
+        warn(
             f"{folder} was written without checksums: whether its files were changed since cannot "
             "be told. Compact and save again.",
-            ShrinkageWarning,
-            stacklevel=3,
         )
     return record
 

@@ -97,8 +97,9 @@ def compact_run(
     :class:`CompactionError` and the errors of data and models.
     """
     view = read(folder)
-    which = chosen(view, column, seed, point)
-    source = _data(view, data, target)
+    with view.reading():
+        which = chosen(view, column, seed, point)
+        source = _data(view, data, target)
     spec = replace(source.spec, n_outputs=view.config["spec"]["n_outputs"])
     network = build(_factory(view, model), spec)
     _load(network, which)

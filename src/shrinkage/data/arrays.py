@@ -46,11 +46,12 @@ def read_npz(path: Path) -> Data:
     if ("x_test" in arrays) != ("y_test" in arrays):
         missing += [key for key in _KEYS[2:] if key not in arrays]
     if missing:
+        others = [name for name in names if name not in arrays]
         raise DataError(
             f"{path.name}: array {missing[0]!r} is missing",
             got=listed(sorted(names)) or "no arrays",
             expected="x_train and y_train, and both or none of x_test and y_test",
-            remedy=did_you_mean(missing[0], names) + "Save with np.savez(file, x_train=…, …).",
+            remedy=did_you_mean(missing[0], others) + "Save with np.savez(file, x_train=…, …).",
         )
     images = {
         key: _images(path.name, arrays[key]) for key in ("x_train", "x_test") if key in arrays
@@ -178,6 +179,20 @@ def _array(value: object) -> Array:
             expected="an array or tensor with one shape for all rows",
             remedy="Pad or crop the examples to one shape.",
         ) from error
+
+
+def tensor_of(value: object) -> Tensor:
+    """An array, a frame or a column of numbers as a tensor of the same type; tensors as they are.
+
+    Raises :class:`DataError` for values that are hidden by a mask.
+    """
+    if isinstance(value, Tensor) or not hasattr(value, "__array__"):
+        return torch.as_tensor(value)
+    array = _array(value)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    # PyTorch takes no steps backwards, and warns of memory that it must not write to.
+    is_fit = array.flags.writeable and all(step >= 0 for step in array.strides)
+    return torch.as_tensor(array if is_fit else array.copy())
 
 
 def _texts(y: Array) -> Array:

@@ -72,11 +72,12 @@ class Encoding:
         columns = list(dict.fromkeys(column for column, _ in self.inputs))
         gone = [column for column in columns if column not in frame.columns]
         if gone:
+            others = [column for column in frame.columns if column not in columns]
             raise DataError(
                 f"{name}: columns are missing",
                 got=listed([repr(column) for column in gone], 20),
                 expected=f"the columns that the network reads: {listed(columns, 20)}",
-                remedy=did_you_mean(gone[0], frame.columns) + "Name them as they were.",
+                remedy=did_you_mean(gone[0], others) + "Name them as they were.",
             )
         read = {c: (self._texts if c in self.levels else self._numbers) for c in columns}
         values = {column: read[column](name, frame[column]) for column in columns}

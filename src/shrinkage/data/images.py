@@ -1,6 +1,5 @@
 """A folder of images, one sub-folder per class."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from PIL import Image, ImageOps
 
 from shrinkage.data.arrays import Array
 from shrinkage.data.source import Data, listed, shortened
-from shrinkage.errors import DataError, ShrinkageWarning, told
+from shrinkage.errors import DataError, told, warn
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -99,11 +98,9 @@ def _check_total(folder: Path, shape: tuple[int, int], count: int, mode: str) ->
 
 def _warn_of_frames(folder: Path, moving: list[Path]) -> None:
     if moving:
-        warnings.warn(
+        warn(
             f"{folder.name}: {len(moving)} images have several frames, and the first one is taken: "
             f"{listed([_short(path) for path in moving])}",
-            ShrinkageWarning,
-            stacklevel=4,
         )
 
 

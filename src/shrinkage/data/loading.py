@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 from torch.utils.data import (
     BatchSampler,
@@ -19,7 +18,7 @@ from torch.utils.data import (
 )
 
 from shrinkage.arguments import as_path, check_type
-from shrinkage.data.arrays import Labels, from_arrays, read_npz
+from shrinkage.data.arrays import Labels, from_arrays, read_npz, tensor_of
 from shrinkage.data.builtin import BUILT_IN
 from shrinkage.data.examples import Examples, check_dense
 from shrinkage.data.images import read_images
@@ -146,7 +145,9 @@ def examples(data: object) -> Examples:
         data = plain_dataset(data)
     x, y = _stacked(data) if isinstance(data, Dataset) else _pair_of(data)
     try:
-        inputs, targets = torch.as_tensor(x), torch.as_tensor(y)
+        inputs, targets = tensor_of(x), tensor_of(y)
+    except DataError:
+        raise
     except Exception as error:  # an array of somebody else's may raise anything
         raise DataError(
             "(X, y) cannot be made tensors",

@@ -1,12 +1,11 @@
 """Cells of a table that hold nothing: told, left out with their rows, or filled."""
 
-import warnings
 from typing import Literal, get_args
 
 import polars as pl
 
 from shrinkage.data.source import check_one_of, listed
-from shrinkage.errors import DataError, ShrinkageWarning
+from shrinkage.errors import DataError, warn
 
 Missing = Literal["drop", "fill"]
 LEVEL = "(missing)"
@@ -53,10 +52,8 @@ def without_gaps(
     if holes:
         said.append(f"{listed([repr(hole) for hole in holes], 20)} were filled")
         kept = _levelled(name, kept, holes)
-    warnings.warn(
+    warn(
         f"{name}: missing values in {listed(gaps, 20)}; {' and '.join(said)}",
-        ShrinkageWarning,
-        stacklevel=2,
     )
     return kept
 

@@ -20,6 +20,7 @@ TEST = 0.2
 _TINY = 1e-100
 """Squares of smaller numbers are lost."""
 
+_FEW_CLASSES = 20
 _FEW = "5 or 10 folds are usual."
 Rows = NDArray[np.int64]
 
@@ -130,6 +131,14 @@ class _Cut:
         """(The other rows, ``size`` rows for ``part``)."""
         left = len(rows) - size
         least = 1 if self.labels is None else len(self.classes)
+        if self.labels is not None and 2 * least > max(_FEW_CLASSES, len(rows)):
+            raise DataError(
+                f"{self.name}: the target is no classification",
+                got=f"{least} classes in {len(rows)} rows: {listed(list(self.classes), 4)}",
+                expected="classes that two rows or more share",
+                remedy="Of a quantity make a regression (--task regression; float targets in "
+                "Python). An identifier says nothing about new rows: name another target.",
+            )
         if size < least or left < least:
             raise DataError(
                 f"{self.name}: too few rows for a {part} part",

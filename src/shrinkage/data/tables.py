@@ -1,6 +1,5 @@
 """Tables with named columns: ``.csv``, ``.parquet``, and any frame."""
 
-import warnings
 from pathlib import Path
 from typing import get_args
 
@@ -15,7 +14,7 @@ from shrinkage.data.missing import LEVEL, Missing, is_category, without_gaps
 from shrinkage.data.precision import as_tensor, check_whole, needs_double
 from shrinkage.data.source import Data, Task, check_one_of, listed
 from shrinkage.data.texts import check_texts
-from shrinkage.errors import DataError, ShrinkageWarning, did_you_mean
+from shrinkage.errors import DataError, did_you_mean, warn
 
 MOST_LEVELS = 1000
 _MANY = 50
@@ -143,12 +142,10 @@ def _block(name: str, series: pl.Series) -> tuple[Array, list[str]]:
         )
     codes, levels = _levels(series)
     if len(levels) > _MANY and len(levels) > series.len() / 10:
-        warnings.warn(
+        warn(
             f"{name}: column {series.name!r} has {len(levels)} different values in {series.len()} "
             "rows, and each becomes an input. Drop it if it is an identifier; numbers with decimal "
             "commas need points",
-            ShrinkageWarning,
-            stacklevel=2,
         )
     return np.eye(len(levels), dtype=np.float32)[codes], [f"{series.name}={v}" for v in levels]
 

@@ -67,7 +67,8 @@ class Controls:
                     "column is unknown",
                     got=shown(name),
                     expected=f"some of {', '.join(OFFERED)}",
-                    remedy=did_you_mean(name, OFFERED) + "Check the spelling.",
+                    remedy=did_you_mean(name, [other for other in OFFERED if other not in names])
+                    + "Check the spelling.",
                 )
         if not 1 <= len(names) <= _MOST_COLUMNS or len(set(names)) < len(names):
             raise ExploreError(
@@ -105,7 +106,8 @@ class Controls:
                 "control is unknown",
                 got=repr(unknown[0]),
                 expected=f"some of {', '.join(kinds)}, strength, knobs",
-                remedy=did_you_mean(unknown[0], kinds) + "Check the spelling.",
+                remedy=did_you_mean(unknown[0], [k for k in kinds if k not in given])
+                + "Check the spelling.",
             )
         if given.get("optimizer", self.optimizer) != self.optimizer:
             given.setdefault("lr", LEARNING_RATES.get(str(given["optimizer"]), self.lr))

@@ -13,7 +13,7 @@ from shrinkage.explorer.lanes import Lane, Probe
 from shrinkage.explorer.scene import BINS, Layer, Scene
 from shrinkage.explorer.sleep import asleep
 from shrinkage.figures.style import lean
-from shrinkage.measures import Loss, channels, evaluate, gini
+from shrinkage.measures import Loss, channels, evaluate, gini, penalty_share
 from shrinkage.reports.first_layer import Picture, packed
 
 Json = dict[str, Any]
@@ -64,9 +64,8 @@ class Standing:
 
     @property
     def share(self) -> float:
-        """The penalty's part of the cost."""
-        cost = self.train + self.penalty
-        return self.penalty / cost if cost else 0.0
+        """The penalty's part of the cost; 0 where there are no parts."""
+        return penalty_share(self.penalty, self.train) or 0.0
 
 
 def glance(lane: Lane, scene: Scene, first: Picture | None, scale: float, edge: float) -> Json:

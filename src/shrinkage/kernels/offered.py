@@ -1,6 +1,5 @@
 """Which compiled passes this machine has for given tensors."""
 
-import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from shrinkage.errors import ShrinkageWarning, told
+from shrinkage.errors import told, warn
 
 if TYPE_CHECKING:
     from shrinkage.kernels.bundles import Passes
@@ -86,9 +85,7 @@ def _say(compiler: str, error: Exception) -> None:
     if is_absent or compiler in _SAID:
         return
     _SAID.add(compiler)
-    warnings.warn(
+    warn(
         f"training steps are slower than they could be, with the same results: what {compiler} "
         f"compiles cannot be used here ({told(error)}). Mend or uninstall {compiler}",
-        ShrinkageWarning,
-        stacklevel=2,
     )

@@ -13,7 +13,7 @@ from shrinkage.measures.evaluation import CHUNKS, Evaluation, evaluate
 from shrinkage.measures.losses import Loss, checked_loss, default_loss
 from shrinkage.measures.reachability import Reach, reach
 from shrinkage.measures.removal import without_largest
-from shrinkage.measures.report_card import Measures, measure
+from shrinkage.measures.report_card import Measures, measure, penalty_share
 from shrinkage.measures.weights import LayerWeights, Weights, gini, weigh
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "measure",
     "of_logits",
     "of_numbers",
+    "penalty_share",
     "reach",
     "settled",
     "weigh",

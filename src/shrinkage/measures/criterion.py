@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from shrinkage.data import Examples
-from shrinkage.errors import RAISED, ShrinkageError
+from shrinkage.errors import RAISED, FitError, ShrinkageError
 from shrinkage.measures.forms import AS_GIVEN, ROWS, Form, found_form
 from shrinkage.measures.losses import (
     LABELS,
@@ -106,6 +106,8 @@ class Criterion:
     def _torchs(self, loss: Loss, prediction: Tensor, y: Tensor) -> Tensor:
         """One of PyTorch's own losses."""
         if isinstance(self.module, LABELS):
+            if not y.is_floating_point() and prediction.numel() == len(prediction):
+                raise _single(prediction)
             is_column = not y.is_floating_point() and y.ndim == prediction.ndim
             return loss(prediction, y.squeeze(1) if is_column and y.shape[1] == 1 else y)
         if _without_ones(prediction) != _without_ones(y):
@@ -117,6 +119,16 @@ class Criterion:
             prediction, y = prediction.to(dtype), y.to(dtype)
             loss = self._following(prediction)
         return loss(prediction, y.reshape(prediction.shape))
+
+
+def _single(prediction: Tensor) -> FitError:
+    return FitError(
+        "one output cannot tell classes apart",
+        got=f"outputs of shape {tuple(prediction.shape)} and class labels",
+        expected="an output for each class, under a loss of class labels",
+        remedy="For labels 0 and 1 and one logit pass loss=nn.BCEWithLogitsLoss(); for quantities "
+        "pass float targets.",
+    )
 
 
 def _without_ones(rows: Tensor) -> list[int]:

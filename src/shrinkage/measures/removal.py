@@ -47,12 +47,15 @@ def without_largest(
 def check_same(model: nn.Module, plan: Plan) -> None:
     """Raise :class:`PlanError` unless ``plan`` is of ``model``, or of what it wraps."""
     check_network(model, "The order is (model, plan, data, loss).")
+    held = getattr(plan, "plan", None)
     check_type(
         "this is no plan",
         plan,
         Plan,
         expected="a Plan for the network",
-        remedy="Make one: plan = Plan(model, L1(1e-4)); the order is (model, plan, data, loss).",
+        remedy="Pass the plan that it holds: handle.plan."
+        if isinstance(held, Plan)
+        else "Make one: plan = Plan(model, L1(1e-4)); the order is (model, plan, data, loss).",
         error=PlanError,
     )
     own = {id(parameter) for parameter in model.parameters()}
@@ -62,9 +65,24 @@ def check_same(model: nn.Module, plan: Plan) -> None:
             "the plan belongs to another network",
             got=f"a plan whose {strange[0]!r} is another network's",
             expected="a plan made for the network that is measured",
-            remedy="Make the plan again: Plan(model, plan.rules).",
+            remedy=_right(model, plan),
         )
     plan.check_placed()
+
+
+def _right(model: nn.Module, plan: Plan) -> str:
+    """What to pass instead; a plan for this network only where its rules fit."""
+    if own := {id(parameter) for parameter in model.parameters()}:
+        whole = {id(parameter) for parameter in plan.model.parameters()}
+        if own <= whole:
+            return "Pass the whole network, plan.model; or make a plan for this part of it."
+    by_hand = "Make a plan for this network, with rules that name its own layers."
+    try:
+        again = plan.anew(model)
+    except ShrinkageError:
+        return by_hand
+    inputs = ", example_inputs=x" if again.coupled else ""
+    return f"Make the plan again: Plan(model, plan.rules{inputs})."
 
 
 def _cut(model: nn.Module, plan: Plan, share: float) -> dict[str, Tensor]:

@@ -33,7 +33,7 @@ class Measures:
     - ``parts``: an evaluation per part of the data, e.g. "train" and "test".
     - ``gap``: loss on "test" − loss on "train"; None unless both are there.
     - ``penalty``: Σ P(w) in float64, ``penalty_share`` = penalty/(loss + penalty) with the loss
-      of "train" or of the only part; None where there is no such part.
+      of "train" or of the only part; None where there is no such part, or its loss is below 0.
     - ``activity`` and ``reach`` (None where the wiring is not known; ``unreached`` says why) need
       data, for the shape of an input; ``activity`` is read on "train" or the first part.
     """
@@ -177,7 +177,7 @@ def measure(
         parts=parts,
         gap=parts["test"].loss - parts["train"].loss if {"train", "test"} <= set(parts) else None,
         penalty=penalty,
-        penalty_share=_share(penalty, parts[main].loss) if main and sized else None,
+        penalty_share=penalty_share(penalty, parts[main].loss) if main and sized else None,
         activity=None if main is None else activity(model, examples[main], plan),
         reach=found,
         unreached="" if found else why,
@@ -221,7 +221,10 @@ def _reach(model: nn.Module, x: Tensor) -> tuple[Reach | None, str]:
     return reach_or_why(model, tuple(x.shape[1:]))
 
 
-def _share(penalty: float, loss: float) -> float:
+def penalty_share(penalty: float, loss: float) -> float | None:
+    """The penalty's part of the cost; None where the loss is below 0, and so there are no parts."""
+    if loss < 0:
+        return None
     cost = loss + penalty
     return penalty / cost if cost else 0.0
 

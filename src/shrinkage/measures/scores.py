@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from shrinkage.errors import DataError
+from shrinkage.measures.classes import class_axis
 from shrinkage.measures.criterion import Criterion, is_probability, of_logits, of_numbers
 from shrinkage.measures.losses import aligned, mean_squared_error
 
@@ -49,22 +49,29 @@ class Scores:
 def _kind(criterion: Criterion, prediction: Tensor, y: Tensor, all_y: Tensor) -> _Kind:
     """The score under a loss, after one batch of outputs and targets.
 
-    Labels have an accuracy, and so have targets of 0 and 1 beside a loss of logits. Other targets
-    have an R² where outputs are in their units: where the gradient of the loss is 0 at ŷ = y.
+    Labels have an accuracy where outputs have an axis of classes, and so have targets of 0 and 1
+    beside a loss of logits. Other targets have an R² where outputs are in their units: where the
+    gradient of the loss is 0 at ŷ = y.
     """
     ignored = getattr(criterion.module, "ignore_index", -100)
     middle = 0.5 if is_probability(criterion.loss) else 0.0
     if not y.is_floating_point() and not of_numbers(criterion.loss):
-        if not _is_single(prediction, y) or _is_binary(all_y[all_y != ignored]):
-            return _Kind("accuracy", lambda p, t: _hits(p, t, ignored, middle), _accuracy)
-        return _LOSS
+        counted = all_y[all_y != ignored]
+        if _is_single(prediction, y):
+            if not _is_binary(counted):
+                return _LOSS
+            return _Kind("accuracy", lambda p, t: _sides(p, t, ignored, middle), _accuracy)
+        axis = class_axis(criterion, prediction, y, counted)
+        if axis is None:
+            return _LOSS
+        return _Kind("accuracy", lambda p, t: _hits(p, t, ignored, axis), _accuracy)
     if of_logits(criterion.loss) and prediction.numel() == y.numel() and _is_binary(all_y):
         return _Kind("accuracy", lambda p, t: _signs(p, t, middle), _accuracy)
     return _SQUARES if _in_units_of(criterion, prediction, y) else _LOSS
 
 
 def _is_single(prediction: Tensor, y: Tensor) -> bool:
-    columns = prediction.ndim == y.ndim or prediction.shape[1] == 1
+    columns = prediction.ndim in (1, y.ndim) or prediction.shape[1] == 1
     return prediction.numel() == y.numel() and columns
 
 
@@ -106,21 +113,19 @@ def _signs(prediction: Tensor, y: Tensor, middle: float) -> Tensor:
     return torch.tensor([int(hits.sum()), y.numel()])
 
 
-def _hits(prediction: Tensor, y: Tensor, ignored: int, middle: float) -> Tensor:
-    """(Hits, labels counted)."""
-    if _is_single(prediction, y):
-        chosen = (aligned(prediction, y) > middle).long()
-        broken = aligned(prediction, y).isnan()
-    else:
-        chosen, broken = prediction.argmax(dim=1), prediction.isnan().any(dim=1)
-        y = y.squeeze(1) if y.ndim == prediction.ndim and y.shape[1] == 1 else y
-    if chosen.shape != y.shape:
-        raise DataError(
-            "outputs and labels differ in shape",
-            got=f"outputs {tuple(prediction.shape)} and labels {tuple(y.shape)}",
-            expected="classes along axis 1, and one label for everything else",
-            remedy="Pass labels, not one-hot rows.",
-        )
+def _sides(prediction: Tensor, y: Tensor, ignored: int, middle: float) -> Tensor:
+    """(Hits, labels counted) of a single output for the labels 0 and 1."""
+    outputs = aligned(prediction, y)
+    return _counted((outputs > middle).long(), outputs.isnan(), y, ignored)
+
+
+def _hits(prediction: Tensor, y: Tensor, ignored: int, axis: int) -> Tensor:
+    """(Hits, labels counted) of an output for each class along ``axis``."""
+    chosen, broken = prediction.argmax(dim=axis), prediction.isnan().any(dim=axis)
+    return _counted(chosen, broken, y.reshape(chosen.shape), ignored)
+
+
+def _counted(chosen: Tensor, broken: Tensor, y: Tensor, ignored: int) -> Tensor:
     counted = y != ignored
     hits = (chosen == y) & ~broken & counted
     return torch.stack([hits.sum(), counted.sum()]).cpu()

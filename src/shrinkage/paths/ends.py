@@ -1,6 +1,5 @@
 """Where a path begins and ends: from the scale that leaves everything to the one that empties."""
 
-import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from math import inf
@@ -9,7 +8,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from shrinkage.errors import RAISED, FitError, ShrinkageWarning, told
+from shrinkage.errors import RAISED, FitError, told, warn
 from shrinkage.fitting import Treatment, fit
 from shrinkage.objectives import Objective
 from shrinkage.paths.points import empty
@@ -57,11 +56,9 @@ def warn_of_single(model: torch.nn.Module, x: torch.Tensor) -> None:
     except RAISED:  # no function of any numbers
         return
     if would_be:
-        warnings.warn(
+        warn(
             "the network is linear in its parameters and is yet trained, not solved exactly: its "
             f"code does not take double precision ({why}). Let it follow x.dtype",
-            ShrinkageWarning,
-            stacklevel=4,
         )
 
 

@@ -1,13 +1,14 @@
 """glmnet's elastic net for a gaussian response, whose L2 part depends on the targets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Never, Self
+from typing import Any, Never, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from shrinkage.errors import PenaltyError
+from shrinkage.errors import PenaltyError, shown, told
 from shrinkage.penalties.base import Penalty, check_factor, check_strength
 from shrinkage.penalties.elastic_net import ElasticNet
 from shrinkage.penalties.steps import Step
@@ -76,17 +77,11 @@ def deviation(y: object) -> float:
 
     Raises :class:`PenaltyError` for labels, several columns, a constant, and what is not finite.
     """
-    given = y.detach().cpu() if isinstance(y, Tensor) else y
-    values = np.asarray(given)
+    values = _array(y)
     is_one = values.ndim >= 1 and values.size == values.shape[0] and values.size > 0
     is_labels = isinstance(y, Tensor) and not y.is_floating_point()
     if is_labels or values.dtype.kind not in "fiu" or not is_one:
-        raise PenaltyError(
-            "y is no gaussian response",
-            got=f"{values.dtype} of shape {values.shape}",
-            expected="one column of numbers, (n,) or (n, 1)",
-            remedy="For class labels say family='binomial' or family='multinomial'.",
-        )
+        raise _no_response(f"{values.dtype} of shape {values.shape}")
     found = float(values.astype(np.float64).std())
     if not 0 < found < np.inf:
         raise PenaltyError(
@@ -96,3 +91,25 @@ def deviation(y: object) -> float:
             remedy="glmnet cannot be run on them either.",
         )
     return found
+
+
+def _array(y: object) -> NDArray[Any]:
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        raise _no_response("a masked array, some of whose values are hidden")
+    if not isinstance(y, Tensor | Sequence) and not hasattr(y, "__array__"):
+        raise _no_response(shown(y))
+    try:
+        if isinstance(y, Tensor):
+            return (y.detach().cpu().double() if y.is_floating_point() else y.cpu()).numpy()
+        return np.asarray(y)
+    except Exception as error:  # an array of somebody else's may raise anything
+        raise _no_response(f"{shown(y)} ({told(error)})") from error
+
+
+def _no_response(got: str) -> PenaltyError:
+    return PenaltyError(
+        "y is no gaussian response",
+        got=got,
+        expected="one column of numbers, (n,) or (n, 1)",
+        remedy="For class labels say family='binomial' or family='multinomial'.",
+    )

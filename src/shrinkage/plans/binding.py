@@ -1,6 +1,5 @@
 """Binding rules to a network: every parameter gets a penalty and groups, or a reason why not."""
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -8,14 +7,16 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from shrinkage.errors import PlanError, ShrinkageWarning, did_you_mean
+from shrinkage.errors import PlanError, did_you_mean, warn
 from shrinkage.penalties import Penalty
 from shrinkage.plans.grouping import Grouping, grouping
-from shrinkage.plans.layers import Role, describe
+from shrinkage.plans.layers import Role, check_registered, describe
 from shrinkage.plans.leftover import causes, leftover, warn_of_leftover
 from shrinkage.plans.normalisation import Invariance, invariances
 from shrinkage.plans.rules import Rule, Rules, Site
 from shrinkage.wrappers import canonical
+
+_FROZEN = "frozen: requires_grad is False"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Entry:
     penalty acts on groups that span other parameters too; ``grouping`` is then the parameter's own.
     ``frozen``: it was when the plan was made, and the penalty acts once it is trained.
     ``protected``: a rule leaves it out. ``layer``: the path of the layer that it belongs to.
+    ``once_trained``: the reason that counts where it is frozen no longer.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Entry:
     frozen: bool = False
     protected: bool = False
     layer: str = field(default="", repr=False)
+    once_trained: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
             remedy="Pass the network itself, after its layers are made.",
         )
     sites = [site for item in found for site in item.sites]
+    _check_layers(sites)
     _check_rules(rules, sites)
     known = invariances(model)
     entries = tuple(_entry(item, rules, known) for item in found)
@@ -82,13 +86,12 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
             "the plan penalises nothing",
             got="; ".join(f"{e.name} ({e.reason})" for e in entries[:3]),
             expected="at least one penalised parameter",
-            remedy="Name the layers in a rule, e.g. Rules({'embed*': L1(1e-4)})."
-            + (f" Left out are {causes(left)}." if left else ""),
+            remedy=_to_penalise(entries) + (f" Left out are {causes(left)}." if left else ""),
         )
     _warn_of_idle(rules, sites, told={site.name for site, _ in left})
     if left:
         total = sum(item.parameter.numel() for item in trained)
-        warn_of_leftover(left, total, stacklevel=3)
+        warn_of_leftover(left, total)
     return entries
 
 
@@ -159,7 +162,9 @@ def _entry(item: _Found, rules: Rules, known: Mapping[str, Invariance]) -> Entry
             remedy="Store it as torch.view_as_real does, pairs in a last dimension, or protect "
             f"it: {{{site.name!r}: None, …}}.",
         )
-    shape = tuple(item.parameter.shape)
+    shape, why = tuple(item.parameter.shape), _reason(item, rules, rule, site)
+    others = ", ".join(other.name for other in item.sites[1:])
+    tied = f"; tied to {others}, counted once" if others else ""
     groups = grouping(site.name, shape, about.layout, penalty.by if penalty else None)
     if penalty is not None and about.stands_for > 1:
         penalty = penalty.of_part(1 / about.stands_for)  # √m of the whole row
@@ -170,26 +175,24 @@ def _entry(item: _Found, rules: Rules, known: Mapping[str, Invariance]) -> Entry
         role=site.role,
         penalty=penalty,
         grouping=groups,
-        reason=_reason(item, rules, rule, site),
+        reason=(_FROZEN if frozen else why) + tied,
         frozen=frozen,
         protected=rule is not None and rule.penalty is None,
         layer=".".join(item.path.split(".")[: -1 - item.sites[0].about.layer]),
+        once_trained=why + tied,
     )
     return _on_sphere(entry, _invariance_of(item, known), rules)
 
 
 def _reason(item: _Found, rules: Rules, rule: Rule | None, site: Site) -> str:
-    tied = ", ".join(other.name for other in item.sites[1:])
-    if not item.parameter.requires_grad:
-        reason = "frozen: requires_grad is False"
-    elif rule is not None:
+    if rule is not None:
         reason = f"rule {rule.label}" + ("" if rule.penalty else " leaves it out")
         reason += f"; {site.about.note}" if rule.penalty and site.about.note else ""
     elif any(candidate.matches(_at(rules, item.sites)) for candidate in rules.rules):
         reason = _why_not(_at(rules, item.sites))
     else:
         reason = "no rule matches"
-    return reason + (f"; tied to {tied}, counted once" if tied else "")
+    return reason
 
 
 def _why_not(site: Site) -> str:
@@ -204,8 +207,11 @@ def _on_sphere(entry: Entry, invariance: Invariance | None, rules: Rules) -> Ent
     if not _varies(penalty, entry.grouping, invariance.rows):
         return replace(entry, invariance=invariance)
     how = "norm kept" if rules.rescale else "norm free"
-    reason = f"{entry.reason}; {how}: followed by {canonical(invariance.norm)}"
-    return replace(entry, invariance=invariance, sphere=invariance.rows, reason=reason)
+    why = f"; {how}: followed by {canonical(invariance.norm)}"
+    reason, later = entry.reason + why, entry.once_trained + why
+    return replace(
+        entry, invariance=invariance, sphere=invariance.rows, reason=reason, once_trained=later
+    )
 
 
 def _invariance_of(item: _Found, known: Mapping[str, Invariance]) -> Invariance | None:
@@ -232,19 +238,65 @@ def _admits(rule: Rule, site: Site, rules: Rules) -> bool:
     return rule.admits(site, biases=rules.biases, norms=rules.norms)
 
 
+def _to_penalise(entries: tuple[Entry, ...]) -> str:
+    """What to write so that something is penalised: it depends on what the network has."""
+    frozen = [entry.path for entry in entries if entry.penalty and entry.frozen]
+    if frozen:
+        return f"Train what the rules take: model.get_parameter({frozen[0]!r}).requires_grad_()."
+    free = [entry for entry in entries if entry.role not in _MEANINGLESS]
+    trained = [entry for entry in free if not entry.frozen]
+    if not trained:
+        return "Make the plan for a network that has weights to train."
+    order = (Role.WEIGHT, Role.OTHER, Role.EMBEDDING, Role.BIAS, Role.NORM)
+    first = min(trained, key=lambda entry: order.index(entry.role))
+    others = ", …" if any(e.role is first.role and e is not first for e in trained) else ""
+    return f"Name what is meant in a rule: Rules({{{first.name!r}: L1(1e-4){others}}})."
+
+
+_MEANINGLESS = (Role.DIRECTION, Role.SCALE_FREE, Role.PARAMETRISED)
+"""Roles of what other weights are computed from; a penalty on them is on nothing that acts."""
+
+
+def _check_layers(sites: list[Site]) -> None:
+    """See that what was registered of layers is what they have, by the names they have it under."""
+    inside: dict[nn.Module, set[str]] = {}
+    for site in sites:
+        for path, module in site.modules:
+            prefix = f"{path}." if path else ""
+            inside.setdefault(module, set()).update(n.removeprefix(prefix) for n in site.names)
+    check_registered(inside)
+
+
 def _check_rules(rules: Rules, sites: list[Site]) -> None:
+    keys = [rule.key for rule in rules.rules]
     for rule in rules.rules:
         if any(rule.matches(site) for site in sites):
             continue
         names = {site.layer[0] for site in sites} | {site.name for site in sites}
         kinds = {type(site.layer[1]).__name__ for site in sites}
-        hint = did_you_mean(str(rule.key), names) if isinstance(rule.key, str) else ""
+        hint = ""
+        if isinstance(rule.key, str):
+            hint = _as_class(rule.key, sites) or did_you_mean(
+                rule.key, sorted(names.difference(keys))
+            )
         raise PlanError(
             f"the rule {rule.label} matches nothing",
             got=f"layers of type {', '.join(sorted(kinds))}",
             expected="a module name pattern, module type or parameter name of this network",
             remedy=hint + f"Its layers: {_some(site.layer[0] for site in sites)}.",
         )
+
+
+def _as_class(key: str, sites: list[Site]) -> str:
+    """Where a class of the network stands in quotes: the key without them."""
+    name = key.rpartition(".")[2]
+    kinds = {type(module) for site in sites for _, module in site.modules}
+    named = [kind for kind in kinds if kind.__name__.casefold() == name.casefold()]
+    if not named:
+        return ""
+    kind = named[0].__name__
+    is_torchs = named[0].__module__.startswith("torch.nn.")
+    return f"Write the class itself, without quotes: {'nn.' * is_torchs}{kind}. "
 
 
 def _warn_of_idle(rules: Rules, sites: list[Site], told: set[str]) -> None:
@@ -255,18 +307,14 @@ def _warn_of_idle(rules: Rules, sites: list[Site], told: set[str]) -> None:
         applied = {site.name for site in matched if _applies(rule, site, rules)}
         meant = {site.name for site in matched if _admits(rule, site, rules)}
         if not applied and rule.penalty is not None and told.isdisjoint(s.name for s in matched):
-            warnings.warn(
+            warn(
                 f"the rule {rule.label} penalises nothing: it matches only "
                 f"{_some(site.name for site in matched)} ({_why_not(matched[0])})",
-                ShrinkageWarning,
-                stacklevel=4,
             )
         elif meant and meant <= taken:
-            warnings.warn(
+            warn(
                 f"the rule {rule.label} never acts: earlier rules take all it matches "
                 f"({_some(meant)}). The first match wins: put it first",
-                ShrinkageWarning,
-                stacklevel=4,
             )
         taken |= applied
 

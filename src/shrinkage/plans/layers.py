@@ -1,6 +1,6 @@
 """What a parameter is to its layer: its role, and which axes are outputs, inputs and the rest."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.rnn import RNNBase, RNNCellBase
 
-from shrinkage.errors import PlanError
+from shrinkage.errors import PlanError, did_you_mean, shown
 from shrinkage.plans.computed import Part, Source, source_of
 
 
@@ -93,27 +93,81 @@ def register_layer(kind: type[nn.Module], axes: Mapping[str, str]) -> None:
     ``ParameterList``). Derived classes are covered unless they have their own. Plans that are
     made from then on penalise these parameters as they do a linear layer's weight, and
     ``by="filter"`` and ``by="input"`` know their groups. Raises :class:`PlanError` for a kind that
-    is no module class, and for other letters.
+    is no module class, and for other letters; a plan does for names that no layer of the kind has.
 
     >>> class Experts(nn.Module): ...
     >>> register_layer(Experts, {"up": "goi", "down": "goi"})
     """
-    is_kind = isinstance(kind, type) and issubclass(kind, nn.Module)
-    is_named = isinstance(axes, Mapping) and all(isinstance(name, str) for name in axes)
-    if not is_kind or not is_named or not axes or not all(map(_are_axes, axes.values())):
+    if not isinstance(kind, type) or not issubclass(kind, nn.Module):
+        is_layer = isinstance(kind, nn.Module)
         raise PlanError(
-            "a layer needs a class, and the axes of its weights by name",
-            got=f"{kind!r} and {axes!r}"[:200],
-            expected="a subclass of nn.Module, and one letter per axis: o, i, k or g",
-            remedy='For a weight of shape (in, out): register_layer(MyLinear, {"weight": "io"}).',
+            "only the class of a layer can be registered",
+            got=shown(kind),
+            expected="a subclass of nn.Module",
+            remedy=f"Pass its class: register_layer({type(kind).__name__}, …)."
+            if is_layer
+            else _FOR_INSTANCE,
         )
+    if not isinstance(axes, Mapping) or not axes or not all(map(_is_name, axes)):
+        raise PlanError(
+            "the axes of a layer's weights are not given by name",
+            got=shown(axes),
+            expected="a mapping from names of its parameters to a letter per axis",
+            remedy=_FOR_INSTANCE,
+        )
+    for name, letters in axes.items():
+        if wrong := _wrong_in(letters):
+            raise PlanError(
+                f"the axes of {name!r} cannot be read",
+                got=f"{shown(letters)}: {wrong}",
+                expected="a letter per axis: o (outputs), i (inputs), k (within both), g (layers)",
+                remedy=_FOR_INSTANCE,
+            )
     _REGISTERED[kind] = dict(axes)
 
 
-def _are_axes(letters: object) -> bool:
-    if not isinstance(letters, str) or not set(letters) <= set("goik"):
-        return False
-    return set(letters) & set("oi") != set() and all(letters.count(axis) < 2 for axis in "goi")
+_FOR_INSTANCE = 'For a weight of shape (in, out): register_layer(MyLinear, {"weight": "io"}).'
+
+
+def _is_name(key: object) -> bool:
+    return isinstance(key, str) and 0 < len(key) <= _LONGEST
+
+
+_LONGEST = 1000
+
+
+def _wrong_in(letters: object) -> str:
+    """Why these are no axes; empty where they are."""
+    if not isinstance(letters, str):
+        return "no text"
+    if unknown := sorted(set(letters) - set("goik")):
+        return f"the letter {unknown[0]!r} is unknown"
+    if twice := [axis for axis in "goi" if letters.count(axis) > 1]:
+        return f"{twice[0]!r} stands there twice"
+    return "" if set(letters) & set("oi") else "no axis is of outputs or inputs"
+
+
+def check_registered(layers: Mapping[nn.Module, Collection[str]]) -> None:
+    """Raise :class:`PlanError` for a registered name that no layer of its kind has.
+
+    ``layers``: the names of all parameters within each module of a network, from there.
+    """
+    met: dict[type[nn.Module], set[str]] = {}
+    for layer, names in layers.items():
+        kind = next((base for base in type(layer).__mro__ if base in _REGISTERED), None)
+        if kind is not None:
+            met.setdefault(kind, set()).update(names, layer._parameters)
+    for kind, names in met.items():
+        for key in _REGISTERED[kind]:
+            if not any(fnmatchcase(name, key) for name in names):
+                known = sorted(names)
+                raise PlanError(
+                    f"register_layer was told of a parameter that {kind.__name__} does not have",
+                    got=repr(key),
+                    expected=f"names of its parameters, such as {', '.join(known[:6]) or '(none)'}",
+                    remedy=did_you_mean(key, known) + f"Call register_layer({kind.__name__}, …) "
+                    "again with its own names.",
+                )
 
 
 _REGISTERED: dict[type[nn.Module], Mapping[str, str]] = {}
@@ -129,10 +183,21 @@ _KNOWN_BY_NAME: Mapping[str, Mapping[str, str]] = {
 def describe(model: nn.Module, path: str) -> Description:
     """The role and layout of the parameter that ``model`` has at ``path``."""
     *steps, name = path.split(".")
-    chain = [model]
-    for step in steps:
-        chain.append(chain[-1].get_submodule(step))
+    chain = [model, *_on_the_way(model, steps)]
     return _described(chain, steps, name, tuple(model.get_parameter(path).shape))
+
+
+def registered_kind(model: nn.Module, path: str) -> type[nn.Module] | None:
+    """The class of the layer under which a parameter is registered; None where it is not."""
+    *steps, name = path.split(".")
+    found = _registered([model, *_on_the_way(model, steps)], steps, name)
+    return found and found[0]
+
+
+def _on_the_way(model: nn.Module, steps: Sequence[str]) -> Iterator[nn.Module]:
+    for step in steps:
+        model = model.get_submodule(step)
+        yield model
 
 
 def _described(
@@ -143,9 +208,9 @@ def _described(
     if source is not None:
         return _computed_from(source, chain, steps, shape)
     owner = chain[-1]
-    axes = _registered(chain, steps, name)
-    if axes is not None:
-        return Description(Role.WEIGHT, _named(axes, owner, name, shape), 0, name)
+    found = _registered(chain, steps, name)
+    if found is not None:
+        return Description(Role.WEIGHT, _named(found[1], owner, name, shape), 0, name)
     role, layout = _of_layer(owner, name, shape)
     return Description(role, layout, 0, name)
 
@@ -194,24 +259,27 @@ _ROLES = {
 """Where it is not the role of the weight itself."""
 
 
-def _registered(chain: Sequence[nn.Module], steps: Sequence[str], name: str) -> str | None:
-    """The axes under which a layer, the innermost that knows it, was registered."""
+def _registered(
+    chain: Sequence[nn.Module], steps: Sequence[str], name: str
+) -> tuple[type[nn.Module], str] | None:
+    """The class of the innermost layer for which it was registered, and its axes."""
     for k in reversed(range(len(chain))):
         local = ".".join([*steps[k:], name])
-        for names in _names_of(type(chain[k])):
-            found = next((axes for key, axes in names.items() if fnmatchcase(local, key)), None)
-            if found is not None:
-                return found
+        names = known_axes(type(chain[k]))
+        found = next((axes for key, axes in names.items() if fnmatchcase(local, key)), None)
+        if found is not None:
+            return type(chain[k]), found
     return None
 
 
-def _names_of(kind: type) -> Iterator[Mapping[str, str]]:
+def known_axes(kind: type) -> Mapping[str, str]:
+    """What is registered of a layer, or of the nearest class that it derives from."""
     for base in kind.__mro__:
         known = _REGISTERED.get(base)
         known = known or _KNOWN_BY_NAME.get(f"{base.__module__}.{base.__qualname__}")
         if known is not None:
-            yield known
-            return
+            return known
+    return {}
 
 
 def _named(axes: str, owner: nn.Module, name: str, shape: tuple[int, ...]) -> Layout:

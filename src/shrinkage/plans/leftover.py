@@ -1,12 +1,11 @@
 """Matrices that a plan leaves out although a rule of it is for all weights around them."""
 
-import warnings
 from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from shrinkage.errors import ShrinkageWarning
-from shrinkage.plans.layers import Role
+from shrinkage.errors import warn
+from shrinkage.plans.layers import Role, known_axes
 from shrinkage.plans.rules import Rules, Site
 
 _SHOWN = 3
@@ -36,18 +35,16 @@ def leftover(left: Left, rules: Rules) -> Left:
     ]
 
 
-def warn_of_leftover(found: Left, total: int, stacklevel: int) -> None:
+def warn_of_leftover(found: Left, total: int) -> None:
     """Warn (:class:`ShrinkageWarning`) of such matrices; ``total``: all trained weights."""
     weights = sum(tensor.numel() for _, tensor in found)
     matrices = f"{len(found)} matrices" if len(found) > 1 else "a matrix"
     named = list(dict.fromkeys(site.names[-1] for site, _ in found))
     names = ", ".join(f"{name!r}: None" for name in named[:_SHOWN])
-    warnings.warn(
+    warn(
         f"the plan leaves out {matrices}, {weights:,} of {total:,} weights: "
         f"{causes(found)}. Rules say that it is meant: "
         f"{{{names}{', …' if len(named) > _SHOWN else ''}}}",
-        ShrinkageWarning,
-        stacklevel=stacklevel + 1,
     )
 
 
@@ -76,14 +73,15 @@ def _causes(found: Left) -> Iterator[str]:
 
 def _registrations(unknown: Left) -> str:
     """The lines that teach us their layers."""
-    known: dict[str, dict[str, str]] = {}
+    known: dict[type[nn.Module], dict[str, str]] = {}
     for site, tensor in unknown:
         kind, name = _registered_as(site)
-        known.setdefault(kind, {})[name] = _axes(site.name, tensor.ndim)
+        # What is registered anew replaces what was.
+        known.setdefault(kind, dict(known_axes(kind)))[name] = _axes(site.name, tensor.ndim)
     lines = []
     for kind, names in list(known.items())[:_SHOWN]:
         letters = ", ".join(f'"{name}": "{axes}"' for name, axes in names.items())
-        lines.append(f"sh.register_layer({kind}, {{{letters}}})")
+        lines.append(f"sh.register_layer({kind.__name__}, {{{letters}}})")
     return "; ".join(lines)
 
 
@@ -94,14 +92,14 @@ def _axes(name: str, ndim: int) -> str:
     return {2: "oi", 3: "goi"}.get(ndim, "oi" + "k" * (ndim - 2))
 
 
-def _registered_as(site: Site) -> tuple[str, str]:
+def _registered_as(site: Site) -> tuple[type[nn.Module], str]:
     """Class and name under which it can be; lists and dictionaries belong to what holds them."""
     name = site.name.rpartition(".")[2]
     (path, owner), *around = reversed(site.modules)
     if not isinstance(owner, nn.ParameterList | nn.ParameterDict) or not around:
-        return type(owner).__name__, name
+        return type(owner), name
     alike = len({parameter.ndim for parameter in owner.parameters()}) == 1
-    return type(around[0][1]).__name__, f"{path.rpartition('.')[2]}.{'*' if alike else name}"
+    return type(around[0][1]), f"{path.rpartition('.')[2]}.{'*' if alike else name}"
 
 
 def _some(found: Left) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from shrinkage.arguments import as_int, check_type
-from shrinkage.errors import PlanError, ShrinkageWarning
+from shrinkage.errors import PlanError, ShrinkageWarning, warn
 from shrinkage.penalties import Penalty
 from shrinkage.penalties.base import check_sizes
 from shrinkage.plans.binding import Entry, bind
@@ -27,8 +27,6 @@ _ANEW = (
     "Prune, parametrise, tie and replace layers first, then make optimizer and plan; where a "
     "handle is attached, call its remove() before."
 )
-
-_WAS_FROZEN = "was frozen when the plan was made"
 
 Held = tuple[Entry, Penalty, nn.Parameter]
 
@@ -242,19 +240,20 @@ class Plan:
 
     def scaled(self, factor: float) -> "Plan":
         """A plan for the same network with every strength multiplied by ``factor`` ≥ 0."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ShrinkageWarning)  # they were shown for this plan
-            scaled = self.rules.scaled(factor)
-            return Plan(self.model, scaled, example_inputs=self._example_inputs)
+        return self.anew(self.model, self.rules.scaled(factor))
 
     def for_targets(self, targets: Callable[[], Tensor]) -> "Plan":
         """The plan for data with these targets; itself unless a strength depends on them."""
         rules = self.rules.for_targets(targets)
         if rules == self.rules:
             return self
+        return self.anew(self.model, rules)
+
+    def anew(self, model: nn.Module, rules: Rules | None = None) -> "Plan":
+        """A plan for ``model`` under the same or other rules, with the same example inputs."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ShrinkageWarning)  # they were shown for this plan
-            return Plan(self.model, rules, example_inputs=self._example_inputs)
+            return Plan(model, rules or self.rules, example_inputs=self._example_inputs)
 
     def stacked(self, model: nn.Module, count: int) -> "Plan":
         """The same plan for ``count`` networks whose parameters ``model`` holds as (count, *shape).
@@ -346,7 +345,7 @@ class Plan:
             ),
         ):
             if pairs:
-                warnings.warn(f"{_shown(pairs)}: {text}", ShrinkageWarning, stacklevel=3)
+                warn(f"{_shown(pairs)}: {text}")
 
     def __str__(self) -> str:
         console = Console(
@@ -381,9 +380,20 @@ class Plan:
                 "×".join(map(str, entry.shape)) or "scalar",
                 str(entry.penalty) if entry.path in acting else "—",
                 groups if entry.path in acting else "",
-                _WAS_FROZEN if entry.frozen and entry.path in acting else entry.reason,
+                self._why(entry),
             )
         return table
+
+    def _why(self, entry: Entry) -> str:
+        """The reason as it is now: what was frozen may be trained by now, or the other way."""
+        owner, name = self._owner_of(entry)
+        parameter = owner._parameters.get(name) if owner is not None else None
+        is_trained = parameter is None or parameter.requires_grad
+        if is_trained and entry.frozen:
+            return f"{entry.once_trained}; was frozen when the plan was made"
+        if is_trained or entry.frozen:
+            return entry.reason
+        return f"{entry.reason}; frozen since the plan was made"
 
 
 def _shown(pairs: list[tuple[str, str]]) -> str:

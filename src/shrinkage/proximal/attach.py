@@ -16,6 +16,7 @@ from shrinkage.plans.coupled import Term
 from shrinkage.proximal.acting import MethodName, acting
 from shrinkage.proximal.checking import (
     check_all_updated,
+    check_alone,
     check_arguments,
     check_hooks,
     check_saved,
@@ -24,6 +25,7 @@ from shrinkage.proximal.checking import (
     is_succeeded,
     lost,
     release,
+    warn_of_no_line_search,
     warn_of_strangers,
     warn_of_weight_decay,
 )
@@ -46,7 +48,9 @@ _REST = 10
 """Steps that every parameter goes by itself after something unusual: making a crew takes time."""
 
 
-def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> "Handle":
+def attach(
+    optimizer: Optimizer, plan: Plan, *more: object, method: MethodName = "auto"
+) -> "Handle":
     """Let ``plan`` act at every ``optimizer.step()``: exact zeros, in any training loop.
 
     ``method``: ``"averaged"`` keeps latent weights (dual averaging), so that minibatch noise
@@ -80,6 +84,7 @@ def attach(optimizer: Optimizer, plan: Plan, *, method: MethodName = "auto") -> 
     its parameters.
     Warns of ``weight_decay`` beside a plan, and of weights that are written again and again.
     """
+    check_alone(optimizer, plan, more)
     check_arguments(optimizer, plan)
     return Handle(inside(optimizer), plan, method)
 
@@ -128,6 +133,8 @@ class Handle:
                 remedy="Minimise the negative loss, or use the exact form (method='auto').",
             )
         warn_of_strangers(plan)
+        if method == "subgradient":
+            warn_of_no_line_search(optimizer, self._penalties)
         self._decaying: list[bool] = []
         self._look_at_decay(optimizer)
         claim(self)

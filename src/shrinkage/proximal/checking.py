@@ -1,16 +1,15 @@
 """What must hold before a plan acts through an optimizer, and what is said where it does not."""
 
-import warnings
 import weakref
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from math import prod
 from typing import Protocol
 
 from torch import Tensor
-from torch.optim import Adafactor, Muon, Optimizer
+from torch.optim import LBFGS, Adafactor, Muon, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from shrinkage.errors import AttachError, PlanError, ShrinkageWarning, shown
+from shrinkage.errors import AttachError, PlanError, shown, warn
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry, Plan, Rules
 from shrinkage.proximal.memory import PER_WEIGHT, SAVED_KEYS, Saved
@@ -49,10 +48,24 @@ def check_arguments(optimizer: object, plan: object) -> None:
         raise _not_these("attach needs a plan", plan, f"optimizer, {_plan(plan)}")
 
 
+def check_alone(optimizer: object, plan: object, more: tuple[object, ...]) -> None:
+    """Raise :class:`AttachError` for further arguments: the parts of a plan, or a method."""
+    if not more:
+        return
+    given = (optimizer, plan, *more)
+    if isinstance(plan, Plan) and len(more) == 1:
+        right = f"optimizer, plan, method={shown(more[0]) if isinstance(more[0], str) else '…'}"
+    else:
+        rules = (one for one in given if isinstance(one, Penalty | Mapping | Rules | type))
+        right = f"optimizer, {_plan(next(rules, None))}"
+    kinds = ", ".join(_shown(one) for one in given)
+    raise _not_these("attach has too many arguments", kinds, right)
+
+
 def _not_these(what: str, got: object, right: str) -> AttachError:
     return AttachError(
         what,
-        got=_shown(got),
+        got=got if isinstance(got, str) else _shown(got),
         expected="the optimizer that trains the network, and a Plan of what is penalised",
         remedy=f"Write sh.attach({right}).",
     )
@@ -177,11 +190,19 @@ def warn_of_strangers(plan: Plan) -> None:
     named = [(name, p) for name, p in plan.model.named_parameters() if name not in known]
     new = [name for name, parameter in named if parameter.requires_grad]
     if new:
-        warnings.warn(
+        warn(
             f"the plan does not know {len(new)} parameters of its network, first {new[0]!r}: they "
             "came after it and have no penalty. Make the plan once the network is whole",
-            ShrinkageWarning,
-            stacklevel=4,
+        )
+
+
+def warn_of_no_line_search(optimizer: Optimizer, penalties: Iterable[Penalty]) -> None:
+    """Warn (:class:`ShrinkageWarning`) where LBFGS takes kinks for curvature, and nothing looks."""
+    blind = any(group.get("line_search_fn") is None for group in optimizer.param_groups)
+    if isinstance(optimizer, LBFGS) and blind and any(penalty.slope for penalty in penalties):
+        warn(
+            "LBFGS without a line search takes the penalty's kinks for curvature, and the cost may "
+            "climb. Make it with line_search_fn='strong_wolfe'"
         )
 
 
@@ -228,9 +249,7 @@ def warn_of_weight_decay(optimizer: Optimizer, penalised: set[int]) -> None:
             if decoupled
             else "adds (d/2)·Σw² to the plan's cost"
         )
-        warnings.warn(
+        warn(
             f"{name}={worst:g} beside a plan: {type(optimizer).__name__}'s decay "
             f"{what}. Set {name}=0 and put an L2 into the plan (from_weight_decay)",
-            ShrinkageWarning,
-            stacklevel=5,
         )

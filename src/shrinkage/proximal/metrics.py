@@ -340,8 +340,9 @@ def metric_of(optimizer: Optimizer) -> MetricOf:
                 f"{kind.__name__} has no step size per weight",
                 got=REFUSED[kind],
                 expected=_known(),
-                remedy="Use one of these, or method='subgradient' (which makes no exact zeros), "
-                "and polish() afterwards.",
+                remedy="Use one of these, or "
+                + ("line_search_fn='strong_wolfe' and " if kind is optim.LBFGS else "")
+                + "method='subgradient' (which makes no exact zeros), and polish() afterwards.",
             )
     held = held_by(optimizer)
     raise AttachError(

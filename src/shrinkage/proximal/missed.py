@@ -5,7 +5,6 @@ optimizer.
 """
 
 import gc
-import warnings
 import weakref
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from shrinkage.errors import ShrinkageWarning
+from shrinkage.errors import warn
 from shrinkage.proximal.witness import Witness
 
 _MANY = 4
@@ -48,13 +47,11 @@ class MissedSteps:
         gc.collect()  # an optimizer that was dropped lingers in a cycle, and so does its handle
         acts = self._acts()
         if acts is not None and acts():
-            warnings.warn(
+            warn(
                 "the network is trained, and no step of the optimizer that the plan is attached "
                 "to calls the plan: it does not act. A step that was replaced calls no hooks, nor "
                 "does that of a copy or of another optimizer. Attach to the optimizer that "
-                "trains, or call remove() on this handle",
-                ShrinkageWarning,
-                stacklevel=2,
+                "trains, or call remove() on this handle"
             )
 
     def end(self) -> None:
@@ -74,11 +71,9 @@ def tell_of_copies(optimizer: Optimizer) -> Callable[[], None]:
         nonlocal told
         if not told:
             told = True
-            warnings.warn(
+            warn(
                 f"a copy of {type(optimizer).__name__} has no hooks, and the plan that is attached "
-                "does not act through it. Attach a plan for the network that the copy trains",
-                ShrinkageWarning,
-                stacklevel=3,
+                "does not act through it. Attach a plan for the network that the copy trains"
             )
         return type(optimizer).__getstate__(optimizer)
 

@@ -1,11 +1,9 @@
 """Does rounding take what the prox does? In half precision a small threshold moves no weight."""
 
-import warnings
-
 import torch
 from torch import Tensor
 
-from shrinkage.errors import ShrinkageWarning
+from shrinkage.errors import warn
 from shrinkage.penalties import Penalty
 from shrinkage.penalties.steps import Step
 
@@ -30,10 +28,8 @@ class Rounding:
         self._told = True
         kind = str(w.dtype).removeprefix("torch.")
         otherwise = ", or use method='averaged', which adds up what rounding takes"
-        warnings.warn(
+        warn(
             f"{kind} weights are too coarse for the steps of {penalty}: rounding takes those of "
             f"{lost} of {most} weights, which never shrink. Keep the weights in float32 and "
-            f"compute in {kind} (torch.autocast){otherwise if penalty.slope else ''}",
-            ShrinkageWarning,
-            stacklevel=6,
+            f"compute in {kind} (torch.autocast){otherwise if penalty.slope else ''}"
         )

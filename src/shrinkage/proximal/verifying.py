@@ -7,17 +7,17 @@ where the penalty has put a weight, instead of pulling it back to weights of its
 """
 
 import copy
-import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from inspect import unwrap
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from shrinkage.errors import AttachError, ShrinkageWarning, told
+from shrinkage.errors import AttachError, told, warn
 from shrinkage.proximal.metrics import BUILT_IN, MetricOf, asked, check_history
 
 _MOST = 1000
@@ -33,11 +33,22 @@ _DECAYS = ("weight_decay", "lambd")
 def check_metric(optimizer: Optimizer, metric: MetricOf) -> None:
     """Raise :class:`AttachError` unless training with ``metric`` has the right fixed points.
 
-    Built-in metrics are taken as they are. Warns where the optimizer cannot be tried.
+    Built-in metrics are taken as they are, and so are they for classes that derive from theirs
+    and change nothing of the step. Warns where the optimizer cannot be tried.
     """
-    if BUILT_IN.get(type(optimizer)) is not metric:
+    if not _is_built_in(optimizer, metric):
         _try(optimizer, metric)
     check_history(optimizer, metric)
+
+
+def _is_built_in(optimizer: Optimizer, metric: MetricOf) -> bool:
+    """Whether the optimizer steps with the code that the built-in metric is of."""
+    mine = type(optimizer)
+    for kind in mine.__mro__:
+        if BUILT_IN.get(kind) is metric:
+            used = [name for name in ("step", "_init_group") if hasattr(kind, name)]
+            return all(unwrap(getattr(mine, n)) is unwrap(getattr(kind, n)) for n in used)
+    return False
 
 
 def _try(optimizer: Optimizer, metric: MetricOf) -> None:
@@ -47,11 +58,9 @@ def _try(optimizer: Optimizer, metric: MetricOf) -> None:
         raise
     except Exception as error:  # the optimizer's own
         name = type(optimizer).__name__
-        warnings.warn(
+        warn(
             f"the metric of {name} could not be tried on a small problem ({told(error)}): "
             "whether zeros are right depends on it alone",
-            ShrinkageWarning,
-            stacklevel=6,
         )
         return
     if found is not None:

@@ -1,6 +1,5 @@
 """Has somebody else written a parameter since we did? It is told where it goes on."""
 
-import warnings
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from shrinkage.errors import ShrinkageWarning
+from shrinkage.errors import warn
 from shrinkage.proximal.rounding import Rounding
 from shrinkage.proximal.wrapping import Wrappers
 
@@ -170,20 +169,16 @@ class ForeignWrites:
                 ", or use method='prox', which sums up nothing between steps",
             )
         )
-        warnings.warn(
+        warn(
             f"the weights were written from outside in three of {steps} steps"
             f"{self._wrappers.named}: {lost}. Let optimizer.step() be the last to write "
-            f"them{remedy}",
-            ShrinkageWarning,
-            stacklevel=3,
+            f"them{remedy}"
         )
 
     def _tell_of_swaps(self) -> None:
-        warnings.warn(
+        warn(
             "the network is trained with other weights than the optimizer's"
             f"{self._wrappers.named}: zeros are in those that optimizer.step() leaves, and an "
             "average of weights keeps what they once were. Train without the wrapper, or "
-            "polish() the network afterwards",
-            ShrinkageWarning,
-            stacklevel=2,
+            "polish() the network afterwards"
         )

@@ -11,9 +11,10 @@ from shrinkage.reports.layout import RELOAD, filled, status, text
 from shrinkage.reports.panels import first_screen
 from shrinkage.reports.sections import SECTIONS
 from shrinkage.reports.sections.ending import epochs_of, train_examples
-from shrinkage.runs import RunView
+from shrinkage.runs import RunView, of_records
 
 
+@of_records
 def report_page(view: RunView) -> str:
     """The page as HTML text: opens without a network, and reloads itself until the run ends."""
     facts = Facts(view)

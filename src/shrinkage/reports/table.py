@@ -8,11 +8,12 @@ from rich.table import Table
 
 from shrinkage.reports.summary import edges, idle, idle_text, summary
 from shrinkage.reports.wording import spread
-from shrinkage.runs import RunView
+from shrinkage.runs import RunView, of_records
 
 Point = dict[str, Any]
 
 
+@of_records
 def table(view: RunView) -> Group:
     """What each column learnt, and what it did to the weights; one line per column."""
     rows = summary(view)

@@ -1,7 +1,7 @@
 """The run folder, safe against being killed, and whether two calls are the same run."""
 
 from shrinkage.runs.atomic import write_atomic
-from shrinkage.runs.folder import Run, RunView, has_points, read
+from shrinkage.runs.folder import Run, RunView, has_points, of_records, read
 from shrinkage.runs.identity import default_folder, describe, fingerprint
 from shrinkage.runs.records import Json, finite
 
@@ -14,6 +14,7 @@ __all__ = [
     "fingerprint",
     "finite",
     "has_points",
+    "of_records",
     "read",
     "write_atomic",
 ]

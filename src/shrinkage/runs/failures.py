@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from shrinkage.errors import RunError
+from shrinkage.errors import RunError, ShrinkageError, told
 
 START_ANEW = "Choose another folder (--run), or delete this one."
 
@@ -51,6 +51,24 @@ def lost(folder: Path, remedy: str) -> RunError:
         expected="all that the run has written",
         remedy=remedy,
     )
+
+
+@contextmanager
+def reading_records(folder: Path, *, are_sealed: bool) -> Iterator[None]:
+    """Around whatever reads records: of a folder without checksums anything may stand in them.
+
+    What they lack, or have of another type, comes out as one :class:`RunError`.
+    """
+    try:
+        yield
+    except ShrinkageError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        if are_sealed:
+            raise
+        raise damaged(
+            folder, f"a record lacks something, or has it otherwise: {told(error)}"
+        ) from (error)
 
 
 @contextmanager

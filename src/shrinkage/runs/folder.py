@@ -9,19 +9,27 @@ What was lost or edited since is never taken for what was written: see ``records
 import json
 import os
 import shutil
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from shrinkage.errors import RunError, ShrinkageError, ShrinkageWarning
+from shrinkage.errors import RunError, ShrinkageError, warn
 from shrinkage.runs.atomic import write_atomic
-from shrinkage.runs.failures import START_ANEW, again, changed, damaged, lost, writing
+from shrinkage.runs.failures import (
+    START_ANEW,
+    again,
+    changed,
+    damaged,
+    lost,
+    reading_records,
+    writing,
+)
 from shrinkage.runs.records import (
     Header,
     Json,
@@ -34,6 +42,8 @@ from shrinkage.runs.records import (
 )
 from shrinkage.runs.weights import Weights
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _CONCLUSIONS = ("finished", "choice", "choices", "stable")
 """Decisions that rest on all points before them."""
 
@@ -147,7 +157,7 @@ class Run:
         if Promise.of(line.checksum for line in lines) != promise:
             raise changed(self._points_file, f"{len(lines)} points", f"{promise.count} points")
         if self._before not in (None, promise):
-            _warn(
+            warn(
                 f"what was computed again in {self.folder} differs from what was lost: another "
                 f"machine or other versions round differently"
             )
@@ -168,7 +178,14 @@ class Run:
     def view(self) -> "RunView":
         """What the folder holds, for readers."""
         points = tuple(self.points)
-        return RunView(self.folder, self.config, self.decisions, points, self._weights)
+        return RunView(
+            self.folder,
+            self.config,
+            self.decisions,
+            points,
+            self._weights,
+            is_sealed=self._header.is_sealed,
+        )
 
     def _begin(self) -> None:
         path = self._home / "run.json"
@@ -207,7 +224,7 @@ class Run:
             return False
         if is_known:
             self._before = header.promise if header.is_finished else None
-            _warn(
+            warn(
                 f"points of the run folder {self.folder}, or their weights, were lost or damaged "
                 f"since they were computed: they are computed again"
             )
@@ -232,9 +249,16 @@ class RunView:
         decisions: Json,
         points: tuple[Json, ...],
         weights: Weights | None = None,
+        *,
+        is_sealed: bool = True,
     ) -> None:
+        self.is_sealed = is_sealed
         self.folder, self.config, self.decisions, self.points = folder, config, decisions, points
         self._weights = Weights(folder) if weights is None else weights
+
+    def reading(self) -> AbstractContextManager[None]:
+        """See :func:`reading_records`."""
+        return reading_records(self.folder, are_sealed=self.is_sealed)
 
     def of_kind(self, kind: str) -> dict[str, Json]:
         """The points of one kind by their key."""
@@ -278,11 +302,22 @@ def read(folder: str | Path) -> RunView:
     for line in lines:
         weights.checksums |= line.files
     found = tuple(line.point for line in lines)
-    return RunView(folder, header.config, header.decisions, found, weights)
+    return RunView(
+        folder, header.config, header.decisions, found, weights, is_sealed=header.is_sealed
+    )
 
 
-def _warn(text: str) -> None:
-    warnings.warn(text, ShrinkageWarning, stacklevel=3)
+def of_records(function: Callable[P, T]) -> Callable[P, T]:
+    """A function of a view, :meth:`RunView.reading` it."""
+
+    @wraps(function)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        view = args[0]
+        assert isinstance(view, RunView)  # noqa: S101  (narrowing)
+        with view.reading():
+            return function(*args, **kwargs)
+
+    return reading
 
 
 def has_points(folder: Path) -> bool:

@@ -7,7 +7,6 @@ they have is checked.
 
 import json
 import platform
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -15,7 +14,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
-from shrinkage.errors import RunError, ShrinkageWarning
+from shrinkage.errors import RunError, warn
 from shrinkage.runs.checksums import (
     bytes_checksum,
     is_intact,
@@ -65,6 +64,11 @@ class Header:
         return record_checksum(self.config)[:16]
 
     @property
+    def is_sealed(self) -> bool:
+        """Have the records checksums?"""
+        return self.format != _UNSEALED
+
+    @property
     def is_finished(self) -> bool:
         """Has the run come to its end?"""
         return bool(self.decisions.get("finished"))
@@ -106,11 +110,9 @@ class Header:
 
 
 def _warn_of_no_checksums(folder: Path) -> None:
-    warnings.warn(
+    warn(
         f"the run folder {folder} was begun without checksums: whether it was changed since cannot "
         "be told. The same command in another folder (--run) makes one that has them.",
-        ShrinkageWarning,
-        stacklevel=4,
     )
 
 

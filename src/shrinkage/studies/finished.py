@@ -65,4 +65,5 @@ def opened(
     with Run(where, config) as run:
         if command is not None or "command" not in run.decisions:
             run.decide(command=command)  # going on from Python leaves the line it was begun with
-        yield run
+        with run.view().reading():
+            yield run

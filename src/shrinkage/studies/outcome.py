@@ -7,7 +7,7 @@ from torch import nn
 
 from shrinkage.data import Spec
 from shrinkage.fitting import Epoch
-from shrinkage.measures import Reach, reach, weigh
+from shrinkage.measures import Reach, penalty_share, reach, weigh
 from shrinkage.plans import Plan
 
 Point = dict[str, Any]
@@ -29,7 +29,6 @@ def outcome(model: nn.Module, plan: Plan, last: Epoch, spec: Spec) -> Point:
     """Losses, scores, penalty, weights and reach of a network at its last epoch."""
     train, validation = last.parts["train"], last.parts["validation"]
     weights = weigh(plan)
-    cost = train.loss + last.penalty
     return {
         "train": {"loss": train.loss, "score": train.score},
         "validation": {
@@ -39,7 +38,7 @@ def outcome(model: nn.Module, plan: Plan, last: Epoch, spec: Spec) -> Point:
         },
         "score_name": train.score_name,
         "penalty": last.penalty,
-        "penalty_share": last.penalty / cost if cost else 0.0,
+        "penalty_share": penalty_share(last.penalty, train.loss),
         "weights": asdict(weights.total),
         "n_parameters": weights.n_parameters,
         "nonzero_parameters": weights.nonzero_parameters,

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from shrinkage.arguments import as_int, check_function, check_type, plain, settle
 from shrinkage.data import Data, Spec, Split, split
-from shrinkage.errors import FitError, ModelError, ShrinkageWarning, shown
+from shrinkage.errors import FitError, ModelError, ShrinkageWarning, shown, warn
 from shrinkage.fitting import Loss, Train, Training
 from shrinkage.measures import checked_loss, is_probability, of_logits, of_numbers, settled
 from shrinkage.measures.losses import as_module
 from shrinkage.models import (
     Factory,
     build,
+    check_new,
     check_output,
     load_object,
     warn_of_logits,
@@ -112,7 +113,9 @@ class Study:
         They are drawn where the factory makes it, so that they are the same on every device.
         """
         torch.manual_seed(seed)
-        model = build(self.factory, self.spec, dropout=dropout).to(self.device)
+        model = build(self.factory, self.spec, dropout=dropout)
+        check_new(self.factory, model)
+        model = model.to(self.device)
         ids = not self.data.x.is_floating_point()
         check_output(model, self.spec, self.data.task, ids=ids, free=self.loss is not None)
         return model
@@ -125,12 +128,10 @@ class Study:
         if not settled(self.loss, model, rows).is_mean and isinstance(self.train, Training):
             size = self.train.batch_size
             if size < len(rows):
-                warnings.warn(
+                warn(
                     "the loss of a batch is no mean over its examples: it is measured on all of "
                     f"them at once, and trained on batches of {size}, which minimise something "
                     f"else; batch_size={len(rows)} trains on all at once",
-                    ShrinkageWarning,
-                    stacklevel=5,
                 )
 
     def warn_of_probabilities(self, model: nn.Module) -> None:

@@ -1,6 +1,5 @@
 """What is studied: data, how they are cut, and the network that learns from them."""
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +8,7 @@ import torch
 from shrinkage.data import Data, Split, from_user, split
 from shrinkage.data.source import listed
 from shrinkage.data.splitting import share_for_test
-from shrinkage.errors import ShrinkageWarning
+from shrinkage.errors import warn
 from shrinkage.fitting import Loss
 from shrinkage.measures import of_numbers
 from shrinkage.measures.losses import is_own_code
@@ -76,12 +75,10 @@ def _warn_of_constants(data: Data, parts: Split) -> None:
         return
     pairs = zip(data.columns, parts.x_constant.tolist(), strict=True)
     names = [repr(column) for column, is_constant in pairs if is_constant]
-    warnings.warn(
+    warn(
         f"{data.name}: {len(names)} of {len(data.columns)} columns hold one value in all training "
         f"rows: {listed(names, 20)}. Nothing can be learnt from them: they count as 0, in new rows "
         "too",
-        ShrinkageWarning,
-        stacklevel=3,
     )
 
 
@@ -107,12 +104,10 @@ def _with_ids(factory: Factory, data: Data) -> Data:
 
 def _warn_of_far_targets(data: Data) -> None:
     low, high = float(data.y.min()), float(data.y.max())
-    warnings.warn(
+    warn(
         f"{data.name}: a network in float32 cannot tell the targets apart, {low:.10g} to "
         f"{high:.10g}, and beside a loss or training of your own they stay as given: subtract a "
         "constant from them, and divide them by their spread",
-        ShrinkageWarning,
-        stacklevel=4,
     )
 
 
@@ -121,10 +116,8 @@ def _warn_of_numbering(data: Data) -> None:
     values = [name for name in data.classes if name.lstrip("-").isdecimal()]
     if values and values != [str(k) for k in range(len(data.classes))]:
         some = ", ".join(values[:4]) + (" …" if len(values) > 4 else "")
-        warnings.warn(
+        warn(
             f"integer targets are class labels, and {some} reach your own code numbered 0 to "
             f"{len(data.classes) - 1}; where they are quantities, pass them as floats; where one "
             "of them is to be ignored, leave its rows out",
-            ShrinkageWarning,
-            stacklevel=4,
         )

@@ -13,7 +13,7 @@ from shrinkage.reports.claims.steps import constant_step, proportional_step
 from shrinkage.reports.claims.survival import survival
 from shrinkage.reports.claims.verdicts import Claim, Verdict
 from shrinkage.reports.facts import Facts
-from shrinkage.runs import RunView
+from shrinkage.runs import RunView, of_records
 
 __all__ = ["CLAIMS", "Claim", "Verdict", "judge"]
 
@@ -78,6 +78,7 @@ CLAIMS = MappingProxyType(
 )
 
 
+@of_records
 def judge(view: RunView) -> dict[str, Claim]:
     """Verdict and sentence of every claim.
 

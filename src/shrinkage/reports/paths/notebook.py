@@ -6,9 +6,10 @@ from shrinkage.figures import side_by_side
 from shrinkage.reports.paths.curves import score_against_weights, score_along
 from shrinkage.reports.paths.track import Track
 from shrinkage.reports.paths.wording import choice_sentence
-from shrinkage.runs import RunView
+from shrinkage.runs import RunView, of_records
 
 
+@of_records
 def path_figure(view: RunView) -> Any:
     """A plotly figure: held-out score against λ and against nonzero weights, the choice ringed."""
     track = Track(view)

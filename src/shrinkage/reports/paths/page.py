@@ -20,7 +20,7 @@ from shrinkage.reports.paths.wording import (
     penalty_sum,
 )
 from shrinkage.reports.sections.ending import train_examples
-from shrinkage.runs import RunView
+from shrinkage.runs import RunView, of_records
 
 _SECTIONS = (
     along,
@@ -36,6 +36,7 @@ _SECTIONS = (
 )
 
 
+@of_records
 def path_page(view: RunView) -> str:
     """The page as HTML text: opens without a network, and reloads itself until the run ends."""
     track = Track(view)

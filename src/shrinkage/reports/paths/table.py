@@ -12,11 +12,12 @@ from shrinkage.reports.paths.wording import (
 )
 from shrinkage.reports.plain import plain
 from shrinkage.reports.wording import count, num, percent, score
-from shrinkage.runs import RunView
+from shrinkage.runs import RunView, of_records
 
 MOST = 12
 
 
+@of_records
 def path_table(view: RunView, most: int = MOST) -> str:
     """At most ``most`` points, evenly chosen, both ends and the chosen one among them."""
     track, rows = Track(view), {(row["scale"], row["fit"]): row for row in path_rows(view)}
