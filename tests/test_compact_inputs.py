@@ -221,8 +221,8 @@ def test_outputs_of_other_kinds(kind: str) -> None:
 def test_classes_are_compared() -> None:
     """A network that gives whole numbers is proven by them."""
     from shrinkage.compaction.proof import prove
-    from shrinkage.coupling import Record
-    from shrinkage.coupling.cutting import Cuts
+    from shrinkage.graph import Record
+    from shrinkage.graph.cut import Cuts
 
     one, two = (Around(lambda me, x: me.inner(x).argmax(1)).double() for _ in range(2))
     with torch.no_grad():

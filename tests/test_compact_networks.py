@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as f
 
 import shrinkage as sh
-from shrinkage.coupling.sets import unit_sets
 from shrinkage.errors import CompactionError
+from shrinkage.graph.sets import unit_sets
 
 X = torch.randn(6, 12, generator=torch.Generator().manual_seed(3))
 

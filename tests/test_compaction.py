@@ -471,8 +471,8 @@ def test_the_remedy_of_a_failed_proof_helps() -> None:
 def test_gradients_that_differ_are_seen() -> None:
     """The same outputs, but a parameter that takes no part in them any more."""
     from shrinkage.compaction.proof import prove
-    from shrinkage.coupling import Record
-    from shrinkage.coupling.cutting import Cuts
+    from shrinkage.graph import Record
+    from shrinkage.graph.cut import Cuts
 
     class Half(nn.Linear):
         def forward(self, x: Tensor) -> Tensor:

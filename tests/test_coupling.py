@@ -10,8 +10,8 @@ from torch.nn.functional import cross_entropy
 
 import shrinkage as sh
 from architectures import ARCHITECTURES, example
-from shrinkage.coupling.sets import UnitSet, unit_sets
 from shrinkage.errors import PenaltyError, PlanError
+from shrinkage.graph.sets import UnitSet, unit_sets
 
 
 def sets(name: str) -> list[UnitSet]:

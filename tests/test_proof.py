@@ -10,9 +10,9 @@ from torch.nn import functional
 
 import shrinkage as sh
 from shrinkage.compaction.proof import Proof, prove
-from shrinkage.coupling import Record
-from shrinkage.coupling.cutting import Cuts
 from shrinkage.errors import CompactionError
+from shrinkage.graph import Record
+from shrinkage.graph.cut import Cuts
 
 
 def compacted(model: nn.Module, x: object) -> sh.Compact:

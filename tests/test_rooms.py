@@ -19,7 +19,7 @@ ROOMS = (
     "runs",
     "progress",
     "wrappers",
-    "coupling",
+    "graph",
     "plans",
     "proximal",
     "measures",

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 import shrinkage as sh
 from architectures import ARCHITECTURES, example, with_dead_units
 from shrinkage.compaction.leaving import leaving
-from shrinkage.coupling.cutting import Cuts
-from shrinkage.coupling.returning import places, put_back, put_to_rest
 from shrinkage.errors import CompactionError, PlanError
+from shrinkage.graph.cut import Cuts
+from shrinkage.graph.scatter import places, scatter_back, zero_removed
 from shrinkage.paths.points import fit_point
 from shrinkage.paths.setting import Job
 from shrinkage.paths.shrinking import shrunk
@@ -78,7 +78,7 @@ def step(plan: sh.Plan, x: Tensor, y: Tensor, held: Cuts = NOTHING) -> None:
     handle.remove()
 
 
-def compare_steps(name: str, penalty: sh.Penalty, back: Return = put_back) -> float:
+def compare_steps(name: str, penalty: sh.Penalty, back: Return = scatter_back) -> float:
     """Steps in the whole network, and in what is left of it: the share of the parameters left."""
     whole, x = network(name)
     coupled = x if penalty.coupled else None
@@ -88,7 +88,7 @@ def compare_steps(name: str, penalty: sh.Penalty, back: Return = put_back) -> fl
     small = found.small(whole)
     seen = x if found.inputs is None else x.flatten(1)[:, found.inputs]
     expected = whole.eval()(x)
-    put_to_rest(whole, found.cuts)
+    zero_removed(whole, found.cuts)
     back(small, whole, found.cuts)
     torch.testing.assert_close(whole(x), expected, rtol=1e-9, atol=1e-9)
     small_plan = remaining(plan, small, seen if penalty.coupled else None)
@@ -97,7 +97,7 @@ def compare_steps(name: str, penalty: sh.Penalty, back: Return = put_back) -> fl
         step(plan, x, y, found.cuts)
         step(small_plan, seen, y)
     again, _ = network(name)
-    put_to_rest(again, found.cuts)
+    zero_removed(again, found.cuts)
     back(small, again, found.cuts)
     assert_same_state(again, whole, found.cuts)
     return size(small) / size(whole)
@@ -145,13 +145,13 @@ def test_units_without_weights_on_either_side_need_not_be_held() -> None:
     found = leaving(model, (x,), {e.path for e in plan.penalised})
     small = found.small(model)
     assert small[1].out_features == 8
-    put_to_rest(model, found.cuts)
+    zero_removed(model, found.cuts)
     small_plan = remaining(plan, small)
     for _ in range(3):
         step(plan, x, torch.arange(len(x)) % 3)
         step(small_plan, x, torch.arange(len(x)) % 3)
     before = {k: t.clone() for k, t in model.state_dict().items()}
-    put_back(small, model, found.cuts)
+    scatter_back(small, model, found.cuts)
     for key, tensor in model.state_dict().items():
         torch.testing.assert_close(tensor, before[key], rtol=1e-9, atol=1e-12)
 
@@ -161,13 +161,13 @@ def in_another_order(small: nn.Module, whole: nn.Module, cuts: Cuts) -> None:
     turned = {
         name: replace(part, outputs=part.outputs[::-1]) for name, part in cuts.weights.items()
     }
-    put_back(small, whole, Cuts(turned, cuts.vectors))
+    scatter_back(small, whole, Cuts(turned, cuts.vectors))
 
 
 def without_biases(small: nn.Module, whole: nn.Module, cuts: Cuts) -> None:
     """The biases stay what they were."""
     before = {k: p.clone() for k, p in whole.named_parameters() if k.endswith("bias")}
-    put_back(small, whole, cuts)
+    scatter_back(small, whole, cuts)
     with torch.no_grad():
         for name, value in before.items():
             whole.get_parameter(name).copy_(value)
@@ -176,7 +176,7 @@ def without_biases(small: nn.Module, whole: nn.Module, cuts: Cuts) -> None:
 def without_statistics(small: nn.Module, whole: nn.Module, cuts: Cuts) -> None:
     """The buffers stay what they were."""
     before = {k: b.clone() for k, b in whole.named_buffers()}
-    put_back(small, whole, cuts)
+    scatter_back(small, whole, cuts)
     for name, value in before.items():
         whole.get_buffer(name).copy_(value)
 
@@ -202,7 +202,7 @@ def test_there_and_back_is_where_it_was(name: str) -> None:
     whole, x = network(name)
     found = leaving(whole, (x,), {k for k, p in whole.named_parameters() if p.ndim > 1})
     before = {k: t.clone() for k, t in whole.state_dict().items()}
-    put_back(found.small(whole), whole, found.cuts)
+    scatter_back(found.small(whole), whole, found.cuts)
     assert all(torch.equal(t, before[k]) for k, t in whole.state_dict().items())
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from shrinkage.coupling.shadows import returned, tensors
-from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import RAISED, CompactionError, told
+from shrinkage.graph import Inputs
+from shrinkage.graph.call import returned, tensors
 from shrinkage.measures.untouched import home
 
 

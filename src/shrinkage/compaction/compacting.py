@@ -15,11 +15,10 @@ from shrinkage.compaction.deciding import Decision, decide, selected
 from shrinkage.compaction.folding import bias_of, fold, shifts
 from shrinkage.compaction.liveness import dense
 from shrinkage.compaction.proof import Proof, other_inputs, prove
-from shrinkage.coupling import Record, Units, UnknownStructureError, trace
-from shrinkage.coupling.cutting import Cuts, cut, tensor_of
-from shrinkage.coupling.shadows import replaced
-from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import CompactionError, did_you_mean
+from shrinkage.errors import CompactionError, did_you_mean, told
+from shrinkage.graph import Inputs, NetworkError, Record, Units, UnknownStructureError, trace
+from shrinkage.graph.call import replaced
+from shrinkage.graph.cut import Cuts, cut, tensor_of
 from shrinkage.measures.untouched import home, untouched
 from shrinkage.plans.layers import registered_kind
 from shrinkage.wrappers import canonical, unwrapped
@@ -60,14 +59,14 @@ def compacted(
     try:
         record, _ = trace(exact, doubled, units=units, labels=labels)
         record = confirmed(exact, doubled, labels, record)
-    except UnknownStructureError as error:
+    except (UnknownStructureError, NetworkError) as error:  # which may refuse other inputs
         whole = copied(model)
-        notes = (f"kept whole: {error}",)
+        notes = (f"kept whole: {told(error.cause) if isinstance(error, NetworkError) else error}",)
         return Compacted(model, whole, Cuts({}, {}), None, notes, {})
     for layer in record.layers:
         name = next((n for n in ignored if _is_ignored(layer.where, layer.weight, n)), None)
         if name is not None:
-            units.pin(torch.cat([layer.inputs, layer.outputs]), f"ignored ({name})")
+            units.keep(torch.cat([layer.inputs, layer.outputs]), f"ignored ({name})")
     decision = decide(exact, doubled, labels, record, units)
     moved = shifts(exact, record, decision.removed)
     cuts = replace(

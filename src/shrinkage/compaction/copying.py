@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from shrinkage.coupling.copying import deepcopied
 from shrinkage.errors import CompactionError, told
+from shrinkage.graph._copy import deepcopied
 
 
 def copied(model: nn.Module) -> nn.Module:

@@ -6,11 +6,10 @@ from torch import Tensor, nn
 
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.liveness import Reader, Reasons, readers, removable
-from shrinkage.coupling import NONE, Balance, Op, Record, Units
-from shrinkage.coupling.checking import misfit
-from shrinkage.coupling.cutting import Cuts, cut, tensor_of
-from shrinkage.coupling.tracing import Inputs
-from shrinkage.coupling.units import distinct
+from shrinkage.graph import NONE, Balance, Inputs, Op, Record, Units
+from shrinkage.graph.cut import Cuts, cut, tensor_of
+from shrinkage.graph.mismatch import find_mismatch
+from shrinkage.graph.units import distinct
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,7 @@ def decide(
             continue
         removed = gone[classes]
         cuts = Cuts.of(record, removed)
-        blamed = _misfit(model, inputs, labels, record, removed, cuts)
+        blamed = _mismatch(model, inputs, labels, record, removed, cuts)
         if blamed is None:
             return Decision(removed, classes, reasons, cuts)
         op, why = blamed
@@ -53,7 +52,7 @@ def decide(
         pins = {**_pinned(op.inputs + op.outputs, classes, gone, f"{key}: {why}"), **pins}
 
 
-def _misfit(
+def _mismatch(
     model: nn.Module,
     inputs: Inputs,
     labels: Tensor | None,
@@ -63,7 +62,7 @@ def _misfit(
 ) -> tuple[Op, str] | None:
     small = copied(model)
     cut(small, cuts)
-    return misfit(small, *selected(inputs, labels, removed), record, removed)
+    return find_mismatch(small, *selected(inputs, labels, removed), record, removed)
 
 
 def selected(

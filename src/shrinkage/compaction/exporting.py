@@ -16,9 +16,9 @@ from shrinkage.compaction.copying import copied
 from shrinkage.compaction.measuring import batch_of
 from shrinkage.compaction.saving import writing
 from shrinkage.compaction.sparse import densified
-from shrinkage.coupling.shadows import tensors
-from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import RAISED, CompactionError, told
+from shrinkage.graph import Inputs
+from shrinkage.graph.call import tensors
 from shrinkage.runs import write_atomic
 
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.compaction.liveness import spread
-from shrinkage.coupling import Layer, Record
-from shrinkage.coupling.cutting import tensor_of
+from shrinkage.graph import Layer, Record
+from shrinkage.graph.cut import tensor_of
 
 
 def shifts(model: nn.Module, record: Record, removed: Tensor) -> dict[str, tuple[Layer, Tensor]]:

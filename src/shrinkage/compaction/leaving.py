@@ -11,11 +11,10 @@ from shrinkage.compaction.compacting import confirmed
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.deciding import decide, selected
 from shrinkage.compaction.proof import other_inputs, prove
-from shrinkage.coupling import Record, Units, trace
-from shrinkage.coupling.cutting import Cuts, cut
-from shrinkage.coupling.shadows import replaced
-from shrinkage.coupling.tracing import Inputs
-from shrinkage.errors import RAISED, CompactionError, told
+from shrinkage.errors import CompactionError, told
+from shrinkage.graph import Inputs, NetworkError, Record, Units, UnknownStructureError, trace
+from shrinkage.graph.call import replaced, running
+from shrinkage.graph.cut import Cuts, cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +54,10 @@ def leaving(
     doubled = tuple(replaced(value, _doubled) for value in inputs)
     try:
         return _leaving(exact, doubled, held, drop_inputs=drop_inputs)
-    except CompactionError:
-        raise
-    except RAISED as error:  # what cannot be followed; and a network may raise anything
+    except (UnknownStructureError, NetworkError) as error:
         raise CompactionError(
             "the network cannot be cut while it trains",
-            got=told(error),
+            got=told(error.cause if isinstance(error, NetworkError) else error),
             expected="a network whose units can be followed in training mode",
             remedy="It is trained whole.",
         ) from error
@@ -87,7 +84,8 @@ def _leaving(
 
     small, batches = found.small(exact), [inputs, other_inputs(exact, inputs, 1)]
     for one, two in ((_training(exact), _training(small)), (exact.eval(), small.eval())):
-        prove(one, two, batches, select, found.cuts, record, decision.removed)
+        with running():
+            prove(one, two, batches, select, found.cuts, record, decision.removed)
     return found
 
 

@@ -7,8 +7,8 @@ from math import nan
 import torch
 from torch import Tensor
 
-from shrinkage.coupling import NONE, Layer, Record
-from shrinkage.coupling.units import distinct
+from shrinkage.graph import NONE, Layer, Record
+from shrinkage.graph.units import distinct
 
 Reasons = dict[int, str]
 """Why a class of units stays, by its smallest label."""

@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from torch.utils.module_tracker import ModuleTracker
 
 from shrinkage.compaction.copying import copied
-from shrinkage.coupling.shadows import replaced, tensors
-from shrinkage.coupling.tracing import Inputs
+from shrinkage.graph import Inputs
+from shrinkage.graph.call import replaced, tensors
 from shrinkage.wrappers import running_eagerly
 
 Shape = tuple[int, ...]

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.compaction.trials import Noise, difference, distance, trial
-from shrinkage.coupling import Record
-from shrinkage.coupling.cutting import Cuts, cut_weight
-from shrinkage.coupling.shadows import replaced, returned
-from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import RAISED, CompactionError
+from shrinkage.graph import Inputs, Record
+from shrinkage.graph.call import replaced, returned
+from shrinkage.graph.cut import Cuts, cut_weight
 from shrinkage.measures.untouched import untouched
 
 TOLERANCES: Mapping[torch.dtype, float] = {

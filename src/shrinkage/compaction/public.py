@@ -18,9 +18,9 @@ from shrinkage.compaction.proof import check_equal
 from shrinkage.compaction.reporting import LayerChange, Report
 from shrinkage.compaction.saving import answer, encoded, save_compact
 from shrinkage.compaction.sparse import Choice, sparsified
-from shrinkage.coupling.cutting import Cuts
-from shrinkage.coupling.tracing import Inputs
 from shrinkage.errors import RAISED, CompactionError, told
+from shrinkage.graph import Inputs
+from shrinkage.graph.cut import Cuts
 from shrinkage.measures.untouched import home, untouched
 from shrinkage.wrappers import check_network, running_eagerly
 

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import torch
 
-from shrinkage.coupling.cutting import Cuts
 from shrinkage.data import Spec
 from shrinkage.errors import CompactionError, warn
+from shrinkage.graph.cut import Cuts
 from shrinkage.runs.checksums import is_intact, is_sealed, parse_record
 from shrinkage.runs.typed import checked, field
 from shrinkage.studies import Questions

@@ -16,10 +16,10 @@ from shrinkage.arguments import as_path
 from shrinkage.compaction.copying import copied
 from shrinkage.compaction.records import FORMAT, CompactRecord, damaged, read_record
 from shrinkage.compaction.sparse import SparseLinear
-from shrinkage.coupling.cutting import Cuts, cut
-from shrinkage.coupling.tracing import Inputs
 from shrinkage.data import Spec
 from shrinkage.errors import RAISED, CompactionError, ModelError, told
+from shrinkage.graph import Inputs
+from shrinkage.graph.cut import Cuts, cut
 from shrinkage.models import Factory, build, resolve
 from shrinkage.runs import write_atomic
 from shrinkage.runs.checksums import bytes_checksum, sealed

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.compaction.measuring import batch_of, interleaved
-from shrinkage.coupling.tracing import Inputs
+from shrinkage.graph import Inputs
 
 _LEAST_SPARSE = 0.5
 

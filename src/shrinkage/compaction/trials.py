@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from shrinkage.compaction.copying import copied
-from shrinkage.coupling.shadows import returned
-from shrinkage.coupling.tracing import Inputs, unfrozen
 from shrinkage.errors import RAISED, CompactionError, told
+from shrinkage.graph import Inputs, unfrozen
+from shrinkage.graph.call import returned
 
 _SAMPLES = 4
 _TIMES = 16.0

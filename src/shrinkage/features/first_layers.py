@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.errors import RAISED
+from shrinkage.graph.call import tensors
 from shrinkage.measures.untouched import home, untouched
 
 _ROWS = 1024
@@ -58,13 +59,16 @@ def _inputs(layers: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
     """The first input of each layer in the forward passes inside."""
     seen: dict[str, Tensor] = {}
 
-    def noting(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            seen.setdefault(name, inputs[0].detach())
+    def noting(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], dict[str, Tensor]], None]:
+        def note(_: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+            seen.setdefault(name, next(tensors(args, kwargs)).detach())
 
         return note
 
-    hooks = [layer.register_forward_pre_hook(noting(name)) for name, layer in layers.items()]
+    hooks = [
+        layer.register_forward_pre_hook(noting(name), with_kwargs=True)
+        for name, layer in layers.items()
+    ]
     try:
         yield seen
     finally:

@@ -1,18 +1,19 @@
 """Which inputs, filters and neurons lie on a path of nonzero weights."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.conv import _ConvNd
-from torch.utils.hooks import RemovableHandle
 
-from shrinkage.errors import RAISED, told
-from shrinkage.measures.marks import is_marked
+from shrinkage.errors import told
+from shrinkage.graph.call import NetworkError, UnknownFunctionError, returned, running
+from shrinkage.graph.mark_rules import RULES
+from shrinkage.graph.marks import Marking, is_closed, is_marked
 from shrinkage.measures.untouched import home, untouched
-from shrinkage.measures.wiring import Wiring, is_closed
 from shrinkage.wrappers import canonical, running_eagerly
 
 _UNITS: tuple[type[nn.Module], ...] = (_ConvNd, nn.Linear)
@@ -45,7 +46,7 @@ def reach(model: nn.Module, input_shape: tuple[int, ...]) -> Reach | None:
     """Which inputs and units lie on a path of nonzero weights from input to output.
 
     The network runs once, on two inputs of ``input_shape`` (without the batch dimension), with
-    every function replaced by its wiring (see ``wiring.py``), so that residuals, concatenations,
+    every function replaced by its wiring (``graph/marks.py``), so that residuals, concatenations,
     groups and reshapes need no graph of their own. An input is used where the output has a
     gradient with respect to it; a unit is alive where, at one of its positions, it is reached
     from the input and the output is reached from it. It is structure, not behaviour: weights
@@ -63,8 +64,10 @@ def reach_or_why(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[Reach 
     """What :func:`reach` finds, and where that is nothing the reason."""
     try:
         return _reach(model, input_shape), "scripted, or without an output that can be followed"
-    except RAISED as error:  # a user's forward may fail in any way here; then nothing is known
+    except UnknownFunctionError as error:
         return None, told(error)
+    except NetworkError as error:
+        return None, told(error.cause)
 
 
 def _reach(model: nn.Module, input_shape: tuple[int, ...]) -> Reach | None:
@@ -73,30 +76,23 @@ def _reach(model: nn.Module, input_shape: tuple[int, ...]) -> Reach | None:
     device, dtype = home(model)
     calls: dict[str, list[Tensor]] = {}
     units: dict[str, Tensor] = {}
-    handles: list[RemovableHandle] = []
-    try:
-        handles += [
-            module.register_forward_hook(_recorder(canonical(name) if name else "", calls, units))
-            for name, module in model.named_modules()
-            if isinstance(module, _UNITS)
-        ]
-        with (
-            untouched(model),
-            running_eagerly(),
-            torch.inference_mode(mode=False),
-            torch.enable_grad(),
-        ):
-            leaf = torch.ones(2, *input_shape, device=device, dtype=dtype, requires_grad=True)
-            state = {name: p.detach().clone() for name, p in model.named_parameters()}
-            with Wiring():
-                output = functional_call(model, state, (leaf.clone(),))
-            ends = [tensor for tensor in _leaves(output) if is_marked(tensor)]
-            if not is_closed(ends, leaf):
-                return None
-            used, gradients = _gradients(ends, leaf, calls)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with (
+        _recorded(model, calls, units),
+        untouched(model),
+        running_eagerly(),
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+    ):
+        leaf = torch.ones(2, *input_shape, device=device, dtype=dtype, requires_grad=True)
+        state = {name: p.detach().clone() for name, p in model.named_parameters()}
+        with running(), Marking(RULES) as marking:
+            output = functional_call(model, state, (leaf.clone(),))
+        if marking.unknown is not None:  # and a network that has caught it goes another way
+            raise marking.unknown
+        ends = [tensor for tensor in returned(output) if is_marked(tensor)]
+        if not is_closed(ends, leaf):
+            return None
+        used, gradients = _gradients(ends, leaf, calls)
     for name, outputs in calls.items():
         for marks, gradient in zip(outputs, gradients[name], strict=True):
             alive = (marks.detach() != 0) & (gradient != 0)
@@ -104,10 +100,29 @@ def _reach(model: nn.Module, input_shape: tuple[int, ...]) -> Reach | None:
     return Reach(inputs=(used != 0).any(dim=0).cpu(), units=units)
 
 
+@contextmanager
+def _recorded(
+    model: nn.Module, calls: dict[str, list[Tensor]], units: dict[str, Tensor]
+) -> Iterator[None]:
+    """Inside, the marks that layers put out are noted."""
+    handles = [
+        module.register_forward_hook(_recorder(canonical(name) if name else "", calls, units))
+        for name, module in model.named_modules()
+        if isinstance(module, _UNITS)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def _recorder(
     name: str, calls: dict[str, list[Tensor]], units: dict[str, Tensor]
 ) -> Callable[[nn.Module, object, Tensor], Tensor]:
     def record(module: nn.Module, _: object, output: Tensor) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise UnknownFunctionError(f"{name} returns no tensor")
         axis = -1 - (len(module.kernel_size) if isinstance(module, _ConvNd) else 0)
         units.setdefault(name, torch.zeros(output.shape[axis], dtype=torch.bool))
         if not is_marked(output):
@@ -133,14 +148,3 @@ def _gradients(
     )
     rest = iter(others)
     return first, {name: [next(rest) for _ in outputs] for name, outputs in calls.items()}
-
-
-def _leaves(output: object) -> Iterator[Tensor]:
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, Mapping):
-        for value in output.values():
-            yield from _leaves(value)
-    elif isinstance(output, tuple | list):
-        for value in output:
-            yield from _leaves(value)

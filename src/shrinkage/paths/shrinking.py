@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor, nn
 
 from shrinkage.compaction.leaving import leaving
-from shrinkage.coupling.cutting import Cuts
-from shrinkage.coupling.returning import put_back, put_to_rest
 from shrinkage.data import Examples
 from shrinkage.errors import CompactionError, PlanError
 from shrinkage.fitting import Training
+from shrinkage.graph.cut import Cuts
+from shrinkage.graph.scatter import scatter_back, zero_removed
 from shrinkage.paths.setting import Setting
 from shrinkage.plans import Plan
 from shrinkage.plans.remaining import remaining
@@ -50,7 +50,7 @@ class Trained:
     def back(self) -> None:
         """Write what was trained into the whole network; may be called again and again."""
         if self.model is not self.whole:
-            put_back(self.model, self.whole, self.cuts)
+            scatter_back(self.model, self.whole, self.cuts)
 
 
 def shrunk(setting: Setting, plan: Plan, parts: Parts, *, zeros_held: bool = False) -> Trained:
@@ -88,7 +88,7 @@ def _cut(setting: Setting, whole: Trained, held: Collection[str]) -> Trained:
     example = setting.example if found.inputs is None else _columns(setting.example, found.inputs)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     if acts:
-        put_to_rest(model, found.cuts)
+        zero_removed(model, found.cuts)
     try:
         small_plan = remaining(plan, small, example)
     except PlanError:

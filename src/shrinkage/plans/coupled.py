@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shrinkage.coupling import UnknownStructureError
-from shrinkage.coupling.sets import Member, UnitSet, unit_sets
-from shrinkage.errors import RAISED, PlanError
+from shrinkage.errors import PlanError
+from shrinkage.graph import NetworkError, UnknownStructureError
+from shrinkage.graph.sets import Member, UnitSet, unit_sets
 from shrinkage.penalties import Penalty
 from shrinkage.plans.binding import Entry
 from shrinkage.plans.grouping import Grouping
@@ -122,9 +122,9 @@ def _sets(model: nn.Module, example_inputs: Any) -> tuple[UnitSet, ...]:
         return tuple(found.within(prefix) for found in unit_sets(network, inputs))
     except UnknownStructureError as error:
         reason = str(error)
-    except RAISED as error:  # the network's own, on inputs that do not fit
-        cause = error.__cause__ or error
-        reason = f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else ''}"
+    except NetworkError as error:  # on inputs that do not fit
+        lines = str(error.cause).splitlines()
+        reason = f"{type(error.cause).__name__}: {lines[0] if lines else ''}"
     raise PlanError(
         "the network cannot be followed on the example inputs",
         got=reason,

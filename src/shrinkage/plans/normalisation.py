@@ -5,29 +5,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
-import torch
 from torch import fx, nn
-from torch.nn.functional import relu
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from shrinkage.errors import RAISED
+from shrinkage.graph.scale import keeps_scale, norms_behind
 from shrinkage.plans.grouping import Grouping, grouping
 from shrinkage.plans.layers import NORMS, describe
-
-# Scaling the input of these scales the output: a norm layer behind them still undoes it.
-_HOMOGENEOUS: tuple[type[nn.Module], ...] = (
-    nn.Identity,
-    nn.ReLU,
-    nn.LeakyReLU,
-    nn.Dropout,
-    nn.Dropout2d,
-    nn.AvgPool2d,
-    nn.MaxPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.Flatten,
-)
-_HOMOGENEOUS_FUNCTIONS = (relu, torch.relu)
 
 
 @dataclass(frozen=True)
@@ -69,58 +54,45 @@ def _certain(module: nn.Module, prefix: str) -> Iterator[tuple[str, Invariance]]
             yield from _certain(child, f"{prefix}{name}.")
         return
     modules = dict(module.named_modules(remove_duplicate=False))
-    read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
-    calls: dict[int, list[fx.Node]] = {}
-    for node in graph.nodes:
-        if node.op == "call_module":
-            calls.setdefault(id(modules[str(node.target)]), []).append(node)
-    for nodes in calls.values():
-        name = str(nodes[0].target)
-        if f"{name}.weight" in read or not isinstance(modules[name], _ConvNd | nn.Linear):
-            continue
-        found = {norm for node in nodes for norm in _norms(node, modules, direct=True)}
-        kinds = {_invariance(modules[name], modules, prefix, norm, d) for norm, d in found if norm}
-        if found and None not in kinds and all(norm for norm, _ in found) and len(kinds) == 1:
-            yield prefix + name, kinds.pop()  # type: ignore[misc]
-
-
-def _norms(
-    node: fx.Node, modules: dict[str, nn.Module], *, direct: bool
-) -> Iterator[tuple[str | None, bool]]:
-    """The norms that ``node``'s output runs into, and whether directly; None for anything else."""
-    if not node.users:
-        yield None, direct
-    for user in node.users:
-        module = modules.get(str(user.target)) if user.op == "call_module" else None
-        if isinstance(module, NORMS):
-            yield str(user.target), direct
-        elif isinstance(module, _HOMOGENEOUS) or user.target in _HOMOGENEOUS_FUNCTIONS:
-            yield from _norms(user, modules, direct=False)
-        else:
-            yield None, direct
+    for name, found in norms_behind(graph, modules, (_ConvNd, nn.Linear), NORMS):
+        layer = modules[name]
+        kinds = {_invariance(layer, modules, prefix, norm, direct) for norm, direct in found}
+        kind = kinds.pop() if len(kinds) == 1 else None
+        if kind is not None:
+            yield prefix + name, kind
 
 
 def _invariance(
-    layer: nn.Module, modules: dict[str, nn.Module], prefix: str, norm_name: str, direct: bool
+    layer: nn.Module,
+    modules: dict[str, nn.Module],
+    prefix: str,
+    norm_name: str | None,
+    direct: bool,
 ) -> Invariance | None:
+    if norm_name is None:
+        return None
     norm = modules[norm_name]
     hooks = [m for m in (layer, norm) if m._forward_hooks or m._forward_pre_hooks]
     if hooks or "weight" not in layer._parameters or _outputs(layer) != _features(norm):
         return None
     shape = tuple(layer.get_parameter("weight").shape)
     filters = grouping("", shape, describe(layer, "weight").layout, "filter")
-    shifts = layer.bias is not None
-    match norm:
-        case _NormBase():
-            n_rows, is_certain = filters.n_groups, direct or not shifts
-        case nn.GroupNorm():
-            n_rows, is_certain = norm.num_groups, not shifts
-        case _:
-            n_rows, is_certain = 1, not shifts and isinstance(layer, nn.Linear)
-    if not is_certain:
+    n_rows = _rows(layer, norm, filters.n_groups, direct)
+    if n_rows is None:
         return None
     rows = Grouping(shape, filters.split, filters.order, n_rows, prod(shape) // max(1, n_rows))
     return Invariance(prefix + norm_name, rows)
+
+
+def _rows(layer: nn.Module, norm: nn.Module, n_filters: int, direct: bool) -> int | None:
+    """Into how many rows the weight falls, each with a scale of its own; None if uncertain."""
+    if isinstance(norm, _NormBase):
+        return n_filters if direct or layer.bias is None else None
+    if layer.bias is not None:
+        return None
+    if isinstance(norm, nn.GroupNorm):
+        return norm.num_groups
+    return 1 if isinstance(layer, nn.Linear) else None
 
 
 def followed_by_norm(model: nn.Module) -> dict[str, str]:
@@ -143,7 +115,7 @@ def followed_by_norm(model: nn.Module) -> dict[str, str]:
 def _neighbours(
     named: list[tuple[str, nn.Module]],
 ) -> Iterator[tuple[tuple[str, nn.Module], tuple[str, nn.Module]]]:
-    solid = [(name, m) for name, m in named if not isinstance(m, _HOMOGENEOUS)]
+    solid = [(name, m) for name, m in named if not keeps_scale(m)]
     yield from pairwise(solid)
 
 

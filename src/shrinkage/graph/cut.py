@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from shrinkage.coupling.shadows import Record
+from shrinkage.graph.record import Record
 
 Kept = tuple[int, ...]
 
@@ -109,25 +109,23 @@ def cut_weight(weight: Tensor, part: WeightCut) -> tuple[Tensor, int]:
 
     A grouped convolution keeps whole groups, and equally many units in each of them.
     """
-    if part.groups == 1:
-        first, second = (
-            (part.inputs, part.outputs) if part.transposed else (part.outputs, part.inputs)
-        )
-        rows = weight.index_select(0, _index(first, weight))
-        return rows.index_select(1, _index(second, weight)), 1
-    g = part.groups
-    n_in = weight.shape[0] // g if part.transposed else weight.shape[1]
-    n_out = weight.shape[1] if part.transposed else weight.shape[0] // g
-    blocks = weight.reshape(g, weight.shape[0] // g, *weight.shape[1:])
+    n_in, n_out = _per_group(weight, part)
+    blocks = weight.reshape(part.groups, -1, *weight.shape[1:])
     pieces = []
-    for group in range(g):
+    for group, block in enumerate(blocks):
         ins = [i - group * n_in for i in part.inputs if i // n_in == group]
         outs = [o - group * n_out for o in part.outputs if o // n_out == group]
         if outs:
-            inner = (ins, outs) if part.transposed else (outs, ins)
-            rows = blocks[group].index_select(0, _index(inner[0], weight))
-            pieces.append(rows.index_select(1, _index(inner[1], weight)))
+            rows, columns = (ins, outs) if part.transposed else (outs, ins)
+            kept = block.index_select(0, _index(rows, weight))
+            pieces.append(kept.index_select(1, _index(columns, weight)))
     return torch.cat(pieces), len(pieces)
+
+
+def _per_group(weight: Tensor, part: WeightCut) -> tuple[int, int]:
+    """How many inputs and outputs a group has."""
+    first, second = weight.shape[0] // part.groups, weight.shape[1]
+    return (first, second) if part.transposed else (second, first)
 
 
 def replace(owner: nn.Module, name: str, value: Tensor) -> None:

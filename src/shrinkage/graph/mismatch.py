@@ -5,13 +5,14 @@ from itertools import zip_longest
 import torch
 from torch import Tensor, nn
 
-from shrinkage.coupling.shadows import Op, Record
-from shrinkage.coupling.tracing import CallError, Inputs, UnknownStructureError, trace
-from shrinkage.coupling.units import Units
-from shrinkage.errors import RAISED, told
+from shrinkage.errors import told
+from shrinkage.graph._trace import CallError, Inputs, trace
+from shrinkage.graph.call import NetworkError, UnknownStructureError
+from shrinkage.graph.record import Op, Record
+from shrinkage.graph.units import Units
 
 
-def misfit(
+def find_mismatch(
     small: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record, removed: Tensor
 ) -> tuple[Op, str] | None:
     """The first call of ``record`` that does something else in the cut network, and what.
@@ -22,26 +23,36 @@ def misfit(
     outputs = {
         layer.weight: layer.outputs[~removed[layer.outputs.long()]] for layer in record.layers
     }
-    units = Units(len(removed) - 1)
-    shown: Record | None = None
+    units, end = Units(len(removed) - 1), None
     try:
-        shown, _ = trace(small, inputs, units=units, outputs=outputs, labels=labels)
-        ops, end = shown.ops, None
+        ops = trace(small, inputs, units=units, outputs=outputs, labels=labels)[0].ops
     except CallError as error:
         ops, end = error.record.ops, f"{type(error.__cause__).__name__}: {error.__cause__}"
     except UnknownStructureError as error:
         return record.ops[0], str(error)
-    except RAISED as error:  # the network's own checks may raise anything
-        return record.ops[-1], told(error)
+    except NetworkError as error:  # the network's own checks
+        return record.ops[-1], told(error.cause)
     for before, after in zip_longest(record.ops, ops):
-        if after is None or before is None or before.name != after.name:
-            return before or record.ops[-1], end or "another sequence of calls"
-        if len(before.outputs) != len(after.outputs):
-            return before, "another number of pieces"
-        for old, new in zip(before.outputs, after.outputs, strict=True):
-            expected = without(old, removed)
-            if expected is None or not torch.equal(expected, new):
-                return before, "sizes that do not follow the units"
+        why = _difference(before, after, removed)
+        if why == _OTHER:
+            return before or record.ops[-1], end or why
+        if why:
+            return before, why
+    return None
+
+
+_OTHER = "another sequence of calls"
+
+
+def _difference(before: Op | None, after: Op | None, removed: Tensor) -> str | None:
+    if after is None or before is None or before.name != after.name:
+        return _OTHER
+    if len(before.outputs) != len(after.outputs):
+        return "another number of pieces"
+    for old, new in zip(before.outputs, after.outputs, strict=True):
+        expected = without(old, removed)
+        if expected is None or not torch.equal(expected, new):
+            return "sizes that do not follow the units"
     return None
 
 

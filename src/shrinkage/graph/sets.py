@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from shrinkage.coupling.checking import misfit
-from shrinkage.coupling.copying import deepcopied
-from shrinkage.coupling.cutting import Cuts, cut
-from shrinkage.coupling.shadows import Record, replaced
-from shrinkage.coupling.tracing import Inputs, trace
-from shrinkage.coupling.units import Balance, Units
+from shrinkage.graph._copy import deepcopied
+from shrinkage.graph._trace import Inputs, trace
+from shrinkage.graph.call import replaced, running
+from shrinkage.graph.cut import Cuts, cut
+from shrinkage.graph.mismatch import find_mismatch
+from shrinkage.graph.record import Record
+from shrinkage.graph.units import Balance, Units
 
 Signature = tuple[tuple[str, int, int], ...]
 Places = dict[tuple[str, int], list[int]]
@@ -48,10 +49,11 @@ def unit_sets(model: nn.Module, inputs: Inputs) -> tuple[UnitSet, ...]:
 
     Groups of a convolution, and pieces of equal size, are coupled place by place. Whether the
     code can do without a unit is tried, for one unit of each set. Raises
-    :class:`UnknownStructureError` where the network cannot be followed, and whatever its own code
-    raises on these inputs.
+    :class:`UnknownStructureError` where the network cannot be followed, and :class:`NetworkError`
+    where its own code raises.
     """
-    exact = deepcopied(model).cpu().double().eval()
+    with running():
+        exact = deepcopied(model).cpu().double().eval()
     inputs = tuple(replaced(value, _doubled) for value in inputs)
     record, units = trace(exact, inputs)
     for balance in units.balances:
@@ -114,7 +116,7 @@ def _trial(
     removed = classes == label
     small = deepcopied(model)
     cut(small, Cuts.of(record, removed))
-    blamed = misfit(small, inputs, None, record, removed)
+    blamed = find_mismatch(small, inputs, None, record, removed)
     return None if blamed is None else f"{blamed[0].where}/{blamed[0].name}: {blamed[1]}"
 
 

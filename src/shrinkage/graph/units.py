@@ -1,4 +1,4 @@
-"""Units (filters, neurons) as numbers, and what ties them: joins, pins, equal blocks."""
+"""Units (filters, neurons) as numbers, and what ties them: joins, keeping, equal blocks."""
 
 from dataclasses import dataclass, field
 
@@ -27,11 +27,11 @@ class Balance:
 class Units:
     """Labels 1, 2, 3 … in float64 tensors, so that every torch function can move them.
 
-    ``pins`` has, for labels that must stay, the reason.
+    ``kept`` has, for labels that must stay, the reason.
     """
 
     count: int = 0
-    pins: dict[int, str] = field(default_factory=dict)
+    kept: dict[int, str] = field(default_factory=dict)
     balances: list[Balance] = field(default_factory=list)
     _parents: dict[int, int] = field(default_factory=dict)
 
@@ -40,10 +40,10 @@ class Units:
         self.count += n
         return torch.arange(self.count - n + 1, self.count + 1, dtype=torch.float64)
 
-    def pin(self, labels: Tensor, reason: str) -> None:
+    def keep(self, labels: Tensor, reason: str) -> None:
         """These units stay; the first reason is kept."""
         for label in distinct(labels):
-            self.pins.setdefault(label, reason)
+            self.kept.setdefault(label, reason)
 
     def join(self, a: Tensor, b: Tensor) -> None:
         """Units at the same places of ``a`` and ``b`` stay or vanish together."""
@@ -61,7 +61,7 @@ class Units:
     def reasons(self) -> dict[int, str]:
         """Why a class stays, by its smallest label."""
         found: dict[int, str] = {}
-        for label, reason in self.pins.items():
+        for label, reason in self.kept.items():
             found.setdefault(self._find(label), reason)
         return found
 

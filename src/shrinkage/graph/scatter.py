@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from shrinkage.coupling.cutting import Cuts, cut_weight
+from shrinkage.graph.cut import Cuts, cut_weight
 
 
 @torch.no_grad()
-def put_back(small: nn.Module, whole: nn.Module, cuts: Cuts) -> None:
+def scatter_back(small: nn.Module, whole: nn.Module, cuts: Cuts) -> None:
     """Write the state of a cut network into the network it was cut from, in place.
 
     What was cut out stays as it is in ``whole``.
@@ -24,7 +24,7 @@ def put_back(small: nn.Module, whole: nn.Module, cuts: Cuts) -> None:
 
 
 @torch.no_grad()
-def put_to_rest(whole: nn.Module, cuts: Cuts) -> None:
+def zero_removed(whole: nn.Module, cuts: Cuts) -> None:
     """Set the parameters of what ``cuts`` takes away to zero, in place.
 
     Statistics stay, and so do frozen parameters.
