@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-_MOST = 2**53
+_MOST = 2**31
 
 
 def checked(value: object, hint: Any, name: str) -> Any:
     """``value`` as a value of the type ``hint``.
 
-    ``hint``: ``str``, ``bool``, ``int`` (a count or place: 0 ≤ n < 2⁵³), ``float`` (finite),
+    ``hint``: ``str``, ``bool``, ``int`` (a count or place: 0 ≤ n < 2³¹), ``float`` (finite),
     ``None``, ``Any``, literals, lists, dictionaries with names as keys, tuples (lists in a file),
     records (whatever has a ``from_json``), and unions of them. Raises :class:`ValueError` that
     names what is not so.
