@@ -17,7 +17,7 @@ from torch.nn.utils import parametrize
 from training import Run, Way
 
 import shrinkage as sh
-from shrinkage.proximal.metrics import metric_of
+from shrinkage.optim.metrics import metric_of
 
 
 @contextmanager

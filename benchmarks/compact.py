@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
 import shrinkage as sh
-from shrinkage.compaction.measuring import interleaved, macs
+from shrinkage.compression.measuring import interleaved, macs
 from shrinkage.data import Spec, load, split
-from shrinkage.models import lenet_5
+from shrinkage.data.models import lenet_5
 
 BATCH = 128
 LR = 3e-3

@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 import shrinkage as sh
+from shrinkage.analysis.features import frequencies
 from shrinkage.data import Spec
-from shrinkage.features import frequencies
 
 ROWS, COLUMNS, INFORMATIVE, SIGNAL_TO_NOISE = 2000, 200, 10, 4.0
 THRESHOLD, ERRORS = 0.9, 2.0

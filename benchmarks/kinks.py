@@ -12,11 +12,11 @@ from time import perf_counter
 import torch
 
 import shrinkage as sh
-from shrinkage.certificates import Certificate
+from shrinkage.analysis.certificates import Certificate
+from shrinkage.analysis.polishing import Round
 from shrinkage.data import load, split
-from shrinkage.fitting import Training, fit
-from shrinkage.models import cnn, mlp
-from shrinkage.polishing import Round
+from shrinkage.data.models import cnn, mlp
+from shrinkage.experiments.fitting import Training, fit
 
 
 def told(what: str, found: Certificate, start: float) -> None:

@@ -19,10 +19,10 @@ import torch
 from torch import nn
 
 import shrinkage as sh
+from shrinkage.analysis.measures import evaluate
 from shrinkage.data import Spec, load
-from shrinkage.fitting import Training, fit
-from shrinkage.measures import evaluate
-from shrinkage.studies import quiet_plan
+from shrinkage.experiments.fitting import Training, fit
+from shrinkage.experiments.studies import quiet_plan
 
 POINTS, BATCH, VALIDATION = 44, 128, 0.1
 BUDGETS = (1, 2, 4, 8, 16, 32)  # epochs; the last one counts as converged

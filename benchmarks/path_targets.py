@@ -19,7 +19,7 @@ from torch import nn
 
 import shrinkage as sh
 from shrinkage.data import Spec, load
-from shrinkage.models import lenet_5, lenet_300_100
+from shrinkage.data.models import lenet_5, lenet_300_100
 
 PUBLISHED = {
     "lenet-300-100": (

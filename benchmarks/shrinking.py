@@ -19,12 +19,12 @@ import torch
 
 import shrinkage as sh
 from shrinkage.data import from_user, load
-from shrinkage.fitting import Training
-from shrinkage.models import resolve
-from shrinkage.paths import strengths
-from shrinkage.paths.points import fit_point
-from shrinkage.paths.setting import Job, Setting, Weights
-from shrinkage.paths.strengths import Grid
+from shrinkage.data.models import resolve
+from shrinkage.experiments.fitting import Training
+from shrinkage.experiments.paths import strengths
+from shrinkage.experiments.paths.points import fit_point
+from shrinkage.experiments.paths.setting import Job, Setting, Weights
+from shrinkage.experiments.paths.strengths import Grid
 from shrinkage.plans import Rules
 from shrinkage.runs import PathFitRecord
 

@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy
 
 import shrinkage as sh
 from shrinkage.data import Spec
-from shrinkage.models import lenet_300_100
+from shrinkage.data.models import lenet_300_100
 
 try:
     from torchao.prototype.pat import PruneOptimizer

@@ -28,12 +28,12 @@ from torch.nn.functional import cross_entropy, relu
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import shrinkage as sh
-from shrinkage.kernels import Clips, passes_for
+from shrinkage.optim import crew, holding, methods
 from shrinkage.penalties import fused
 from shrinkage.penalties.fused import clip
 from shrinkage.penalties.holds import Holds
+from shrinkage.penalties.kernels import Clips, passes_for
 from shrinkage.penalties.steps import Steps
-from shrinkage.proximal import crew, holding, methods
 
 STRENGTH, TURN, TURNS = 1e-5, 10, 5
 """In ten steps is one in which what is held is computed anew."""

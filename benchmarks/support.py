@@ -17,7 +17,7 @@ from training import Row, Task, Trial, compare, summary, table, write
 
 import shrinkage as sh
 from shrinkage.data import Data, Examples, load
-from shrinkage.models import lenet_300_100
+from shrinkage.data.models import lenet_300_100
 
 RATES = {"SGD": (0.2, 0.4), "Adam": (1e-2, 2e-2)}
 FACTOR_RATES = {"SGD": (0.4, 0.8), "Adam": (5e-3, 1e-2, 2e-2)}

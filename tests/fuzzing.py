@@ -27,15 +27,14 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import shrinkage as sh
-import shrinkage.contrasts.contrasting as contrasting
+import shrinkage.experiments.contrasts.contrasting as contrasting
+import shrinkage.experiments.paths.pathing as pathing
 import shrinkage.explorer.exploring as exploring
-import shrinkage.paths.pathing as pathing
 from shrinkage import data as shdata
-from shrinkage import models
-from shrinkage.data import Data, Examples, Spec
-from shrinkage.plans.layers import _REGISTERED
+from shrinkage.data import Data, Examples, Spec, models
+from shrinkage.graph.layers import _REGISTERED
+from shrinkage.optim.metrics import _STEPS, METRICS
 from shrinkage.plans.rules import Rule
-from shrinkage.proximal.metrics import _STEPS, METRICS
 
 SECONDS = 10
 """After so long a call is said to hang."""

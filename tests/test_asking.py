@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 import shrinkage as sh
 from shrinkage.cli import app
-from shrinkage.compaction import compact_run
+from shrinkage.compression import compact_run
 from shrinkage.data import from_user, load, split
 from shrinkage.data.encoding import Encoding
 from shrinkage.data.files import read_frame
 from shrinkage.errors import CompactionError, DataError, FitError
 from shrinkage.reports.paths import feature_table
 from shrinkage.reports.plain import frame_as_text
-from shrinkage.studies import Questions
+from shrinkage.runs.questions import Questions
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*missing values:shrinkage.ShrinkageWarning")
 

@@ -19,12 +19,12 @@ from torch import Tensor, nn, optim
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from shrinkage.errors import AttachError, PlanError, ShrinkageWarning
-from shrinkage.kernels import offered
+from shrinkage.optim import Metric, attach, register_metric
+from shrinkage.optim.metrics import METRICS
+from shrinkage.optim.verifying import mismatch
 from shrinkage.penalties import L1, L2, ElasticNet, GroupL1, Penalty
+from shrinkage.penalties.kernels import offered
 from shrinkage.plans import Plan
-from shrinkage.proximal import Metric, attach, register_metric
-from shrinkage.proximal.metrics import METRICS
-from shrinkage.proximal.verifying import mismatch
 
 METHODS = ("prox", "averaged")
 
@@ -276,7 +276,7 @@ def test_wrong_metrics_have_other_fixed_points(
     monkeypatch.setitem(METRICS, variant.kind, wrong)
     with pytest.raises(AttachError, match="is not that of its steps"):
         solve(variant, PENALTIES["l1"], "prox", STEPS)
-    monkeypatch.setattr("shrinkage.proximal.verifying.mismatch", lambda *_: None)
+    monkeypatch.setattr("shrinkage.optim.verifying.mismatch", lambda *_: None)
     w = solve(variant, PENALTIES["l1"], "prox", STEPS)
     with pytest.raises(AssertionError):
         check_solution(w, "l1")
@@ -1188,7 +1188,7 @@ def test_a_metric_for_an_optimizer_of_ones_own(monkeypatch: pytest.MonkeyPatch) 
     optimizer = Unknown(net.parameters(), 0.5)
     with pytest.raises(AttachError, match=r"not known: got Unknown.*register_metric\(\)"):
         attach(optimizer, Plan(net, L1(0.1)))
-    monkeypatch.setattr("shrinkage.proximal.metrics.METRICS", dict(METRICS))
+    monkeypatch.setattr("shrinkage.optim.metrics.METRICS", dict(METRICS))
     register_metric(Unknown, lambda group, state, parameter: Metric(group["rate"]))
     attach(optimizer, Plan(net, L1(0.1)), method="prox")
     net.weight.grad = torch.zeros_like(net.weight)

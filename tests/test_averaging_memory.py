@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from shrinkage.proximal.memory import Memory
-from shrinkage.proximal.spheres import _largest_alone, _pulled
-from shrinkage.proximal.witness import Witness
+from shrinkage.optim.memory import Memory
+from shrinkage.optim.spheres import _largest_alone, _pulled
+from shrinkage.optim.witness import Witness
 
 
 def memory(**known: object) -> Memory:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import shrinkage as sh
-from shrinkage.blocks import Block, blocks
+from shrinkage.analysis.blocks import Block, blocks
 
 
 def row(*values: float) -> Tensor:

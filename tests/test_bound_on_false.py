@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from folders import of_path
+from shrinkage.analysis.features.bound import _tail, expected_false
+from shrinkage.analysis.features.stability import Frequencies, Stability, StableSet, frequencies
 from shrinkage.errors import FitError
-from shrinkage.features.bound import _tail, expected_false
-from shrinkage.features.stability import Frequencies, Stability, StableSet, frequencies
 from shrinkage.runs import RunView, StableSetRecord
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import shrinkage as sh
-from shrinkage import gaps
+from shrinkage.analysis import gaps
 from shrinkage.data import load
 from shrinkage.errors import DataError, FitError, PlanError
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import shrinkage as sh
-from shrinkage.paths.choice import _walked, choose
-from shrinkage.paths.selection import Table
+from shrinkage.experiments.paths.choice import _walked, choose
+from shrinkage.experiments.paths.selection import Table
 
 
 def lambda_min_and_1se(losses: list[list[float]]) -> tuple[int, int]:

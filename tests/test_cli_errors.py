@@ -397,7 +397,7 @@ def asked_for(monkeypatch: pytest.MonkeyPatch, argv: list[str]) -> dict[str, Any
     def caught(model: object, data: Any, **options: Any) -> None:
         raise StoppedError({"model": model, "data": getattr(data, "name", data), **options})
 
-    monkeypatch.setattr("shrinkage.contrasts.contrast", caught)
+    monkeypatch.setattr("shrinkage.experiments.contrasts.contrast", caught)
     monkeypatch.setattr(sys, "argv", argv)
     with pytest.raises(StoppedError) as stop:
         main()

@@ -22,7 +22,7 @@ from shrinkage.cli import app
 from shrinkage.data import load, split
 from shrinkage.errors import CompactionError, ShrinkageError, ShrinkageWarning
 from shrinkage.runs.checksums import sealed
-from shrinkage.studies import Questions
+from shrinkage.runs.questions import Questions
 
 Json = dict[str, Any]
 

@@ -15,13 +15,13 @@ from architectures import ARCHITECTURES, example, with_dead_units
 from folders import of_path, path_fit
 from shrinkage.cli import app
 from shrinkage.cli.words import command
-from shrinkage.compaction import Point, compact_run, measuring
-from shrinkage.compaction.chosen import chosen, words
-from shrinkage.compaction.sparse import SparseLinear, sparsified
+from shrinkage.compression import Point, compact_run, measuring
+from shrinkage.compression.chosen import chosen, words
+from shrinkage.compression.sparse import SparseLinear, sparsified
 from shrinkage.data import load
 from shrinkage.errors import CompactionError, RunError, ShrinkageError
 from shrinkage.runs import Run, RunView
-from shrinkage.studies import weights_key
+from shrinkage.runs.chains import weights_key
 
 
 def small(name: str, **options: object) -> sh.Compact:
@@ -80,7 +80,7 @@ def test_sparse_layers_are_chosen_by_measuring(tmp_path: Path) -> None:
 def test_sparse_layers_compute_and_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever this machine measures."""
     times = iter([[2.0, 1.0]])
-    monkeypatch.setattr("shrinkage.compaction.sparse.interleaved", lambda *_: next(times))
+    monkeypatch.setattr("shrinkage.compression.sparse.interleaved", lambda *_: next(times))
     model = mostly_zeros()
     x = torch.randn(4, 3, 900, dtype=torch.float64, requires_grad=True)
     found = sh.compact(model, x.detach(), sparse=4, batch_sizes=())

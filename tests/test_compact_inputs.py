@@ -220,7 +220,7 @@ def test_outputs_of_other_kinds(kind: str) -> None:
 
 def test_classes_are_compared() -> None:
     """A network that gives whole numbers is proven by them."""
-    from shrinkage.compaction.proof import prove
+    from shrinkage.compression.proof import prove
     from shrinkage.graph import Record
     from shrinkage.graph.cut import Cuts
 

@@ -445,7 +445,7 @@ def test_no_network_is_refused() -> None:
 
 def test_a_proof_that_fails_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     model = only_dead(made(two_layers()), "0", 1, bias=0.7)
-    monkeypatch.setattr("shrinkage.compaction.compacting.fold", lambda *_: None)
+    monkeypatch.setattr("shrinkage.compression.compacting.fold", lambda *_: None)
     with pytest.raises(CompactionError, match=r"has other outputs.*first at 2;"):
         compacted(model)
 
@@ -470,7 +470,7 @@ def test_the_remedy_of_a_failed_proof_helps() -> None:
 
 def test_gradients_that_differ_are_seen() -> None:
     """The same outputs, but a parameter that takes no part in them any more."""
-    from shrinkage.compaction.proof import prove
+    from shrinkage.compression.proof import prove
     from shrinkage.graph import Record
     from shrinkage.graph.cut import Cuts
 

@@ -14,8 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from shrinkage.certificates import certify
-from shrinkage.contrasts import (
+from shrinkage.analysis.certificates import certify
+from shrinkage.analysis.measures import evaluate
+from shrinkage.data import Data, Examples, Spec, load, split
+from shrinkage.errors import DataError, FitError, ModelError, RunError, ShrinkageWarning
+from shrinkage.experiments.contrasts import (
     COLUMNS,
     Column,
     Contrast,
@@ -25,16 +28,13 @@ from shrinkage.contrasts import (
     kinks,
     stages,
 )
-from shrinkage.contrasts.columns import columns_named
-from shrinkage.data import Data, Examples, Spec, load, split
-from shrinkage.errors import DataError, FitError, ModelError, RunError, ShrinkageWarning
-from shrinkage.fitting import Budget, Training
-from shrinkage.measures import evaluate
+from shrinkage.experiments.contrasts.columns import columns_named
+from shrinkage.experiments.fitting import Budget, Training
+from shrinkage.optim import attach
 from shrinkage.penalties import L1, MCP, LogSum, Penalty, SparseGroupL1
 from shrinkage.penalties.steps import Step
 from shrinkage.plans import Plan
 from shrinkage.progress import Progress
-from shrinkage.proximal import attach
 from shrinkage.reports import table_text
 from shrinkage.reports.seed_figures import Figure, Paired, figure, paired
 from shrinkage.reports.wording import spread
@@ -398,7 +398,7 @@ def test_a_certificate_that_cannot_be_had_ends_no_run(
     def refused(*_: Any, **__: Any) -> None:
         raise FitError("cannot", got="nothing", expected="something", remedy="None.")
 
-    monkeypatch.setattr("shrinkage.contrasts.certifying.certify", refused)
+    monkeypatch.setattr("shrinkage.experiments.contrasts.certifying.certify", refused)
     result = small("linear", "wine", tmp_path, jobs=1)
     assert "cannot" in result.view.of_kind("certificate")["l1/0/0"]["failed"]
     assert result.view.decisions["finished"]

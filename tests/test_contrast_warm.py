@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from shrinkage.contrasts import Contrast, contrast
-from shrinkage.contrasts.settings import Job
-from shrinkage.contrasts.working import train
 from shrinkage.errors import FitError, RunError
-from shrinkage.fitting import Budget, Training
+from shrinkage.experiments.contrasts import Contrast, contrast
+from shrinkage.experiments.contrasts.settings import Job
+from shrinkage.experiments.contrasts.working import train
+from shrinkage.experiments.fitting import Budget, Training
+from shrinkage.optim import attach
 from shrinkage.plans import Plan
 from shrinkage.progress import Progress
-from shrinkage.proximal import attach
 from shrinkage.runs import read
 
 EPOCHS, MORE, TRIES, SEEDS = 4, 2, 3, 2

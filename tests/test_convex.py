@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import SGD, Adam
 
+from shrinkage.optim import attach
 from shrinkage.penalties import L1, L2, from_sklearn
 from shrinkage.plans import Plan
-from shrinkage.proximal import attach
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,14 @@ from torch.optim import SGD, Adam, Optimizer
 
 import shrinkage as sh
 from counting import CountingCalls
-from shrinkage.kernels import Clips, Samples, offered
-from shrinkage.kernels.bundles import Passes
+from shrinkage.optim import Handle, Metric, crew
+from shrinkage.optim.clipping import Clipping
+from shrinkage.optim.metrics import METRICS
+from shrinkage.optim.seats import Read
 from shrinkage.penalties.holds import Holds
+from shrinkage.penalties.kernels import Clips, Samples, offered
+from shrinkage.penalties.kernels.bundles import Passes
 from shrinkage.penalties.steps import Steps
-from shrinkage.proximal import Handle, Metric, crew
-from shrinkage.proximal.clipping import Clipping
-from shrinkage.proximal.metrics import METRICS
-from shrinkage.proximal.seats import Read
 from test_attach import VARIANTS, Variant
 
 pytest.importorskip("numba")

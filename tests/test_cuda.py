@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 import shrinkage as sh
-from shrinkage.kernels import Clips, Samples, offered
+from shrinkage.optim import crew
 from shrinkage.penalties.fused import clip
+from shrinkage.penalties.kernels import Clips, Samples, offered
 from shrinkage.penalties.steps import Steps
-from shrinkage.proximal import crew
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

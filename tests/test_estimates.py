@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
-from shrinkage.estimates import (
+from shrinkage.lesson.estimates import (
     Difference,
     array_standard_error,
     difference,

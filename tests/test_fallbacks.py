@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import shrinkage as sh
-from shrinkage.paths.ends import is_affine, warn_of_single
+from shrinkage.experiments.paths.ends import is_affine, warn_of_single
 
 torch.manual_seed(0)
 X = torch.randn(120, 6)

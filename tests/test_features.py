@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 import shrinkage as sh
+from shrinkage.analysis.features import Features, expected_false, first_layers, frequencies, leaving
+from shrinkage.analysis.features.bound import _tail
+from shrinkage.analysis.features.stability import Frequencies
 from shrinkage.data import Data, Spec, load
+from shrinkage.data.models import cnn, linear, mlp
 from shrinkage.errors import FitError, PlanError
-from shrinkage.features import Features, expected_false, first_layers, frequencies, leaving
-from shrinkage.features.bound import _tail
-from shrinkage.features.stability import Frequencies
-from shrinkage.figures import frequency_paths, leaving_order
-from shrinkage.models import cnn, linear, mlp
-from shrinkage.paths.stabilising import stable_job
-from shrinkage.paths.stable import check_reads_only, fit_stable, keep_inputs
-from shrinkage.paths.subsamples import HalfSample, Walk, walk
+from shrinkage.experiments.paths.stabilising import stable_job
+from shrinkage.experiments.paths.stable import check_reads_only, fit_stable, keep_inputs
+from shrinkage.experiments.paths.subsamples import HalfSample, Walk, walk
 from shrinkage.progress import Progress
+from shrinkage.reports.figures import frequency_paths, leaving_order
 from shrinkage.reports.paths.screen import path_screen
 from shrinkage.reports.paths.stability import order_of_leaving, stability
 from shrinkage.reports.paths.track import Track

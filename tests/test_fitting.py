@@ -13,7 +13,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 from shrinkage.data import Examples
 from shrinkage.errors import DataError, FitError, ModelError
-from shrinkage.fitting import (
+from shrinkage.experiments.fitting import (
     Budget,
     DivergedError,
     Epoch,
@@ -23,9 +23,9 @@ from shrinkage.fitting import (
     _looked_at,
     fit,
 )
+from shrinkage.optim import attach
 from shrinkage.penalties import L1, L2, GroupL1
 from shrinkage.plans import Plan
-from shrinkage.proximal import attach
 
 TERM = Treatment(form="term")
 WEAK = L1(0.01)

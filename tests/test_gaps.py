@@ -9,8 +9,8 @@ from scipy.optimize import linprog, minimize
 from torch import Tensor, nn
 
 import shrinkage as sh
-from shrinkage import gaps
-from shrinkage.blocks import Vector, blocks
+from shrinkage.analysis import gaps
+from shrinkage.analysis.blocks import Vector, blocks
 
 
 class Three(nn.Module):

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import shrinkage as sh
-from shrinkage.compaction.leaving import leaving
+from shrinkage.analysis.features import first_layers
+from shrinkage.analysis.measures import measure, reach
+from shrinkage.compression.leaving import leaving
 from shrinkage.errors import CompactionError, PlanError
-from shrinkage.features import first_layers
 from shrinkage.graph import NetworkError, Record, constants, label_rules, mark_rules, trace
 from shrinkage.graph.call import Call, Interpreter
 from shrinkage.graph.functions import FUNCTIONS, Kind, look_up
-from shrinkage.measures import measure, reach
 from shrinkage.plans.normalisation import invariances
 
 SOURCE = Path(sh.__file__).parent

@@ -15,7 +15,7 @@ import shrinkage as sh
 def test_a_group_of_1e30_stays_beside_one_that_shrinks(
     kind: Any, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shrinkage.kernels.offered._LARGE", 0 if large else 2**14)
+    monkeypatch.setattr("shrinkage.penalties.kernels.offered._LARGE", 0 if large else 2**14)
     net = nn.Linear(4, 3, bias=False)
     with torch.no_grad():
         net.weight.copy_(torch.tensor([[1e30], [0.5], [1e-3]]).expand(3, 4))

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 import shrinkage as sh
+from shrinkage.analysis.measures.criterion import Criterion
 from shrinkage.data import load
 from shrinkage.errors import DataError, FitError, PenaltyError, ShrinkageWarning
-from shrinkage.measures.criterion import Criterion
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 3))

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from shrinkage.estimates import Difference
 from shrinkage.lesson import (
     About,
     BeatsPruning,
@@ -30,6 +29,7 @@ from shrinkage.lesson import (
     Survival,
     moves,
 )
+from shrinkage.lesson.estimates import Difference
 
 UP, DOWN = Difference(0.5, 0.01, 3), Difference(-0.5, 0.01, 3)
 UNCLEAR = Difference(0.5, 0.5, 3)  # ± 4.3 standard errors

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import shrinkage as sh
+from shrinkage.analysis.measures import Criterion, evaluate, loss_for
 from shrinkage.data import Examples
 from shrinkage.errors import DataError, FitError
-from shrinkage.measures import Criterion, evaluate, loss_for
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 4))

@@ -14,9 +14,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import prune
 
-from shrinkage.data import Examples, Split
-from shrinkage.errors import DataError, FitError, ModelError, PlanError, ShrinkageError
-from shrinkage.measures import (
+from shrinkage.analysis.measures import (
     Reach,
     activity,
     default_loss,
@@ -27,7 +25,9 @@ from shrinkage.measures import (
     weigh,
     without_largest,
 )
-from shrinkage.models import MODELS, Spec
+from shrinkage.data import Examples, Split
+from shrinkage.data.models import MODELS, Spec
+from shrinkage.errors import DataError, FitError, ModelError, PlanError, ShrinkageError
 from shrinkage.penalties import L1, L2, GroupL1
 from shrinkage.plans import Plan
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 import shrinkage as sh
 from shrinkage.data import load
-from shrinkage.proximal.metrics import adam
+from shrinkage.optim.metrics import adam
 from test_attach import VARIANTS, Variant
 
 sh.register_metric(Prodigy, lambda group, state, parameter: sh.Metric(

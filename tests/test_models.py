@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from shrinkage.data import Spec
-from shrinkage.errors import ModelError, ShrinkageWarning
-from shrinkage.models import (
+from shrinkage.data.models import (
     MODELS,
     build,
     check_output,
@@ -28,6 +27,7 @@ from shrinkage.models import (
     takes_dropout,
     warn_of_probabilities,
 )
+from shrinkage.errors import ModelError, ShrinkageWarning
 
 TABLE = Spec(13, (13,), 3)
 DIGITS = Spec(64, (1, 8, 8), 10)

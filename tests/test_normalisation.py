@@ -13,9 +13,9 @@ from torch.nn.functional import cross_entropy
 
 import shrinkage as sh
 from shrinkage.data import Spec
+from shrinkage.optim import spheres
 from shrinkage.plans.grouping import Grouping
 from shrinkage.plans.normalisation import invariances
-from shrinkage.proximal import spheres
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
 import shrinkage as sh
-from shrinkage.objectives import Objective
+from shrinkage.analysis.objectives import Objective
 
 WEIGHT = torch.tensor([1.0, 3.0, 0.5], dtype=torch.float64)
 

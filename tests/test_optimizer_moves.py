@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn, optim
 
 import shrinkage as sh
-from shrinkage.proximal.metrics import METRICS, Metric, Reading, rate_of, was_skipped
+from shrinkage.optim.metrics import METRICS, Metric, Reading, rate_of, was_skipped
 
 G = torch.tensor([[0.3, -2.0], [1e-3, 5.0]], dtype=torch.float64)
 

@@ -12,11 +12,11 @@ from torch import nn
 import shrinkage as sh
 from shrinkage.data import from_user, split
 from shrinkage.errors import DataError, FitError, ModelError
-from shrinkage.fitting import zeros_held
-from shrinkage.paths import RegularizationPath
-from shrinkage.paths.ends import is_affine
-from shrinkage.paths.points import Rest, fit_point, settled
-from shrinkage.paths.setting import Job, key
+from shrinkage.experiments.fitting import zeros_held
+from shrinkage.experiments.paths import RegularizationPath
+from shrinkage.experiments.paths.ends import is_affine
+from shrinkage.experiments.paths.points import Rest, fit_point, settled
+from shrinkage.experiments.paths.setting import Job, key
 from shrinkage.progress import Progress
 
 LASSO = sh.L1(1.0)

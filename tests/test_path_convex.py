@@ -11,9 +11,9 @@ from skglm import SparseLogisticRegression
 from sklearn.linear_model import enet_path
 
 import shrinkage as sh
-from shrinkage.fitting import Training
-from shrinkage.paths import RegularizationPath, ends
-from shrinkage.paths.setting import key
+from shrinkage.experiments.fitting import Training
+from shrinkage.experiments.paths import RegularizationPath, ends
+from shrinkage.experiments.paths.setting import key
 
 
 def solved(penalty: sh.Penalty, data: str, run: Path) -> RegularizationPath:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import shrinkage as sh
+from shrinkage.analysis.features import Features
 from shrinkage.errors import FitError
-from shrinkage.features import Features
-from shrinkage.paths.selection import Wanted, select
+from shrinkage.experiments.paths.selection import Wanted, select
 from shrinkage.reports.paths import path_figure, path_page, path_rows, path_table
 from shrinkage.reports.paths.claims import judged
 from shrinkage.reports.paths.curves import against
@@ -24,7 +24,7 @@ from shrinkage.reports.paths.screen import path_screen
 from shrinkage.reports.paths.table import evenly
 from shrinkage.reports.paths.track import Track
 from shrinkage.runs import RunView, read
-from shrinkage.studies import complete, key, weights_key
+from shrinkage.runs.chains import complete, key, weights_key
 
 Point = dict[str, Any]
 DRAWN = "html[data-figures=drawn]"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from shrinkage.errors import FitError
-from shrinkage.paths import checked_grid, choose, strengths, weakest_for
-from shrinkage.paths.choice import Rule
+from shrinkage.experiments.paths import checked_grid, choose, strengths, weakest_for
+from shrinkage.experiments.paths.choice import Rule
 
 # ---------------------------------------------------------------------------------- strengths
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.errors import PlanError, ShrinkageWarning
+from shrinkage.graph.layers import Layout
+from shrinkage.graph.wrappers import canonical
+from shrinkage.optim import attach
 from shrinkage.penalties import L1, L2, ElasticNet, GroupL1, Penalty
 from shrinkage.plans import Plan, Role, Rules
-from shrinkage.plans.layers import Layout
-from shrinkage.proximal import attach
-from shrinkage.wrappers import canonical
 
 
 def network() -> nn.Sequential:

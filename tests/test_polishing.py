@@ -14,12 +14,12 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 import shrinkage as sh
+from shrinkage.analysis.objectives import Objective
+from shrinkage.analysis.polishing import Round, newton
+from shrinkage.analysis.polishing.layout import joined
 from shrinkage.data import Examples, load, split
 from shrinkage.errors import FitError
-from shrinkage.fitting import Training, fit
-from shrinkage.objectives import Objective
-from shrinkage.polishing import Round, newton
-from shrinkage.polishing.layout import joined
+from shrinkage.experiments.fitting import Training, fit
 
 
 def table(name: str) -> tuple[Tensor, Tensor]:

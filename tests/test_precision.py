@@ -18,7 +18,7 @@ from shrinkage.cli import app, main
 from shrinkage.data import Data, Examples, from_user, load, split
 from shrinkage.data.tables import from_frame
 from shrinkage.errors import DataError, FitError, ShrinkageWarning
-from shrinkage.studies import Questions
+from shrinkage.runs.questions import Questions
 
 quiet: Any = {"jobs": 1, "seeds": 1, "progress": lambda _: None}
 

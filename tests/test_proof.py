@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import shrinkage as sh
-from shrinkage.compaction.proof import Proof, prove
+from shrinkage.compression.proof import Proof, prove
 from shrinkage.errors import CompactionError
 from shrinkage.graph import Record
 from shrinkage.graph.cut import Cuts

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from shrinkage.measures.reachability import reach
+from shrinkage.analysis.measures.reachability import reach
 
 
 class Squeezing(nn.Module):

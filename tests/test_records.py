@@ -10,7 +10,7 @@ import pytest
 
 from folders import of_contrast, of_path, path_fit, trial
 from shrinkage.errors import FitError, RunError
-from shrinkage.paths.selection import Wanted, select
+from shrinkage.experiments.paths.selection import Wanted, select
 from shrinkage.reports import report_page
 from shrinkage.runs import (
     CertificateRecord,
@@ -27,9 +27,9 @@ from shrinkage.runs import (
     TrialRecord,
     read,
 )
+from shrinkage.runs.chains import complete
 from shrinkage.runs.kinds import OtherRecord, record_of
 from shrinkage.runs.typed import checked
-from shrinkage.studies import complete
 
 FAILED = {
     "kind": "fit", "key": "l1/0/0", "column": "l1", "index": 0, "knob": 0.1, "seed": 0,

@@ -14,6 +14,7 @@ from torch import nn
 import shrinkage as sh
 from shrinkage.data import load, split
 from shrinkage.data.encoding import Encoding
+from shrinkage.data.models import check_new
 from shrinkage.errors import (
     AttachError,
     DataError,
@@ -23,7 +24,6 @@ from shrinkage.errors import (
     ShrinkageWarning,
     did_you_mean,
 )
-from shrinkage.models import check_new
 
 X, Y = torch.randn(12, 4), torch.arange(12) % 3
 

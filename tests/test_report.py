@@ -14,12 +14,12 @@ import torch
 from plotly.offline import get_plotlyjs
 from safetensors.torch import save_file
 
-from shrinkage.estimates import difference
-from shrinkage.figures import Dots, Line, bars, colour, dots, legend, lines, to_json
-from shrinkage.figures.style import COLOURS, lean
+from shrinkage.lesson.estimates import difference
 from shrinkage.reports import report_page, table_text
 from shrinkage.reports.claims import CLAIMS, Claim, judge
 from shrinkage.reports.facts import Facts
+from shrinkage.reports.figures import Dots, Line, bars, colour, dots, legend, lines, to_json
+from shrinkage.reports.figures.style import COLOURS, lean
 from shrinkage.reports.first_layer import FirstLayer, packed
 from shrinkage.reports.panels import BINS, first_screen
 from shrinkage.reports.sections import Plot

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shrinkage.contrasts import contrast
+from shrinkage.experiments.contrasts import contrast
 from shrinkage.reports import report_page
 from shrinkage.runs import RunView, read
 

@@ -11,33 +11,18 @@ SOURCE = Path(shrinkage.__file__).parent
 ROOMS = (
     "errors",
     "arguments",
-    "estimates",
-    "kernels",
-    "penalties",
-    "data",
-    "models",
-    "runs",
     "progress",
-    "wrappers",
+    "penalties",
     "graph",
     "plans",
-    "proximal",
-    "measures",
-    "blocks",
-    "objectives",
-    "gaps",
-    "certificates",
-    "polishing",
-    "fitting",
-    "stacks",
-    "studies",
-    "compaction",
-    "features",
+    "optim",
+    "data",
+    "runs",
+    "analysis",
+    "compression",
     "lesson",
-    "figures",
     "reports",
-    "paths",
-    "contrasts",
+    "experiments",
     "explorer",
     "cli",
 )
@@ -79,6 +64,12 @@ def test_every_file_is_in_a_known_room() -> None:
 
 def test_rooms_import_only_from_above() -> None:
     assert {str(path): bad for path in FILES if (bad := violations(path))} == {}
+
+
+def test_few_rooms_and_few_arrows_between_them() -> None:
+    arrows = {(room_of(path), room) for path in FILES for room in imported_rooms(path)}
+    assert len([room for room in ROOMS if (SOURCE / room).is_dir()]) <= 14
+    assert len({(a, b) for a, b in arrows if a != b}) <= 70
 
 
 def test_a_wrong_import_would_be_seen(tmp_path: Path, monkeypatch) -> None:

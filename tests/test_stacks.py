@@ -13,12 +13,12 @@ from torch import Tensor, nn
 import shrinkage as sh
 from shrinkage.data import Examples
 from shrinkage.errors import PlanError
-from shrinkage.fitting import Training, Treatment, fit
-from shrinkage.paths import stabilising, stacked
-from shrinkage.paths.stacked import Walks, in_stacks, stack_size, walk_together
-from shrinkage.paths.subsamples import Walk, walk
+from shrinkage.experiments.fitting import Training, Treatment, fit
+from shrinkage.experiments.paths import stabilising, stacked
+from shrinkage.experiments.paths.stacked import Walks, in_stacks, stack_size, walk_together
+from shrinkage.experiments.paths.subsamples import Walk, walk
+from shrinkage.experiments.stacks import is_stackable, train_together
 from shrinkage.runs import FailedHalfSampleRecord, HalfSampleRecord, LineRecord, Run, read
-from shrinkage.stacks import is_stackable, train_together
 
 N, P = 60, 5
 

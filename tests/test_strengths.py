@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 import shrinkage as sh
+from shrinkage.analysis.measures.weights import gini, weigh
 from shrinkage.errors import FitError
-from shrinkage.measures.weights import gini, weigh
-from shrinkage.paths.strengths import Grid, checked_grid, spaced, strengths, weakest_for
+from shrinkage.experiments.paths.strengths import Grid, checked_grid, spaced, strengths, weakest_for
 
 
 def test_strengths_are_spaced_by_factors() -> None:

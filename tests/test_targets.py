@@ -16,9 +16,9 @@ from torch.nn import functional
 
 import shrinkage as sh
 from shrinkage.data import Spec, from_user
+from shrinkage.data.models import reads_ids
 from shrinkage.errors import DataError, FitError, ShrinkageWarning
 from shrinkage.explorer.exploring import session_of
-from shrinkage.models import reads_ids
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3)).astype("f4")

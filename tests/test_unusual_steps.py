@@ -13,7 +13,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 import shrinkage as sh
 from shrinkage.errors import AttachError, ShrinkageWarning
-from shrinkage.proximal.metrics import _STEPS, METRICS
+from shrinkage.optim.metrics import _STEPS, METRICS
 from test_attach import PENALTIES, check_solution, data, problem
 from test_wrapped_optimizers import descend, layer
 
@@ -234,7 +234,7 @@ def test_a_network_of_nan_is_not_said_to_be_written_by_others() -> None:
 def test_momentum_that_moves_a_frozen_layer_is_nobodys_write(
     large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shrinkage.kernels.offered._LARGE", 0 if large else 2**14)
+    monkeypatch.setattr("shrinkage.penalties.kernels.offered._LARGE", 0 if large else 2**14)
     net = layer()
     optimizer = Adam(net.parameters(), lr=0.02)
     sh.attach(optimizer, sh.Plan(net, PENALTIES["l1"]))

@@ -12,9 +12,9 @@ from torch import nn
 
 import shrinkage as sh
 from shrinkage.data import load
+from shrinkage.data.models import warn_of_logits, warn_of_probabilities
 from shrinkage.errors import ShrinkageWarning
-from shrinkage.models import warn_of_logits, warn_of_probabilities
-from shrinkage.paths import pathing
+from shrinkage.experiments.paths import pathing
 
 X, Y = torch.randn(40, 4), torch.arange(40) % 2
 SOURCE = Path(sh.__file__).parent

@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import StepLR
 
 import shrinkage as sh
 from shrinkage.errors import AttachError, ShrinkageWarning
-from shrinkage.proximal.metrics import _STEPS, METRICS
-from shrinkage.proximal.wrapping import steps_nest
+from shrinkage.optim.metrics import _STEPS, METRICS
+from shrinkage.optim.wrapping import steps_nest
 from test_attach import INPUTS, PENALTIES, TARGETS, check_solution, exact, problem
 
 
@@ -430,7 +430,7 @@ def test_a_line_search_sees_the_penalty(name: str) -> None:
 def test_what_is_frozen_later_stays(
     method: str, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shrinkage.kernels.offered._LARGE", 0 if large else 2**14)
+    monkeypatch.setattr("shrinkage.penalties.kernels.offered._LARGE", 0 if large else 2**14)
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
     x = torch.randn(50, 3)

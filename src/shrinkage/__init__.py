@@ -18,10 +18,13 @@ _public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 _lock = RLock()
+_WITHIN = {"models": "data.models", "figures": "reports.figures"}
+"""Modules that are asked for by a short name."""
 
 
 def __getattr__(name: str) -> Any:
     """A public name of ``__init__.pyi``, or a room, loaded when it is first asked for."""
     with _lock:  # threads that ask at once would see rooms half imported
-        is_room = name.isidentifier() and find_spec(f"{__name__}.{name}") is not None
-        return import_module(f"{__name__}.{name}") if is_room else _public(name)
+        module = _WITHIN.get(name, name)
+        is_room = name.isidentifier() and find_spec(f"{__name__}.{module}") is not None
+        return import_module(f"{__name__}.{module}") if is_room else _public(name)

@@ -1,14 +1,16 @@
 """What ``import shrinkage`` offers, loaded when it is first asked for: PyTorch takes seconds."""
 
-from .certificates import Certificate, certify
-from .compaction import Compact, compact, load_compact, predict
-from .contrasts import Contrast, contrast
+from .analysis.certificates import Certificate, certify
+from .analysis.features import Stability, StableSet, feature_rules
+from .analysis.measures import Measures, measure
+from .analysis.polishing import polish
+from .compression import Compact, compact, load_compact, predict
 from .errors import ShrinkageError, ShrinkageWarning
+from .experiments.contrasts import Contrast, contrast
+from .experiments.fitting import Budget, Training
+from .experiments.paths import PathPoint, RegularizationPath, path
 from .explorer import explore
-from .features import Stability, StableSet, feature_rules
-from .fitting import Budget, Training
-from .measures import Measures, measure
-from .paths import PathPoint, RegularizationPath, path
+from .optim import Handle, Metric, attach, register_metric
 from .penalties import (
     L1,
     L2,
@@ -23,8 +25,6 @@ from .penalties import (
     from_weight_decay,
 )
 from .plans import Plan, Rules, register_layer
-from .polishing import polish
-from .proximal import Handle, Metric, attach, register_metric
 
 __all__ = [
     "L1",

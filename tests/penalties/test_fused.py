@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from shrinkage.errors import PenaltyError, ShrinkageWarning
-from shrinkage.kernels import offered
 from shrinkage.penalties import fused
+from shrinkage.penalties.kernels import offered
 from shrinkage.penalties.steps import Step, Steps
 
 pytest.importorskip("numba")
@@ -140,7 +140,7 @@ def test_loops_that_cannot_be_compiled_are_done_without_and_that_is_said_once(
     def broken(bits: int) -> None:
         raise OSError("the cache is full")
 
-    monkeypatch.setattr("shrinkage.kernels.on_cpu.loops", broken)
+    monkeypatch.setattr("shrinkage.penalties.kernels.on_cpu.loops", broken)
     monkeypatch.setattr(offered, "_SAID", set())
     offered.compiled.cache_clear()
     try:
@@ -202,7 +202,7 @@ for _ in range(30):
     optimizer.zero_grad()
     model(x).square().mean().backward()
     optimizer.step()
-from shrinkage.kernels.offered import compiled
+from shrinkage.penalties.kernels.offered import compiled
 print(compiled(32) is None, int(model.weight.count_nonzero()), float(model.weight.double().sum()))
 """
     told = {}

@@ -10,7 +10,7 @@ from shrinkage.cli.words import guarded
 from shrinkage.errors import RunError
 
 if TYPE_CHECKING:
-    from shrinkage.compaction import Point
+    from shrinkage.compression import Point
 
 
 @app.command("compact")
@@ -60,7 +60,7 @@ def compact_command(
     A run made in Python needs its factory again: --model FILE.py:FACTORY.
     Try: shrinkage path digits --penalty group --run runs/a && shrinkage compact runs/a
     """
-    from shrinkage.compaction import compact_run
+    from shrinkage.compression import compact_run
 
     asked = {"scale": scale, "nonzeros": nonzeros, "features": features, "within": within}
     point = _point(run, asked) if any(value is not None for value in asked.values()) else None
@@ -73,8 +73,8 @@ def compact_command(
 
 
 def _point(run: Path, asked: dict[str, Any]) -> "Point":
-    from shrinkage.compaction import Point
-    from shrinkage.paths import Wanted, select
+    from shrinkage.compression import Point
+    from shrinkage.experiments.paths import Wanted, select
     from shrinkage.runs import read
 
     view = read(run)

@@ -36,9 +36,9 @@ from shrinkage.cli.options import (
 from shrinkage.cli.words import command, listed, numbers, stoppable
 
 if TYPE_CHECKING:
-    from shrinkage.contrasts import Contrast
-    from shrinkage.contrasts.budgets import BudgetName
-    from shrinkage.paths.choice import Rule
+    from shrinkage.experiments.contrasts import Contrast
+    from shrinkage.experiments.contrasts.budgets import BudgetName
+    from shrinkage.experiments.paths.choice import Rule
 
 _DEMO_SEEDS = 5
 _DEMO_STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2)
@@ -64,7 +64,7 @@ def demo(run: Run = None, seeds: Seeds = None, tries: Tries = None, jobs: Jobs =
     Trains none, L1 as loss term, exact L1, L2, elastic net, group L1, dropout and magnitude
     pruning side by side, and writes a report. A few minutes on two cores.
     """
-    from shrinkage.contrasts import contrast
+    from shrinkage.experiments.contrasts import contrast
 
     options = {**_DEMO, "seeds": _DEMO_SEEDS if seeds is None else seeds}
     grid = _DEMO_STRENGTHS if tries is None else None
@@ -156,7 +156,7 @@ def contrast_command(
     choose its λ; the test set is opened once, after the choice.
     Try: shrinkage contrast breast_cancer --budget quick
     """
-    from shrinkage.contrasts import contrast
+    from shrinkage.experiments.contrasts import contrast
 
     with stoppable():
         result = contrast(

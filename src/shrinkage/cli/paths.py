@@ -30,8 +30,8 @@ from shrinkage.cli.options import (
 from shrinkage.cli.words import command, stoppable
 
 if TYPE_CHECKING:
-    from shrinkage.features import Stability
-    from shrinkage.paths import RegularizationPath
+    from shrinkage.analysis.features import Stability
+    from shrinkage.experiments.paths import RegularizationPath
 
 
 @app.command("path")
@@ -146,8 +146,8 @@ def path_command(
     once, after the choice. Killed or interrupted, the same command goes on.
     Try: shrinkage path digits --penalty group
     """
-    from shrinkage.paths import path
-    from shrinkage.paths.named import FEATURES
+    from shrinkage.experiments.paths import path
+    from shrinkage.experiments.paths.named import FEATURES
 
     with stoppable():
         result = path(
@@ -196,8 +196,8 @@ def _halves(
     subsamples: int | None, threshold: float | None, errors: float | None
 ) -> "Stability | None":
     """What --stability, --threshold and --errors ask for together."""
+    from shrinkage.analysis.features import Stability
     from shrinkage.errors import FitError
-    from shrinkage.features import Stability
 
     options = {"threshold": threshold, "errors": errors}
     given = {name: value for name, value in options.items() if value is not None}

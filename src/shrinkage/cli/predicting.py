@@ -33,7 +33,7 @@ def predict_command(
     training rows were. Other columns, and the target, may be left out.
     Try: shrinkage compact runs/a --drop-inputs && shrinkage predict runs/a new.csv --out said.csv
     """
-    from shrinkage.compaction import predict
+    from shrinkage.compression import predict
     from shrinkage.reports.plain import frame_as_text
 
     if out is not None:

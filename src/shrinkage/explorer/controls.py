@@ -8,9 +8,9 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from shrinkage.arguments import as_choice
-from shrinkage.contrasts.columns import COLUMNS, Column
 from shrinkage.errors import ExploreError, did_you_mean, shown
-from shrinkage.fitting import LEARNING_RATES
+from shrinkage.experiments.contrasts.columns import COLUMNS, Column
+from shrinkage.experiments.fitting import LEARNING_RATES
 
 OFFERED: Mapping[str, Column] = MappingProxyType(
     {name: column for name, column in COLUMNS.items() if column.prunes_like is None}

@@ -15,16 +15,16 @@ from shrinkage.arguments import (
     check_type,
     plain,
 )
-from shrinkage.contrasts.settings import Setting
+from shrinkage.data.models import Factory, check_state
 from shrinkage.errors import ExploreError
+from shrinkage.experiments.contrasts.settings import Setting
+from shrinkage.experiments.fitting import Loss, Training
+from shrinkage.experiments.studies import subject
+from shrinkage.experiments.studies.threads import threads
 from shrinkage.explorer.controls import FIRST, OFFERED, first_controls
 from shrinkage.explorer.session import Session
-from shrinkage.fitting import Loss, Training
-from shrinkage.models import Factory, check_state
 from shrinkage.plans import Plan
 from shrinkage.runs import describe
-from shrinkage.studies import subject
-from shrinkage.studies.threads import threads
 
 if TYPE_CHECKING:
     from shrinkage.explorer.server import Live

@@ -6,18 +6,18 @@ from math import isfinite
 import torch
 from torch import Tensor, nn
 
-from shrinkage.contrasts.columns import Column
-from shrinkage.contrasts.settings import Setting
+from shrinkage.analysis.measures import Loss
+from shrinkage.data.models import set_dropout
 from shrinkage.errors import RAISED, ShrinkageError, told
+from shrinkage.experiments.contrasts.columns import Column
+from shrinkage.experiments.contrasts.settings import Setting
+from shrinkage.experiments.fitting import OPTIMIZERS
+from shrinkage.experiments.studies import quiet_plan
 from shrinkage.explorer.controls import Choice, Controls
-from shrinkage.fitting import OPTIMIZERS
-from shrinkage.measures import Loss
-from shrinkage.models import set_dropout
+from shrinkage.optim import Handle, attach
+from shrinkage.optim.acting import MethodName
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Plan, Rules
-from shrinkage.proximal import Handle, attach
-from shrinkage.proximal.acting import MethodName
-from shrinkage.studies import quiet_plan
 
 
 class Lane:

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shrinkage.analysis.measures import Loss, channels, evaluate, gini, penalty_share
 from shrinkage.data import Examples
-from shrinkage.estimates import mean
 from shrinkage.explorer.lanes import Lane, Probe
 from shrinkage.explorer.scene import BINS, Layer, Scene
 from shrinkage.explorer.sleep import asleep
-from shrinkage.figures.style import lean
 from shrinkage.lesson import Moves, StepFit
-from shrinkage.measures import Loss, channels, evaluate, gini, penalty_share
+from shrinkage.lesson.estimates import mean
+from shrinkage.reports.figures.style import lean
 from shrinkage.reports.first_layer import Picture, packed
 
 Json = dict[str, Any]

@@ -5,8 +5,8 @@ from time import perf_counter
 import torch
 from torch import nn
 
+from shrinkage.analysis.measures import Loss, evaluate
 from shrinkage.data import Examples
-from shrinkage.measures import Loss, evaluate
 
 _LEAST, _MOST = 100, 500
 _EVALUATION = 0.012

@@ -6,7 +6,7 @@ from typing import Any
 from shrinkage.explorer.controls import DIAL_END, OFFERED, OPTIMIZERS, SHALLOW_END
 from shrinkage.explorer.looks import picture
 from shrinkage.explorer.session import Session
-from shrinkage.figures.style import colour
+from shrinkage.reports.figures.style import colour
 
 Json = dict[str, Any]
 _SYMBOLS = {

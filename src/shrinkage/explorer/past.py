@@ -9,7 +9,7 @@ from torch import Tensor
 from shrinkage.explorer.lanes import Lane
 from shrinkage.explorer.looks import Standing
 from shrinkage.explorer.stories import Target
-from shrinkage.figures.style import lean
+from shrinkage.reports.figures.style import lean
 
 Json = dict[str, Any]
 _SHOWN = ("train", "train_score", "held", "held_score", "score_name", "penalty", "l1", "l2",

@@ -9,16 +9,16 @@ from typing import Any
 
 from torch import Tensor
 
-from shrinkage.contrasts.configuration import configuration
+from shrinkage.analysis.measures import Evaluation, evaluate
 from shrinkage.errors import ExploreError
+from shrinkage.experiments.contrasts.configuration import configuration
+from shrinkage.experiments.fitting import Epoch, Training
+from shrinkage.experiments.studies import Cut, history, outcome
 from shrinkage.explorer.lanes import Lane
 from shrinkage.explorer.looks import Standing, penalty_of
 from shrinkage.explorer.session import Session
-from shrinkage.fitting import Epoch, Training
-from shrinkage.measures import Evaluation, evaluate
 from shrinkage.reports import report_page
 from shrinkage.runs import FailedFitRecord, FitRecord, Run, TrialRecord
-from shrinkage.studies import Cut, history, outcome
 
 Json = dict[str, Any]
 _PNG = b"\x89PNG\r\n\x1a\n"

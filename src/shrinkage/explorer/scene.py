@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from shrinkage.data import Data
+from shrinkage.experiments.studies import describe_plan
+from shrinkage.graph.layers import describe
 from shrinkage.plans import Plan
 from shrinkage.plans.grouping import Grouping, grouping
-from shrinkage.plans.layers import describe
 from shrinkage.reports.first_layer import FirstLayer
-from shrinkage.studies import describe_plan
 
 _LINES = 180
 BINS = 41

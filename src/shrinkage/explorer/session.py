@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from shrinkage.contrasts.settings import Setting
+from shrinkage.analysis.measures import loss_for
 from shrinkage.data import Examples
 from shrinkage.errors import ExploreError, ShrinkageError
+from shrinkage.experiments.contrasts.settings import Setting
+from shrinkage.experiments.studies import quiet_plan
 from shrinkage.explorer.choosing import chosen, named
 from shrinkage.explorer.commands import Select
 from shrinkage.explorer.controls import OFFERED, Choice, Controls
@@ -19,10 +21,8 @@ from shrinkage.explorer.scene import scene_of
 from shrinkage.explorer.stories import Target, tell
 from shrinkage.explorer.tour import Check, Scope, View, tour_of
 from shrinkage.explorer.worth import worth
-from shrinkage.figures.style import lean
-from shrinkage.measures import loss_for
 from shrinkage.plans import Rules
-from shrinkage.studies import quiet_plan
+from shrinkage.reports.figures.style import lean
 
 Json = dict[str, Any]
 _NARROW = 0.01

@@ -4,7 +4,7 @@ import torch
 
 from shrinkage.data import Examples
 from shrinkage.explorer.lanes import Lane
-from shrinkage.measures.untouched import brought, home, untouched
+from shrinkage.graph.untouched import brought, home, untouched
 
 _ALIKE = 1e-3  # of a logit, or of the targets' standard deviation
 _ROWS = 64

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from shrinkage.analysis.measures import Loss, evaluate, settled
 from shrinkage.data import Examples
 from shrinkage.explorer.lanes import Lane
-from shrinkage.measures import Loss, evaluate, settled
-from shrinkage.measures.untouched import brought, home, untouched
+from shrinkage.graph.untouched import brought, home, untouched
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry
 from shrinkage.plans.grouping import Grouping

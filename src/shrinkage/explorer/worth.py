@@ -8,11 +8,11 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from shrinkage.analysis.measures import Loss
 from shrinkage.data import Examples
 from shrinkage.explorer.lanes import Lane
 from shrinkage.explorer.stories import Target, gradients, removal
 from shrinkage.lesson import Removal, Slopes, Survival
-from shrinkage.measures import Loss
 from shrinkage.plans import Entry
 
 _LARGEST = 10

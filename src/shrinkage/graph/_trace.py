@@ -27,7 +27,7 @@ from shrinkage.graph.label_rules import RULES
 from shrinkage.graph.labels import LabelledCall, UnitLabels
 from shrinkage.graph.record import Channelwise, Op, Record
 from shrinkage.graph.units import NONE, Units
-from shrinkage.wrappers import running_eagerly
+from shrinkage.graph.wrappers import running_eagerly
 
 Inputs = tuple[Any, ...]
 _LAYERS = (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from shrinkage.estimates import Difference
+from shrinkage.lesson.estimates import Difference
 from shrinkage.lesson.verdicts import Finding, Verdict, moves, worst
 
 HALVED = 2.0

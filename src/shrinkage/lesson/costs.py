@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from shrinkage.estimates import Difference, difference, mean
+from shrinkage.lesson.estimates import Difference, difference, mean
 from shrinkage.lesson.verdicts import Finding, moves
 
 SAME = 1e-5

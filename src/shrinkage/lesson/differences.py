@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shrinkage.estimates import Difference
+from shrinkage.lesson.estimates import Difference
 from shrinkage.lesson.verdicts import Finding, moves
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shrinkage.estimates import Difference
+from shrinkage.lesson.estimates import Difference
 from shrinkage.lesson.verdicts import Finding, Verdict, halved, moves, sign
 
 SPARSE = 0.5

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from shrinkage.estimates import Difference
+from shrinkage.lesson.estimates import Difference
 
 Verdict = Literal["seen", "partly", "not seen", "undecided", "not measured"]
 """It holds, half of it does, it does not, the numbers cannot say, there are no numbers."""

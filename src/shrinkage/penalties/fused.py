@@ -9,8 +9,8 @@ the same roundings in the same order, so that the values are the same.
 import torch
 from torch import Tensor
 
-from shrinkage.kernels import loops_for
 from shrinkage.penalties.base import bounded, checked_step
+from shrinkage.penalties.kernels import loops_for
 from shrinkage.penalties.steps import Steps
 
 

@@ -8,13 +8,13 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from shrinkage.errors import PlanError, did_you_mean, warn
+from shrinkage.graph.layers import Role, check_registered, describe
+from shrinkage.graph.wrappers import canonical
 from shrinkage.penalties import Penalty
 from shrinkage.plans.grouping import Grouping, grouping
-from shrinkage.plans.layers import Role, check_registered, describe
 from shrinkage.plans.leftover import causes, leftover, warn_of_leftover
 from shrinkage.plans.normalisation import Invariance, invariances
 from shrinkage.plans.rules import Rule, Rules, Site
-from shrinkage.wrappers import canonical
 
 _FROZEN = "frozen: requires_grad is False"
 

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from shrinkage.errors import PlanError
 from shrinkage.graph import NetworkError, UnknownStructureError
+from shrinkage.graph.layers import Role
 from shrinkage.graph.sets import Member, UnitSet, unit_sets
+from shrinkage.graph.wrappers import unwrapped
 from shrinkage.penalties import Penalty
 from shrinkage.plans.binding import Entry
 from shrinkage.plans.grouping import Grouping
-from shrinkage.plans.layers import Role
-from shrinkage.wrappers import unwrapped
 
 _JOINING = (Role.WEIGHT, Role.BIAS, Role.NORM)
 

@@ -7,7 +7,7 @@ from typing import Self
 from torch import Tensor
 
 from shrinkage.errors import PlanError
-from shrinkage.plans.layers import Layout
+from shrinkage.graph.layers import Layout
 
 # Which axes of a layout tell the groups apart; the others lie within a group.
 _UNITS = {"filter": "go", "input": "gi", "kernel": "goi"}

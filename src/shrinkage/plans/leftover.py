@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from shrinkage.errors import warn
-from shrinkage.plans.layers import Role, known_axes
+from shrinkage.graph.layers import Role, known_axes
 from shrinkage.plans.rules import Rules, Site
 
 _SHOWN = 3

@@ -10,9 +10,9 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from shrinkage.errors import RAISED
+from shrinkage.graph.layers import NORMS, describe
 from shrinkage.graph.scale import keeps_scale, norms_behind
 from shrinkage.plans.grouping import Grouping, grouping
-from shrinkage.plans.layers import NORMS, describe
 
 
 @dataclass(frozen=True)

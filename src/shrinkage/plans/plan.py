@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from shrinkage.arguments import as_int, check_type
 from shrinkage.errors import PlanError, ShrinkageWarning, warn
+from shrinkage.graph.wrappers import check_network
 from shrinkage.penalties import Penalty
 from shrinkage.penalties.base import check_sizes
 from shrinkage.plans.binding import Entry, bind
 from shrinkage.plans.coupled import Coupled, Term, couple, terms_of
 from shrinkage.plans.normalisation import followed_by_norm
 from shrinkage.plans.rules import Key, Rules
-from shrinkage.wrappers import check_network
 
 _ANEW = (
     "Prune, parametrise, tie and replace layers first, then make optimizer and plan; where a "

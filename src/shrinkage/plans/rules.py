@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from shrinkage.arguments import as_flag
 from shrinkage.errors import PlanError, shown
+from shrinkage.graph.layers import Description, Role
+from shrinkage.graph.wrappers import canonical
 from shrinkage.penalties import Penalty
-from shrinkage.plans.layers import Description, Role
-from shrinkage.wrappers import canonical
 
 Key = str | type[nn.Module]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Literal
 
-from shrinkage.estimates import Difference, difference, mean
+from shrinkage.lesson.estimates import Difference, difference, mean
 from shrinkage.reports.summary import column_summaries, has_failed
 from shrinkage.runs import (
     CertificateRecord,

@@ -9,8 +9,8 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
-from shrinkage.figures import legend, to_json
 from shrinkage.reports.claims.sentences import Claim
+from shrinkage.reports.figures import legend, to_json
 from shrinkage.reports.sections.base import Plot, Section
 
 RELOAD = '<meta http-equiv="refresh" content="10">'

@@ -4,9 +4,9 @@ from html import escape
 from string import Template
 from typing import Any
 
-from shrinkage.figures import in_script
 from shrinkage.reports.claims import CLAIMS, judge
 from shrinkage.reports.facts import Facts
+from shrinkage.reports.figures import in_script
 from shrinkage.reports.layout import RELOAD, filled, status, text
 from shrinkage.reports.panels import first_screen
 from shrinkage.reports.sections import SECTIONS

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shrinkage.figures import colour
 from shrinkage.reports.facts import Facts
+from shrinkage.reports.figures import colour
 from shrinkage.reports.first_layer import FirstLayer, Picture
 from shrinkage.reports.wording import num, percent, score, strength
 from shrinkage.runs import FailedFitRecord, FitRecord, ParameterConfig, TrialRecord

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shrinkage import estimates
+from shrinkage.lesson import estimates
 
 
 @dataclass(frozen=True)

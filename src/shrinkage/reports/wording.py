@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import isfinite
 
-from shrinkage.estimates import Difference
+from shrinkage.lesson.estimates import Difference
 from shrinkage.reports.seed_figures import Figure
 
 

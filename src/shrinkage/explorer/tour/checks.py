@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import wraps
 from itertools import pairwise
 
-from shrinkage.estimates import Difference
 from shrinkage.explorer.controls import DIAL_END
 from shrinkage.explorer.looks import Standing
 from shrinkage.explorer.tour.view import Check, View
@@ -28,6 +27,7 @@ from shrinkage.lesson import (
     halved,
     worst,
 )
+from shrinkage.lesson.estimates import Difference
 from shrinkage.reports.wording import num, percent
 
 _ABOUT = 0.9  # of the factor between two strengths: the dial has marks

@@ -1,7 +1,7 @@
 """Columns against each other."""
 
-from shrinkage.estimates import difference
 from shrinkage.lesson import BeatsPruning, DifferentWays
+from shrinkage.lesson.estimates import difference
 from shrinkage.reports.claims.overfitting import generalises
 from shrinkage.reports.claims.sentences import (
     Claim,

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from math import prod
 
-from shrinkage.estimates import mean
 from shrinkage.lesson import CostSplit, Coverage, PenaltyTerm, Verdict
+from shrinkage.lesson.estimates import mean
 from shrinkage.reports.claims.sentences import ONE_SEED, Claim, conclude, not_measured
 from shrinkage.reports.facts import Facts, weight
 from shrinkage.reports.wording import listed, num, percent, strength

@@ -1,7 +1,7 @@
 """Zeros that cost nothing, and what is left."""
 
-from shrinkage.estimates import Difference, difference, mean
 from shrinkage.lesson import Concentration, Selection, Sparsity
+from shrinkage.lesson.estimates import Difference, difference, mean
 from shrinkage.reports.claims.sentences import (
     Claim,
     at,

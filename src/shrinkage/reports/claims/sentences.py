@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from shrinkage.estimates import Difference
 from shrinkage.lesson import Verdict, worst
+from shrinkage.lesson.estimates import Difference
 from shrinkage.reports.facts import Facts
 from shrinkage.reports.wording import strength
 

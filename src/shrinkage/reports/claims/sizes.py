@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from shrinkage.estimates import Difference, difference, mean
 from shrinkage.lesson import Calmer, Compromise, Smaller, Verdict, moves
+from shrinkage.lesson.estimates import Difference, difference, mean
 from shrinkage.reports.claims.sentences import ONE_SEED, Claim, at, conclude, inseparable
 from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, train_loss, weight
 from shrinkage.reports.wording import num, strength

@@ -1,7 +1,7 @@
 """What a path says about the compromise between loss and weights, in computed sentences."""
 
-from shrinkage.estimates import Difference, mean, paired
 from shrinkage.lesson import BeatsPruning, Ends, Exchange, Stand
+from shrinkage.lesson.estimates import Difference, mean, paired
 from shrinkage.reports.claims.sentences import (
     Claim,
     inseparable,

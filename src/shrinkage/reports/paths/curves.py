@@ -4,8 +4,8 @@ from dataclasses import replace
 from math import log10
 from typing import Any
 
-from shrinkage.estimates import mean, sd
-from shrinkage.figures import QUIET, Dots, Line, colour, dots, lines, log_axis, upright
+from shrinkage.lesson.estimates import mean, sd
+from shrinkage.reports.figures import QUIET, Dots, Line, colour, dots, lines, log_axis, upright
 from shrinkage.reports.paths.track import Measure, Part, Track
 from shrinkage.reports.paths.wording import family_label, lam
 from shrinkage.reports.sections.base import Plot, Section

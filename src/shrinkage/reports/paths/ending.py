@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 
-from shrinkage.estimates import mean
+from shrinkage.lesson.estimates import mean
 from shrinkage.reports.paths.track import Part, Stop, Track
 from shrinkage.reports.paths.wording import (
     family_label,

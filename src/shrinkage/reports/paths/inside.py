@@ -5,8 +5,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shrinkage.estimates import mean
-from shrinkage.figures import LOSS, PENALTY, ZERO, Dots, Line, dots, fan, lines, palette, upright
+from shrinkage.lesson.estimates import mean
+from shrinkage.reports.figures import (
+    LOSS,
+    PENALTY,
+    ZERO,
+    Dots,
+    Line,
+    dots,
+    fan,
+    lines,
+    palette,
+    upright,
+)
 from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.paths.screen import Weights, biggest_layers, layer_of, stored
 from shrinkage.reports.paths.stability import order_of_leaving

@@ -3,7 +3,7 @@
 from html import escape
 from string import Template
 
-from shrinkage.figures import in_script
+from shrinkage.reports.figures import in_script
 from shrinkage.reports.layout import RELOAD, filled, status, text
 from shrinkage.reports.paths.claims import judged
 from shrinkage.reports.paths.curves import against, along

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from shrinkage.estimates import mean, sd
-from shrinkage.features import Features
+from shrinkage.analysis.features import Features
+from shrinkage.lesson.estimates import mean, sd
 from shrinkage.runs import (
     EvaluatedRecord,
     Family,
@@ -15,7 +15,7 @@ from shrinkage.runs import (
     StableRecord,
     TestRecord,
 )
-from shrinkage.studies import complete, refit_key
+from shrinkage.runs.chains import complete, refit_key
 
 
 @dataclass(frozen=True, kw_only=True)

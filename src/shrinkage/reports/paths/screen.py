@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from shrinkage.estimates import mean
+from shrinkage.lesson.estimates import mean
 from shrinkage.reports.first_layer import FirstLayer, Picture
 from shrinkage.reports.panels import histogram
 from shrinkage.reports.paths.track import Part, Stop, Track

@@ -2,8 +2,8 @@
 
 from html import escape
 
-from shrinkage.features import ASSUMED, Frequencies, StableSet, frequencies, leaving
-from shrinkage.figures import frequency_paths, leaving_order
+from shrinkage.analysis.features import ASSUMED, Frequencies, StableSet, frequencies, leaving
+from shrinkage.reports.figures import frequency_paths, leaving_order
 from shrinkage.reports.paths.track import Track
 from shrinkage.reports.paths.wording import lam
 from shrinkage.reports.sections.base import Plot, Section, table

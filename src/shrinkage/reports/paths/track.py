@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from shrinkage.estimates import mean
+from shrinkage.lesson.estimates import mean
 from shrinkage.runs import (
     EvaluatedRecord,
     FailedPointRecord,
@@ -19,7 +19,7 @@ from shrinkage.runs import (
     StableRecord,
     TestRecord,
 )
-from shrinkage.studies import by_scale, complete, refit_key
+from shrinkage.runs.chains import by_scale, complete, refit_key
 
 Part = Literal["train", "validation", "test"]
 Measure = Literal["loss", "score"]

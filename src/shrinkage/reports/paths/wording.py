@@ -1,6 +1,6 @@
 """The path in words: its penalty, its choice."""
 
-from shrinkage.estimates import mean, sd
+from shrinkage.lesson.estimates import mean, sd
 from shrinkage.reports.paths.track import Chosen, Part, Stop, Track
 from shrinkage.reports.wording import count, listed, num, percent, score
 from shrinkage.runs import Family, PathFitRecord

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from shrinkage.estimates import mean
-from shrinkage.figures import LOSS, PENALTY, Dots, Line, curves, differences, dots, lines
+from shrinkage.lesson.estimates import mean
 from shrinkage.reports.claims.sizes import penalty_sum
 from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, train_loss, weight
+from shrinkage.reports.figures import LOSS, PENALTY, Dots, Line, curves, differences, dots, lines
 from shrinkage.reports.sections.base import Plot, Section, along, paint, penalised
 from shrinkage.reports.wording import strength
 

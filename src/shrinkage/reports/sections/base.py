@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from shrinkage.estimates import mean
-from shrinkage.figures import Line, colour
+from shrinkage.lesson.estimates import mean
 from shrinkage.reports.facts import Facts, ReadFit
+from shrinkage.reports.figures import Line, colour
 from shrinkage.runs import ParameterConfig
 
 

@@ -1,8 +1,8 @@
 """The plan table, the whole table of the columns, and dropout."""
 
-from shrinkage.estimates import Difference
-from shrinkage.figures import column_bars
+from shrinkage.lesson.estimates import Difference
 from shrinkage.reports.facts import Facts
+from shrinkage.reports.figures import column_bars
 from shrinkage.reports.sections.base import Plot, Section, paint, plan_table, table
 from shrinkage.reports.seed_figures import Figure, figure
 from shrinkage.reports.summary import ColumnSummary

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil
 
-from shrinkage.estimates import Difference
+from shrinkage.lesson.estimates import Difference
 from shrinkage.reports.facts import Facts
 from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section

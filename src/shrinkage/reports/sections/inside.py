@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shrinkage.estimates import mean
-from shrinkage.figures import ZERO, Dots, bars, dots, pixels, row_bars
+from shrinkage.lesson.estimates import mean
 from shrinkage.reports.claims.steps import moves, zeros_under_l2
 from shrinkage.reports.claims.survival import SLOPES, slopes
 from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, weight
+from shrinkage.reports.figures import ZERO, Dots, bars, dots, pixels, row_bars
 from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.sections.base import Plot, Section, paint, penalised
 from shrinkage.reports.wording import strength

@@ -1,0 +1,1 @@
+"""Reads a network: measures, objective, optimality gap, certificate; polish lowers the gap."""

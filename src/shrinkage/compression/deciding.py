@@ -1,0 +1,116 @@
+"""What goes: the largest set that is exact, leaves no layer empty, and that the code can bear."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from shrinkage.compression.copying import copied
+from shrinkage.compression.liveness import Reader, Reasons, readers, removable
+from shrinkage.graph import NONE, Balance, Inputs, Op, Record, Units
+from shrinkage.graph.cut import Cuts, cut, tensor_of
+from shrinkage.graph.mismatch import find_mismatch
+from shrinkage.graph.units import distinct
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """``removed``: a mask by label; ``reasons``: why a class stays, by its smallest label."""
+
+    removed: Tensor
+    classes: Tensor
+    reasons: Reasons
+    cuts: Cuts
+
+
+def decide(
+    model: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record, units: Units
+) -> Decision:
+    """Pin what stands in the way of a decision, and decide again, until nothing does."""
+    classes, pins = units.classes(), units.reasons()
+    weights = {y.weight: tensor_of(model, y.weight).detach() for y in record.layers}
+    found = readers(record, classes, weights)
+    tried: set[str] = set()
+    balances = [b for b in units.balances if b.whole]
+    while True:
+        gone, reasons = removable(found, units.count, pins)
+        more = _emptied(found, gone) or _uneven(balances, classes, gone)
+        if more:
+            pins = {**more, **pins}
+            continue
+        removed = gone[classes]
+        cuts = Cuts.of(record, removed)
+        blamed = _mismatch(model, inputs, labels, record, removed, cuts)
+        if blamed is None:
+            return Decision(removed, classes, reasons, cuts)
+        op, why = blamed
+        key = f"{op.where}/{op.name}"
+        extra = [b for b in units.balances if b.key == key and not b.whole]
+        if extra and key not in tried:  # pieces may stay equal instead of whole
+            tried.add(key)
+            balances += extra
+            continue
+        pins = {**_pinned(op.inputs + op.outputs, classes, gone, f"{key}: {why}"), **pins}
+
+
+def _mismatch(
+    model: nn.Module,
+    inputs: Inputs,
+    labels: Tensor | None,
+    record: Record,
+    removed: Tensor,
+    cuts: Cuts,
+) -> tuple[Op, str] | None:
+    small = copied(model)
+    cut(small, cuts)
+    return find_mismatch(small, *selected(inputs, labels, removed), record, removed)
+
+
+def selected(
+    inputs: Inputs, labels: Tensor | None, removed: Tensor
+) -> tuple[Inputs, Tensor | None]:
+    """The first input, flat and without the removed elements, where some of them are."""
+    if labels is None or not bool(removed[labels.long()].any()):
+        return inputs, labels
+    keep = ~removed[labels.flatten().long()]
+    return (inputs[0].flatten(1)[:, keep], *inputs[1:]), labels.flatten()[keep]
+
+
+def _pinned(tensors: tuple[Tensor, ...], classes: Tensor, gone: Tensor, why: str) -> Reasons:
+    """The classes that go and are met there; all that go where none is."""
+    met = {int(c) for t in tensors for c in classes[distinct(t)].tolist() if gone[c]}
+    every = met or set(gone.nonzero().flatten().tolist())
+    return dict.fromkeys(every - {NONE}, why)
+
+
+def _emptied(found: list[Reader], gone: Tensor) -> Reasons:
+    """Layers that would lose all inputs or outputs keep one."""
+    for reader in found:
+        for side in (reader.outputs, reader.inputs):
+            if bool(gone[side].all()):
+                return {int(side[0]): f"the last unit of {reader.layer.where or 'its layer'}"}
+    return {}
+
+
+def _uneven(balances: list[Balance], classes: Tensor, gone: Tensor) -> Reasons:
+    """Blocks that would not keep equally many units keep some more."""
+    vanished = _vanished(balances, classes, gone)
+    for balance in balances:
+        blocks = classes[balance.blocks.long()]
+        stays = ~gone[blocks]
+        need = stays.sum(dim=1)
+        most = int(need.max())
+        for k, (block, kept) in enumerate(zip(blocks, stays, strict=True)):
+            is_gone = balance.whole and k in vanished[balance.key]
+            if not is_gone and int(kept.sum()) < most:
+                first = block[~kept][: most - int(kept.sum())]
+                return dict.fromkeys(map(int, first.tolist()), "to keep groups equal")
+    return {}
+
+
+def _vanished(balances: list[Balance], classes: Tensor, gone: Tensor) -> dict[str, set[int]]:
+    """The groups of which nothing stays, neither inputs nor outputs."""
+    found: dict[str, set[int]] = {}
+    for balance in balances:
+        empty = gone[classes[balance.blocks.long()]].all(dim=1).nonzero().flatten().tolist()
+        found[balance.key] = found.get(balance.key, set(empty)) & set(empty)
+    return found

@@ -1,0 +1,115 @@
+"""What compaction came to: sizes, latency, proofs and what stays, as a table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from shrinkage.compression.measuring import Latency
+from shrinkage.compression.proof import Proof
+from shrinkage.compression.sparse import Choice
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """The shape of a layer's weight before and after."""
+
+    name: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures before and after.
+
+    ``parameters``; ``nonzeros`` of them; ``macs``: multiply–accumulates per example; ``bytes``:
+    of the weights on disk, zeros left out where that is smaller; ``latencies``: medians of
+    interleaved runs; ``sparse``: what was measured for CSR; ``proofs``: the largest relative
+    differences of outputs and gradients by dtype; ``notes``: what was kept, and why.
+    """
+
+    parameters: Pair
+    nonzeros: Pair
+    macs: Pair
+    bytes: Pair
+    layers: tuple[LayerChange, ...]
+    latencies: tuple[Latency, ...]
+    sparse: tuple[Choice, ...]
+    proofs: Mapping[str, Proof]
+    notes: tuple[str, ...]
+
+    @property
+    def is_faster(self) -> bool:
+        """Whether every latency that was measured fell by more than a tenth."""
+        return bool(self.latencies) and all(one.speedup > 1.1 for one in self.latencies)
+
+    def __str__(self) -> str:
+        console = Console(width=110, force_terminal=False, force_jupyter=False, color_system=None)
+        with console.capture() as capture:
+            console.print(self._layers())
+            console.print()
+            console.print(self._figures())
+        lines = [line.rstrip() for line in capture.get().splitlines()]
+        for choice in self.sparse:
+            kept = "CSR" if choice.is_sparse else "dense"
+            lines.append(
+                f"{choice.layer}: {choice.density:.1%} nonzero, dense {choice.dense:.3g} ms, "
+                f"CSR {choice.csr:.3g} ms: {kept}"
+            )
+        for dtype, proof in self.proofs.items():
+            lines.append(
+                f"equal in {dtype}: outputs within {proof.outputs:.1g}, gradients within "
+                f"{proof.gradients:.1g}, relative"
+                + (
+                    f"; gradients that are 0 but for rounding: {len(proof.noise)}"
+                    if proof.noise
+                    else ""
+                )
+            )
+        if self.latencies and not self.is_faster:
+            slow = [one for one in self.latencies if one.speedup <= 1.1]
+            where = ", ".join(f"{one.device} at batch {one.batch}" for one in slow)
+            lines.append(f"Not faster: {where}.")
+        if any(one.disturbed for one in self.latencies):
+            lines.append(
+                "Other work disturbed the timing: its median is over three times its shortest run. "
+                "Try again when the machine is idle, or with OMP_NUM_THREADS=1."
+            )
+        return "\n".join([*lines, *self.notes])
+
+    def _layers(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("layer", "before", "after"):
+            table.add_column(name, overflow="fold")
+        for layer in self.layers:
+            shapes = ("×".join(map(str, shape)) for shape in (layer.before, layer.after))
+            table.add_row(layer.name, *shapes)
+        return table
+
+    def _figures(self) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for k, name in enumerate(("", "before", "after", "times")):
+            table.add_column(name, justify="right" if k else "left")
+        for name, (before, after) in (
+            ("parameters", self.parameters),
+            ("nonzero", self.nonzeros),
+            ("MACs per example", self.macs),
+            ("bytes on disk", self.bytes),
+        ):
+            table.add_row(name, f"{before:,}", f"{after:,}", _times(before, after))
+        for one in self.latencies:
+            table.add_row(
+                f"{one.device}, batch {one.batch}",
+                f"{one.before:.3g} ms",
+                f"{one.after:.3g} ms",
+                _times(one.before, one.after),
+            )
+        return table
+
+
+def _times(before: float, after: float) -> str:
+    return f"{before / after:.2f} ×" if after else "—"

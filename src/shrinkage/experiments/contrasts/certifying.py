@@ -1,0 +1,47 @@
+"""How far the chosen networks are from stationary, each on its own training data."""
+
+from math import isnan
+
+from torch import Tensor
+
+from shrinkage.analysis.certificates import certify
+from shrinkage.errors import ShrinkageError
+from shrinkage.experiments.contrasts import kinks
+from shrinkage.experiments.contrasts.settings import Job, Setting
+from shrinkage.runs import CertificateRecord, FailedCertificateRecord, GapRecord
+
+
+def certify_fit(
+    setting: Setting, job: Job, weights: dict[str, Tensor]
+) -> CertificateRecord | FailedCertificateRecord:
+    """The certificate of a fit's network, on all training data of its seed, in eval mode.
+
+    A column without a penalty has no strength to count in: of the unregularized one the residual
+    is told, of dropout and pruning neither, since they minimise something else. The objective and
+    that of the best constant prediction are told of all.
+    """
+    column = setting.by_name[job.column]
+    model, plan = setting.network(column, job.knob, job.seed)
+    model.load_state_dict(weights)
+    examples = setting.split(job.seed).train
+    counts = column.penalty is not None
+    samples = kinks.kink_samples(model, examples) if counts and job.seed == 0 else 0
+    try:
+        found = certify(model, plan, examples, setting.loss, samples=samples)
+    except ShrinkageError as error:
+        return FailedCertificateRecord(key=job.key, failed=error.briefly)
+    trained = counts or (column.knob != "dropout" and column.prunes_like is None)
+    return CertificateRecord(
+        key=job.key,
+        objective=found.objective,
+        null_objective=None if isnan(found.null_objective) else found.null_objective,
+        gap=found.gap if counts else None,
+        kink_gap=found.kink_gap,
+        samples=found.samples,
+        radius=found.radius,
+        residual=found.residual if trained else None,
+        per_parameter={name: GapRecord(**vars(p)) for name, p in found.per_parameter.items()},
+        examples=len(examples),
+        kinks_up_to=kinks.KINKS_UP_TO,
+        notes=found.notes,
+    )

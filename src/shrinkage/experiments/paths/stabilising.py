@@ -1,0 +1,139 @@
+"""The stages of stability selection: half samples, the stable set, the networks of its features."""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+
+from shrinkage.analysis.features import Features, Stability, StableSet, frequencies
+from shrinkage.errors import FitError
+from shrinkage.experiments.paths.engines import Workers
+from shrinkage.experiments.paths.setting import Setting
+from shrinkage.experiments.paths.stable import StableJob, fit_stable
+from shrinkage.experiments.paths.stacked import Walks, in_stacks, stack_size, walk_together
+from shrinkage.experiments.paths.subsamples import Walk
+from shrinkage.progress import Progress
+from shrinkage.runs import (
+    FailedHalfSampleRecord,
+    FailedStableRecord,
+    HalfSampleRecord,
+    PathFitRecord,
+    Run,
+    RunView,
+    StableRecord,
+)
+from shrinkage.runs.chains import stable_key
+
+Show = Callable[[Progress], None]
+
+_FAR = 2.0
+"""How many times as many features as can count are far too many."""
+
+
+def select_stable(
+    setting: Setting, run: Run, workers: Workers, show: Show, scales: Sequence[float]
+) -> None:
+    """Walk every half sample's chain, decide which features are stable, fit them alone."""
+    stability = setting.stability
+    if stability is None:
+        return
+    _walk(setting, stability, run, workers, show, scales)
+    if run.view().decided.stable is None:
+        run.decide(stable=asdict(_stable(stability, run.view())))
+    _fit(setting, run, workers, show)
+
+
+def _walk(
+    setting: Setting,
+    stability: Stability,
+    run: Run,
+    workers: Workers,
+    show: Show,
+    scales: Sequence[float],
+) -> None:
+    view = run.view()
+    known = {*view.records(HalfSampleRecord), *view.records(FailedHalfSampleRecord)}
+    counted = tuple(scales) if setting.ascending else _counted(stability, view, scales)
+    names = {number: Walk(number, counted).key for number in range(stability.subsamples)}
+    done, total = sum(name in known for name in names.values()), len(names)
+    show(Progress("half samples", done, total))
+    if done == total:
+        return
+    size = view.decided.stack
+    if size is None:
+        size = stack_size(setting)
+        run.decide(stack=size)
+    # Stacks are the same whatever is known of them, so that the last bits are: a stack that was
+    # recorded in part is walked again.
+    left = [
+        Walks(numbers, counted)
+        for numbers in in_stacks(tuple(names), size)
+        if any(names[number] not in known for number in numbers)
+    ]
+    results = workers.work(walk_together, left)
+    with closing(results):
+        for _, points in results:
+            for point in points:
+                if point.key not in known:
+                    run.append(point)
+                    done += 1
+            show(Progress("half samples", done, total))
+
+
+def _counted(stability: Stability, view: RunView, scales: Sequence[float]) -> tuple[float, ...]:
+    """The scales of a convex path that can count: where it uses not far too many features.
+
+    In the order of the chain. There the densest points are the dearest, and nothing hangs on them;
+    a network must pass by all of them, because the fewer steps lead to a sparse one, the more
+    features are lost that only fit together with others.
+    """
+    features, fits = Features.of(view), view.records(PathFitRecord).values()
+    most = _FAR * stability.most_used(len(features))
+    few = {fit.scale for fit in fits if sum(features.used(fit.features or ())) <= most}
+    return tuple(scale for scale in scales if scale in few) or (max(scales),)
+
+
+def _stable(stability: Stability, view: RunView) -> StableSet:
+    found = frequencies(view)
+    if found is None:
+        raise FitError(
+            "no pair of half samples could be trained",
+            got="training that diverged in each",
+            expected="at least one pair of chains of finite losses",
+            remedy="Lower the learning rate (--lr).",
+        )
+    return found.stable(stability.threshold, stability.errors)
+
+
+def _fit(setting: Setting, run: Run, workers: Workers, show: Show) -> None:
+    view = run.view()
+    known = {*view.records(StableRecord), *view.records(FailedStableRecord)}
+    seeds = [seed for seed in range(setting.seeds) if stable_key(seed) not in known]
+    done = setting.seeds - len(seeds)
+    show(Progress("stable", done, setting.seeds))
+    results = workers.work(fit_stable, [stable_job(view, seed) for seed in seeds])
+    with closing(results):
+        for _, (point, weights) in results:
+            for name, tensors in weights.items():
+                run.save_weights(name, tensors)
+            run.append(point)
+            done += 1
+            show(Progress("stable", done, setting.seeds))
+
+
+def stable_job(view: RunView, seed: int) -> StableJob:
+    """A seed's densest network, which has all its weights: a sparse one may lack a feature.
+
+    None to start from where all of the seed's fits failed.
+    """
+    features, stable = Features.of(view), view.decided.stable
+    assert stable is not None  # noqa: S101  (select_stable)
+    usable = [fit for fit in view.records(PathFitRecord).values() if fit.seed == seed]
+    key = min(usable, key=lambda fit: fit.scale).key if usable else None
+    inputs = [
+        number
+        for name, mine in zip(features.names, features.inputs, strict=True)
+        if name in stable.names
+        for number in mine
+    ]
+    start = None if key is None else view.weights(key)
+    return StableJob(seed, stable.scale, start, tuple(inputs))

@@ -1,0 +1,123 @@
+"""What is studied: data, how they are cut, and the network that learns from them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from shrinkage.analysis.measures import of_numbers
+from shrinkage.analysis.measures.losses import is_own_code
+from shrinkage.data import Data, Split, from_user, split
+from shrinkage.data.models import Factory, build, columns_of_ids, default_model, reads_ids, resolve
+from shrinkage.data.source import listed
+from shrinkage.data.splitting import share_for_test
+from shrinkage.errors import warn
+from shrinkage.experiments.fitting import Loss
+from shrinkage.experiments.studies.study import Cut, check_classes
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Data and their cut; ``model`` as it was named, or by default, and the factory behind it.
+
+    ``n_train``: the training examples of a seed.
+    """
+
+    data: Data
+    cut: Cut
+    model: str | Factory
+    factory: Factory
+    n_train: int
+
+
+def subject(
+    make_model: str | Factory | None,
+    data: Any,
+    *,
+    train_size: int | None,
+    validation: float,
+    test: float | None,
+    folds: int | None = None,
+    loss: Loss | None = None,
+    train: object = None,
+) -> Subject:
+    """Read what a user has passed; raises the package's errors for what cannot be.
+
+    With a ``loss`` or a ``train`` of the user's own several integers a row are no labels, and no
+    integer is one for a loss of numbers, such as ``nn.PoissonNLLLoss``. Integer inputs that the
+    network reads as ids stay as they are. Columns of which nothing can be learnt are said in a
+    warning.
+    """
+    if make_model is not None:
+        resolve(make_model)  # where the two are swapped, it says so
+    own = loss is not None or train is not None
+
+    def labels(shape: tuple[int, ...]) -> bool:
+        return not of_numbers(loss) and not (own and len(shape) == 2 and shape[1] > 1)
+
+    source = from_user(data, labels=labels)
+    check_classes(loss, source)
+    if train is not None or (loss is not None and is_own_code(loss)):
+        _warn_of_numbering(source)
+    if own and source.y.dtype == torch.float64:
+        _warn_of_far_targets(source)
+    model = default_model(source.is_image) if make_model is None else make_model
+    factory = resolve(model)
+    source = _with_ids(factory, source)
+    cut = Cut(train_size, validation, share_for_test(source, test), folds)
+    first = split(source, 0, **vars(cut))
+    _warn_of_constants(source, first)
+    return Subject(source, cut, model, factory, len(first.train))
+
+
+def _warn_of_constants(data: Data, parts: Split) -> None:
+    if parts.x_constant is None or not parts.x_constant.any():
+        return
+    pairs = zip(data.columns, parts.x_constant.tolist(), strict=True)
+    names = [repr(column) for column, is_constant in pairs if is_constant]
+    warn(
+        f"{data.name}: {len(names)} of {len(data.columns)} columns hold one value in all training "
+        f"rows: {listed(names, 20)}. Nothing can be learnt from them: they count as 0, in new rows "
+        "too",
+    )
+
+
+def _with_ids(factory: Factory, data: Data) -> Data:
+    """The data with inputs, or columns of a table, as they are where the network reads ids."""
+    table = data.x.ndim == 2 and any(data.standardise)
+    whole = (data.x == data.x.round()).all(dim=0).tolist() if table else []
+    if not data.integers and not any(whole):
+        return data
+    with torch.random.fork_rng(devices=[]):
+        model = build(factory, data.spec)
+    x = data.first(8)
+    if data.integers and reads_ids(model, x):
+        return data.as_ids()
+    ids = columns_of_ids(model, x) if table else []
+    return replace(
+        data,
+        standardise=tuple(
+            scaled and not (whole[k] and k in ids) for k, scaled in enumerate(data.standardise)
+        ),
+    )
+
+
+def _warn_of_far_targets(data: Data) -> None:
+    low, high = float(data.y.min()), float(data.y.max())
+    warn(
+        f"{data.name}: a network in float32 cannot tell the targets apart, {low:.10g} to "
+        f"{high:.10g}, and beside a loss or training of your own they stay as given: subtract a "
+        "constant from them, and divide them by their spread",
+    )
+
+
+def _warn_of_numbering(data: Data) -> None:
+    """Warn (:class:`ShrinkageWarning`) where integers reach the user's own code as others."""
+    values = [name for name in data.classes if name.lstrip("-").isdecimal()]
+    if values and values != [str(k) for k in range(len(data.classes))]:
+        some = ", ".join(values[:4]) + (" …" if len(values) > 4 else "")
+        warn(
+            f"integer targets are class labels, and {some} reach your own code numbered 0 to "
+            f"{len(data.classes) - 1}; where they are quantities, pass them as floats; where one "
+            "of them is to be ignored, leave its rows out",
+        )

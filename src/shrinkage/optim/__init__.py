@@ -1,0 +1,7 @@
+"""How a penalty acts while a network trains: metrics of the optimizers, methods, attach."""
+
+from shrinkage.optim.acting import MethodName
+from shrinkage.optim.attach import Handle, attach
+from shrinkage.optim.metrics import Metric, register_metric
+
+__all__ = ["Handle", "MethodName", "Metric", "attach", "register_metric"]

@@ -1,6 +1,0 @@
-"""Drives a network to a stationary point of loss + penalty on all its data: proximal Newton."""
-
-from shrinkage.polishing.newton import polish
-from shrinkage.polishing.rounds import Round, quiet
-
-__all__ = ["Round", "polish", "quiet"]
