@@ -115,7 +115,7 @@ def cut_weight(weight: Tensor, part: WeightCut) -> tuple[Tensor, int]:
     for group, block in enumerate(blocks):
         ins = [i - group * n_in for i in part.inputs if i // n_in == group]
         outs = [o - group * n_out for o in part.outputs if o // n_out == group]
-        if outs:
+        if outs or part.groups == 1:
             rows, columns = (ins, outs) if part.transposed else (outs, ins)
             kept = block.index_select(0, _index(rows, weight))
             pieces.append(kept.index_select(1, _index(columns, weight)))
