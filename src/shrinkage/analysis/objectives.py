@@ -161,11 +161,10 @@ class Objective:
         def product(v: Vector) -> Vector:
             slopes = [slope for slope, _ in bent]
             parts = [v[at] / weight for _, at in bent]
-            return list(
-                torch.autograd.grad(
-                    slopes, leaves, parts, retain_graph=True, materialize_grads=True
-                )
+            found = torch.autograd.grad(
+                slopes, leaves, parts, retain_graph=True, materialize_grads=True
             )
+            return [part.detach() for part in found]  # materialized zeros require gradients
 
         return product
 
@@ -218,15 +217,10 @@ class _Linearised:
         """Jᵀ·∂²loss·J·v."""
         pushed = _derivative(self.pulled, self.dual, v)
         bent = _derivative([self.slope], self.out, [pushed])
-        return list(
-            torch.autograd.grad(
-                self.prediction,
-                self.parameters,
-                bent,
-                retain_graph=True,
-                materialize_grads=True,
-            )
+        found = torch.autograd.grad(
+            self.prediction, self.parameters, bent, retain_graph=True, materialize_grads=True
         )
+        return [part.detach() for part in found]
 
 
 def _derivative(outputs: Sequence[Tensor], of: Tensor, v: Sequence[Tensor]) -> Tensor:

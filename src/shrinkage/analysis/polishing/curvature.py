@@ -60,7 +60,7 @@ def measured(product: Product, w: Tensor, before: Scale | None, seed: torch.Gene
     for _ in range(probes):
         signs = torch.randint(0, 2, w.shape, generator=seed).to(w) * 2 - 1
         squares += product(signs).square() / probes
-    rows = squares.detach().sqrt()
+    rows = squares.sqrt()
     rows = rows.clamp(min=_LEAST * float(rows.mean()) or 1.0)
     diagonal = 0.7 * before.diagonal + 0.3 * rows if before else rows
     root, pulse = diagonal.sqrt(), before.pulse if before else torch.ones_like(w)
