@@ -105,7 +105,7 @@ class Objective:
                 value = self.criterion(self.model(x), y)
                 parts = torch.autograd.grad(value, parameters, materialize_grads=True)
                 for into, part in zip(sums, parts, strict=True):
-                    into.add_(part, alpha=share)
+                    into.add_(part.detach(), alpha=share)  # materialized zeros require gradients
                 total += share * float(value.detach())
                 weight += share
         means = {id(p): into / weight for p, into in zip(parameters, sums, strict=True)}
@@ -164,7 +164,7 @@ class Objective:
             found = torch.autograd.grad(
                 slopes, leaves, parts, retain_graph=True, materialize_grads=True
             )
-            return [part.detach() for part in found]  # materialized zeros require gradients
+            return [part.detach() for part in found]
 
         return product
 
