@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from statistics import median
 from typing import Any, Self
 
@@ -69,8 +70,27 @@ def _attention_flops(query: Shape, key: Shape, value: Shape, *_: object, **__: o
     return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
 
 
-_LACKING = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
-"""Attention on a CPU, which the counter does not know: its own formula for that on a GPU."""
+def _vector_flops(matrix: Shape, *_: object, **__: object) -> int:
+    return 2 * prod(matrix)
+
+
+def _added_vector_flops(_: Shape, matrix: Shape, *__: object, **___: object) -> int:
+    return 2 * prod(matrix)
+
+
+def _bilinear_flops(left: Shape, weight: Shape, *_: object, **__: object) -> int:
+    outputs, inner, outer = weight  # the left with the weight, and what comes of it with the right
+    return 2 * left[0] * outputs * outer * (inner + 1)
+
+
+_LACKING = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten.mv: _vector_flops,
+    torch.ops.aten.dot: _vector_flops,
+    torch.ops.aten.addmv: _added_vector_flops,
+    torch.ops.aten._trilinear: _bilinear_flops,
+}
+"""What the counter does not know: attention on a CPU, products with a vector, bilinear layers."""
 
 
 @contextmanager
