@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shrinkage.compaction.measuring import macs
+from shrinkage.compression.measuring import macs
 
 
 class Scored(nn.Module):
