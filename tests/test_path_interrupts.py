@@ -94,7 +94,7 @@ def test_killed_between_the_weights_and_their_point(
 
     def killed(self: Run, point: Any) -> None:
         if len(self.points) == 7:
-            name = point["key"].replace("/", "_")
+            name = point.key.replace("/", "_")
             (self.folder / "weights" / f"{name}.safetensors.part").write_bytes(b"half a file")
             raise StopError
         append(self, point)
