@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import shrinkage as sh
 from killing import (
     Process,
     assert_equal,
@@ -19,6 +18,7 @@ from killing import (
     shrinkage,
     wait_for_points,
 )
+from shrinkage.cli import app
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")
 OPTIONS = "--tries 2 --seeds 1 --epochs 30 --train-size 100 --model mlp --columns none,l1,magnitude"
@@ -33,10 +33,9 @@ def start(run: Path, jobs: int) -> Process:
 
 
 def finish(run: Path) -> None:
-    """The same as ``command``, in this process."""
-    size = {"tries": 2, "seeds": 1, "epochs": 30, "train_size": 100}
-    columns = ["none", "l1", "magnitude"]
-    sh.contrast("mlp", "digits", columns=columns, run=run, jobs=1, progress=lambda _: None, **size)
+    """The same command once more, in this process."""
+    parts = command(run, 1)
+    app(parts[parts.index("contrast") :], standalone_mode=False)
 
 
 @pytest.fixture(scope="module")

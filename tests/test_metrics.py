@@ -66,7 +66,7 @@ def exact(name: str) -> tuple[float, Tensor]:
 
 
 TRIED = [v for v in (*VARIANTS, *LEARNT) if not v.options.get("maximize")]
-PLAIN = [v for v in TRIED if "-" not in v.name]
+PLAIN = [v for v in TRIED if "-" not in v.name or v.name in ("sgd-momentum", "adam-betas")]
 BOTH_TABLES = [*((v, "breast_cancer") for v in TRIED), *((v, "iris") for v in PLAIN)]
 
 

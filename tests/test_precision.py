@@ -202,7 +202,7 @@ def test_new_rows_are_read_by_the_same_rules(tmp_path: Path) -> None:
     clean = pl.DataFrame({"when": when, "a": a, "hue": hue})
     expected = result.predict("l1", clean)
     assert result.predict("l1", path).equals(expected)
-    folder = sh.compaction.compact_run(tmp_path / "r", drop_inputs=True).folder
+    folder = sh.compression.compact_run(tmp_path / "r", drop_inputs=True).folder
     said = CliRunner().invoke(
         app, ["predict", str(folder), str(path), "--out", str(tmp_path / "said.csv")]
     )

@@ -45,6 +45,27 @@ def test_ones_own_progress_is_called() -> None:
     assert seen == [Progress("fits", 1, 2)]
 
 
+class Leaving:
+    """Ctrl-C comes while it is deleted, where Python can only print what is raised."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_that_a_destructor_swallows_ends_the_work_without_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with shown(lambda _: None) as show:
+            Leaving()
+            with pytest.raises(KeyboardInterrupt):
+                show(Progress("fits", 1, 3))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_an_interrupt_that_somebody_swallows_ends_the_work_all_the_same() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -189,6 +189,20 @@ def test_a_factory_that_gives_the_same_weights_twice_is_refused(
         sh.contrast(make, data, run=run / "contrast", jobs=1, epochs=1)
 
 
+def test_a_tensor_that_weights_are_made_from_stays_as_it_is() -> None:
+    """Else the next fit would begin where the last one has ended."""
+    start, made = torch.ones(3, 4), []
+    for _ in "ab":
+        net = nn.Linear(4, 3)
+        net.weight = nn.Parameter(start)
+        check_new(nn.Linear, net)
+        with torch.no_grad():
+            net.weight.mul_(2)
+        made.append(net.weight)
+    assert torch.equal(start, torch.ones(3, 4))
+    assert torch.equal(*made)
+
+
 def test_a_frozen_part_may_be_shared() -> None:
     layer = nn.Linear(4, 3).requires_grad_(False)
     made = [nn.Sequential(layer, nn.Linear(3, 3)) for _ in "ab"]

@@ -20,9 +20,9 @@ def standing(name: str, **own: Any) -> Standing:
     n = {
         "name": name, "step": 100, "knob": 1e-3, "train": 0.1, "train_score": 0.9, "held": 0.5,
         "held_score": 0.8, "score_name": "accuracy", "penalty": 0.0, "zeros": 0, "size": 100,
-        "n_parameters": 100, "l1": 10.0, "l2": 2.0, "max_abs": 1.0, "top10": 0.3, "gini": 0.4,
-        "activity": 1.0, "loudest": 2.0, "strongest": 0.5, "layers": LAYERS, "constant": None,
-        "proportional": None,
+        "n_parameters": 100, "left_out": 0, "l1": 10.0, "l2": 2.0, "max_abs": 1.0, "top10": 0.3,
+        "gini": 0.4, "activity": 1.0, "loudest": 2.0, "strongest": 0.5, "layers": LAYERS,
+        "constant": None, "proportional": None,
     }  # fmt: skip
     return Standing(**(n | own))
 
@@ -44,7 +44,7 @@ BETTER = {"train": 0.2, "held": 0.4}
         ("L1 adds", {"l1": {"penalty": 1e-2}, "l2": {"penalty": 4e-3}}, "seen"),
         ("L1 adds", {"l1": {"penalty": 1e-2}, "l2": {"penalty": 2e-3}}, "not seen"),
         ("Both constrain", {}, "seen"),
-        ("Both constrain", {"l1": {"size": 90}}, "not seen"),
+        ("Both constrain", {"l1": {"left_out": 10}}, "not seen"),
         ("Both push", {"l1": SMALL, "l2": SMALL}, "seen"),
         ("Both push", {"l1": SMALL | {"max_abs": 1.2}, "l2": SMALL}, "partly"),
         ("Both push", {"l1": SMALL, "l2": SMALL | {"l1": 11.0}}, "not seen"),

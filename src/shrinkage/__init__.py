@@ -25,6 +25,7 @@ _WITHIN = {"models": "data.models", "figures": "reports.figures"}
 def __getattr__(name: str) -> Any:
     """A public name of ``__init__.pyi``, or a room, loaded when it is first asked for."""
     with _lock:  # threads that ask at once would see rooms half imported
-        module = _WITHIN.get(name, name)
-        is_room = name.isidentifier() and find_spec(f"{__name__}.{module}") is not None
-        return import_module(f"{__name__}.{module}") if is_room else _public(name)
+        if name in _WITHIN:
+            return import_module(f"{__name__}.{_WITHIN[name]}")
+        is_room = name.isidentifier() and find_spec(f"{__name__}.{name}") is not None
+        return import_module(f"{__name__}.{name}") if is_room else _public(name)

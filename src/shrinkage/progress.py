@@ -93,10 +93,18 @@ def _interrupts_kept() -> Iterator[Callable[[], None]]:
         if came:
             raise KeyboardInterrupt
 
+    def forget(lost: "sys.UnraisableHookArgs") -> None:
+        if not (came and lost.exc_type is KeyboardInterrupt):  # raised again at the next event
+            unraisable(lost)
+
+    unraisable = sys.unraisablehook
     signal.signal(signal.SIGINT, note)
+    sys.unraisablehook = forget
     try:
         yield check
     finally:
+        if sys.unraisablehook is forget:
+            sys.unraisablehook = unraisable
         if signal.getsignal(signal.SIGINT) is note:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 

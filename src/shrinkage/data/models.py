@@ -4,8 +4,8 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -232,6 +232,15 @@ def check_new(factory: Factory, model: nn.Module) -> None:
         )
     for parameter in trained.values():
         _MADE[parameter] = True
+    _part_from_others(trained.values())
+
+
+def _part_from_others(parameters: Collection[nn.Parameter]) -> None:
+    """Give each its own memory: what it was made from (``nn.Parameter(START)``) stays as it is."""
+    shared = Counter(p.untyped_storage().data_ptr() for p in parameters)
+    for parameter in parameters:
+        if shared[parameter.untyped_storage().data_ptr()] == 1:
+            parameter.data = parameter.data.clone()
 
 
 def takes_dropout(factory: Factory) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from shrinkage.explorer.scene import BINS, Layer, Scene
 from shrinkage.explorer.sleep import asleep
 from shrinkage.lesson import Moves, StepFit
 from shrinkage.lesson.estimates import mean
+from shrinkage.plans import Plan, Role
 from shrinkage.reports.figures.style import lean
 from shrinkage.reports.first_layer import Picture, packed
 
@@ -49,6 +51,7 @@ class Standing:
     zeros: int
     size: int
     n_parameters: int
+    left_out: int
     l1: float
     l2: float
     max_abs: float
@@ -148,6 +151,7 @@ def stand(
         zeros=int((sizes == 0).sum()),
         size=sizes.numel(),
         n_parameters=sum(p.numel() for p in lane.model.parameters()),
+        left_out=_left_out(lane.plan),
         l1=l1,
         l2=float(torch.linalg.vector_norm(sizes)),
         max_abs=float(sizes.max()),
@@ -240,3 +244,9 @@ def largest(pictures: Sequence[Picture | None]) -> float:
     """The scale that pictures share."""
     known = [float(np.nanmax(np.abs(p.values), initial=0)) for p in pictures if p is not None]
     return max((k for k in known if np.isfinite(k)), default=0.0) or 1.0
+
+
+def _left_out(plan: Plan) -> int:
+    """How many weights and biases have no penalty."""
+    meant = (Role.WEIGHT, Role.BIAS)
+    return sum(prod(e.shape) for e in plan.entries if e.role in meant and e.penalty is None)

@@ -19,7 +19,6 @@ from shrinkage.optim.checking import (
     check_saved,
     check_state,
     claim,
-    is_succeeded,
     lost,
     release,
     warn_of_no_line_search,
@@ -35,7 +34,6 @@ from shrinkage.optim.metrics import (
     metric_of,
     was_skipped,
 )
-from shrinkage.optim.missed import MissedSteps, tell_of_copies
 from shrinkage.optim.stacking import stacked
 from shrinkage.optim.verifying import check_metric
 from shrinkage.optim.witness import ForeignWrites
@@ -142,9 +140,6 @@ class Handle:
             optimizer.register_step_pre_hook(_uncompiled(self._before)),
             optimizer.register_step_post_hook(_uncompiled(self._after)),
         )
-        self._untold = tell_of_copies(optimizer)
-        trained = (p for term in self._terms for p in term.parameters if p.requires_grad)
-        self._missed = next((MissedSteps(p, self._is_missed) for p in trained), None)
 
     def __reduce__(self) -> NoReturn:
         """A copy of a handle would act on nothing."""
@@ -221,9 +216,6 @@ class Handle:
         self._hooks = ()
         self._wrappers.remove()
         self._writes.end()
-        self._untold()
-        if self._missed is not None:
-            self._missed.end()
         release(self)
 
     def _before(
@@ -256,8 +248,6 @@ class Handle:
 
     def _prepare(self, optimizer: Optimizer) -> None:
         self._writes.step += 1
-        if self._missed is not None:
-            self._missed.passes = 0
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
         if self._are_replaced():
             self._terms, self._places = tuple(self.plan.bound_terms()), self.plan.places()
@@ -274,10 +264,6 @@ class Handle:
             tensor = term.read()
             for method in self._methods[term.entry.name]:
                 method.before(tensor, self._scale, loss_scale)
-
-    def _is_missed(self) -> bool:
-        """Whether it is to act, and no other handle does so in its place."""
-        return bool(self._hooks and self._scale) and not is_succeeded(self)
 
     def _are_replaced(self) -> bool:
         """Whether the network has other parameters than those in the terms."""

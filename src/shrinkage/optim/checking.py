@@ -128,13 +128,6 @@ def release(handle: AtWork) -> None:
     _AT_WORK.get(handle.optimizer, weakref.WeakSet()).discard(handle)
 
 
-def is_succeeded(handle: AtWork) -> bool:
-    """Whether there is a handle on another optimizer over some of the same parameters."""
-    mine = _updated(handle.optimizer)
-    others = (other for other, handles in _AT_WORK.items() if handles)
-    return any(mine & _updated(other) for other in others if other is not handle.optimizer)
-
-
 def _updated(optimizer: Optimizer) -> set[int]:
     return {id(p) for group in optimizer.param_groups for p in group["params"]}
 

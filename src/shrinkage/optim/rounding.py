@@ -20,10 +20,12 @@ class Rounding:
 
     def look(self, penalty: Penalty, w: Tensor, shrunk: Tensor, length: Step) -> None:
         """Warn (:class:`ShrinkageWarning`) where most weights stay that the prox would move."""
+        if self._told:
+            return
         wide = w.float()
         moved = penalty.prox(wide, length) != wide
         lost, most = int((moved & (shrunk.to(w.dtype) == w)).sum()), int(moved.sum())
-        if self._told or 2 * lost <= most:
+        if 2 * lost <= most:
             return
         self._told = True
         kind = str(w.dtype).removeprefix("torch.")

@@ -7,7 +7,7 @@ import polars as pl
 from torch import nn
 
 from shrinkage.analysis.features import Features, StableSet, frequencies, input_weights, leaving
-from shrinkage.errors import FitError
+from shrinkage.errors import FitError, RunError
 from shrinkage.experiments.paths.selection import Selected, Wanted, select
 from shrinkage.experiments.paths.setting import Setting
 from shrinkage.experiments.studies import Finished
@@ -54,7 +54,15 @@ class PathPoint:
     @property
     def _row(self) -> Row:
         rows = path_rows(self.path.view)
-        return next(row for row in rows if (row.scale, row.fit) == (self.scale, self.family))
+        mine = [row for row in rows if (row.scale, row.fit) == (self.scale, self.family)]
+        if not mine:
+            raise RunError(
+                "the chosen point has no row",
+                got=f"scale {self.scale:.3g}, whose training failed",
+                expected="a point that can be used",
+                remedy="Choose another one: choose(…).",
+            )
+        return mine[0]
 
     @property
     def family(self) -> str:

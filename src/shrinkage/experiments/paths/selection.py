@@ -205,7 +205,10 @@ def _within(table: Table, family: Family, wanted: Wanted) -> Selected | None:
         return Selected(near, family, "the scale asked for")
     if wanted.within is not None:
         scores = {s: _mean(p.score for p in row) for s, row in points.items()}
-        least = max(scores.values()) - wanted.within
+        known = [score for score in scores.values() if isfinite(score)]
+        if not known:
+            return None
+        least = max(known) - wanted.within
         scale = min((s for s in points if scores[s] >= least), key=table.nonzeros)
         return Selected(
             scale,

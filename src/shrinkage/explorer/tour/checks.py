@@ -68,7 +68,7 @@ def cost(_view: View, l1: Standing, l2: Standing) -> Check:
 def coverage(view: View, l1: Standing) -> Check:
     """All parameters are penalised."""
     return Check(
-        Coverage(l1.n_parameters - l1.size).finding.verdict,
+        Coverage(l1.left_out).finding.verdict,
         f"{l1.size:,} of {l1.n_parameters:,} parameters are penalised"
         + (", biases too." if view.controls.biases else "; biases are not."),
     )
