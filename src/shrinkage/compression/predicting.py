@@ -53,5 +53,7 @@ def compact_folder(folder: Path) -> Path:
         "which compact network is not clear" if inside else "there is no compact network",
         got=", ".join(str(path) for path in inside) or str(folder),
         expected="the folder of one",
-        remedy="Name one of them." if inside else "Make one: shrinkage compact RUN.",
+        remedy="Name one of them."
+        if inside
+        else "Make one: shrinkage compact RUN, with the options of its data (--target COLUMN).",
     )

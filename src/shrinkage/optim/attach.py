@@ -67,9 +67,10 @@ def attach(
     ``prox`` keeps none. A write from outside (``load_state_dict``, a restored checkpoint) is
     noticed by comparing up to 1024 weights of each parameter, evenly spread, and averaging starts
     anew from it; a write to single rows of a parameter with more than 1024 of them may be missed.
-    A copied or unpickled optimizer has no hooks (PyTorch leaves them out), and a ``step`` that is
-    replaced later calls none: attach anew (both are told of). With ``"prox"`` what rounding takes
-    is lost: in half precision small thresholds do nothing there, which ``"averaged"`` adds up.
+    A copied or unpickled optimizer has no hooks (PyTorch leaves them out), another optimizer none
+    of ours, and a ``step`` that is replaced later calls none: attach to what trains. With
+    ``"prox"`` what rounding takes is lost: in half precision small thresholds do nothing there,
+    which ``"averaged"`` adds up.
 
     What a wrapper keeps inside (accelerate, Lookahead) is what the plan is attached to; zeros stay
     where the wrapper writes after it. ``torch.compile(optimizer.step)`` leaves the penalty out of

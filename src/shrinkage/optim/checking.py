@@ -173,7 +173,8 @@ def check_all_updated(plan: Plan, updated: Container[int]) -> None:
             "the optimizer does not update every penalised parameter",
             got=f"{len(missing)} missing, first {missing[0]!r}",
             expected="an optimizer over all parameters of the plan",
-            remedy="Pass model.parameters() to the optimizer, or make one plan per optimizer.",
+            remedy="Pass model.parameters() of the plan's own network to the optimizer, or make "
+            "one plan per optimizer.",
         )
 
 

@@ -237,7 +237,8 @@ def checked_step(w: Tensor, step: Step) -> Step:
 
 def check_factor(factor: object, name: str = "factor") -> float:
     """``factor`` as a float; :class:`PenaltyError` unless it is a finite number ≥ 0."""
-    return float(check_strength(name, factor))
+    remedy = "Pass a number such as 0.5; 1 leaves strengths as they are, 0 is no penalty."
+    return float(as_number(name, factor, least=0, remedy=remedy, error=PenaltyError))
 
 
 def soft_threshold(w: Tensor, threshold: Tensor | float) -> Tensor:

@@ -126,18 +126,20 @@ def _sets(model: nn.Module, example_inputs: Any) -> tuple[UnitSet, ...]:
             remedy="Pass x.to_dense().",
         )
     network, prefix = unwrapped(model)
+    remedy = "Use GroupL1 without coupled=True."
     try:
         return tuple(found.within(prefix) for found in unit_sets(network, inputs))
     except UnknownStructureError as error:
         reason = str(error)
     except NetworkError as error:  # on inputs that do not fit
+        remedy = f"Pass inputs as the network takes them. If they are right: {remedy}"
         lines = str(error.cause).splitlines()
         reason = f"{type(error.cause).__name__}: {lines[0] if lines else ''}"
     raise PlanError(
         "the network cannot be followed on the example inputs",
         got=reason,
         expected="a network whose way does not depend on its input, and inputs that it takes",
-        remedy="Use GroupL1 without coupled=True.",
+        remedy=remedy,
     )
 
 
