@@ -31,6 +31,15 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+LONG = ("test_path_interrupts", "test_interrupts", "test_examples", "test_contrast",
+        "test_report_browser", "test_polishing", "test_metrics", "test_lost_points")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
 def pytest_collectstart(collector: pytest.Collector) -> None:
     """What a module draws when it is imported does not depend on those before it."""
     if isinstance(collector, pytest.Module):
