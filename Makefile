@@ -16,7 +16,7 @@ test: .venv/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 ifeq ($(BROWSER),)
 	@echo "Browser tests were left out: no Chromium found. On Debian: apt-get install chromium"
 endif

@@ -36,7 +36,7 @@ class Visit:
         self.page.on("console", lambda m: self.complaints.append(f"{m.type}: {m.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self._asked(request.url))
-        self.page.goto(self.address + link)
+        self.page.goto(self.address + link, timeout=90_000)
         self.page.wait_for_selector("#column-l1 .score:not(:text('—'))", timeout=WAIT)
 
     def _asked(self, url: str) -> None:

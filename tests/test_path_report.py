@@ -433,7 +433,7 @@ class Visit:
         self.page.on("console", lambda m: self.complaints.append(f"{m.type}: {m.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri(), timeout=90_000)
         self.page.wait_for_selector(DRAWN, state="attached", timeout=90_000)
 
 
@@ -538,7 +538,7 @@ def test_an_empty_page_opens(linear: Path, tmp_path: Path, browser: Any) -> None
     page = browser.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(path.as_uri())
+    page.goto(path.as_uri(), timeout=90_000)
     assert "No network has been fit yet" in page.inner_text(".choice")
     assert not page.is_visible("#screen")
     assert errors == []

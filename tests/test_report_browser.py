@@ -29,7 +29,7 @@ class Visit:
         self.page.on("console", lambda m: self.complaints.append(f"{m.type}: {m.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri(), timeout=90_000)
         self.page.wait_for_selector(DRAWN, state="attached", timeout=90_000)
 
     def panel(self, name: str, part: str) -> str:
@@ -196,7 +196,7 @@ def test_an_empty_folder_opens(run: Path, visit: Any, tmp_path: Path, browser: A
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(path.as_uri())
+    page.goto(path.as_uri(), timeout=90_000)
     assert "not run yet" in page.inner_text("#panel-0")
     assert errors == []
     context.close()
