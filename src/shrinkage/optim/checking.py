@@ -128,10 +128,6 @@ def release(handle: AtWork) -> None:
     _AT_WORK.get(handle.optimizer, weakref.WeakSet()).discard(handle)
 
 
-def _updated(optimizer: Optimizer) -> set[int]:
-    return {id(p) for group in optimizer.param_groups for p in group["params"]}
-
-
 def check_state(state: object) -> None:
     """Raise :class:`AttachError` unless ``state`` has the form of what a handle saves."""
     is_state = isinstance(state, Mapping) and set(state) == {"scale", "method", "blocks"}
