@@ -113,6 +113,15 @@ def test_a_worker_process_that_dies() -> None:
         list(work(lambda shared, job: os._exit(3), None, [1, 2], Staff(2)))
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="this system has no masks")
+def test_ctrl_c_never_reaches_a_worker_even_while_it_starts() -> None:
+    def held(_: Any, __: int) -> bool:
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    assert [is_held for _, is_held in work(held, None, range(2), Staff(2, "process"))] == [True] * 2
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def test_this_process_gets_its_threads_back() -> None:
     before = torch.get_num_threads()
     running = work(lambda s, j: torch.get_num_threads(), None, [1, 2], Staff(1), before + 1)

@@ -99,8 +99,11 @@ def _interrupts_held() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask") or not in_main:  # pragma: no cover - Windows
         yield
         return
+    from loky.backend import resource_tracker as lokys
+
     came: list[int] = []
-    resource_tracker.ensure_running()  # would lift the block when a worker's start starts it
+    for tracker in (resource_tracker, lokys):  # which start with a worker, and lift the block
+        tracker.ensure_running()
     handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
