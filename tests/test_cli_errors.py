@@ -118,7 +118,7 @@ CASES = [
     case("good.csv --target knid", "unknown target column", "Did you mean 'kind'?"),
     case("nan.csv --target kind", "missing values", "'size' (9) of 9 rows"),
     case("one.csv --target kind", "fewer than two classes", "'a'"),
-    case("empty.csv --target kind", "empty.csv cannot be read", "header line"),
+    case("empty.csv --target kind", "empty.csv is empty", "header line"),
     case("head.csv --target kind", "nothing to learn from", "0 rows"),
     case("digits --target kind", "target has no meaning", "'kind'", "Leave target out"),
     case("half.npz --target kind", "target has no meaning", "'kind'"),

@@ -555,7 +555,7 @@ def bad_tables() -> list[tuple[str, str | None, tuple[str, ...]]]:
         (",a,t\n0,1,x\n1,2,y\n", "t", ("a column has no name", "0, 1", "row number")),
         (many, "t", ("'id' has too many levels", "1001 distinct", "Drop it")),
         ("a,t\n1,x\ninf,y\n", "t", ("NaN or infinite", "'a' (1)")),
-        ("", "t", ("cannot be read", "NoData")),
+        ("", "t", ("is empty", "header line")),
         ("a,t\n1,x\n2,y,3,4\n", "t", ("cannot be read",)),
     ]
 

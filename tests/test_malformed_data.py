@@ -127,10 +127,10 @@ def column(cell: Callable[[int], str], head: str = "a,t") -> str:
 
 
 REFUSED: dict[str, tuple[str | bytes, str]] = {
-    "empty": ("", "cannot be read"),
+    "empty": ("", "is empty"),
     "a space": (" ", "t"),
     "blank lines before": (f"\n\na,t\n{XY}", "cannot be read"),
-    "newlines": ("\n\n\n", "cannot be read"),
+    "newlines": ("\n\n\n", "is empty"),
     "a header alone": ("a,t\n", "nothing to learn from"),
     "a header without newline": ("a,t", "nothing to learn from"),
     "one column": ("t\n1\n2\n", "nothing to learn from"),
@@ -207,7 +207,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a parquet file by name csv": (b"PAR1\x15\x04\x15\x1c" + b"\x00" * 40 + b"PAR1", ""),
     "random bytes": (np.random.default_rng(0).bytes(999), ""),
     "half a gzip": (gzip.compress(("a,t\n" + XY * 99).encode(), mtime=0)[:-9], "cannot be read"),
-    "a gzip of nothing": (gzip.compress(b"", mtime=0), "cannot be read"),
+    "a gzip of nothing": (gzip.compress(b"", mtime=0), "is empty"),
     "a gzip of UTF-16": (gzip.compress(f"a,t\n{XY}".encode("utf-16"), mtime=0), "UTF-16"),
 }  # fmt: skip
 
@@ -303,7 +303,7 @@ def parquet_bytes() -> bytes:
 
 WHOLE = parquet_bytes()
 PARQUET_REFUSED |= {
-    f"{name} parquet": (file("f.parquet", content), "cannot be read")
+    f"{name} parquet": (file("f.parquet", content), "cannot be read" if content else "is empty")
     for name, content in {
         "empty": b"",
         "magic alone": b"PAR1",

@@ -3,6 +3,7 @@
 import copy
 import re
 import runpy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,17 @@ from shrinkage.data.encoding import Encoding
 from shrinkage.data.models import check_new
 from shrinkage.errors import (
     AttachError,
+    CompactionError,
     DataError,
+    FitError,
     ModelError,
+    PenaltyError,
     PlanError,
     ShrinkageError,
     ShrinkageWarning,
     did_you_mean,
 )
+from shrinkage.experiments.paths.selection import Wanted
 
 X, Y = torch.randn(12, 4), torch.arange(12) % 3
 
@@ -286,3 +291,86 @@ def test_a_subclass_that_changes_what_its_parent_steps_with_is_tried() -> None:
     net = nn.Linear(4, 3)
     with pytest.raises(AttachError, match="the metric of Signed is not that of its steps"):
         sh.attach(Signed(net.parameters(), lr=0.1), sh.Plan(net, sh.L1(0.1)))
+
+
+def classifier() -> tuple[nn.Module, sh.Plan]:
+    model = nn.Linear(4, 3)
+    return model, sh.Plan(model, sh.L1(0.1))
+
+
+@pytest.mark.parametrize("call", [sh.certify, sh.measure, sh.polish])
+@pytest.mark.parametrize("column", [False, True])
+def test_labels_written_as_floats(call: Any, column: bool) -> None:
+    y = Y.float()[:, None] if column else Y.float()
+    loss = nn.CrossEntropyLoss()
+    told = refusal(lambda: call(*classifier(), (X, y), loss), FitError)
+    written = re.search(r"Pass (y\.long\(\)\S*) for labels", told.remedy)
+    assert written
+    call(*classifier(), (X, eval(written[1], {"y": y})), loss)  # noqa: S307
+
+
+def test_labels_written_as_floats_without_a_loss() -> None:
+    told = refusal(lambda: sh.certify(*classifier(), (X, Y.float())), DataError)
+    assert told.remedy.startswith("For class labels pass y.long()")
+    other = refusal(lambda: sh.certify(*classifier(), (X, torch.rand(12))), DataError)
+    assert "long" not in other.remedy
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda data: sh.certify(*classifier(), data),
+        lambda data: sh.measure(*classifier(), data, nn.CrossEntropyLoss()),
+        lambda data: sh.path("mlp", data, "l1"),
+        lambda data: sh.contrast("mlp", data),
+    ],
+    ids=["certify", "measure", "path", "contrast"],
+)
+def test_inputs_and_targets_the_wrong_way_round(call: Any) -> None:
+    told = refusal(lambda: call((Y, X)), ShrinkageError)
+    assert told.remedy == "They look swapped: inputs come first, (x, y)."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("l1", "L1"), ("group_l1", "GroupL1"), ("elasticnet", "ElasticNet"), ("plan", "Plan")],
+)
+def test_public_names_in_another_spelling(wrong: str, right: str) -> None:
+    with pytest.raises(AttributeError, match=f"no attribute '{wrong}'. Did you mean '{right}'"):
+        getattr(sh, wrong)
+    assert hasattr(sh, right)
+    assert not hasattr(sh, wrong)
+
+
+@pytest.mark.parametrize(
+    ("add", "told"),
+    [
+        (lambda: sh.L1(1.0) + sh.L2(2.0), "ElasticNet(l1=…, l2=…)"),
+        (lambda: sh.GroupL1(1.0) + sh.L1(2.0), "SparseGroupL1(l1=…, group=…)"),
+        (lambda: sum([sh.L1(1.0), sh.L2(1.0)]), "rules"),
+        (lambda: 2 * sh.L1(1.0), "L1(…).scaled(2)"),
+        (lambda: sh.L1(1.0) * 0.5, "L1(…).scaled(0.5)"),
+    ],
+)
+def test_penalties_in_sums_and_products(add: Any, told: str) -> None:
+    assert told in refusal(add, PenaltyError).remedy
+
+
+def test_arguments_the_wrong_way_round() -> None:
+    make = classifier()[0]
+    told = refusal(lambda: sh.load_compact("runs/a", make), CompactionError)  # type: ignore[arg-type]
+    assert told.remedy == "The order is load_compact(make_model, folder)."
+    told = refusal(lambda: sh.predict(X, "runs/a"), CompactionError)  # type: ignore[arg-type]
+    assert told.remedy == "The order is predict(folder, rows)."
+
+
+@pytest.mark.parametrize("wish", [{"features": 1.5}, {"nonzeros": 2.5}, {"nonzeros": True}])
+def test_counts_that_are_no_counts(wish: Any) -> None:
+    assert "not a whole number" in str(refusal(lambda: Wanted(**wish), FitError))
+
+
+@pytest.mark.parametrize(("kind", "text"), [("csv", ""), ("csv", "\n\n"), ("parquet", "")])
+def test_empty_tables(tmp_path: Path, kind: str, text: str) -> None:
+    (tmp_path / f"a.{kind}").write_text(text)
+    told = refusal(lambda: load(str(tmp_path / f"a.{kind}"), target="y"), DataError)
+    assert told.briefly.startswith(f"a.{kind} is empty")

@@ -28,4 +28,17 @@ def __getattr__(name: str) -> Any:
         if name in _WITHIN:
             return import_module(f"{__name__}.{_WITHIN[name]}")
         is_room = name.isidentifier() and find_spec(f"{__name__}.{name}") is not None
+        if name not in __all__ and not is_room:
+            raise _unknown(name)
         return import_module(f"{__name__}.{name}") if is_room else _public(name)
+
+
+def _unknown(name: str) -> AttributeError:
+    from shrinkage.errors import did_you_mean
+
+    public = {known.replace("_", ""): known for known in (*__all__, *_WITHIN)}
+    hint = did_you_mean(name, public.values()) or did_you_mean(name.replace("_", ""), public)
+    for plain, known in public.items():
+        hint = hint.replace(repr(plain), repr(known))
+    said = f"module {__name__!r} has no attribute {name!r}. {hint}".rstrip()
+    return AttributeError(said)

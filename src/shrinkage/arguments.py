@@ -111,7 +111,13 @@ def as_choice(
     return str(value)
 
 
-def as_path(name: str, value: object, *, error: type[ShrinkageError] = FitError) -> Path:
+def as_path(
+    name: str,
+    value: object,
+    *,
+    remedy: str = 'For instance "runs/a".',
+    error: type[ShrinkageError] = FitError,
+) -> Path:
     """The name of a file or folder, as a str or a path; not empty. Raises ``error``."""
     try:
         found = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
@@ -124,7 +130,7 @@ def as_path(name: str, value: object, *, error: type[ShrinkageError] = FitError)
             f"{name} names no file or folder",
             got=shown(value),
             expected="a path: text, or a pathlib.Path",
-            remedy='For instance "runs/a".',
+            remedy=remedy,
         )
     return Path(found)
 

@@ -49,7 +49,8 @@ class Objective:
         self.criterion = loss_for(loss, next(self.stream.batches())[1])
         with self.evaluating(), torch.no_grad():
             x, y = next(self._weighed())
-            prediction = checked_output(self.model(x), len(x))
+            with fitting_together(x, y):
+                prediction = checked_output(self.model(x), len(x))
             self.output_shape = tuple(prediction.shape[1:])
             mean_loss(self.criterion, prediction, y)
             if not self.criterion.is_mean:

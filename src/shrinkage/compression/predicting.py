@@ -29,7 +29,8 @@ def predict(
     :func:`load_compact` does; :class:`DataError` for rows that cannot be read, lack a column or a
     value, or have an unknown level; :class:`FitError` for answers that are not finite.
     """
-    where = compact_folder(as_path("folder", folder, error=CompactionError))
+    remedy = "The order is predict(folder, rows)."
+    where = compact_folder(as_path("folder", folder, remedy=remedy, error=CompactionError))
     known = read_record(where)
     if known.questions is None:
         raise CompactionError(

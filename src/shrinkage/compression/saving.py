@@ -168,7 +168,8 @@ def load_compact(make_model: str | Factory | None, folder: str | Path) -> nn.Mod
     or (with another activation, say) of
     other outputs on an input that was tried when it was saved.
     """
-    folder = as_path("folder", folder, error=CompactionError)
+    remedy = "The order is load_compact(make_model, folder)."
+    folder = as_path("folder", folder, remedy=remedy, error=CompactionError)
     known = read_record(folder)
     state = _state(folder, known)
     try:

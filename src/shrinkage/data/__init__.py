@@ -1,6 +1,6 @@
 """Where examples come from, and how they are cut into training, validation and test."""
 
-from shrinkage.data.examples import Examples, Spec
+from shrinkage.data.examples import Examples, Spec, swapped
 from shrinkage.data.loading import examples, from_user, load
 from shrinkage.data.source import Data
 from shrinkage.data.splitting import Split, split
@@ -17,4 +17,5 @@ __all__ = [
     "load",
     "split",
     "stream",
+    "swapped",
 ]

@@ -91,6 +91,13 @@ def _sizes(n: int, size: int) -> list[int]:
     return sizes
 
 
+def swapped(x: Tensor | None, y: Tensor | None) -> str:
+    """What to do where inputs and targets seem to have changed places; ``""`` elsewhere."""
+    if x is None or y is None or x.ndim > 1 or y.ndim < 2:
+        return ""
+    return "They look swapped: inputs come first, (x, y)."
+
+
 def check_dense(what: str, value: object) -> None:
     """Raise :class:`DataError` unless ``value`` is a tensor that holds all its numbers."""
     is_tensor = isinstance(value, Tensor)

@@ -95,6 +95,14 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        is_empty = isinstance(error, pl.exceptions.NoDataError)
+        if is_empty or (path.is_file() and not path.stat().st_size):
+            raise DataError(
+                f"{path.name} is empty",
+                got=f"{path.stat().st_size} bytes without a line of text",
+                expected="a table with a header line",
+                remedy="Export it again, or look whether another path is meant.",
+            ) from error
         raise DataError(
             f"{path.name} cannot be read",
             got=shortened(told(error)),

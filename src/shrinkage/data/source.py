@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from shrinkage.arguments import as_choice
-from shrinkage.data.examples import Examples, Spec, check_lengths
+from shrinkage.data.examples import Examples, Spec, check_lengths, swapped
 from shrinkage.data.precision import never_varies
 from shrinkage.errors import DataError, did_you_mean, shown
 
@@ -181,7 +181,8 @@ def _check_columns(data: Data) -> None:
             f"{data.name} holds nothing to learn from",
             got=f"x of shape {tuple(data.x.shape)}",
             expected="at least one row, and one feature or pixel in each",
-            remedy="x needs a row per example: reshape a single feature to (n, 1).",
+            remedy=swapped(data.x, data.y)
+            or "x needs a row per example: reshape a single feature to (n, 1).",
         )
     twice = [column for column, count in Counter(data.columns).items() if count > 1]
     if twice:

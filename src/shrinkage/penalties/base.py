@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from sys import float_info
-from typing import Self
+from typing import NoReturn, Self
 
 import torch
 from torch import Tensor
@@ -83,6 +83,23 @@ class Penalty(ABC):
         largest = float(self._block_norm(grad).max()) if grad.numel() else 0.0
         return largest if self.slope > 0 or largest == 0 else float("inf")
 
+    def __add__(self, other: object) -> NoReturn:
+        """A sum of penalties is a penalty of its own kind: refused, with its name."""
+        raise _no_sum(self, other)
+
+    __radd__ = __add__
+
+    def __mul__(self, factor: object) -> NoReturn:
+        """:meth:`scaled` is meant: refused, so that no sum of weights is taken for a strength."""
+        raise PenaltyError(
+            "a penalty is not multiplied by *",
+            got=f"{shown(self)} * {shown(factor)}",
+            expected="scaled(), which multiplies every strength",
+            remedy=f"Write {type(self).__name__}(…).scaled({shown(factor)}).",
+        )
+
+    __rmul__ = __mul__
+
     @property
     def convex(self) -> "Penalty":
         """P itself where it is convex, else the convex penalty with the same slope at zero."""
@@ -137,6 +154,26 @@ class Penalty(ABC):
     def _block_norm(self, grad: Tensor) -> Tensor:
         """‖grad_block‖₂ / √m, which at zero is compared with the slope."""
         return grad.abs()
+
+
+_SUMS = {
+    frozenset({"L1", "L2"}): "Write ElasticNet(l1=…, l2=…).",
+    frozenset({"L1", "GroupL1"}): "Write SparseGroupL1(l1=…, group=…).",
+    frozenset({"L1", "ElasticNet"}): "Write ElasticNet with the larger l1.",
+    frozenset({"L2", "ElasticNet"}): "Write ElasticNet with the larger l2.",
+}
+"""Pairs of penalties that add up to one of ours, by name: which one."""
+
+
+def _no_sum(one: object, other: object) -> PenaltyError:
+    kinds = frozenset({type(one).__name__, type(other).__name__})
+    return PenaltyError(
+        "penalties are not added by +",
+        got=f"{shown(one)} + {shown(other)}",
+        expected="one penalty for each parameter",
+        remedy=_SUMS.get(kinds, "ElasticNet is L1 and L2, SparseGroupL1 is L1 and GroupL1; "
+                         "other layers get others by rules: {'conv*': …, nn.Linear: …}."),
+    )  # fmt: skip
 
 
 def check_strength(name: str, value: object) -> float:

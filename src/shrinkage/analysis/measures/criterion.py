@@ -108,6 +108,8 @@ class Criterion:
         if isinstance(self.module, LABELS):
             if not y.is_floating_point() and prediction.numel() == len(prediction):
                 raise _single(prediction)
+            if y.is_floating_point() and y.shape != prediction.shape:
+                raise _not_labels(prediction, y)
             is_column = not y.is_floating_point() and y.ndim == prediction.ndim
             return loss(prediction, y.squeeze(1) if is_column and y.shape[1] == 1 else y)
         if _without_ones(prediction) != _without_ones(y):
@@ -128,6 +130,16 @@ def _single(prediction: Tensor) -> FitError:
         expected="an output for each class, under a loss of class labels",
         remedy="For labels 0 and 1 and one logit pass loss=nn.BCEWithLogitsLoss(); for quantities "
         "pass float targets.",
+    )
+
+
+def _not_labels(prediction: Tensor, y: Tensor) -> FitError:
+    column = ".squeeze(1)" if y.ndim == prediction.ndim and y.shape[1] == 1 else ""
+    return FitError(
+        "class labels are integers",
+        got=f"{str(y.dtype).removeprefix('torch.')} targets of shape {tuple(y.shape)}",
+        expected="int64 labels 0 … classes − 1, or a probability for each output",
+        remedy=f"Pass y.long(){column} for labels. For quantities pass loss=nn.MSELoss().",
     )
 
 

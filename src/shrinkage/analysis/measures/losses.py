@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.arguments import check_function
+from shrinkage.data import swapped
 from shrinkage.errors import RAISED, DataError, FitError, ShrinkageError, told
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -61,23 +62,26 @@ def checked_loss(loss: Loss) -> Loss:
 
 
 @contextmanager
-def fitting_together() -> Iterator[None]:
-    """What PyTorch says of shapes and labels that do not fit comes out as :class:`FitError`."""
+def fitting_together(x: Tensor | None = None, y: Tensor | None = None) -> Iterator[None]:
+    """What PyTorch says of shapes and labels that do not fit comes out as :class:`FitError`.
+
+    Of inputs ``x`` and targets ``y`` that look as if they had changed places it is said.
+    """
     try:
         yield
     except ShrinkageError:
         raise
     except RAISED as error:  # network and loss are the user's
-        raise unfit(error) from error
+        raise unfit(error, x, y) from error
 
 
-def unfit(error: BaseException) -> FitError:
+def unfit(error: BaseException, x: Tensor | None = None, y: Tensor | None = None) -> FitError:
     """The error for a network, data or loss that raise one."""
     return FitError(
         "network, data and loss do not fit together",
         got=told(error),
         expected="inputs the network takes, and targets the loss takes",
-        remedy="Check shapes, labels 0 … classes − 1, and loss=.",
+        remedy=swapped(x, y) or "Check shapes, labels 0 … classes − 1, and loss=.",
     )
 
 
@@ -126,11 +130,13 @@ _TARGETS: tuple[tuple[Any, str, Callable[[Tensor], bool]], ...] = (
 
 def unlike(prediction: Tensor, y: Tensor) -> DataError:
     """The error for predictions and targets that are not one to one."""
+    may_be_labels = y.ndim == 1 and y.is_floating_point() and bool((y == y.round()).all())
+    give = "For class labels pass y.long(); otherwise give" if may_be_labels else "Give"
     return DataError(
         "predictions and targets differ in shape",
         got=f"{tuple(prediction.shape)} and {tuple(y.shape)}",
         expected="one output per target",
-        remedy="Give the network as many outputs as there are targets, or pass a loss= of your "
+        remedy=f"{give} the network as many outputs as there are targets, or pass a loss= of your "
         "own that takes both as they are.",
     )
 

@@ -164,8 +164,10 @@ def measure(
     examples = _examples(data)
     for name, part in examples.items():
         _check_finite(name, part)
-    with fitting_together():
-        parts = {name: evaluate(model, part, loss) for name, part in examples.items()}
+    parts: dict[str, Evaluation] = {}
+    for name, part in examples.items():
+        with fitting_together(part.x, part.y):
+            parts[name] = evaluate(model, part, loss)
     main = next((name for name in ("train", *examples) if name in examples), None)
     sized = "train" in parts or len(parts) == 1
     if main and sized:

@@ -8,7 +8,7 @@ from typing import Literal, cast, get_args
 import numpy as np
 
 from shrinkage.analysis.features import Features, StableSet
-from shrinkage.arguments import as_choice, as_number, settle
+from shrinkage.arguments import as_choice, as_int, as_number, settle
 from shrinkage.errors import FitError, shown
 from shrinkage.experiments.paths.choice import Choice, Rule, choose
 from shrinkage.reports.paths.track import ReadPoint
@@ -59,11 +59,11 @@ class Wanted:
             as_choice(
                 "choose", self.rule, _RULES, remedy="1se is the default." + _number(self.rule)
             )
+        remedy = "Leave it out for the one-standard-error rule."
         for name in ("within", "nonzeros", "features", "scale"):
-            value = getattr(self, name)
+            value, read = getattr(self, name), as_int if name in _SIZES else as_number
             if value is not None:
-                remedy = "Leave it out for the one-standard-error rule."
-                settle(self, **{name: as_number(name, value, least=0, remedy=remedy)})
+                settle(self, **{name: read(name, value, least=0, remedy=remedy)})
 
     @property
     def sizes(self) -> dict[Size, int]:
