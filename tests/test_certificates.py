@@ -98,6 +98,21 @@ def test_it_prints_what_it_found() -> None:
     found = sh.certify(net, sh.Plan(net, sh.L1(1e-2)), (x, y), samples=2)
     for part in ("objective", "best constant", "gap", "kink-aware gap", "weight", "bias", "60"):
         assert part in str(found)
+    table = [line.split() for line in str(found).splitlines() if line.startswith("weight ")]
+    row = found.per_parameter["weight"]
+    counts = [str(row.nonzeros), "of", str(row.size)]
+    assert table == [["weight", f"{row.gap:.3g}", f"{row.residual:.3g}", *counts]]
+
+
+@pytest.mark.parametrize(("layers", "shown"), [(2, "0.weight, 3.weight."), (7, "and 1 more.")])
+def test_rows_on_spheres_are_named(layers: int, shown: str) -> None:
+    blocks = [m for _ in range(layers) for m in (nn.Linear(3, 3), nn.BatchNorm1d(3), nn.ReLU())]
+    net = nn.Sequential(*blocks, nn.Linear(3, 1))
+    plan = sh.Plan(net, sh.L1(1e-2), rescale=True)
+    notes = sh.certify(net, plan, (torch.randn(9, 3), torch.randn(9, 1))).notes
+    (told,) = [note for note in notes if note.startswith("Judged at the norms they have")]
+    assert told.endswith(shown)
+    assert ("more" in told) == (layers > 6)
 
 
 # ------------------------------------------------------------------------------- not to be fooled

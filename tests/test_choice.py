@@ -84,6 +84,30 @@ def test_equal_points_give_the_most_regularized() -> None:
         assert found.index == 3
 
 
+def test_of_equal_tries_without_an_order_the_first_is_taken() -> None:
+    found = choose([[[0.7]], [[0.5]], [[0.5]]], "best", ordered=False)
+    assert found is not None
+    assert (found.best, found.index) == (1, 1)
+
+
+def test_a_try_whose_mean_is_unknown_is_not_usable_however_low_its_chunks() -> None:
+    chunks, losses = [[[1.0, 2.0]], [[0.1, 0.1]]], [[1.5], [float("inf")]]
+    found = choose(chunks, "best", ordered=True, losses=losses)
+    assert found is not None
+    assert found.index == 0
+    assert np.isnan(found.excess[1])
+    assert np.isnan(found.error[1])
+
+
+def test_excess_and_error_are_those_of_paired_differences() -> None:
+    losses = np.array([[1.0, 1.4, 0.9], [1.3, 1.5, 1.6]])
+    found = choose(losses[:, :, None], "paired", ordered=True)
+    assert found is not None
+    differences = (losses[1] - losses[0]).tolist()
+    assert found.excess == pytest.approx((0.0, mean(differences)))
+    assert found.error == pytest.approx((0.0, stdev(differences) / 3**0.5))
+
+
 def test_a_point_that_failed_is_skipped_and_not_the_end() -> None:
     nan = float("nan")
     losses = [[1.0, 1.4], [nan, 1.0], [1.2, 1.3]]

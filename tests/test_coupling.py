@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 import shrinkage as sh
 from architectures import ARCHITECTURES, example
-from shrinkage.errors import PenaltyError, PlanError
+from shrinkage.errors import CompactionError, PenaltyError, PlanError
 from shrinkage.graph.sets import UnitSet, unit_sets
 
 
@@ -325,3 +325,21 @@ def test_without_coupling_nothing_changes() -> None:
     assert plan.coupled == ()
     assert [term.parameters for term in plan.terms()] == [(p,) for _, _, p in plan.blocks()]
     assert repr(sh.GroupL1(0.1)) == "GroupL1(strength=0.1, by='filter')"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        (torch.zeros(0, 3, 8, 8), "shape .0, 3, 8, 8."),
+        (torch.zeros(1, 3, 8, 8, device="meta"), "without values"),
+        (torch.full((1, 3, 8, 8), torch.nan), "NaN"),
+        (torch.zeros(1, 3, 8, 8).to_sparse(), "sparse_coo"),
+    ],
+    ids=["empty", "meta", "NaN", "sparse"],
+)
+def test_example_inputs_that_show_nothing(inputs: Tensor, told: str) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    with pytest.raises(PlanError, match=told):
+        sh.Plan(model, sh.GroupL1(0.1, coupled=True), example_inputs=inputs)
+    with pytest.raises(CompactionError, match=told):
+        sh.compact(model.eval(), inputs)

@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 from shrinkage.errors import RAISED, CompactionError, told
 from shrinkage.graph import Inputs
 from shrinkage.graph.call import returned, tensors
+from shrinkage.graph.examples import fault_of
 from shrinkage.graph.untouched import home
 
 
@@ -127,28 +128,16 @@ def _check_inputs(model: nn.Module, inputs: Inputs) -> None:
             expected="a tensor, a tuple of what the network takes, or a dict by its arguments",
             remedy="Pass one batch of real inputs; torch.as_tensor(x) makes one of an array.",
         )
+    if fault := fault_of(inputs):
+        raise CompactionError(**vars(fault))
     device, dtype = home(model)
     for tensor in tensors(inputs):
-        if tensor.layout != torch.strided or tensor.is_quantized:
-            raise CompactionError(
-                "the example inputs cannot be followed",
-                got=f"a tensor in the layout {tensor.layout}, of {tensor.dtype}",
-                expected="dense tensors of numbers",
-                remedy="Make them dense: example_inputs.to_dense(), or dequantize().",
-            )
         if tensor.device != device or (tensor.is_floating_point() and tensor.dtype != dtype):
             raise CompactionError(
                 "the example inputs do not fit the network",
                 got=f"{tensor.dtype} on {tensor.device}",
                 expected=f"{dtype} (or integers) on {device}",
                 remedy="Move them: example_inputs.to(device, dtype).",
-            )
-        if not tensor.numel() or bool(tensor.isnan().any()):
-            raise CompactionError(
-                "the example inputs show nothing",
-                got="NaN among them" if tensor.numel() else f"shape {tuple(tensor.shape)}",
-                expected="one batch of real inputs, at least one example",
-                remedy="Take a few rows that the network has been trained or tested on.",
             )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from shrinkage.errors import PlanError
 from shrinkage.graph import NetworkError, UnknownStructureError
-from shrinkage.graph.call import tensors
+from shrinkage.graph.examples import fault_of
 from shrinkage.graph.layers import Role
 from shrinkage.graph.sets import Member, UnitSet, unit_sets
 from shrinkage.graph.wrappers import unwrapped
@@ -118,13 +118,8 @@ def _sets(model: nn.Module, example_inputs: Any) -> tuple[UnitSet, ...]:
             remedy="Call Plan(model, rules, example_inputs=x).",
         )
     inputs = example_inputs if isinstance(example_inputs, tuple) else (example_inputs,)
-    if any(tensor.layout is not torch.strided for tensor in tensors(inputs)):
-        raise PlanError(
-            "example inputs are sparse",
-            got="a tensor without a place for every number",
-            expected="dense tensors",
-            remedy="Pass x.to_dense().",
-        )
+    if fault := fault_of(inputs):
+        raise PlanError(**vars(fault))
     network, prefix = unwrapped(model)
     remedy = "Use GroupL1 without coupled=True."
     try:
