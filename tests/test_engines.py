@@ -245,3 +245,19 @@ def test_one_process_walks_a_chain_to_its_end_before_the_next() -> None:
     with Workers(Staff(1).engine_for(None, threads=1)) as workers:
         order = [job for job, _ in workers.work(lambda _shared, job: job, [(0, 0), (1, 0)], go_on)]
     assert order == [(seed, step) for seed in (0, 1) for step in range(3)]
+
+
+@needs_ray
+def test_a_contrast_finds_the_same_on_ray(cluster: None, tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "columns": ["none", "l1", "magnitude"], "tries": 1, "seeds": 1, "epochs": 2,
+    }  # fmt: skip
+    here, there = (
+        sh.contrast("mlp", "wine", run=tmp_path / name, jobs=jobs, engine=name, **options)
+        for name, jobs in (("auto", 1), ("ray", 2))
+    )
+    found, expected = (
+        sorted((result.folder / "points.jsonl").read_bytes().splitlines())
+        for result in (there, here)
+    )
+    assert found == expected

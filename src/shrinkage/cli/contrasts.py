@@ -11,10 +11,12 @@ from rich.console import Console
 from shrinkage.cli.app import app
 from shrinkage.cli.loading import loaded
 from shrinkage.cli.options import (
+    Address,
     BatchSize,
     Biases,
     Data,
     Device,
+    Engine,
     Epochs,
     ImageSize,
     Jobs,
@@ -32,6 +34,7 @@ from shrinkage.cli.options import (
     TrainSize,
     Tries,
     Validation,
+    Weights,
 )
 from shrinkage.cli.words import command, listed, numbers, stoppable
 
@@ -87,6 +90,7 @@ def demo(run: Run = None, seeds: Seeds = None, tries: Tries = None, jobs: Jobs =
 def contrast_command(
     data: Data,
     model: Model = None,
+    weights: Weights = None,
     target: Target = None,
     kind: Task = None,
     missing: Missing = None,
@@ -148,6 +152,8 @@ def contrast_command(
     run: Run = None,
     device: Device = "cpu",
     jobs: Jobs = None,
+    engine: Engine = "auto",
+    address: Address = None,
 ) -> None:
     """Train one network under several regularizers, side by side, and write a report.
 
@@ -163,6 +169,7 @@ def contrast_command(
             model,
             loaded(data, target, kind, missing, image_size),
             columns=None if columns is None else listed(columns),
+            weights=weights,
             run=run,
             budget=cast("BudgetName", budget),
             tries=tries,
@@ -184,6 +191,8 @@ def contrast_command(
             polish=polish,
             device=device,
             jobs=jobs,
+            engine=engine,
+            address=address,
             command=command(sys.argv[1:], data),
         )
     _show(result)

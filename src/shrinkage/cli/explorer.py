@@ -17,6 +17,7 @@ from shrinkage.cli.options import (
     Target,
     Task,
     TrainSize,
+    Weights,
 )
 from shrinkage.cli.words import command_data, listed, tell
 
@@ -25,6 +26,7 @@ from shrinkage.cli.words import command_data, listed, tell
 def explore_command(
     data: Data = "digits",
     model: Model = None,
+    weights: Weights = None,
     target: Target = None,
     kind: Task = None,
     missing: Missing = None,
@@ -63,6 +65,7 @@ def explore_command(
     explore(
         model,
         loaded(data, target, kind, missing, image_size),
+        weights=weights,
         columns=listed(columns),
         optimizer=optimizer,
         lr=lr,

@@ -41,6 +41,12 @@ Model = Annotated[
         "[default: cnn for images, mlp for tables]"
     ),
 ]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        help="A .safetensors file of a trained network: every fit goes on from these weights."
+    ),
+]
 Train = Annotated[
     str | None,
     typer.Option(help="Your own training: FILE.py:FUNCTION, called as f(model, plan, budget)."),
@@ -70,4 +76,10 @@ Run = Annotated[
 Device = Annotated[str, typer.Option(help="Where to train: cpu, or cuda where there is a GPU.")]
 Jobs = Annotated[
     int | None, typer.Option(help="Worker processes. [default: one per core, 1 on a GPU]")
+]
+Engine = Annotated[
+    str, typer.Option(metavar="auto|process|ray", help="Who works through the fits.")
+]
+Address = Annotated[
+    str | None, typer.Option(help="A Ray cluster: auto or HOST:PORT. Needs the extra ray.")
 ]

@@ -8,10 +8,12 @@ import typer
 from shrinkage.cli.app import app
 from shrinkage.cli.loading import loaded
 from shrinkage.cli.options import (
+    Address,
     BatchSize,
     Biases,
     Data,
     Device,
+    Engine,
     ImageSize,
     Jobs,
     Missing,
@@ -26,6 +28,7 @@ from shrinkage.cli.options import (
     Train,
     TrainSize,
     Validation,
+    Weights,
 )
 from shrinkage.cli.words import command, stoppable
 
@@ -45,6 +48,7 @@ def path_command(
         ),
     ] = "l1",
     model: Model = None,
+    weights: Weights = None,
     target: Target = None,
     kind: Task = None,
     missing: Missing = None,
@@ -130,14 +134,8 @@ def path_command(
     run: Run = None,
     device: Device = "cpu",
     jobs: Jobs = None,
-    engine: Annotated[
-        str,
-        typer.Option(metavar="auto|process|ray", help="Who works through seeds or folds."),
-    ] = "auto",
-    address: Annotated[
-        str | None,
-        typer.Option(help="A Ray cluster: auto or HOST:PORT. Needs the extra ray."),
-    ] = None,
+    engine: Engine = "auto",
+    address: Address = None,
 ) -> None:
     """Fit the network at every strength, from dense to empty, and choose one with a reason.
 
@@ -154,6 +152,7 @@ def path_command(
             model,
             loaded(data, target, kind, missing, image_size),
             penalty,
+            weights=weights,
             run=run,
             points=points,
             weakest=weakest,

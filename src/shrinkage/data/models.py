@@ -125,8 +125,8 @@ def resolve(model: str | Factory) -> Factory:
             "a model must be made anew for every fit",
             got=f"a {type(model).__name__}" + (" that exists" if callable(model) else ""),
             expected="a name, or a function that makes the network",
-            remedy="Pass the class, or lambda: MyNetwork(…)."
-            + ("" if callable(model) else " make_model comes first, then the data."),
+            remedy="Pass the class, or lambda: MyNetwork(…); to go on from its weights, weights= "
+            "as well." + ("" if callable(model) else " make_model comes first, then the data."),
         )
     return model
 

@@ -19,7 +19,7 @@ from shrinkage.data.models import Factory, check_state
 from shrinkage.errors import ExploreError
 from shrinkage.experiments.contrasts.settings import Setting
 from shrinkage.experiments.fitting import Loss, Training
-from shrinkage.experiments.studies import subject
+from shrinkage.experiments.studies import Start, subject
 from shrinkage.experiments.studies.threads import threads
 from shrinkage.explorer.controls import FIRST, OFFERED, first_controls
 from shrinkage.explorer.session import Session
@@ -36,6 +36,7 @@ def explore(
     make_model: str | Factory | None = None,
     data: Any = "digits",
     *,
+    weights: object = None,
     columns: Sequence[str] = FIRST,
     loss: Loss | None = None,
     optimizer: str | None = None,
@@ -54,12 +55,12 @@ def explore(
 ) -> None:
     """Serve a page on which λ is turned while one to four networks train side by side.
 
-    ``make_model``, ``data`` and ``loss`` as in :func:`shrinkage.contrast`; ``columns``: none,
-    l1_term, l1, l2, elastic_net, group_l1, dropout. ``settings``: a link from the page, or its
-    query, which restores what it was copied from. The page is for this machine only and its
-    address holds a token; ``port`` 0 takes a free one. What is saved goes below ``runs``;
-    ``source`` names the data as they are typed in a command. ``say`` takes lines for the terminal.
-    Returns after Ctrl-C. Needs the extra ``explore``.
+    ``make_model``, ``data``, ``weights`` and ``loss`` as in :func:`shrinkage.contrast`;
+    ``columns``: none, l1_term, l1, l2, elastic_net, group_l1, dropout. ``settings``: a link from
+    the page, or its query, which restores what it was copied from. The page is for this machine
+    only and its address holds a token; ``port`` 0 takes a free one. What is saved goes below
+    ``runs``; ``source`` names the data as they are typed in a command. ``say`` takes lines for the
+    terminal. Returns after Ctrl-C. Needs the extra ``explore``.
 
     Raises the package's errors for bad input, before a page is served, and :class:`ExploreError`
     for a port in use or where the extra is missing.
@@ -73,7 +74,8 @@ def explore(
                        remedy='For instance ("none", "l1").')  # fmt: skip
     browser = as_flag("browser", browser, error=ExploreError)
     session = session_of(
-        make_model, data, columns=columns, loss=loss, validation=validation, settings=settings,
+        make_model, data, weights=weights, columns=columns, loss=loss, validation=validation,
+        settings=settings,
         optimizer=optimizer, lr=lr, batch_size=batch_size, train_size=train_size, seed=seed,
         biases=biases, source=source,
     )  # fmt: skip
@@ -120,6 +122,7 @@ def session_of(
     make_model: str | Factory | None,
     data: Any,
     *,
+    weights: object = None,
     columns: Sequence[str] = FIRST,
     loss: Loss | None = None,
     validation: float = 0.2,
@@ -138,6 +141,7 @@ def session_of(
         epochs=1,
         cut=about.cut,
         loss=loss,
+        start=Start.of(weights),
         columns=tuple(OFFERED.values()),
         strengths=(1.0,),
     )

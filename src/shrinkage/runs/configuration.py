@@ -81,6 +81,7 @@ class StudyConfig(Record):
     targets: str | None = None
     middle: float = 0.0
     model: ModelConfig
+    weights: str | None = None
     training: TrainingConfig
     loss: str | None = None
     seeds: int

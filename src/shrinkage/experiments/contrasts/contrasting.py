@@ -22,6 +22,7 @@ from shrinkage.experiments.paths import Staff, checked_grid, strengths, weakest_
 from shrinkage.experiments.paths.choice import Rule
 from shrinkage.experiments.studies import (
     Finished,
+    Start,
     check_options,
     device_named,
     jobs_on,
@@ -83,6 +84,7 @@ def contrast(
     make_model: str | Factory | None,
     data: Any,
     *,
+    weights: object = None,
     columns: Sequence[str | Column] | None = None,
     run: str | Path | None = None,
     budget: BudgetName = "normal",
@@ -106,6 +108,8 @@ def contrast(
     polish: int = 0,
     device: str = "cpu",
     jobs: int | None = None,
+    engine: str = "auto",
+    address: str | None = None,
     command: str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Contrast:
@@ -113,28 +117,30 @@ def contrast(
 
     ``make_model``: a factory (no argument, or a spec with n_inputs, input_shape, n_outputs), a
     name, ``FILE.py:FACTORY``, or None for a default by data. ``data``: whatever
-    :func:`shrinkage.data.from_user` takes. ``train``: your own ``train(model, plan, budget)``,
-    which makes its optimizer (``optimizer``, ``lr`` and ``batch_size`` are for ours).
-    ``loss(prediction, y)``: a mean over examples. With a loss or a training of your own the targets
-    arrive as given, in their own units and with all their columns; else those of a regression are
-    standardised. Integer targets are labels, but numbers for PyTorch's losses of numbers; integer
-    inputs that the network reads as ids (of an embedding) reach it as they are, int64.
-    ``test``: the share of the rows kept for testing (0.2), unless the data bring a test part.
-    Every column gets ``tries`` values of its knob (``grid``: the strengths), ``seeds`` seeds and
-    the same epochs (``budget`` says how many where they are not given). ``point_epochs``: the
-    tries of strengths and dropout become warm-started paths: the first has all epochs, and each
-    one after it goes on from the network before it for so many; learning rates have no such order,
-    and each of their tries has as many epochs as a path in all. Validation log-loss
-    chooses (``"1se"``: the most regularized whose loss is at most the lowest plus its standard
-    error over seeds; ``"best"``; ``"paired"``: as far as the paired difference to the best is
-    within its standard error),
-    then the test set is opened once. ``polish``: rounds of :func:`shrinkage.polish`, at most, after
-    the training of every network with an exact penalty, on its training data. ``biases``,
-    ``norms``, ``rescale``: as a :class:`Plan` takes them. ``device``: where
-    networks and data lie meanwhile, such as ``"cuda"`` (runs repeat up to rounding). ``run`` is
-    the folder that holds everything (by default a name of its own under ``runs/``); the same call
-    continues what was interrupted. ``command``: the command line that stands behind the call,
-    for the report's suggestions. ``progress`` takes :class:`Progress`; bars by default.
+    :func:`shrinkage.data.from_user` takes. ``weights``: what every fit begins at instead of the
+    factory's random weights: a trained network, its state dict, or a ``.safetensors`` file.
+    ``train``: your own ``train(model, plan, budget)``, which makes its optimizer (``optimizer``,
+    ``lr`` and ``batch_size`` are for ours). ``loss(prediction, y)``: a mean over examples. With a
+    loss or a training of your own the targets arrive as given, in their own units and with all
+    their columns; else those of a regression are standardised. Integer targets are labels, but
+    numbers for PyTorch's losses of numbers; integer inputs that the network reads as ids (of an
+    embedding) reach it as they are, int64. ``test``: the share of the rows kept for testing (0.2),
+    unless the data bring a test part. Every column gets ``tries`` values of its knob (``grid``: the
+    strengths), ``seeds`` seeds and the same epochs (``budget`` says how many where they are not
+    given). ``point_epochs``: the tries of strengths and dropout become warm-started paths: the
+    first has all epochs, and each one after it goes on from the network before it for so many;
+    learning rates have no such order, and each of their tries has as many epochs as a path in all.
+    Validation log-loss chooses (``"1se"``: the most regularized whose loss is at most the lowest
+    plus its standard error over seeds; ``"best"``; ``"paired"``: as far as the paired difference to
+    the best is within its standard error), then the test set is opened once. ``polish``: rounds of
+    :func:`shrinkage.polish`, at most, after the training of every network with an exact penalty, on
+    its training data. ``biases``, ``norms``, ``rescale``: as a :class:`Plan` takes them.
+    ``device``: where networks and data lie meanwhile, such as ``"cuda"`` (runs repeat up to
+    rounding). ``jobs``, ``engine``, ``address``: who works through the fits, as in
+    :func:`shrinkage.path`. ``run`` is the folder that holds everything (by default a name of its
+    own under ``runs/``); the same call continues what was interrupted. ``command``: the command
+    line that stands behind the call, for the report's suggestions. ``progress`` takes
+    :class:`Progress`; bars by default.
 
     Returns a :class:`Contrast`; ``str`` of it is the table. Raises the package's errors for bad
     input, each before anything is written, and :class:`FitError` where at the end no column has a
@@ -145,7 +151,7 @@ def contrast(
     check_options(run, command, progress)
     refuse_idle(train, {"optimizer": optimizer, "lr": lr, "batch_size": batch_size})
     where = device_named(device)
-    staff = Staff(jobs_on(where, jobs))
+    staff = Staff(jobs_on(where, jobs), engine, address)
     about = subject(
         make_model, data, train_size=train_size, validation=validation, test=test,
         loss=loss, train=train,
@@ -166,6 +172,7 @@ def contrast(
         epochs=size.epochs,
         cut=about.cut,
         loss=loss,
+        start=Start.of(weights),
         device=where,
         biases=biases,
         norms=norms,

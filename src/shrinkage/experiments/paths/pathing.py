@@ -11,7 +11,7 @@ from torch import nn
 from shrinkage.analysis.features import Stability
 from shrinkage.analysis.measures.losses import as_module
 from shrinkage.data.models import Factory
-from shrinkage.errors import FitError
+from shrinkage.errors import FitError, warn
 from shrinkage.experiments.fitting import Loss, Train, Training
 from shrinkage.experiments.paths.configuration import configuration
 from shrinkage.experiments.paths.ends import is_affine, warn_of_single
@@ -24,6 +24,7 @@ from shrinkage.experiments.paths.setting import Setting
 from shrinkage.experiments.paths.stages import Stages
 from shrinkage.experiments.paths.strengths import Grid
 from shrinkage.experiments.studies import (
+    Start,
     check_options,
     device_named,
     jobs_on,
@@ -60,6 +61,7 @@ def path(
     data: Any,
     penalty: str | Penalty | Mapping[Key, Penalty | None] | Rules,
     *,
+    weights: object = None,
     run: str | Path | None = None,
     points: int = 25,
     weakest: float | None = None,
@@ -100,8 +102,8 @@ def path(
     everything) to ``strongest`` (empties the network); ends that are not given are found on the
     data. ``penalty``: an instance such as ``L1(1.0)``, whose strength the scale multiplies, rules,
     or a name: ``"features"`` drops whole inputs (:func:`shrinkage.feature_rules`).
-    ``make_model``, ``data``, ``loss``, ``train`` (``train(model, plan, budget)``) and the cut of
-    the data are as in :func:`shrinkage.contrast`.
+    ``make_model``, ``data``, ``weights``, ``loss``, ``train`` (``train(model, plan, budget)``) and
+    the cut of the data are as in :func:`shrinkage.contrast`.
 
     A dense network is trained for ``epochs``. From there the path goes to sparser ones: every
     point trains for ``point_epochs`` (may be a part of one), up to ``rounds`` times until objective
@@ -163,6 +165,7 @@ def path(
         epochs=training.epochs,
         cut=about.cut,
         loss=loss,
+        start=Start.of(weights),
         device=where,
         rules=_rules(given, biases=biases, norms=norms, rescale=rescale),
         grid=Grid(points, weakest, strongest),
@@ -179,6 +182,8 @@ def path(
     asked = [name for name, value in options.items() if value is not None]
     exact = _solved_where_convex(setting, asked)
     setting = setting if asked else exact
+    if setting.start is not None and setting.solver == "polish":
+        warn("loss + penalty is convex and solved exactly: where it begins, weights=, is of no use")
     plan = rehearse(setting)
     ours = training if train is None else None
     config = configuration(setting, plan, ours, wanted, about.model)

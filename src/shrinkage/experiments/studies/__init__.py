@@ -2,6 +2,7 @@
 
 from shrinkage.experiments.studies.finished import Finished, check_options, opened
 from shrinkage.experiments.studies.outcome import evaluated, history, outcome
+from shrinkage.experiments.studies.start import Start
 from shrinkage.experiments.studies.study import (
     Cut,
     Study,
@@ -18,6 +19,7 @@ from shrinkage.experiments.studies.subject import Subject, subject
 __all__ = [
     "Cut",
     "Finished",
+    "Start",
     "Study",
     "Subject",
     "check_options",

@@ -25,6 +25,7 @@ from shrinkage.data.models import (
 )
 from shrinkage.errors import FitError, ModelError, ShrinkageWarning, shown, warn
 from shrinkage.experiments.fitting import Loss, Train, Training
+from shrinkage.experiments.studies.start import Start
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs import ParameterConfig, describe, fingerprint
 from shrinkage.runs.questions import Questions
@@ -55,6 +56,8 @@ class Cut:
 class Study:
     """Data, factory, training: the same for every fit, all of them on one ``device``.
 
+    ``start``: the weights that networks begin at; None: those that the factory draws.
+
     Raises :class:`FitError` for seeds and epochs below 1.
     """
 
@@ -65,6 +68,7 @@ class Study:
     epochs: int
     cut: Cut = Cut()
     loss: Loss | None = None
+    start: Start | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
@@ -115,6 +119,8 @@ class Study:
         torch.manual_seed(seed)
         model = build(self.factory, self.spec, dropout=dropout)
         check_new(self.factory, model)
+        if self.start is not None:
+            self.start.load_into(model)
         model = model.to(self.device)
         ids = not self.data.x.is_floating_point()
         check_output(model, self.spec, self.data.task, ids=ids, free=self.loss is not None)
@@ -171,6 +177,7 @@ class Study:
             **({"targets": "as given"} if self.is_own and data.task == "regression" else {}),
             **({"middle": self.middle} if self.middle else {}),
             "model": {"name": describe(model), "fingerprint": fingerprint(self.factory)},
+            **({} if self.start is None else {"weights": self.start.checksum}),
             "training": {"name": "your own", "fingerprint": fingerprint(self.train)}
             if training is None
             else {
