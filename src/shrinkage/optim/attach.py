@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from shrinkage.arguments import as_choice
+from shrinkage.arguments import as_choice, as_int
 from shrinkage.errors import AttachError
 from shrinkage.optim.acting import MethodName, acting
 from shrinkage.optim.checking import (
@@ -36,18 +36,24 @@ from shrinkage.optim.metrics import (
 )
 from shrinkage.optim.stacking import stacked
 from shrinkage.optim.verifying import check_metric
+from shrinkage.optim.warmup import Warmup, saved_warmup
 from shrinkage.optim.witness import ForeignWrites
 from shrinkage.optim.wrapping import Wrappers, inside, is_nested, steps_nest
 from shrinkage.penalties.base import check_factor, check_size, check_sizes
 from shrinkage.plans import Plan
 from shrinkage.plans.coupled import Term
 
-_REST = 10
-"""Steps that every parameter goes by itself after something unusual: making a crew takes time."""
+_REST, _PAUSE = 10, 2
+"""Steps that every parameter goes by itself after something unusual, and where λ has moved: making
+a crew takes time."""
 
 
 def attach(
-    optimizer: Optimizer, plan: Plan, *more: object, method: MethodName = "auto"
+    optimizer: Optimizer,
+    plan: Plan,
+    *more: object,
+    method: MethodName = "auto",
+    warmup: int = 0,
 ) -> "Handle":
     """Let ``plan`` act at every ``optimizer.step()``: exact zeros, in any training loop.
 
@@ -55,6 +61,10 @@ def attach(
     does not wake zeros up; ``"prox"`` applies the proximal map after each step; ``"auto"`` takes
     ``averaged`` for penalties that make zeros and ``prox`` for smooth ones; ``"subgradient"``
     is the textbook's loss term, for comparison.
+
+    ``warmup``: λ rises over so many of the optimizer's steps, from a hundredth to the whole. A
+    strong penalty on random weights takes a network's units before they have learnt anything;
+    raised slowly it leaves more of the network alive, and a lower cost (``docs/warmup.md``).
 
     After every step that the optimizer takes, zeros of the network are exactly ``0.0``, and the
     fixed points are the stationary points of loss + penalty in the optimizer's own metric. Steps
@@ -85,21 +95,25 @@ def attach(
     """
     check_alone(optimizer, plan, more)
     check_arguments(optimizer, plan)
-    return Handle(inside(optimizer), plan, method)
+    return Handle(inside(optimizer), plan, method, warmup)
 
 
 class Handle:
     """A plan at work on an optimizer; made by :func:`attach`.
 
-    ``scale`` multiplies every strength and may be set at any time, at every step if you like: zeros
-    stay where their average gradient keeps them and leave where it no longer does. 0 switches
-    the plan off and forgets. ``state_dict`` and
+    ``warmup``: how many steps λ rises over. ``scale`` multiplies every strength and may be set at
+    any time, at every step if you like: zeros stay where their average gradient keeps them and
+    leave where it no longer does. 0 switches the plan off and forgets. ``state_dict`` and
     ``load_state_dict`` belong into the checkpoint beside the model's and the optimizer's.
     ``remove()`` takes the penalty off and leaves the weights as they are.
     """
 
-    def __init__(self, optimizer: Optimizer, plan: Plan, method: MethodName) -> None:
+    def __init__(
+        self, optimizer: Optimizer, plan: Plan, method: MethodName, warmup: int = 0
+    ) -> None:
         check_arguments(optimizer, plan)
+        remedy = "Pass a number of steps: about a third of all of them."
+        self._warmup = Warmup(as_int("warmup", warmup, remedy=remedy, error=AttachError))
         remedy = 'Leave it at "auto".'
         as_choice("method", method, get_args(MethodName), remedy=remedy, error=AttachError)
         check_hooks(optimizer)
@@ -109,6 +123,7 @@ class Handle:
             check_metric(optimizer, self._metric)
         self.plan, self.optimizer, self.method = plan, optimizer, method
         self._scale = 1.0
+        self._now = 0.0  # the scale of the step that is being taken
         self._wrappers = Wrappers(optimizer, self._put_back)
         self._writes = ForeignWrites(self._wrappers, method)
         self._nests = steps_nest(optimizer)
@@ -157,6 +172,11 @@ class Handle:
         return f"<Handle: {self.plan!r} on {kind}, {acts}>"
 
     @property
+    def warmup(self) -> int:
+        """Steps over which λ rises."""
+        return self._warmup.steps
+
+    @property
     def scale(self) -> float:
         """Multiplies every strength of the plan; ≥ 0."""
         return self._scale
@@ -180,6 +200,8 @@ class Handle:
         """Scale, method and latent weights by parameter name: tensors and numbers only."""
         return {
             "scale": self._scale,
+            "warmup": self._warmup.steps,
+            "steps": self._warmup.taken,
             "method": self.method,
             "blocks": {
                 name: {key: value for method in methods for key, value in method.state().items()}
@@ -202,10 +224,11 @@ class Handle:
                 expected=f"method {self.method!r} and the plan's {len(self._methods)} parameters",
                 remedy="Attach the same plan with the same method before loading.",
             )
-        scale = check_factor(state["scale"])
+        scale, warmup = check_factor(state["scale"]), saved_warmup(state, self._warmup.steps)
         for term in self.plan.bound_terms():
             check_saved(term.entry, blocks[term.entry.name])
         self._scale = scale
+        self._warmup = warmup
         for term in self.plan.bound_terms():
             for method in self._methods[term.entry.name]:
                 method.load(blocks[term.entry.name], term.parameters[0].device)
@@ -242,19 +265,22 @@ class Handle:
     def _added(self, loss: Any) -> Any:
         """The loss and the penalty whose slope the gradients have."""
         terms = [term for term in self._terms if term.has_gradients()]
-        if loss is None or not terms or not self._scale:
+        if loss is None or not terms or not self._now:
             return loss
-        penalty = self._scale * sum(float(term.value(term.parameters)) for term in terms)
+        penalty = self._now * sum(float(term.value(term.parameters)) for term in terms)
         return loss + penalty
 
     def _prepare(self, optimizer: Optimizer) -> None:
         self._writes.step += 1
+        before, self._now = self._now, self._scale * self._warmup.factor
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
         if self._are_replaced():
             self._terms, self._places = tuple(self.plan.bound_terms()), self.plan.places()
-            self._dismiss()
-        if self._crew is not None and not self._crew.look(self._scale):
-            self._dismiss()
+            self._dismiss(_REST)
+        if self._now != before:
+            self._dismiss(_PAUSE)
+        elif self._crew is not None and not self._crew.look(self._now):
+            self._dismiss(_REST)
         ready = self._crew.names if self._crew is not None else ()
         for term in self._terms:
             if term.entry.name in ready or term.is_frozen():  # momentum may move what is frozen
@@ -264,7 +290,7 @@ class Handle:
                 continue
             tensor = term.read()
             for method in self._methods[term.entry.name]:
-                method.before(tensor, self._scale, loss_scale)
+                method.before(tensor, self._now, loss_scale)
 
     def _are_replaced(self) -> bool:
         """Whether the network has other parameters than those in the terms."""
@@ -273,9 +299,9 @@ class Handle:
                 return True
         return False
 
-    def _dismiss(self) -> None:
+    def _dismiss(self, steps: int) -> None:
         """Leave everything to each parameter for a while: what happened may happen again."""
-        self._crew, self._rest = None, _REST
+        self._crew, self._rest = None, max(self._rest, steps)
 
     def _add_slope(self, term: Term, loss_scale: Tensor | float) -> None:
         """The textbook's form: the slope reaches the gradient of every trained parameter."""
@@ -285,7 +311,7 @@ class Handle:
         if term.group is not None:
             tensor.grad = term.gathered(gradients)
         for method in self._methods[term.entry.name]:
-            method.before(tensor, self._scale, loss_scale)
+            method.before(tensor, self._now, loss_scale)
         if tensor.grad is not None:
             term.write(tensor.grad, gradients)
 
@@ -293,10 +319,11 @@ class Handle:
     def _after(self, optimizer: Optimizer, *_: object) -> None:
         if was_skipped(optimizer) or (self._nests and is_nested(optimizer)):
             return
+        self._warmup.taken += 1
         self._look_at_decay(optimizer)
         groups, done = _groups(optimizer), frozenset[str]()
         if self._crew is not None and not self._crew.heed():
-            self._dismiss()
+            self._dismiss(_REST)
         elif self._crew is not None:
             done = self._crew.step(self._reader(groups))
         for term in self._terms:
@@ -305,10 +332,10 @@ class Handle:
         if self._crew is not None and not self._crew.together and self._crew.replaced():
             self._crew = None
         self._rest = max(0, self._rest - 1)
-        if self._crew is None and self._scale and not self._rest:
+        if self._crew is None and self._now and not self._rest:
             self._crew = Crew(self._terms, self._methods)
         self._writes.look_around(self._first_kinked)
-        if self._wrappers.running and self._scale and self._metric is not None:
+        if self._wrappers.running and self._now and self._metric is not None:
             kinked = (term for term in self._terms if term.penalty.slope)
             self._zeros = [(p, p == 0) for term in kinked for p in term.parameters]
 
@@ -345,7 +372,7 @@ class Handle:
         reading = readings[0] if term.group is None else stacked(term, readings)
         tensor, methods = term.read(), self._methods[term.entry.name]
         for method in methods:
-            method.after(tensor, reading, self._scale)
+            method.after(tensor, reading, self._now)
         for method in methods[:-1]:
             method.rewritten(tensor)
         term.write(tensor)

@@ -128,9 +128,13 @@ def release(handle: AtWork) -> None:
     _AT_WORK.get(handle.optimizer, weakref.WeakSet()).discard(handle)
 
 
+_KEYS, _COUNTS = {"scale", "method", "blocks"}, {"warmup", "steps"}
+"""Of a handle's state; those of before λ could rise do not have the second ones."""
+
+
 def check_state(state: object) -> None:
     """Raise :class:`AttachError` unless ``state`` has the form of what a handle saves."""
-    is_state = isinstance(state, Mapping) and set(state) == {"scale", "method", "blocks"}
+    is_state = isinstance(state, Mapping) and set(state) in (_KEYS, _KEYS | _COUNTS)
     blocks = state["blocks"] if isinstance(state, Mapping) and is_state else None
     if (
         not isinstance(state, Mapping)
