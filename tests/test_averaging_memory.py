@@ -113,3 +113,14 @@ def test_rows_are_pulled_by_one_multiplier(share: float) -> None:
             low, high = (middle, high) if longer else (low, middle)
         assert found[k].tolist() == pytest.approx((w[k] / (1 + low * steps)).tolist(), rel=1e-3)
         assert float(found[k].norm()) == pytest.approx(float(r[k]), rel=1e-3)
+
+
+def test_what_was_loaded_shares_nothing_with_the_checkpoint() -> None:
+    each = torch.ones(2)
+    saved = memory(step=each, total=2 * each, held=3 * each).saved()
+    before = {name: tensor.clone() for name, tensor in saved.items()}
+    loaded = Memory.of(saved, torch.device("cpu"))
+    for tensor in (loaded.residual, loaded.total, loaded.step, loaded.held, loaded.written.weights):
+        assert isinstance(tensor, Tensor)
+        tensor.add_(1)
+    assert all(torch.equal(before[name], tensor) for name, tensor in saved.items())
