@@ -422,6 +422,7 @@ def test_the_demos_command_is_the_demo(monkeypatch: pytest.MonkeyPatch, options:
         "rescale": False,
         "polish": 0,
         "device": "cpu",
+        "engine": "auto",
     }
     assert again == {**defaults, **demo}
 

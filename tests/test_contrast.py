@@ -18,6 +18,7 @@ from shrinkage.analysis.certificates import certify
 from shrinkage.analysis.measures import evaluate
 from shrinkage.data import Data, Examples, Spec, load, split
 from shrinkage.errors import DataError, FitError, ModelError, RunError, ShrinkageWarning
+from shrinkage.experiments.columns import LESSON, columns_named
 from shrinkage.experiments.contrasts import (
     COLUMNS,
     Column,
@@ -28,7 +29,6 @@ from shrinkage.experiments.contrasts import (
     kinks,
     stages,
 )
-from shrinkage.experiments.contrasts.columns import columns_named
 from shrinkage.experiments.fitting import Budget, Training
 from shrinkage.optim import attach
 from shrinkage.penalties import L1, MCP, LogSum, Penalty, SparseGroupL1
@@ -41,6 +41,7 @@ from shrinkage.reports.wording import spread
 from shrinkage.runs import read
 from shrinkage.runs.identity import fingerprint
 
+LESSON_NAMES = [column.name for column in LESSON]
 TRIES, SEEDS, EPOCHS = 2, 2, 3
 FEW: dict[str, Any] = {"tries": 1, "seeds": 1, "epochs": 2, "columns": ["none", "l1"]}
 
@@ -96,12 +97,12 @@ def small_table() -> tuple[Tensor, Tensor]:
 def test_every_column_has_the_same_tries_seeds_and_epochs(whole: Contrast) -> None:
     fits = whole.view.of_kind("fit").values()
     expected = sorted((try_, seed) for try_ in range(TRIES) for seed in range(SEEDS))
-    for name in COLUMNS:
+    for name in LESSON_NAMES:
         mine = [fit for fit in fits if fit["column"] == name]
         assert sorted((fit["index"], fit["seed"]) for fit in mine) == expected, name
         assert {fit["history"]["epoch"][-1] for fit in mine} == {EPOCHS}, name
         assert len({fit["knob"] for fit in mine}) == TRIES, name
-    assert len(fits) == len(COLUMNS) * TRIES * SEEDS
+    assert len(fits) == len(LESSON_NAMES) * TRIES * SEEDS
 
 
 def test_all_columns_of_a_seed_see_the_same_rows_and_first_weights(whole: Contrast) -> None:
@@ -129,7 +130,7 @@ def test_pruning_keeps_the_nonzeros_of_exact_l1_per_seed(whole: Contrast) -> Non
 def test_exact_zeros_are_exact_l1s_alone(whole: Contrast) -> None:
     fits = whole.view.of_kind("fit")
     for seed in range(SEEDS):
-        strong = {name: fits[f"{name}/{TRIES - 1}/{seed}"]["weights"] for name in COLUMNS}
+        strong = {name: fits[f"{name}/{TRIES - 1}/{seed}"]["weights"] for name in LESSON_NAMES}
         assert strong["l1"]["zeros"] > strong["l1"]["size"] / 4
         assert strong["elastic_net"]["zeros"] > 0
         for name in ("none", "l1_term", "l2", "dropout"):
@@ -274,7 +275,7 @@ def test_a_column_of_another_penalty_is_another_setting(tmp_path: Path) -> None:
 
 
 def test_models_compute_what_was_stored(whole: Contrast) -> None:
-    for name in COLUMNS:
+    for name in LESSON_NAMES:
         for seed in range(SEEDS):
             model = whole.model(name, seed)
             assert not model.training
@@ -298,7 +299,7 @@ def test_a_network_that_does_not_exist(whole: Contrast) -> None:
 
 def test_the_summary_is_the_mean_over_seeds(whole: Contrast) -> None:
     rows = {row["name"]: row for row in whole.summary()}
-    assert list(rows) == list(COLUMNS)
+    assert list(rows) == LESSON_NAMES
     fits, tests = whole.view.of_kind("fit"), whole.view.of_kind("test")
     keys = [f"l1/{choices(whole)['l1']['index']}/{seed}" for seed in range(SEEDS)]
     base = [f"none/{choices(whole)['none']['index']}/{seed}" for seed in range(SEEDS)]
@@ -312,7 +313,7 @@ def test_the_summary_is_the_mean_over_seeds(whole: Contrast) -> None:
     assert versus["se"] == pytest.approx(np.std(deltas, ddof=1) / SEEDS**0.5)
     assert rows["none"]["versus_none"] is None
     text = str(whole)
-    for column in COLUMNS.values():
+    for column in LESSON:
         assert column.label in text
 
 

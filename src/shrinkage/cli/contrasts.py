@@ -99,7 +99,8 @@ def contrast_command(
     columns: Annotated[
         str | None,
         typer.Option(
-            help="Some of none,l1_term,l1,l2,elastic_net,group_l1,dropout,magnitude. [default: all]"
+            help="Some of none,l1_term,l1,l2,elastic_net,group_l1,dropout,magnitude "
+            "[default: these], weight_decay (decoupled), early_stopping, label_smoothing."
         ),
     ] = None,
     strengths: Annotated[

@@ -9,13 +9,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from shrinkage.arguments import as_choice
 from shrinkage.errors import ExploreError, did_you_mean, shown
-from shrinkage.experiments.contrasts.columns import COLUMNS, Column
+from shrinkage.experiments.columns import COLUMNS, Column
 from shrinkage.experiments.fitting import LEARNING_RATES
+from shrinkage.runs.knobs import STRENGTH, knob
 
 OFFERED: Mapping[str, Column] = MappingProxyType(
-    {name: column for name, column in COLUMNS.items() if column.prunes_like is None}
+    {name: column for name, column in COLUMNS.items() if column.is_live}
 )
-"""The columns that can train live; pruning is a schedule and not a dial."""
+"""The columns that can train live."""
 FIRST = ("none", "l1_term", "l1", "l2")
 OPTIMIZERS = ("sgd", "adam")
 _P = 0.5
@@ -78,8 +79,9 @@ class Controls:
                 remedy="Name each column once.",
             )
         for choice in self.columns:
-            most = 0.95 if choice.column.knob == "dropout" else _DEEPEST
-            what = f"{'p' if choice.column.knob == 'dropout' else 'λ'} of {choice.column.label}"
+            most = _DEEPEST if choice.column.most is None else choice.column.most
+            symbol = knob(choice.column.knob if choice.column.most else STRENGTH).symbol
+            what = f"{symbol} of {choice.column.label}"
             _check(what, choice.knob, 0, most)
         _check("learning rate", self.lr, 1e-12, 1e12)
         _check("batch size", self.batch_size, 1, 10**6)
@@ -183,11 +185,11 @@ def _usual(controls: Controls) -> float:
 
 
 def _has_strength(name: str) -> bool:
-    return name in OFFERED and OFFERED[name].knob == "strength"
+    return name in OFFERED and OFFERED[name].knob == STRENGTH
 
 
 def _first_knob(name: str, strength: float) -> float:
-    if name in OFFERED and OFFERED[name].knob == "dropout":
+    if name in OFFERED and OFFERED[name].most is not None:
         return _P
     return strength if _has_strength(name) else 0.0
 

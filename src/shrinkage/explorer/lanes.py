@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.analysis.measures import Loss
-from shrinkage.data.models import set_dropout
 from shrinkage.errors import RAISED, ShrinkageError, told
-from shrinkage.experiments.contrasts.columns import Column
+from shrinkage.experiments.columns import Column
 from shrinkage.experiments.contrasts.settings import Setting
 from shrinkage.experiments.fitting import OPTIMIZERS
 from shrinkage.experiments.studies import quiet_plan
@@ -18,6 +17,7 @@ from shrinkage.optim import Handle, attach
 from shrinkage.optim.acting import MethodName
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Plan, Rules
+from shrinkage.runs.knobs import STRENGTH
 
 
 class Lane:
@@ -32,7 +32,8 @@ class Lane:
         self.knob = choice.knob
         self.note = ""
         self.steps = 0
-        start = choice.knob if self.column.knob == "dropout" else 1.0
+        start = 1.0 if self.column.knob == STRENGTH else choice.knob
+        self._factory = setting.factory
         self.model, self.plan = setting.network(self.column, start, controls.seed)
         self._optimizer_name, self._biases = controls.optimizer, controls.biases
         self.optimizer = self._made(controls)
@@ -46,7 +47,7 @@ class Lane:
     @property
     def strength(self) -> float:
         """λ; 0 where the column has no penalty."""
-        return self.knob if self.column.knob == "strength" else 0.0
+        return self.knob if self.column.knob == STRENGTH else 0.0
 
     @property
     def is_term(self) -> bool:
@@ -61,8 +62,7 @@ class Lane:
     def turn(self, knob: float) -> None:
         """Set the dial: λ, or the probability p of dropout."""
         self.knob = knob
-        if self.column.knob == "dropout":
-            set_dropout(self.model, knob)
+        self.column.prepare(self.model, self._factory, knob)
         if self.handle is not None:
             self.handle.scale = self.strength
 

@@ -19,6 +19,7 @@ from shrinkage.explorer.looks import Standing, penalty_of
 from shrinkage.explorer.session import Session
 from shrinkage.reports import report_page
 from shrinkage.runs import FailedFitRecord, FitRecord, Run, TrialRecord
+from shrinkage.runs.knobs import RATE
 
 Json = dict[str, Any]
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -78,7 +79,7 @@ def _configuration(session: Session) -> Json:
 
 def _knob(lane: Lane) -> float:
     """The dial; for a column that has none the factor of its learning rate."""
-    return 1.0 if lane.column.knob == "learning rate" else lane.knob
+    return 1.0 if lane.column.knob == RATE else lane.knob
 
 
 def _record(session: Session, lane: Lane) -> tuple[TrialRecord, dict[str, Tensor]]:

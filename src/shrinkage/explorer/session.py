@@ -8,6 +8,7 @@ from shrinkage.analysis.measures import loss_for
 from shrinkage.data import Examples
 from shrinkage.errors import ExploreError, ShrinkageError
 from shrinkage.experiments.contrasts.settings import Setting
+from shrinkage.experiments.fitting import NotApplicableError
 from shrinkage.experiments.studies import quiet_plan
 from shrinkage.explorer.choosing import chosen, named
 from shrinkage.explorer.commands import Select
@@ -226,7 +227,9 @@ class Session:
     def _seen_scope(self) -> Scope:
         """What can be shown of this network and these data."""
         setting, model = self.setting, self.lanes[0].model
-        columns = frozenset(name for name, c in OFFERED.items() if setting.applies(c, model))
+        columns = frozenset(
+            name for name, c in OFFERED.items() if c.applies(model, setting.factory)
+        )
         plan = quiet_plan(model, Rules(OFFERED["l1"].penalty_at(1.0), biases=True))
         is_all = plan.n_penalised == sum(p.numel() for p in model.parameters())
         return Scope(columns, is_all, self.n_train, len(setting.data.classes))
@@ -320,7 +323,7 @@ def _lane(setting: Setting, choice: Choice, controls: Controls) -> Lane:
     try:
         return Lane(setting, choice, controls)
     except ShrinkageError as error:
-        if choice.column.knob != "dropout":
+        if not isinstance(error, NotApplicableError):
             raise
         raise ExploreError(
             f"the column {choice.column.label!r} cannot be shown",

@@ -14,6 +14,7 @@ from shrinkage.reports.figures import colour
 from shrinkage.reports.first_layer import FirstLayer, Picture
 from shrinkage.reports.wording import num, percent, score, strength
 from shrinkage.runs import FailedFitRecord, FitRecord, ParameterConfig, TrialRecord
+from shrinkage.runs.knobs import knob
 
 Json = dict[str, Any]
 BINS = 60
@@ -110,9 +111,8 @@ def _try(
     held, total = facts.held(fit), fit.weights
     loss, penalty = fit.train.loss, fit.penalty
     cost = None if loss is None or penalty is None else loss + penalty
-    knob = {"strength": "λ = ", "learning rate": "learning rate × ", "dropout": "p = "}
     result: Json = {
-        "knob": knob[facts.columns[fit.column].knob] + strength(fit.knob),
+        "knob": knob(facts.columns[fit.column].knob).before + strength(fit.knob),
         "share": fit.penalty_share or 0.0,
         "loss": num(loss),
         "penalty": num(penalty),

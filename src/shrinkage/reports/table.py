@@ -9,6 +9,7 @@ from shrinkage.reports.seed_figures import Figure
 from shrinkage.reports.summary import ColumnSummary, column_summaries, edges, idle, idle_text
 from shrinkage.reports.wording import spread
 from shrinkage.runs import RunView
+from shrinkage.runs.knobs import knob
 
 Cell = Callable[[ColumnSummary], Figure | None]
 
@@ -89,8 +90,7 @@ def knob_text(row: ColumnSummary) -> str:
     """The chosen knob in the field's notation: λ, learning-rate factor or dropout p."""
     if row.value is None:
         return "—"
-    symbol = {"strength": "λ=", "learning rate": "lr×", "dropout": "p="}[row.knob]
-    return f"{symbol}{row.value:g}"
+    return f"{knob(row.knob).brief.replace(' ', '')}{row.value:g}"
 
 
 def _table(first: str, *heads: str) -> Table:

@@ -1,6 +1,6 @@
 """Several columns side by side: same seeds, same budget, equal tries, chosen on validation."""
 
-from shrinkage.experiments.contrasts.columns import COLUMNS, Column
+from shrinkage.experiments.columns import COLUMNS, Column
 from shrinkage.experiments.contrasts.contrasting import Contrast, contrast
 from shrinkage.experiments.contrasts.settings import Setting
 

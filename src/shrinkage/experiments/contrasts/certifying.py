@@ -17,7 +17,7 @@ def certify_fit(
     """The certificate of a fit's network, on all training data of its seed, in eval mode.
 
     A column without a penalty has no strength to count in: of the unregularized one the residual
-    is told, of dropout and pruning neither, since they minimise something else. The objective and
+    is told, of columns that minimise something else (dropout, pruning) neither. The objective and
     that of the best constant prediction are told of all.
     """
     column = setting.by_name[job.column]
@@ -30,7 +30,7 @@ def certify_fit(
         found = certify(model, plan, examples, setting.loss, samples=samples)
     except ShrinkageError as error:
         return FailedCertificateRecord(key=job.key, failed=error.briefly)
-    trained = counts or (column.knob != "dropout" and column.prunes_like is None)
+    trained = counts or (column.minimises and column.prunes_like is None)
     return CertificateRecord(
         key=job.key,
         objective=found.objective,

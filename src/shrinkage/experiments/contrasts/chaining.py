@@ -86,5 +86,4 @@ def way(fits: Mapping[str, TrialRecord], name: str) -> Chain:
 
 
 def _is_chained(setting: Setting, job: Job) -> bool:
-    knob = setting.by_name[job.column].knob
-    return setting.point_epochs is not None and knob != "learning rate"
+    return setting.point_epochs is not None and setting.by_name[job.column].is_ordered

@@ -11,8 +11,8 @@ from torch import nn
 from shrinkage.arguments import as_choice, check_type
 from shrinkage.data.models import Factory
 from shrinkage.errors import FitError, did_you_mean
+from shrinkage.experiments.columns import Column, columns_named
 from shrinkage.experiments.contrasts.budgets import BudgetName, sized
-from shrinkage.experiments.contrasts.columns import Column, columns_named
 from shrinkage.experiments.contrasts.configuration import configuration
 from shrinkage.experiments.contrasts.rehearsal import rehearse, rehearse_training
 from shrinkage.experiments.contrasts.settings import Job, Setting

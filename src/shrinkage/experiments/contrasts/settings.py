@@ -8,9 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from shrinkage.arguments import as_flag, as_int, settle
-from shrinkage.data.models import has_dropout, set_dropout, takes_dropout
-from shrinkage.experiments.contrasts.columns import Column
-from shrinkage.experiments.fitting import NotApplicableError, Treatment
+from shrinkage.experiments.columns import Column
+from shrinkage.experiments.fitting import Treatment
 from shrinkage.experiments.studies import Study, quiet_plan
 from shrinkage.plans import Plan, Rules
 
@@ -56,29 +55,14 @@ class Setting(Study):
     def network(self, column: Column, knob: float, seed: int) -> tuple[nn.Module, Plan]:
         """A new network of this seed with the plan of this try.
 
-        Raises :class:`NotApplicableError` where the column needs dropout and the network has none.
+        Raises :class:`NotApplicableError` where the column needs what the network has not.
         """
-        model = self.build(seed, dropout=knob if column.knob == "dropout" else None)
-        if column.knob == "dropout":
-            self._check_applies(column, model)
-            set_dropout(model, knob)
+        model = self.build(seed, dropout=column.dropout(knob))
+        column.prepare(model, self.factory, knob)
         acting = {"biases": self.biases, "norms": self.norms, "rescale": self.rescale}
         rules = Rules(column.penalty_at(knob), **acting)
         rules = rules.for_targets(lambda: self.split(seed).train.y)
         return model, quiet_plan(model, rules, self.example)
-
-    def applies(self, column: Column, model: nn.Module) -> bool:
-        """Whether ``model``, which our factory has made, can be trained as the column says."""
-        return column.knob != "dropout" or has_dropout(model) or takes_dropout(self.factory)
-
-    def _check_applies(self, column: Column, model: nn.Module) -> None:
-        if not self.applies(column, model):
-            raise NotApplicableError(
-                "dropout is not applicable",
-                got="a network without dropout layers",
-                expected="nn.Dropout layers, or a factory that takes dropout=",
-                remedy="Add dropout layers with p=0 to see this column.",
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +95,7 @@ class Job:
 
     def treatment(self, column: Column) -> Treatment:
         """What this job does besides training under its plan."""
-        factor = self.knob if column.knob == "learning rate" else 1.0
+        factor = column.lr_factor(self.knob)
         return Treatment(column.form, factor, self.keep, warm=self.start is not None)
 
 

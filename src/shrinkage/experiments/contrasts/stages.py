@@ -119,7 +119,7 @@ class Stages:
             choice = choose(
                 _chunks(tries),
                 self.rule,
-                ordered=column.knob != "learning rate",
+                ordered=column.is_ordered,
                 losses=_losses(tries),
             )
             if choice is not None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from shrinkage.analysis.polishing import polish, quiet
+from shrinkage.experiments.columns import Column
 from shrinkage.experiments.contrasts.chaining import epochs
-from shrinkage.experiments.contrasts.columns import Column
 from shrinkage.experiments.contrasts.kinks import kink_samples
 from shrinkage.experiments.contrasts.settings import Job, Setting
 from shrinkage.experiments.fitting import DivergedError, Epoch, NotApplicableError, fit, look
@@ -53,18 +53,20 @@ def train(
     parts = {"train": split.train, "validation": split.validation}
     if with_test:
         parts["test"] = split.test
-    looks = list(
-        fit(
-            model,
-            plan,
-            setting.train,
-            parts,
-            epochs=length,
-            seed=(job.seed + _APART * job.begun) % 2**32,  # what NumPy takes, too
-            treatment=job.treatment(column),
-            loss=setting.loss,
+    training = column.training(setting.train, setting.loss, split.validation, job.knob)
+    with column.acting(plan, job.knob):
+        looks = list(
+            fit(
+                model,
+                plan,
+                training,
+                parts,
+                epochs=length,
+                seed=(job.seed + _APART * job.begun) % 2**32,  # what NumPy takes, too
+                treatment=job.treatment(column),
+                loss=setting.loss,
+            )
         )
-    )
     if setting.polish and column.penalty is not None and column.form == "exact":
         samples = kink_samples(model, split.train)
         polish(

@@ -7,6 +7,7 @@ from shrinkage.lesson import Verdict, worst
 from shrinkage.lesson.estimates import Difference
 from shrinkage.reports.facts import Facts
 from shrinkage.reports.wording import strength
+from shrinkage.runs.knobs import knob
 
 ONE_SEED = "one seed: no uncertainty"
 
@@ -63,6 +64,5 @@ def seeds_note(found: Iterable[Difference | None]) -> str:
 
 def at(facts: Facts, name: str) -> str:
     """A column's label with its chosen strength."""
-    symbol = {"strength": "λ = ", "dropout": "p = ", "learning rate": "lr × "}
-    knob = symbol.get(facts.columns[name].knob, "")
-    return f"{facts.label(name)} ({knob}{strength(facts.knob(name))})"
+    brief = knob(facts.columns[name].knob).brief
+    return f"{facts.label(name)} ({brief}{strength(facts.knob(name))})"

@@ -22,6 +22,9 @@ COLOURS = MappingProxyType(
         "group_l1": "#0891a8",
         "dropout": "#a0674b",
         "magnitude": "#7d8a1c",
+        "weight_decay": "#4b8b7c",
+        "early_stopping": "#5b6ee1",
+        "label_smoothing": "#c2489b",
     }
 )
 _OTHERS = ("#c2489b", "#5b6ee1", "#b5543c", "#4b8b7c", "#94702e", "#8d6cab")

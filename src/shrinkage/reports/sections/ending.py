@@ -20,6 +20,7 @@ from shrinkage.runs import (
     TrainingConfig,
 )
 from shrinkage.runs.checksums import parse_record
+from shrinkage.runs.knobs import knob
 
 _SEEDS = 5
 """Suggested where there are fewer than three."""
@@ -85,8 +86,8 @@ def training_words(training: TrainingConfig, epochs: int | str) -> str:
 
 
 def _knobs(column: ColumnConfig) -> str:
-    symbol = {"strength": "λ", "learning rate": "learning rate ×", "dropout": "p"}[column.knob]
-    return f"{column.label}: {symbol} {', '.join(strength(k) for k in column.knobs)}"
+    symbol = knob(column.knob).before.removesuffix("= ")
+    return f"{column.label}: {symbol}{', '.join(strength(k) for k in column.knobs)}"
 
 
 def epochs_of(config: ContrastConfig) -> str:
@@ -117,7 +118,7 @@ def _more(config: ContrastConfig) -> int:
 
 
 def _is_chained(column: ColumnConfig) -> bool:
-    return column.knob != "learning rate"
+    return knob(column.knob).ordered
 
 
 def _choice(rule: str) -> str:

@@ -18,6 +18,7 @@ from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.sections.base import Plot, Section, paint, penalised
 from shrinkage.reports.wording import strength
 from shrinkage.runs import ActivityRecord, FitRecord, RemovalRecord, WorthRecord
+from shrinkage.runs.knobs import knob
 
 _MOST_COLUMNS = 30
 _FLOOR = 1e-3  # of the middle one of the penalty's slopes
@@ -149,7 +150,7 @@ def _against_nonzeros(facts: Facts) -> list[Plot]:
         scores = dict(facts.along(name, facts.held_score))
         rows = [(mean(v.values()), mean(scores[k].values()), k) for k, v in counts if k in scores]
         rows = [row for row in rows if row[0]]
-        symbol = "λ = " if facts.columns[name].knob == "strength" else "learning rate × "
+        symbol = knob(facts.columns[name].knob).before
         if rows:
             clouds.append(
                 Dots(

@@ -1,51 +1,16 @@
-"""The columns of a contrast: what each does to the network, and which knob its tries turn."""
+"""The table of columns, and columns by name."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
 
 from shrinkage.errors import FitError, did_you_mean, shown
-from shrinkage.experiments.fitting import Form
+from shrinkage.experiments.columns.base import Column
+from shrinkage.experiments.columns.dropout import Dropout
+from shrinkage.experiments.columns.early_stopping import EarlyStopping
+from shrinkage.experiments.columns.label_smoothing import LabelSmoothing
+from shrinkage.experiments.columns.weight_decay import WeightDecay
 from shrinkage.penalties import L1, L2, ElasticNet, GroupL1, Penalty
-
-Knob = Literal["strength", "learning rate", "dropout"]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One way to treat a network.
-
-    ``penalty`` makes the penalty at a strength λ; its ``form`` is exact or a term in the loss.
-    ``knob`` is what the tries vary: the strength where there is a penalty, the dropout
-    probability, or, where there is nothing of its own to vary, the learning rate. ``prunes``:
-    magnitude pruning to the nonzeros of the column it names, then fine-tuning.
-    """
-
-    name: str
-    label: str
-    knob: Knob = "learning rate"
-    penalty: Callable[[float], Penalty] | None = None
-    form: Form = "exact"
-    prunes_like: str | None = None
-
-    def knobs(self, strengths: Sequence[float]) -> tuple[float, ...]:
-        """One value of the knob per try, from least to most regularized where that has a meaning.
-
-        Learning rates are factors 2, 1, ½, ¼ … of the training's own.
-        """
-        count = len(strengths)
-        match self.knob:
-            case "strength":
-                return tuple(strengths)
-            case "learning rate":
-                return tuple(2.0 ** (1 - k) for k in range(count)) if count > 1 else (1.0,)
-            case "dropout":
-                return tuple(round(0.8 * (k + 1) / (count + 1), 3) for k in range(count))
-
-    def penalty_at(self, knob: float) -> Penalty:
-        """The penalty of a try; L1(0) where the column has none."""
-        return L1(0.0) if self.penalty is None else self.penalty(knob)
+from shrinkage.runs.knobs import STRENGTH
 
 
 def _elastic_net(strength: float) -> Penalty:
@@ -56,22 +21,30 @@ def _group_l1(strength: float) -> Penalty:
     return GroupL1(strength, by="filter")
 
 
-_ALL = (
+LESSON = (
     Column("none", "none"),
-    Column("l1_term", "L1 as loss term", "strength", L1, "term"),
-    Column("l1", "L1 exact", "strength", L1),
-    Column("l2", "L2", "strength", L2),
-    Column("elastic_net", "elastic net", "strength", _elastic_net),
-    Column("group_l1", "group L1", "strength", _group_l1),
-    Column("dropout", "dropout", "dropout"),
+    Column("l1_term", "L1 as loss term", STRENGTH, L1, "term"),
+    Column("l1", "L1 exact", STRENGTH, L1),
+    Column("l2", "L2", STRENGTH, L2),
+    Column("elastic_net", "elastic net", STRENGTH, _elastic_net),
+    Column("group_l1", "group L1", STRENGTH, _group_l1),
+    Dropout("dropout", "dropout"),
     Column("magnitude", "magnitude pruning", prunes_like="l1"),
 )
+_MORE = (
+    WeightDecay("weight_decay", "decoupled weight decay"),
+    EarlyStopping("early_stopping", "early stopping"),
+    LabelSmoothing("label_smoothing", "label smoothing"),
+)
+"""Those that are shown where they are asked for."""
 
-COLUMNS: Mapping[str, Column] = MappingProxyType({column.name: column for column in _ALL})
+COLUMNS: Mapping[str, Column] = MappingProxyType(
+    {column.name: column for column in (*LESSON, *_MORE)}
+)
 
 
 def columns_named(names: Sequence[str | Column] | None) -> tuple[Column, ...]:
-    """The columns of these names, in the order of :data:`COLUMNS`; all where None.
+    """The columns of these names, in the order of :data:`COLUMNS`; the lesson's where None.
 
     Columns of one's own come after them, in the order given.
     Raises :class:`FitError` for unknown names, none at all, a name twice, and a pruning column
@@ -86,9 +59,7 @@ def columns_named(names: Sequence[str | Column] | None) -> tuple[Column, ...]:
             if isinstance(names, str)
             else 'For instance columns=["none", "l1"].',
         )
-    chosen = [
-        _column(n) if isinstance(n, str) else n for n in (COLUMNS if names is None else names)
-    ]
+    chosen = [_column(n) if isinstance(n, str) else n for n in (LESSON if names is None else names)]
     known = [column.name for column in chosen]
     if not chosen or len(set(known)) != len(known):
         raise FitError(

@@ -1,0 +1,202 @@
+"""What each column does to a network, beside PyTorch's own; and what all of them owe."""
+
+import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+import shrinkage as sh
+from shrinkage.cli import app
+from shrinkage.data import Examples, Spec
+from shrinkage.errors import FitError
+from shrinkage.experiments.columns import COLUMNS, LESSON, Column
+from shrinkage.experiments.fitting import Budget, Training, fit
+from shrinkage.penalties import L1
+from shrinkage.reports import table_text
+from shrinkage.runs import CertificateRecord
+from shrinkage.runs.knobs import knob
+
+torch.manual_seed(0)
+X = torch.randn(40, 4)
+Y = (X[:, 0] + 0.5 * torch.randn(40) > 0).long()
+PART = Examples(X, Y)
+MORE = ("weight_decay", "early_stopping", "label_smoothing")
+SIZE: Any = {"tries": 2, "seeds": 1, "epochs": 3, "jobs": 1, "test": 0.2}
+
+
+def make(spec: Spec) -> nn.Module:
+    return nn.Sequential(nn.Linear(spec.n_inputs, 6), nn.Tanh(), nn.Linear(6, spec.n_outputs))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(1)
+    return make(Spec(4, (4,), 2))
+
+
+def trained(column: Column, value: float, training: Any, epochs: int = 5) -> nn.Module:
+    """As a contrast trains it, on the same rows for training and validation."""
+    model = network()
+    plan = sh.Plan(model, L1(0.0))
+    with column.acting(plan, value):
+        list(
+            fit(
+                model,
+                plan,
+                column.training(training, None, PART, value),
+                {"train": PART, "validation": PART},
+                epochs=epochs,
+                seed=0,
+            )
+        )
+    return model
+
+
+def equal(model: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(model.parameters(), other.parameters(), strict=True)
+    return all(torch.allclose(a, b, rtol=0, atol=1e-7) for a, b in pairs)
+
+
+# ------------------------------------------------------------------------ each beside its twin
+
+
+@pytest.mark.filterwarnings("ignore:weight_decay=0.3 beside a plan")
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_decoupled_decay_is_adamws(decay: float) -> None:
+    def adam(parameters: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, lr=lr)
+
+    def adamw(parameters: list[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+        weights = [p for p in parameters if p.ndim > 1]
+        rest = [p for p in parameters if p.ndim == 1]
+        groups = [{"params": weights, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, lr=lr)
+
+    ours = trained(COLUMNS["weight_decay"], decay, Training(optimizer=adam, lr=0.02))
+    theirs = trained(COLUMNS["none"], 1.0, Training(optimizer=adamw, lr=0.02))
+    assert equal(ours, theirs)
+    assert equal(ours, trained(COLUMNS["none"], 1.0, Training(optimizer=adam, lr=0.02))) == (
+        decay == 0
+    )
+
+
+def test_smoothed_labels_are_pytorchs() -> None:
+    smoothed = nn.CrossEntropyLoss(label_smoothing=0.2)
+    ours = trained(COLUMNS["label_smoothing"], 0.2, Training())
+    assert equal(ours, trained(COLUMNS["none"], 1.0, Training(loss=smoothed)))
+    assert not equal(ours, trained(COLUMNS["none"], 1.0, Training()))
+
+
+def test_early_stopping_keeps_the_epoch_of_the_lowest_validation_loss() -> None:
+    held = Examples(X.flip(0), 1 - Y)  # which gets worse the more is learnt
+    losses = [cross_entropy(network()(held.x), held.y).item()]
+    states = [network().state_dict()]
+
+    def watched(model: nn.Module, plan: sh.Plan, budget: Budget) -> Any:
+        for _ in Training(lr=0.3)(model, plan, budget):
+            losses.append(cross_entropy(model(held.x), held.y).item())
+            states.append(copy.deepcopy(model.state_dict()))
+            yield
+
+    column, model = COLUMNS["early_stopping"], network()
+    plan = sh.Plan(model, L1(0.0))
+    stopping = column.training(watched, None, held, 0.3)
+    list(fit(model, plan, stopping, {"train": PART}, epochs=10, seed=0))
+    assert len(losses) - 1 < 10, "it went on to the end"
+    best = min(range(1, len(losses)), key=losses.__getitem__)
+    assert len(losses) - 1 == best + 3  # patience: 3 of 10 epochs
+    assert all(torch.equal(states[best][k], v) for k, v in model.state_dict().items())
+
+
+# ------------------------------------------------------------------------------ laws of the table
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_tries_are_as_many_as_strengths_and_in_order(name: str, count: int) -> None:
+    column = COLUMNS[name]
+    values = column.knobs([1e-4 * 3**k for k in range(count)])
+    assert len(values) == len(set(values)) == count
+    assert list(values) in (sorted(values), sorted(values, reverse=True))
+    assert column.is_ordered == knob(column.knob).ordered
+    assert knob(column.knob).symbol != column.knob or column.knob == "learning rate"
+
+
+def test_a_contrast_of_more_columns(tmp_path: Path) -> None:
+    options = {**SIZE, "columns": ["none", "l2", *MORE]}
+    whole = sh.contrast(make, (X, Y), run=tmp_path / "whole", **options)
+    rows = {row["name"]: row for row in whole.summary()}
+    assert list(rows) == ["none", "l2", *MORE]
+    text = table_text(whole.view)
+    for sign in ("d=", "ε=", "wait="):
+        assert sign in text
+    page = whole.report.read_text()
+    for name in MORE:
+        assert COLUMNS[name].label in page
+    found = whole.view.records(CertificateRecord).values()
+    certificates = {record.key.partition("/")[0]: record for record in found}
+    assert {name: certificates[name].residual is None for name in rows} == {
+        "none": False, "l2": False, **dict.fromkeys(MORE, True),
+    }  # fmt: skip
+    stopped = sh.contrast(make, (X, Y), run=tmp_path / "again", **options)
+    assert (stopped.folder / "points.jsonl").read_bytes() == (
+        whole.folder / "points.jsonl"
+    ).read_bytes()
+
+
+def test_what_does_not_apply_is_said_and_the_others_go_on(tmp_path: Path) -> None:
+    y = X[:, :1] + torch.randn(40, 1)
+    result = sh.contrast(make, (X, y), run=tmp_path, columns=["none", "label_smoothing"], **SIZE)
+    assert "class labels" in table_text(result.view) or "not applicable" in table_text(result.view)
+    with pytest.raises(FitError, match="label_smoothing"):
+        result.model("label_smoothing")
+
+
+def test_a_training_that_does_not_pause_is_not_stopped(tmp_path: Path) -> None:
+    def train(model: nn.Module, plan: sh.Plan, budget: Budget) -> None:
+        for _ in Training()(model, plan, budget):
+            pass
+
+    result = sh.contrast(
+        make, (X, Y), run=tmp_path, columns=["none", "early_stopping"], train=train, **SIZE
+    )
+    assert "early stopping is not applicable" in (tmp_path / "points.jsonl").read_text()
+    assert result.model("none") is not None
+
+
+@dataclass(frozen=True)
+class Noise(Column):
+    """A column of somebody's own: inputs with noise."""
+
+    knob: str = "noise"
+
+    def training(self, train: Any, loss: Any, validation: Examples, value: float) -> Any:
+        def noisy(model: nn.Module, plan: sh.Plan, budget: Budget) -> Any:
+            x = budget.train.x + value * torch.randn_like(budget.train.x)
+            return train(model, plan, replace(budget, train=Examples(x, budget.train.y)))
+
+        return noisy
+
+
+def test_a_column_of_ones_own_is_one_class(tmp_path: Path) -> None:
+    columns = ["none", "l1", Noise("noise", "noisy inputs")]
+    result = sh.contrast(make, (X, Y), run=tmp_path / "run", columns=columns, **SIZE)
+    assert [row["name"] for row in result.summary()] == ["none", "l1", "noise"]
+    assert "noise=" in table_text(result.view)
+    assert "noisy inputs" in result.report.read_text()
+
+
+def test_the_lessons_columns_are_the_default() -> None:
+    assert [column.name for column in LESSON] == list(COLUMNS)[:8]
+    assert set(COLUMNS) - {column.name for column in LESSON} == set(MORE)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "contrast wine --model mlp --columns none,weight_decay --epochs 1 --seeds 1 --tries 1"
+    parts = [*text.split(), "--jobs", "1", "--run", str(tmp_path / "run")]
+    app(parts, standalone_mode=False)
+    assert "decoupled weight decay" in capsys.readouterr().out
