@@ -13,9 +13,10 @@ from torch.nn.functional import cross_entropy
 import shrinkage as sh
 from shrinkage.cli import app
 from shrinkage.data import Examples, Spec
-from shrinkage.errors import FitError
+from shrinkage.errors import ExploreError, FitError
 from shrinkage.experiments.columns import COLUMNS, LESSON, Column
 from shrinkage.experiments.fitting import Budget, Training, fit
+from shrinkage.explorer.exploring import session_of
 from shrinkage.penalties import L1
 from shrinkage.reports import table_text
 from shrinkage.runs import CertificateRecord
@@ -200,3 +201,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     parts = [*text.split(), "--jobs", "1", "--run", str(tmp_path / "run")]
     app(parts, standalone_mode=False)
     assert "decoupled weight decay" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", [*MORE, "magnitude"])
+def test_what_is_no_dial_is_refused_by_the_live_page(name: str) -> None:
+    with pytest.raises(ExploreError, match=r"cannot be shown live.*sh\.contrast shows it"):
+        session_of(make, (X, Y), columns=("none", name))

@@ -126,7 +126,7 @@ class TestControls:
         ("changes", "what"),
         [
             ({"columns": ["l3"]}, "column is unknown"),
-            ({"columns": ["magnitude"]}, "column is unknown"),
+            ({"columns": ["magnitude"]}, "cannot be shown live"),
             ({"columns": ["l1", "l1"]}, "do not fit"),
             ({"columns": []}, "do not fit"),
             ({"columns": "l1"}, "list of columns"),

@@ -65,11 +65,11 @@ class Controls:
         for name in names:
             if name not in OFFERED:
                 raise ExploreError(
-                    "column is unknown",
+                    "this column cannot be shown live" if name in COLUMNS else "column is unknown",
                     got=shown(name),
                     expected=f"some of {', '.join(OFFERED)}",
                     remedy=did_you_mean(name, [other for other in OFFERED if other not in names])
-                    + "Check the spelling.",
+                    + ("sh.contrast shows it." if name in COLUMNS else "Check the spelling."),
                 )
         if not 1 <= len(names) <= _MOST_COLUMNS or len(set(names)) < len(names):
             raise ExploreError(
