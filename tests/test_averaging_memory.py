@@ -124,3 +124,21 @@ def test_what_was_loaded_shares_nothing_with_the_checkpoint() -> None:
         assert isinstance(tensor, Tensor)
         tensor.add_(1)
     assert all(torch.equal(before[name], tensor) for name, tensor in saved.items())
+
+
+def test_rows_are_pulled_each_by_itself() -> None:
+    w = torch.tensor([[3.0, -1.0, 0.5], [1.0, 2.0, 0.1], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    step = torch.tensor([[0.5, 0.2, 0.05], [3e-9, 1e-9, 2e-9], [1.0, 1.0, 1.0]]).double()
+    r = torch.tensor([[2.5], [2.0], [1.0]]).double()
+    found = _pulled(w, step, r)
+    assert found[:2].norm(dim=1).tolist() == pytest.approx([2.5, 2.0], rel=1e-3)
+    assert found[2].tolist() == [0.0, 0.0, 0.0]
+    alone = torch.cat([_pulled(w[k : k + 1], step[k : k + 1], r[k : k + 1]) for k in range(3)])
+    assert torch.equal(found, alone)
+
+
+def test_a_row_is_pulled_a_thousandfold_at_most() -> None:
+    w, step = torch.ones(1, 3).double(), torch.ones(1, 3).double()
+    assert _pulled(w, step, 5e4 * w.norm(dim=1, keepdim=True)).tolist() == [
+        pytest.approx([1000.0] * 3)
+    ]
