@@ -321,23 +321,33 @@ class Handle:
             return
         self._warmup.taken += 1
         self._look_at_decay(optimizer)
-        groups, done = _groups(optimizer), frozenset[str]()
-        if self._crew is not None and not self._crew.heed():
-            self._dismiss(_REST)
-        elif self._crew is not None:
-            done = self._crew.step(self._reader(groups))
+        groups = _groups(optimizer)
+        done = self._act_together(groups)
         for term in self._terms:
             if term.entry.name not in done and term.has_gradients():
                 self._act(term, groups)
+        self._gather()
+        self._writes.look_around(self._first_kinked)
+        if self._wrappers.running and self._now and self._metric is not None:
+            kinked = (term for term in self._terms if term.penalty.slope)
+            self._zeros = [(p, p == 0) for term in kinked for p in term.parameters]
+
+    def _act_together(self, groups: Mapping[int, Group]) -> frozenset[str]:
+        """The crew's share of a step; the names of those done."""
+        if self._crew is None:
+            return frozenset()
+        if not self._crew.heed():
+            self._dismiss(_REST)
+            return frozenset()
+        return self._crew.step(self._reader(groups))
+
+    def _gather(self) -> None:
+        """Make a crew for the next step, where nothing unusual has happened for a while."""
         if self._crew is not None and not self._crew.together and self._crew.replaced():
             self._crew = None
         self._rest = max(0, self._rest - 1)
         if self._crew is None and self._now and not self._rest:
             self._crew = Crew(self._terms, self._methods)
-        self._writes.look_around(self._first_kinked)
-        if self._wrappers.running and self._now and self._metric is not None:
-            kinked = (term for term in self._terms if term.penalty.slope)
-            self._zeros = [(p, p == 0) for term in kinked for p in term.parameters]
 
     def _look_at_decay(self, optimizer: Optimizer) -> None:
         """Of groups that are new, or begin to decay; a schedule of it is told once."""

@@ -1,6 +1,6 @@
 """Groups that span several parameters: everything that must vanish with a unit."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -86,27 +86,40 @@ def couple(
     :class:`PlanError` without example inputs, where the network cannot be followed, and where a
     group would overlap with another penalty or with what a rule leaves out.
     """
-    asking = {
-        e.path: e for e in entries if e.penalty is not None and e.penalty.coupled and not e.frozen
-    }
+    known = {entry.path: entry for entry in entries}
+    asking = {path: entry for path, entry in known.items() if _asks(entry)}
     if not asking:
         return entries, ()
-    known = {e.path: e for e in entries}
     sets = _sets(model, example_inputs)
     groups: list[Coupled] = []
+    for unit_set, first in _whole(sets, asking):
+        groups.append(_group(unit_set, first, known, asking, len(groups)))
+    taken = set[str]().union(*(group.paths for group in groups))
+    for unit_set, first in _alone(sets, asking.keys() & taken):
+        groups.append(_group(unit_set, first, known, asking, len(groups)))
+    why = {member.name: s.pinned for s in sets if s.pinned is not None for member in s.members}
+    penalties = {path: (group.entry.penalty, group) for group in groups for path in group.paths}
+    return tuple(_told(e, penalties, asking, why) for e in entries), tuple(groups)
+
+
+def _asks(entry: Entry) -> bool:
+    return entry.penalty is not None and entry.penalty.coupled and not entry.frozen
+
+
+def _whole(sets: Sequence[UnitSet], asking: Container[str]) -> Iterator[tuple[UnitSet, Member]]:
+    """Sets whose units can go, and the first weight of each that asks for it."""
     for unit_set in sets:
-        weights = [m for m in unit_set.members if m.name in asking]
-        if weights and unit_set.pinned is None:
-            groups.append(_group(unit_set, weights[0], known, asking, len(groups)))
-    taken = {part.entry.path for group in groups for part in group.parts}
+        first = next((m for m in unit_set.members if m.name in asking), None)
+        if first is not None and unit_set.pinned is None:
+            yield unit_set, first
+
+
+def _alone(sets: Sequence[UnitSet], names: Container[str]) -> Iterator[tuple[UnitSet, Member]]:
+    """Weights of these names whose units must stay, each as a set of its own."""
     for unit_set in sets:
         for member in unit_set.members:
-            if unit_set.pinned is not None and member.name in taken and member.name in asking:
-                alone = UnitSet((member,), unit_set.n_units, None)
-                groups.append(_group(alone, member, known, asking, len(groups)))
-    why = {m.name: s.pinned for s in sets for m in s.members if s.pinned is not None}
-    penalties = {p.entry.path: (g.entry.penalty, g) for g in groups for p in g.parts}
-    return tuple(_told(e, penalties, asking, why) for e in entries), tuple(groups)
+            if unit_set.pinned is not None and member.name in names:
+                yield UnitSet((member,), unit_set.n_units, None), member
 
 
 def _sets(model: nn.Module, example_inputs: Any) -> tuple[UnitSet, ...]:

@@ -316,36 +316,23 @@ class Plan:
 
     def _warn_of_norms(self) -> None:
         """Of penalties that act on a size which a normalisation layer undoes, and on it alone."""
-        acting = [
-            (entry, entry.layer)
-            for entry in self.penalised
-            if len(entry.shape) > 1
-            and not entry.coupled
-            and entry.penalty != entry.penalty.scaled(0)  # type: ignore[union-attr]
-        ]
+        acting = [entry for entry in self.penalised if _acts_on_size(entry)]
         guessed = followed_by_norm(self.model) if acting else {}
-        unknown = [(e.name, guessed[at]) for e, at in acting if not e.invariance and at in guessed]
-        certain = [(e, e.invariance.norm) for e, _ in acting if e.invariance]
-        free = [(e.name, norm) for e, norm in certain if e.sphere and not self.rules.rescale]
-        constant = [(e.name, norm) for e, norm in certain if not e.sphere]
-        for pairs, text in (
-            (
-                unknown + free,
-                "a normalisation layer undoes the size of these weights, so a penalty on them "
-                "shrinks numbers without regularizing the function. Zeros made there are real; "
-                "their number depends on how long you train"
-                + (". rescale=True keeps the norms (--rescale)" if free else ""),
-            ),
-            (
-                constant,
-                "a normalisation layer undoes the size of these weights, and this penalty depends "
-                "on nothing else: it shrinks numbers and regularizes nothing. norms=True "
-                "penalises the layer's own scales, which can switch filters off; L1 acts on "
-                "single weights",
-            ),
-        ):
-            if pairs:
-                warn(f"{_shown(pairs)}: {text}")
+        undone, constant, free = [], [], False
+        for entry in acting:
+            if entry.invariance is None:
+                if entry.layer in guessed:
+                    undone.append((entry.name, guessed[entry.layer]))
+            elif entry.sphere is None:
+                constant.append((entry.name, entry.invariance.norm))
+            elif not self.rules.rescale:
+                undone.append((entry.name, entry.invariance.norm))
+                free = True
+        if undone:
+            remedy = ". rescale=True keeps the norms (--rescale)" if free else ""
+            warn(f"{_shown(undone)}: {_UNDONE}{remedy}")
+        if constant:
+            warn(f"{_shown(constant)}: {_CONSTANT}")
 
     def __str__(self) -> str:
         console = Console(
@@ -394,6 +381,24 @@ class Plan:
         if is_trained or entry.frozen:
             return entry.reason
         return f"{entry.reason}; frozen since the plan was made"
+
+
+_UNDONE = (
+    "a normalisation layer undoes the size of these weights, so a penalty on them shrinks numbers "
+    "without regularizing the function. Zeros made there are real; their number depends on how "
+    "long you train"
+)
+_CONSTANT = (
+    "a normalisation layer undoes the size of these weights, and this penalty depends on nothing "
+    "else: it shrinks numbers and regularizes nothing. norms=True penalises the layer's own "
+    "scales, which can switch filters off; L1 acts on single weights"
+)
+
+
+def _acts_on_size(entry: Entry) -> bool:
+    """Whether a penalty that is not 0 acts on a whole weight by itself."""
+    assert entry.penalty is not None  # noqa: S101  (narrowing)
+    return len(entry.shape) > 1 and not entry.coupled and entry.penalty != entry.penalty.scaled(0)
 
 
 def _shown(pairs: list[tuple[str, str]]) -> str:
