@@ -56,6 +56,7 @@ def test_every_fit_begins_at_the_weights(kind: str, trained: nn.Module, tmp_path
     result = sh.contrast(make, (X, Y), weights=given, train=stays, run=tmp_path / "run", **SIZE)
     for seed in (0, 1):
         assert same(result.model("l1", seed), trained)
+    assert "the weights given (SHA-256 " in result.report.read_text()
 
 
 def test_training_goes_on_from_there_and_leaves_what_was_given(
@@ -78,6 +79,9 @@ def test_a_path_goes_on_from_there(trained: nn.Module, tmp_path: Path) -> None:
         make, (X, Y), "l1", weights=trained, train=stays, run=tmp_path / "run", **options
     )
     assert same(path.choose(scale=0.0).model, trained)
+    page = path.report.read_text()
+    assert "the weights given (SHA-256 " in page
+    assert "random weights" not in page
 
 
 def test_other_weights_are_another_run(trained: nn.Module, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from shrinkage.reports.paths.wording import (
 )
 from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section, plan_table, table
-from shrinkage.reports.sections.ending import cutting, failures, training_words, versions
+from shrinkage.reports.sections.ending import beginning, cutting, failures, training_words, versions
 from shrinkage.reports.wording import count, num, percent
 
 _NEIGHBOURS = 3
@@ -72,6 +72,7 @@ def making(track: Track) -> Section:
         + (f" in {kinds} classes" if kinds else ""),
         "cut": cutting(config, track.tests),
         "network": f"{config.model.name}, input {' × '.join(map(str, config.spec.input_shape))}",
+        "begun at": beginning(config),
         "penalty": f"λ × {penalties(track)}",
         "strengths": _strengths(track),
         "a point": _solver(track),

@@ -138,7 +138,8 @@ def _rest(track: Track, stop: Stop) -> str:
     if len(gaps) == len(fits):
         return f"solved to a gap of {num(max(gaps), 2)}"
     if not stop.scale:
-        return "trained from random weights"
+        given = track.config.weights is not None
+        return "trained from the weights given" if given else "trained from random weights"
     settled = sum(fit.settled for fit in fits)
     rounds = max(fit.rounds for fit in fits)
     unit = "round" if rounds == 1 else "rounds"

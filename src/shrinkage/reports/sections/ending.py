@@ -37,8 +37,11 @@ def making(facts: Facts) -> Section:
         + (f" in {kinds} classes" if kinds else ""),
         "cut": cutting(config, facts.tests),
         "network": f"{config.model.name}, input {' × '.join(map(str, config.spec.input_shape))}",
+        "begun at": beginning(config),
         "training": training_words(training, epochs_of(config)),
-        "seeds": f"{facts.seeds}, from 0; a seed draws the cut, the first weights and the order",
+        "seeds": f"{facts.seeds}, from 0; a seed draws the cut"
+        + (", the first weights" if config.weights is None else "")
+        + " and the order",
         "tries": "; ".join(_knobs(column) for column in facts.columns.values()) + _warm(config),
         "choice": _choice(config.choose),
         "failed fits": failures(facts.failed),
@@ -49,6 +52,11 @@ def making(facts: Facts) -> Section:
         f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in rows.items() if text
     )
     return Section("making", "How this was made", (), [], f"<dl>{items}</dl>")
+
+
+def beginning(config: StudyConfig) -> str:
+    """The weights that every fit begins at, where the user gave them."""
+    return "" if config.weights is None else f"the weights given (SHA-256 {config.weights[:12]}…)"
 
 
 def train_examples(config: StudyConfig) -> int:
