@@ -130,7 +130,8 @@ def release(handle: AtWork) -> None:
 
 def check_state(state: object) -> None:
     """Raise :class:`AttachError` unless ``state`` has the form of what a handle saves."""
-    is_state = isinstance(state, Mapping) and set(state) == {"scale", "method", "blocks"}
+    keys = {"scale", "method", "blocks"}
+    is_state = isinstance(state, Mapping) and set(state) - {"warmup"} == keys
     blocks = state["blocks"] if isinstance(state, Mapping) and is_state else None
     if (
         not isinstance(state, Mapping)
@@ -141,7 +142,7 @@ def check_state(state: object) -> None:
         raise AttachError(
             "not the state of a handle",
             got=shown(dict.fromkeys(state, ...) if isinstance(state, dict) else state),
-            expected="scale, method (a name) and blocks (by parameter name)",
+            expected="scale, warmup, method (a name) and blocks (by parameter name)",
             remedy="Pass what handle.state_dict() gave.",
         )
 
