@@ -244,3 +244,66 @@ def test_it_ends_where_a_constant_strength_does(make: Any) -> None:
     found = net.weight.detach()[0].numpy()
     assert (exact == 0).sum() == (found == 0).sum() > 5
     np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-4)
+
+
+# ------------------------------------------------------------------------- a scale in full motion
+
+
+@pytest.mark.parametrize("per_step", [1.02, 0.98, 1.0])
+@pytest.mark.parametrize("make", [lambda p: SGD(p, 0.02), lambda p: Adam(p, 0.01)],
+                         ids=["sgd", "adam"])  # fmt: skip
+def test_nothing_is_computed_more_often_while_the_scale_moves(
+    make: Any, per_step: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def counted(self: sh.GroupL1, *arguments: Any) -> Any:
+        nonlocal anew
+        anew += 1
+        return accumulate(self, *arguments)
+
+    accumulate = sh.GroupL1.accumulate
+    monkeypatch.setattr(sh.GroupL1, "accumulate", counted)
+    monkeypatch.setattr("shrinkage.penalties.kernels.offered._LARGE", 0)
+    pytest.importorskip("numba")
+    counts, crews = [], set()
+    for factor in (1.0, per_step):
+        net, anew = network(), 0
+        optimizer = make(net.parameters())
+        handle = sh.attach(optimizer, sh.Plan(net, RULES))
+        stream = batches()
+        for k in range(60):
+            handle.scale *= factor
+            train(net, optimizer, 1, stream)
+            if k >= 40 and factor != 1:
+                crews.add(id(handle._crew))
+        counts.append(anew)
+    assert counts[0] == counts[1]
+    assert len(crews) <= 1
+    assert id(None) not in crews
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("penalty", [sh.L1(0.1), sh.GroupL1(0.1, by="input"),
+                                     sh.LogSum(0.1, epsilon=10.0)], ids=str)  # fmt: skip
+def test_zeros_leave_once_a_falling_strength_no_longer_holds_them(
+    penalty: Any, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # |g| = .05 against λ·scale = .1·.98ᵏ: free from step 35 on, by lr·(|g| − λ·scale) a step
+    monkeypatch.setattr("shrinkage.penalties.kernels.offered._LARGE", 0 if large else 2**14)
+    net = nn.Linear(4, 1, bias=False)
+    nn.init.zeros_(net.weight)
+    optimizer = SGD(net.parameters(), lr=0.1)
+    handle = sh.attach(optimizer, sh.Plan(net, penalty), method="averaged")
+    seen, expected, w = [], [], 0.0
+    for k in range(500):
+        if k >= 400:
+            handle.scale *= 0.98
+        net.weight.grad = torch.full_like(net.weight, -0.05)
+        optimizer.step()
+        w += 0.1 * max(0.0, 0.05 - 0.1 * handle.scale)
+        seen.append(net.weight.detach().clone())
+        expected.append(w)
+    assert (torch.stack(seen[:430]) == 0).all()
+    late = 0 if not isinstance(penalty, sh.GroupL1) else 10  # groups are asked every ten steps
+    assert seen[434 + late].all()
+    for k in range(440 + late, 500):
+        assert seen[k].flatten().tolist() == pytest.approx([expected[k]] * 4, rel=0.03, abs=2e-3)
