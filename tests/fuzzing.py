@@ -599,7 +599,8 @@ CALLS: tuple[Call, ...] = (
          {"column": _constant("l1"), "seed": _constant(0)}, trains=True),
     Call("Training", _of(sh.Training), {
         "epochs": _constant(1), "batch_size": _constant(2), "optimizer": _constant("sgd"),
-        "lr": _constant(0.1), "loss": _constant(None), "penalty_from": _constant(0.1)}),
+        "lr": _constant(0.1), "loss": _constant(None), "penalty_from": _constant(0.1),
+        "warmup": _constant(0.1)}),
     Call("Stability", _of(sh.Stability), {
         "subsamples": _constant(50), "threshold": _constant(0.9), "errors": _constant(1.0)}),
     Call("data.load", _of(shdata.load), {

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
 import shrinkage as sh
-from shrinkage.errors import AttachError
+from shrinkage.data import Examples
+from shrinkage.errors import AttachError, FitError
+from shrinkage.experiments.fitting import Treatment, fit
 
 METHODS = pytest.mark.parametrize("method", ["prox", "averaged", "subgradient"])
 RULES = {"0": sh.L1(0.02), "2": sh.GroupL1(0.02, by="input")}
@@ -307,3 +309,56 @@ def test_zeros_leave_once_a_falling_strength_no_longer_holds_them(
     assert seen[434 + late].all()
     for k in range(440 + late, 500):
         assert seen[k].flatten().tolist() == pytest.approx([expected[k]] * 4, rel=0.03, abs=2e-3)
+
+
+# ------------------------------------------------------------------------------- our own training
+
+
+@pytest.mark.parametrize("form", ["exact", "term"])
+def test_our_own_training_raises_the_strength_once_it_acts(form: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(48, 6, generator=generator)
+    data = Examples(x, (x[:, 0] > 0).long())
+    ours, hand = network(), network()
+    training = sh.Training(batch_size=16, lr=0.05, penalty_from=0.25, warmup=0.5)
+    list(fit(ours, sh.Plan(ours, sh.L1(0.02)), training, {"train": data}, epochs=8, seed=3,
+             treatment=Treatment(form=form)))  # fmt: skip
+
+    torch.manual_seed(3)
+    order, plan = torch.Generator().manual_seed(3), sh.Plan(hand, sh.L1(0.02))
+    optimizer = SGD(hand.parameters(), lr=0.05, momentum=0.9)
+    handle = sh.attach(optimizer, plan) if form == "exact" else None
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 24)
+    stream = (batch for _ in range(8) for batch in data.batches(16, order))
+    for step, (rows, y) in enumerate(stream):
+        share = 0.0 if step < 6 else min((step - 5) / 12, 1.0)  # 2 of 8 epochs, 12 of 24 steps
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(hand(rows), y)
+        if handle:
+            handle.scale = share
+        elif share:
+            loss = loss + share * plan.penalty()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    for a, b in zip(ours.parameters(), hand.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    assert (ours[0].weight == 0).any() == (form == "exact")
+
+
+def test_a_warm_network_has_the_whole_strength_at_once() -> None:
+    ends = []
+    for warmup in (0.0, 0.9):
+        x, y = next(batches())
+        net = network()
+        training = sh.Training(batch_size=8, warmup=warmup)
+        list(fit(net, sh.Plan(net, sh.L1(0.05)), training, {"train": Examples(x, y)}, epochs=3,
+                 seed=0, treatment=Treatment(warm=True)))  # fmt: skip
+        ends.append(net)
+    assert same(*ends)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, "a", None, True, float("nan")], ids=str)
+def test_a_share_out_of_range_is_refused(wrong: Any) -> None:
+    with pytest.raises(FitError, match="warmup is"):
+        sh.Training(warmup=wrong)
