@@ -531,9 +531,11 @@ CALLS: tuple[Call, ...] = (
     Call("feature_rules", _of(sh.feature_rules),
          {**MODEL, "input_shape": _constant((4,)), "strength": _constant(1.0)}),
     Call("attach", _of(sh.attach), {
-        "optimizer": lambda w: w.optimizer, "plan": lambda w: w.plan, "method": _constant("auto")}),
+        "optimizer": lambda w: w.optimizer, "plan": lambda w: w.plan, "method": _constant("auto"),
+        "warmup": _constant(5)}),
     Call("Handle", _of(sh.Handle), {
-        "optimizer": lambda w: w.optimizer, "plan": lambda w: w.plan, "method": _constant("auto")}),
+        "optimizer": lambda w: w.optimizer, "plan": lambda w: w.plan, "method": _constant("auto"),
+        "warmup": _constant(5)}),
     Call("Handle.scale", _setting(lambda w: w.handle, "scale"), {"value": _constant(0.5)}),
     Call("Handle.load_state_dict", _method(lambda w: w.handle, "load_state_dict"),
          {"state": lambda w: w.handle.state_dict()}),
@@ -541,7 +543,8 @@ CALLS: tuple[Call, ...] = (
            lambda w, key=key: lambda value: w.handle.load_state_dict(
                w.handle.state_dict() | {key: value}),
            {"value": lambda w, key=key: w.handle.state_dict()[key]})
-      for key in ("scale", "method", "blocks")),
+      for key in ("scale", "warmup", "method", "blocks")),
+    Call("Warmup", _of(sh.Warmup), {"steps": _constant(5), "shape": _constant("linear")}),
     Call("Metric", _of(sh.Metric), {"step": _constant(0.1), "reach": _constant(1.0)}),
     Call("register_metric", _taken_back(sh.register_metric),
          {"kind": _constant(torch.optim.SGD), "metric": lambda w: METRICS[torch.optim.SGD]}),
@@ -596,7 +599,8 @@ CALLS: tuple[Call, ...] = (
          {"column": _constant("l1"), "seed": _constant(0)}, trains=True),
     Call("Training", _of(sh.Training), {
         "epochs": _constant(1), "batch_size": _constant(2), "optimizer": _constant("sgd"),
-        "lr": _constant(0.1), "loss": _constant(None), "penalty_from": _constant(0.1)}),
+        "lr": _constant(0.1), "loss": _constant(None), "penalty_from": _constant(0.1),
+        "warmup": _constant(0.1)}),
     Call("Stability", _of(sh.Stability), {
         "subsamples": _constant(50), "threshold": _constant(0.9), "errors": _constant(1.0)}),
     Call("data.load", _of(shdata.load), {

@@ -147,6 +147,14 @@ def _scale(_net: nn.Module, _optimizer: Optimizer, handle: Handle) -> None:
     handle.scale *= 0.7
 
 
+def _rise(_net: nn.Module, _optimizer: Optimizer, handle: Handle) -> None:
+    handle.scale *= 1.03
+
+
+def _fall(_net: nn.Module, _optimizer: Optimizer, handle: Handle) -> None:
+    handle.scale *= 0.97
+
+
 def _off(_net: nn.Module, _optimizer: Optimizer, handle: Handle) -> None:
     handle.scale = 0.0
 
@@ -188,6 +196,10 @@ EVENTS: dict[str, dict[int, Event]] = {
     "one is written, twice": {25: _write_one, 26: _write_one},
     "one lies elsewhere": {33: _replace},
     "the scale moves": {20: _scale, 21: _scale, 40: _scale},
+    "the scale rises and falls": {
+        **dict.fromkeys(range(5, 35), _rise),
+        **dict.fromkeys(range(38, 58), _fall),
+    },
     "off and on": {10: _off, 30: _on},
     "state is loaded": {17: _reload},
     "a gradient is missing": {35: _no_gradient, 36: _no_gradient},

@@ -10,7 +10,7 @@ from .experiments.contrasts import Contrast, contrast
 from .experiments.fitting import Budget, Training
 from .experiments.paths import PathPoint, RegularizationPath, path
 from .explorer import explore
-from .optim import Handle, Metric, attach, register_metric
+from .optim import Handle, Metric, Warmup, attach, register_metric
 from .penalties import (
     L1,
     L2,
@@ -51,6 +51,7 @@ __all__ = [
     "Stability",
     "StableSet",
     "Training",
+    "Warmup",
     "attach",
     "certify",
     "compact",

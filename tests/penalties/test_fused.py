@@ -59,6 +59,26 @@ def test_one_threshold_gives_the_same_bits(
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("ratio", [0.8, 1.25])
+@pytest.mark.parametrize("each", [False, True])
+def test_a_moved_strength_gives_the_same_bits(
+    dtype: torch.dtype, ratio: float, each: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total, step = (drawn(dtype, k).nan_to_num(0, 0, 0).abs() for k in (2, 3))
+    steps = Steps(total, step, 2.5) if each else Steps(0.7, 0.2, 2.5)
+    w = drawn(dtype) * (torch.rand(SHAPE, generator=torch.Generator().manual_seed(4)) < 0.5)
+    residuals = [drawn(dtype, 1).nan_to_num(0, 0, 0) for _ in range(2)]
+    before = residuals[0].clone()
+    fused.lift(w, residuals[0], 0.3, steps, ratio)
+    specified(monkeypatch)
+    fused.lift(w, residuals[1], 0.3, steps, ratio)
+    same(*residuals)
+    same(residuals[0][w != 0], before[w != 0] * ratio)
+    edge = torch.as_tensor(steps.sum * 0.3 if ratio < 1 else torch.inf, dtype=dtype).expand(SHAPE)
+    same(residuals[0][w == 0], before.clamp(-edge, edge)[w == 0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_a_threshold_per_weight_gives_the_same_bits(
     dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:

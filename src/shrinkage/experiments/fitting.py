@@ -17,7 +17,7 @@ from shrinkage.analysis.measures import CHUNKS, Evaluation, checked_loss, evalua
 from shrinkage.arguments import as_int, as_number, settle
 from shrinkage.data import Examples
 from shrinkage.errors import FitError, ModelError, foreign_code, shown
-from shrinkage.optim import attach
+from shrinkage.optim import Warmup, attach
 from shrinkage.plans import Plan
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -67,6 +67,7 @@ class Training:
     ``optimizer`` is a name or a function (parameters, lr) → optimizer. The penalty acts from the
     share ``penalty_from`` of the epochs on, unless the network is warm: under a strong one, random
     weights collapse to the all-zero network (which is stationary) before they have learnt anything.
+    From there on λ rises linearly over the share ``warmup`` of all steps (docs/warmup.md).
     Raises :class:`FitError` for an unknown optimizer and numbers out of range.
     """
 
@@ -76,6 +77,7 @@ class Training:
     lr: float | None = None
     loss: Loss | None = None
     penalty_from: float = 0.15
+    warmup: float = 0.0
 
     def __post_init__(self) -> None:
         settle(
@@ -90,6 +92,14 @@ class Training:
                 below=1,
                 expected="a share of the epochs, 0 ≤ share < 1",
                 remedy="0 lets the penalty act from the first step.",
+            ),
+            warmup=as_number(
+                "warmup",
+                self.warmup,
+                least=0,
+                most=1,
+                expected="a share of the steps, 0 ≤ share ≤ 1",
+                remedy="0 lets the whole penalty act at once; 0.3 is a good share.",
             ),
         )
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
@@ -120,10 +130,11 @@ class Training:
         """Train ``model``; yields after every whole epoch."""
         optimizer = self.make_optimizer(list(model.parameters()), budget.lr_factor)
         loss = loss_for(self.loss, budget.train.y)
-        handle = attach(optimizer, plan) if budget.method == "auto" else None
         per_epoch = budget.train.n_batches(self.batch_size)
         steps = max(1, round(budget.epochs * per_epoch))
         begins = 0 if budget.warm else int(self.penalty_from * budget.epochs) * per_epoch
+        warmup = Warmup(0 if budget.warm else round(self.warmup * steps))
+        handle = attach(optimizer, plan, warmup=warmup) if budget.method == "auto" else None
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         batches = chain.from_iterable(budget.batches(self.batch_size) for _ in count())
         model.train()
@@ -134,7 +145,8 @@ class Training:
             optimizer.zero_grad()
             cost = loss(model(x), y)
             if handle is None and acts:
-                cost = cost + plan.penalty()  # the lesson's form, to the letter
+                share = warmup.share(step - begins + 1)
+                cost = cost + share * plan.penalty()  # the lesson's form, to the letter
             cost.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()

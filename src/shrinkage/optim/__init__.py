@@ -3,5 +3,6 @@
 from shrinkage.optim.acting import MethodName
 from shrinkage.optim.attach import Handle, attach
 from shrinkage.optim.metrics import Metric, register_metric
+from shrinkage.optim.warmup import Warmup
 
-__all__ = ["Handle", "MethodName", "Metric", "attach", "register_metric"]
+__all__ = ["Handle", "MethodName", "Metric", "Warmup", "attach", "register_metric"]

@@ -1,6 +1,7 @@
 """attach: a plan acts through an optimizer, in two lines."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, NoReturn, get_args
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from shrinkage.arguments import as_choice, as_int
+from shrinkage.arguments import as_choice
 from shrinkage.errors import AttachError
 from shrinkage.optim.acting import MethodName, acting
 from shrinkage.optim.checking import (
@@ -36,16 +37,15 @@ from shrinkage.optim.metrics import (
 )
 from shrinkage.optim.stacking import stacked
 from shrinkage.optim.verifying import check_metric
-from shrinkage.optim.warmup import Warmup, saved_warmup
+from shrinkage.optim.warmup import Warmup, as_warmup, saved_warmup
 from shrinkage.optim.witness import ForeignWrites
 from shrinkage.optim.wrapping import Wrappers, inside, is_nested, steps_nest
 from shrinkage.penalties.base import check_factor, check_size, check_sizes
 from shrinkage.plans import Plan
 from shrinkage.plans.coupled import Term
 
-_REST, _PAUSE = 10, 2
-"""Steps that every parameter goes by itself after something unusual, and where λ has moved: making
-a crew takes time."""
+_REST = 10
+"""Steps that every parameter goes by itself after something unusual: making a crew takes time."""
 
 
 def attach(
@@ -53,7 +53,7 @@ def attach(
     plan: Plan,
     *more: object,
     method: MethodName = "auto",
-    warmup: int = 0,
+    warmup: int | Warmup | None = None,
 ) -> "Handle":
     """Let ``plan`` act at every ``optimizer.step()``: exact zeros, in any training loop.
 
@@ -62,9 +62,10 @@ def attach(
     ``averaged`` for penalties that make zeros and ``prox`` for smooth ones; ``"subgradient"``
     is the textbook's loss term, for comparison.
 
-    ``warmup``: λ rises over so many of the optimizer's steps, from a hundredth to the whole. A
-    strong penalty on random weights takes a network's units before they have learnt anything;
-    raised slowly it leaves more of the network alive, and a lower cost (``docs/warmup.md``).
+    ``warmup``: λ rises linearly over so many optimizer steps, to min(k/warmup, 1)·λ in step k; or
+    a :class:`Warmup` of another shape. A strong penalty empties a network that has learnt nothing
+    yet; raised slowly it leaves the weights that matter (docs/warmup.md). Steps that AMP skips and
+    those under ``scale`` 0 do not count.
 
     After every step that the optimizer takes, zeros of the network are exactly ``0.0``, and the
     fixed points are the stationary points of loss + penalty in the optimizer's own metric. Steps
@@ -87,8 +88,8 @@ def attach(
     its graph. With ``"subgradient"`` what a closure returns has the penalty added, as its gradient
     has.
 
-    Raises :class:`AttachError` for an unknown optimizer or method, for a step that a subclass
-    overrides, and for a plan with parameters that this optimizer does not update;
+    Raises :class:`AttachError` for an unknown optimizer or method, what is no warmup, a step that a
+    subclass overrides, and for a plan with parameters that this optimizer does not update;
     :class:`PlanError` for a plan that is attached already, and where another plan acts on one of
     its parameters.
     Warns of ``weight_decay`` beside a plan, and of weights that are written again and again.
@@ -101,19 +102,22 @@ def attach(
 class Handle:
     """A plan at work on an optimizer; made by :func:`attach`.
 
-    ``warmup``: how many steps λ rises over. ``scale`` multiplies every strength and may be set at
-    any time, at every step if you like: zeros stay where their average gradient keeps them and
-    leave where it no longer does. 0 switches the plan off and forgets. ``state_dict`` and
+    ``scale`` multiplies every strength and may be set at any time, at every step if you like: zeros
+    stay where their average gradient keeps them and leave where it no longer does. 0 switches
+    the plan off and forgets. During a ``warmup`` the strengths are multiplied by its share as well;
+    ``factor`` is both together. ``state_dict`` and
     ``load_state_dict`` belong into the checkpoint beside the model's and the optimizer's.
     ``remove()`` takes the penalty off and leaves the weights as they are.
     """
 
     def __init__(
-        self, optimizer: Optimizer, plan: Plan, method: MethodName, warmup: int = 0
+        self,
+        optimizer: Optimizer,
+        plan: Plan,
+        method: MethodName,
+        warmup: int | Warmup | None = None,
     ) -> None:
         check_arguments(optimizer, plan)
-        remedy = "Pass a number of steps: about a third of all of them."
-        self._warmup = Warmup(as_int("warmup", warmup, remedy=remedy, error=AttachError))
         remedy = 'Leave it at "auto".'
         as_choice("method", method, get_args(MethodName), remedy=remedy, error=AttachError)
         check_hooks(optimizer)
@@ -122,8 +126,8 @@ class Handle:
         if self._metric is not None:
             check_metric(optimizer, self._metric)
         self.plan, self.optimizer, self.method = plan, optimizer, method
-        self._scale = 1.0
-        self._now = 0.0  # the scale of the step that is being taken
+        self.warmup = as_warmup(warmup)
+        self._scale, self._taken = 1.0, 0  # optimizer steps, as far as they count for the warmup
         self._wrappers = Wrappers(optimizer, self._put_back)
         self._writes = ForeignWrites(self._wrappers, method)
         self._nests = steps_nest(optimizer)
@@ -169,12 +173,9 @@ class Handle:
     def __repr__(self) -> str:
         kind = type(self.optimizer).__name__
         acts = f"method {self.method!r}, scale {self._scale:g}" if self._hooks else "removed"
+        if self._hooks and self._taken < self.warmup.steps:
+            acts += f", step {self._taken} of a warmup of {self.warmup.steps}"
         return f"<Handle: {self.plan!r} on {kind}, {acts}>"
-
-    @property
-    def warmup(self) -> int:
-        """Steps over which λ rises."""
-        return self._warmup.steps
 
     @property
     def scale(self) -> float:
@@ -196,12 +197,16 @@ class Handle:
             check_sizes(penalty.scaled(factor))
         self._scale = factor
 
+    @property
+    def factor(self) -> float:
+        """What multiplies every strength in the next step: the scale and the warmup's share."""
+        return self._scale * self.warmup.share(self._taken + 1)
+
     def state_dict(self) -> dict[str, Any]:
-        """Scale, method and latent weights by parameter name: tensors and numbers only."""
+        """Scale, warmup, method and latent weights by parameter name: tensors and numbers only."""
         return {
             "scale": self._scale,
-            "warmup": self._warmup.steps,
-            "steps": self._warmup.taken,
+            "warmup": {**asdict(self.warmup), "taken": self._taken},
             "method": self.method,
             "blocks": {
                 name: {key: value for method in methods for key, value in method.state().items()}
@@ -212,6 +217,8 @@ class Handle:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave, for the same plan and method.
 
+        The saved scale and warmup take the place of this handle's. A state of version 0.1 knows no
+        warmup: λ was constant, and stays so.
         Raises :class:`AttachError` for anything else, and leaves the handle as it is.
         """
         check_state(state)
@@ -224,11 +231,10 @@ class Handle:
                 expected=f"method {self.method!r} and the plan's {len(self._methods)} parameters",
                 remedy="Attach the same plan with the same method before loading.",
             )
-        scale, warmup = check_factor(state["scale"]), saved_warmup(state, self._warmup.steps)
+        scale, (warmup, taken) = check_factor(state["scale"]), saved_warmup(state)
         for term in self.plan.bound_terms():
             check_saved(term.entry, blocks[term.entry.name])
-        self._scale = scale
-        self._warmup = warmup
+        self._scale, self.warmup, self._taken = scale, warmup, taken
         for term in self.plan.bound_terms():
             for method in self._methods[term.entry.name]:
                 method.load(blocks[term.entry.name], term.parameters[0].device)
@@ -265,32 +271,30 @@ class Handle:
     def _added(self, loss: Any) -> Any:
         """The loss and the penalty whose slope the gradients have."""
         terms = [term for term in self._terms if term.has_gradients()]
-        if loss is None or not terms or not self._now:
+        if loss is None or not terms or not self._scale:
             return loss
-        penalty = self._now * sum(float(term.value(term.parameters)) for term in terms)
+        penalty = self.factor * sum(float(term.value(term.parameters)) for term in terms)
         return loss + penalty
 
     def _prepare(self, optimizer: Optimizer) -> None:
         self._writes.step += 1
-        before, self._now = self._now, self._scale * self._warmup.factor
+        factor = self.factor
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
         if self._are_replaced():
             self._terms, self._places = tuple(self.plan.bound_terms()), self.plan.places()
-            self._dismiss(_REST)
-        if self._now != before:
-            self._dismiss(_PAUSE)
-        elif self._crew is not None and not self._crew.look(self._now):
-            self._dismiss(_REST)
+            self._dismiss()
+        if self._crew is not None and not self._crew.look(factor):
+            self._dismiss()
         ready = self._crew.names if self._crew is not None else ()
         for term in self._terms:
             if term.entry.name in ready or term.is_frozen():  # momentum may move what is frozen
                 continue
             if self.method == "subgradient":
-                self._add_slope(term, loss_scale)
+                self._add_slope(term, factor, loss_scale)
                 continue
             tensor = term.read()
             for method in self._methods[term.entry.name]:
-                method.before(tensor, self._now, loss_scale)
+                method.before(tensor, factor, loss_scale)
 
     def _are_replaced(self) -> bool:
         """Whether the network has other parameters than those in the terms."""
@@ -299,11 +303,11 @@ class Handle:
                 return True
         return False
 
-    def _dismiss(self, steps: int) -> None:
+    def _dismiss(self) -> None:
         """Leave everything to each parameter for a while: what happened may happen again."""
-        self._crew, self._rest = None, max(self._rest, steps)
+        self._crew, self._rest = None, _REST
 
-    def _add_slope(self, term: Term, loss_scale: Tensor | float) -> None:
+    def _add_slope(self, term: Term, factor: float, loss_scale: Tensor | float) -> None:
         """The textbook's form: the slope reaches the gradient of every trained parameter."""
         if not term.has_gradients():
             return
@@ -311,7 +315,7 @@ class Handle:
         if term.group is not None:
             tensor.grad = term.gathered(gradients)
         for method in self._methods[term.entry.name]:
-            method.before(tensor, self._now, loss_scale)
+            method.before(tensor, factor, loss_scale)
         if tensor.grad is not None:
             term.write(tensor.grad, gradients)
 
@@ -319,16 +323,16 @@ class Handle:
     def _after(self, optimizer: Optimizer, *_: object) -> None:
         if was_skipped(optimizer) or (self._nests and is_nested(optimizer)):
             return
-        self._warmup.taken += 1
         self._look_at_decay(optimizer)
         groups = _groups(optimizer)
         done = self._act_together(groups)
         for term in self._terms:
             if term.entry.name not in done and term.has_gradients():
                 self._act(term, groups)
+        self._taken += self._scale > 0
         self._gather()
         self._writes.look_around(self._first_kinked)
-        if self._wrappers.running and self._now and self._metric is not None:
+        if self._wrappers.running and self._scale and self._metric is not None:
             kinked = (term for term in self._terms if term.penalty.slope)
             self._zeros = [(p, p == 0) for term in kinked for p in term.parameters]
 
@@ -337,7 +341,7 @@ class Handle:
         if self._crew is None:
             return frozenset()
         if not self._crew.heed():
-            self._dismiss(_REST)
+            self._dismiss()
             return frozenset()
         return self._crew.step(self._reader(groups))
 
@@ -346,7 +350,7 @@ class Handle:
         if self._crew is not None and not self._crew.together and self._crew.replaced():
             self._crew = None
         self._rest = max(0, self._rest - 1)
-        if self._crew is None and self._now and not self._rest:
+        if self._crew is None and self._scale and not self._rest:
             self._crew = Crew(self._terms, self._methods)
 
     def _look_at_decay(self, optimizer: Optimizer) -> None:
@@ -381,8 +385,9 @@ class Handle:
         readings = [self._read(parameter, groups) for parameter in term.parameters]
         reading = readings[0] if term.group is None else stacked(term, readings)
         tensor, methods = term.read(), self._methods[term.entry.name]
+        factor = self.factor
         for method in methods:
-            method.after(tensor, reading, self._now)
+            method.after(tensor, reading, factor)
         for method in methods[:-1]:
             method.rewritten(tensor)
         term.write(tensor)

@@ -128,13 +128,10 @@ def release(handle: AtWork) -> None:
     _AT_WORK.get(handle.optimizer, weakref.WeakSet()).discard(handle)
 
 
-_KEYS, _COUNTS = {"scale", "method", "blocks"}, {"warmup", "steps"}
-"""Of a handle's state; those of before λ could rise do not have the second ones."""
-
-
 def check_state(state: object) -> None:
     """Raise :class:`AttachError` unless ``state`` has the form of what a handle saves."""
-    is_state = isinstance(state, Mapping) and set(state) in (_KEYS, _KEYS | _COUNTS)
+    keys = {"scale", "method", "blocks"}
+    is_state = isinstance(state, Mapping) and set(state) - {"warmup"} == keys
     blocks = state["blocks"] if isinstance(state, Mapping) and is_state else None
     if (
         not isinstance(state, Mapping)
@@ -145,7 +142,7 @@ def check_state(state: object) -> None:
         raise AttachError(
             "not the state of a handle",
             got=shown(dict.fromkeys(state, ...) if isinstance(state, dict) else state),
-            expected="scale, method (a name) and blocks (by parameter name)",
+            expected="scale, warmup, method (a name) and blocks (by parameter name)",
             remedy="Pass what handle.state_dict() gave.",
         )
 

@@ -48,10 +48,12 @@ class Clipping:
         return False
 
     def _numbers(self) -> list[float]:
+        pairs = list(zip((s.memory for s in self._seats), self._strengths, strict=True))
+        strengths = [strength * memory.level for memory, strength in pairs]
         if self._steps[0]:
-            return [*(seat.memory.elapsed for seat in self._seats), *self._strengths]
+            return [*(memory.elapsed for memory, _ in pairs), *strengths]
         found = []
-        for seat, strength in zip(self._seats, self._strengths, strict=True):
+        for seat, strength in zip(self._seats, strengths, strict=True):
             memory = seat.memory
             total: float = memory.total + memory.elapsed * memory.step  # type: ignore[assignment]
             if not 0 <= total < inf:

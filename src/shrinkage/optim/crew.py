@@ -43,15 +43,17 @@ class Crew:
         """Whether in the last step all that are clipped were clipped in one call."""
 
     def look(self, scale: float) -> bool:
-        """:meth:`Averaged.before` of all; False where a parameter has moved, or the scale has.
+        """:meth:`Averaged.before` of all; False where a parameter has moved, or the scale is 0.
 
         Whether someone else has written one is asked here, before the optimizer writes it, and
         answered in :meth:`heed`: a GPU has got the optimizer's work in the meantime.
         """
-        for seat in self._seats:
-            if not seat.unmoved(scale):
-                return False
+        if not scale or not all(seat.unmoved for seat in self._seats):
+            return False
         self._answers = [samples.ask() for _, samples in self._looks]
+        for seat in self._seats:
+            if seat.memory.scale != scale:
+                seat.averaged.rescale(seat.memory, seat.place, scale)
         return True
 
     def heed(self) -> bool:

@@ -21,11 +21,12 @@ SAVED_KEYS = {"residual", "written", *PER_WEIGHT, "held", "clock"}
 class Memory:
     """What lies between the network's weights and the latent ones, in the layout of the groups.
 
-    The sum of all steps, in units of ``scale``, is total + elapsed·step: numbers, or tensors where
-    the optimizer has a step per weight. Such a step is held for up to 10 steps, while ``elapsed``
-    grows with the learning rate: second moments change little in that time. ``held`` is what the
-    penalty gave for the time between, if anything. ``written`` tells whether somebody else has
-    written the network since we did.
+    The sum of all steps, in units of ``unit``, is total + elapsed·step: numbers, or tensors
+    where the optimizer has a step per weight. ``unit`` is the scale at which averaging began; once
+    the scale has moved, the penalty is ``level`` times as strong and the sum is what it was. A step
+    per weight is held for up to 10 steps, while ``elapsed`` grows with the learning rate: second
+    moments change little in that time. ``held`` is what the penalty gave for the time between, if
+    anything. ``written`` tells whether somebody else has written the network since we did.
     """
 
     residual: Tensor
@@ -38,6 +39,16 @@ class Memory:
     rate: float = 0.0  # the learning rate that step and reach belong to; 0: read them anew
     age: int = 0
     held: Tensor | None = None
+    unit: float = 0.0  # 0: the scale at first
+    fell: float = 0.0  # whether the scale has, since groups that are zero were last asked
+
+    def __post_init__(self) -> None:
+        self.unit = self.unit or self.scale
+
+    @property
+    def level(self) -> float:
+        """The scale, in units of the one at which averaging began."""
+        return self.scale / self.unit
 
     def is_turn(self) -> bool:
         """Whether to compute anew what may be held: every time at first, then more rarely."""
@@ -46,7 +57,7 @@ class Memory:
     def go_on(self, rate: float) -> float:
         """One more step, at this learning rate; gives its length in units of the one held."""
         growth = rate / self.rate if self.rate else 1.0
-        self.elapsed += self.scale * growth
+        self.elapsed += self.unit * growth
         self.age += 1
         return growth
 
@@ -79,7 +90,7 @@ class Memory:
 
     def saved(self) -> Saved:
         """Copies by name."""
-        clock = (self.scale, self.reach, self.elapsed, self.rate, self.age)
+        clock = (self.scale, self.reach, self.elapsed, self.rate, self.age, self.unit, self.fell)
         return {
             "residual": self.residual.clone(),
             "written": self.written.weights.clone(),
@@ -96,13 +107,14 @@ class Memory:
             part.to(device, copy=True) if part.ndim else float(part)
             for part in (saved["total"], saved["step"])
         )
-        scale, reach, elapsed, rate, age = saved["clock"].tolist()
+        scale, reach, elapsed, rate, age, *moved = saved["clock"].tolist()
         residual, written, held = (
             saved[key].to(device, copy=True) for key in ("residual", "written", "held")
         )
         return cls(
             *(residual, Witness(written), scale, total, step, reach, elapsed, rate, int(age)),
-            held=held if held.numel() else None,
+            held if held.numel() else None,
+            *moved,  # of version 0.1: nothing
         )
 
 

@@ -12,6 +12,7 @@ from shrinkage.optim.memory import Memory, Saved
 from shrinkage.optim.metrics import Metric, Reading
 from shrinkage.optim.witness import ForeignWrites, Witness
 from shrinkage.penalties import Penalty
+from shrinkage.penalties.fused import lift
 from shrinkage.penalties.steps import Steps
 from shrinkage.plans import Entry
 
@@ -40,6 +41,9 @@ class Method(ABC):
     def load(self, saved: Saved, device: torch.device) -> None:  # noqa: B027
         """Take back what :meth:`state` gave, for a parameter on ``device``."""
 
+
+_FAR = 0.9
+"""What a scale may fall to in one step before groups are asked at once."""
 
 _TILE = {True: 262_144, False: 131_072}
 """Weights in a tile: single ones take few passes, groups many, with more temporaries."""
@@ -177,7 +181,7 @@ class Averaged(Method):
         elif not self.memory.written.agrees(parameter):
             self.overwritten(parameter, scale)
         elif self.memory.scale != scale:
-            self._rescale(self.memory, parameter, scale)
+            self.rescale(self.memory, parameter.detach(), scale)
 
     def overwritten(self, parameter: Tensor, scale: float) -> None:
         """Start anew from what someone else has written; NaN, which equals nothing, is nobody's."""
@@ -200,12 +204,14 @@ class Averaged(Method):
         memory = self.memory
         assert memory is not None  # noqa: S101  (before() made it)
         turn = memory.is_turn()
+        if turn and memory.fell:
+            self._release(memory)
         growth = self.advance(memory, reading, turn=turn)
         if not turn and memory.held is not None:
             self.hold(memory, parameter, growth)
             return
         rows = self.rows(parameter)
-        self._accumulate(memory, rows, scale * growth, memory.reach * growth)
+        self._accumulate(memory, rows, memory.unit * growth, memory.reach * growth)
         write_rows(rows, parameter, self.entry)
         memory.written.note(parameter)
 
@@ -215,7 +221,7 @@ class Averaged(Method):
         memory.written.note(parameter)
 
     def _accumulate(self, memory: Memory, rows: Tensor, since: float, reach: float) -> None:
-        size, held = self.entry.grouping.group_size, []
+        size, held, penalty = self.entry.grouping.group_size, [], self._now(memory)
         known = () if memory.held is None else (memory.held,)
         tensors = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
         for part, residual, *more in tiles(
@@ -226,23 +232,27 @@ class Averaged(Method):
             w = _widened(part, residual, living)
             old = w.clone() if reach < inf else w
             steps = Steps(total, step, memory.elapsed, since)
-            ratios = self.penalty.accumulate(w, residual, steps)
+            ratios = penalty.accumulate(w, residual, steps)
             if reach < inf:
                 w.copy_(_within_reach(w, old, reach, size))
-                ratios = self._slowed(ratios, w, steps.last, reach)
+                ratios = self._slowed(ratios, w, steps.last, reach, penalty.slope)
             if ratios is not None:
                 held.append(ratios)
             if w is not part:
                 _narrowed(w, part, residual)
         memory.held = torch.cat(held) if held else None
 
+    def _now(self, memory: Memory) -> Penalty:
+        """The penalty at the scale of now, in the unit of the steps."""
+        return self.penalty if memory.level == 1 else self.penalty.scaled(memory.level)
+
     def _slowed(
-        self, held: Tensor | None, w: Tensor, step: float | Tensor, reach: float
+        self, held: Tensor | None, w: Tensor, step: float | Tensor, reach: float, slope: float
     ) -> Tensor | None:
         """Ratios so large that w·r/(r + κ·step) moves no weight further than the reach either."""
         if held is None:
             return None
-        threshold = step * (self.penalty.slope * sqrt(self.entry.grouping.group_size))
+        threshold = step * (slope * sqrt(self.entry.grouping.group_size))
         least = (threshold * (w.abs() / reach - 1)).amax(dim=-1, keepdim=True)
         norm = torch.linalg.vector_norm(w, dim=-1, keepdim=True)
         return torch.maximum(held, least / torch.where(norm == 0, 1.0, norm))
@@ -303,16 +313,35 @@ class Averaged(Method):
         largest = float(memory.step.max()) * memory.scale * self.penalty.slope * sqrt(size)
         return inf if largest <= metric.reach else metric.reach
 
-    def _rescale(self, memory: Memory, parameter: Tensor, scale: float) -> None:
-        """Zeros keep their average gradient, as far as the new T holds them; others their edge."""
-        ratio = scale / memory.scale
+    def rescale(self, memory: Memory, parameter: Tensor, scale: float) -> None:
+        """Zeros keep their average gradient, as far as the new T holds them; others their edge.
+
+        Groups that live have no edge, and those that are zero are asked at turns alone: at once
+        where the scale falls by far.
+        """
+        ratio, memory.scale = scale / memory.scale, scale
+        if memory.held is not None:
+            memory.fell = float(memory.fell or ratio < 1)
+            memory.rate = memory.rate if ratio > _FAR else 0.0  # which makes it a turn
+            return
+        kink, rows = self.penalty.averaged, self.rows(parameter)
+        tensors = (memory.total, memory.step) if isinstance(memory.step, Tensor) else ()
+        single = self.entry.grouping.group_size == 1
+        for w, residual, *more in tiles(rows, memory.residual, *tensors, single=single):
+            total, step = more or (memory.total, memory.step)
+            steps = Steps(total, step, memory.elapsed)
+            if kink.clips is not None:
+                lift(w, residual, kink.clips * memory.level, steps, ratio)
+                continue
+            shrunk = kink.scaled(memory.level).prox(residual, steps.sum)
+            residual.copy_(torch.where(w == 0, residual - shrunk, residual * ratio))
+
+    def _release(self, memory: Memory) -> None:
+        """The part of :meth:`rescale` that groups put off."""
         memory.close()
-        memory.total = memory.total * ratio
-        residual = memory.residual
-        held = residual - self.penalty.averaged.prox(residual, memory.total)
-        is_zero = self.rows(parameter) == 0
-        memory.residual = torch.where(is_zero, held, residual * ratio)
-        memory.scale, memory.rate = scale, 0.0  # which makes it a turn
+        excess = self._now(memory).averaged.prox(memory.residual, memory.total)
+        memory.residual.sub_(excess)
+        memory.fell = 0.0
 
     def rows(self, tensor: Tensor) -> Tensor:
         """In the layout of the groups; with a dimension, so that only numbers have none."""

@@ -31,10 +31,10 @@ class Seat:
     place: Tensor
     address: int
 
-    def unmoved(self, scale: float) -> bool:
-        """Whether parameter and memory are the same in the same place, under the same scale."""
-        w, memory = self.parameter, self.memory
-        same = self.averaged.memory is memory and memory.scale == scale
+    @property
+    def unmoved(self) -> bool:
+        """Whether parameter and memory are the same in the same place."""
+        w, same = self.parameter, self.averaged.memory is self.memory
         return same and w.data_ptr() == self.address and w.is_set_to(self.place)
 
     @property

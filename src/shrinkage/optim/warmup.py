@@ -1,45 +1,92 @@
-"""A strength that rises over the first steps, so that a network learns before it is thinned out."""
+"""λ that rises over the first steps: a strong one empties a network that has learnt nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
-from shrinkage.arguments import as_int
-from shrinkage.errors import AttachError
+from shrinkage.arguments import as_choice, as_int, settle
+from shrinkage.errors import AttachError, shown
 
-_STAIRS = 100
-"""λ rises in hundredths: what is held from step to step is computed anew where it moves."""
+Shape = Literal["linear", "geometric"]
+
+_FIRST = 0.01
+"""The share of λ at which a geometric warmup begins."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Warmup:
-    """The factor of λ at a step: min(1, ⌈100·k/N⌉/100) at step k = 1, 2, … of N.
+    """How λ rises to its full strength over the first optimizer steps.
+
+    In step k = 1, 2, … the penalty acts with share(k)·λ:
+
+    - ``"linear"``: share(k) = min(k / steps, 1)
+    - ``"geometric"``: share(k) = min(0.01^(1 − k / steps), 1)
+
+    From step k = ``steps`` on λ is constant, so fixed points are those of the whole cost.
 
     Parameters
     ----------
     steps : int
-        N, over which λ rises; 0: λ is whole from the first step on.
-    taken : int
-        Steps that the optimizer has taken so far.
+        Number of optimizer steps; 0 for none.
+    shape : {"linear", "geometric"}
+        How the share rises.
+
+    Raises
+    ------
+    AttachError
+        For steps that are no whole number ≥ 0, and an unknown shape.
+
+    Examples
+    --------
+    >>> [Warmup(4).share(k) for k in (1, 2, 4, 5)]
+    [0.25, 0.5, 1.0, 1.0]
     """
 
-    steps: int = 0
-    taken: int = 0
+    steps: int
+    shape: Shape = "linear"
 
-    @property
-    def factor(self) -> float:
-        """Of λ at the step that comes next, from 0.01 to 1."""
-        if self.taken >= self.steps:
+    def __post_init__(self) -> None:
+        steps = as_int(
+            "warmup",
+            self.steps,
+            expected="a number of optimizer steps, or a Warmup",
+            remedy="For 30 % of the training, write round(0.3 * epochs * len(loader)).",
+            error=AttachError,
+        )
+        remedy = 'Leave it at "linear".'
+        as_choice("warmup shape", self.shape, get_args(Shape), remedy=remedy, error=AttachError)
+        settle(self, steps=steps)
+
+    def share(self, step: int) -> float:
+        """What of λ acts in this step; the first is 1."""
+        if step >= self.steps:
             return 1.0
-        stair = -(-_STAIRS * (self.taken + 1) // self.steps)
-        return min(stair, _STAIRS) / _STAIRS
+        done = step / self.steps
+        return done if self.shape == "linear" else float(_FIRST ** (1 - done))
 
 
-def saved_warmup(state: Mapping[str, Any], steps: int) -> Warmup:
-    """What a handle's state says of it; one of before there was any had λ whole.
+def as_warmup(value: object) -> Warmup:
+    """A warmup, or its number of steps; None is none. Raises :class:`AttachError`."""
+    if isinstance(value, Warmup):
+        return value
+    return Warmup(0 if value is None else value)  # type: ignore[arg-type]
 
-    Raises :class:`AttachError` for what is no number of steps.
+
+def saved_warmup(state: Mapping[str, Any]) -> tuple[Warmup, int]:
+    """The warmup of a saved handle, and the steps that it has taken of it.
+
+    Raises :class:`AttachError` for what no handle has saved. Handles knew no warmup once.
     """
+    saved = state.get("warmup", {"steps": 0, "shape": "linear", "taken": 0})
+    if not isinstance(saved, Mapping) or set(saved) != {"steps", "shape", "taken"}:
+        raise AttachError(
+            "the saved warmup is none",
+            got=shown(saved),
+            expected="its steps, its shape and the steps taken",
+            remedy="Pass what handle.state_dict() gave.",
+        )
     remedy = "Pass what handle.state_dict() gave."
-    counts = (state.get(name, steps) for name in ("warmup", "steps"))
-    return Warmup(*(as_int("steps", count, remedy=remedy, error=AttachError) for count in counts))
+    taken = as_int(
+        "the saved warmup's steps taken", saved["taken"], remedy=remedy, error=AttachError
+    )
+    return Warmup(saved["steps"], saved["shape"]), taken

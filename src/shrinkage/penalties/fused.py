@@ -6,6 +6,8 @@ place where it is installed (extra ``fast``): one trip to memory instead of one 
 the same roundings in the same order, so that the values are the same.
 """
 
+from math import inf
+
 import torch
 from torch import Tensor
 
@@ -33,6 +35,28 @@ def clip(w: Tensor, residual: Tensor, strength: float, steps: Steps) -> None:
     torch.clamp(w.add_(residual), -threshold, threshold, out=residual)  # type: ignore[arg-type]
     w.sub_(residual)
     residual.nan_to_num_(0.0, torch.inf, -torch.inf)
+
+
+def lift(w: Tensor, residual: Tensor, strength: float, steps: Steps, ratio: float) -> None:
+    """The residuals of weights that a strength clips which is now ``ratio`` times what it was.
+
+    Where w lives, residual·ratio; where it is 0, the residual clipped to ±strength·Σ. In place.
+    """
+    rises, total, step = ratio > 1, steps.total, steps.step
+    if not rises and isinstance(total, Tensor) and isinstance(step, Tensor):
+        if loops := loops_for(w, residual, total, step):
+            at = (w.data_ptr(), residual.data_ptr(), total.data_ptr(), step.data_ptr())
+            loops.lift_each(*at, w.numel(), steps.elapsed, strength, ratio)
+            return
+    elif loops := loops_for(w, residual):
+        threshold = inf if rises else checked_step(w, steps.sum) * strength
+        loops.lift(w.data_ptr(), residual.data_ptr(), w.numel(), threshold, ratio)
+        return
+    kept = residual
+    if not rises:
+        threshold = bounded(checked_step(residual, steps.sum) * strength, residual.dtype)
+        kept = residual.clamp(-threshold, threshold)  # type: ignore[arg-type]
+    torch.where(w == 0, kept, residual * ratio, out=residual)
 
 
 def shrink(

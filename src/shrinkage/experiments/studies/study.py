@@ -181,7 +181,7 @@ class Study:
             "training": {"name": "your own", "fingerprint": fingerprint(self.train)}
             if training is None
             else {
-                **{f.name: getattr(training, f.name) for f in fields(training)},
+                **_told(training),
                 "optimizer": describe(training.optimizer),
                 "fingerprint": fingerprint(training.optimizer),
                 "loss": None if training.loss is None else describe(training.loss),
@@ -192,6 +192,12 @@ class Study:
             "cut": asdict(self.cut),
             **({} if self.device.type == "cpu" else {"device": self.device.type}),
         }
+
+
+def _told(training: Training) -> dict[str, Any]:
+    """Its fields; a ``warmup`` where there is one, which earlier runs did not know."""
+    told = {field.name: getattr(training, field.name) for field in fields(training)}
+    return told if training.warmup else {k: v for k, v in told.items() if k != "warmup"}
 
 
 def check_classes(loss: Loss | None, data: Data) -> None:

@@ -45,6 +45,30 @@ def clip_each(
         residual[i] = kept if kept == kept else zero
 
 
+def lift(w: Any, residual: Any, size: int, threshold: float, ratio: float) -> None:
+    """residual ← residual·ratio where w ≠ 0, residual clipped to ±threshold where w = 0."""
+    for i in range(size):
+        kept = max(min(residual[i], threshold), -threshold)
+        residual[i] = kept if w[i] == 0 else residual[i] * ratio
+
+
+def lift_each(
+    w: Any,
+    residual: Any,
+    total: Any,
+    step: Any,
+    size: int,
+    elapsed: float,
+    strength: float,
+    ratio: float,
+) -> None:
+    """The same with the threshold strength·(total + elapsed·step) of each weight."""
+    for i in range(size):
+        threshold = (total[i] + step[i] * elapsed) * strength
+        kept = max(min(residual[i], threshold), -threshold)
+        residual[i] = kept if w[i] == 0 else residual[i] * ratio
+
+
 def shrink_each(
     rows: Any,
     residual: Any,
@@ -107,6 +131,8 @@ class Loops(NamedTuple):
 
     clip: Loop
     clip_each: Loop
+    lift: Loop
+    lift_each: Loop
     shrink_each: Loop
     passes: "Passes"
 
@@ -193,6 +219,8 @@ def loops(bits: int) -> Loops:
     return Loops(
         clip=one,
         clip_each=each,
+        lift=compiled(lift, *[floats] * 2, types.intp, *[real] * 2),
+        lift_each=compiled(lift_each, *[floats] * 4, types.intp, *[real] * 3),
         shrink_each=compiled(shrink_each, *[floats] * 5, *[types.intp] * 2, *[real] * 3),
         passes=Passes(
             number,
