@@ -300,3 +300,18 @@ def test_ctrl_c_ends_the_command_cleanly_with_a_page_open_and_training(tmp_path:
     assert running.returncode == 0
     assert out == "Stopped.\n"
     assert errors == ""
+
+
+def test_the_port_is_free_again_whatever_fails(tmp_path: Path) -> None:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+
+    def broken(_: str) -> None:
+        raise OSError("nobody listens")
+
+    for _ in range(2):  # the second time the port would be in use
+        with pytest.raises(ExploreError, match="say failed"):
+            exploring.explore("mlp", "digits", port=port, say=broken, browser=False)
+    with socket.socket() as again:
+        again.bind(("127.0.0.1", port))

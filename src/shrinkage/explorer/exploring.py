@@ -2,7 +2,7 @@
 
 import webbrowser
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +79,8 @@ def explore(
         optimizer=optimizer, lr=lr, batch_size=batch_size, train_size=train_size, seed=seed,
         biases=biases, source=source,
     )  # fmt: skip
-    live = prepare(session, port=port, runs=folder, say=say)
-    _serve(live, browser=browser, say=say)
+    with closing(prepare(session, port=port, runs=folder, say=say)) as live:
+        _serve(live, browser=browser, say=say)
 
 
 def _check_texts(**given: object) -> None:

@@ -165,7 +165,11 @@ class Live:
             self._server.run(sockets=[self._socket])
         finally:
             self.worker.end()
-            self._socket.close()
+            self.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()
 
     @property
     def is_up(self) -> bool:
