@@ -362,3 +362,35 @@ def test_a_warm_network_has_the_whole_strength_at_once() -> None:
 def test_a_share_out_of_range_is_refused(wrong: Any) -> None:
     with pytest.raises(FitError, match="warmup is"):
         sh.Training(warmup=wrong)
+
+
+# ------------------------------------------------------------------------------- a collapse is said
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.05])
+def test_a_certificate_says_that_a_network_has_collapsed_and_the_remedy_works(scale: float) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(120, 6)
+    y = (x[:, 0] > 0).long() + (x[:, 1] > 0).long()
+    net = network()
+    plan = sh.Plan(net, sh.L1(0.5 * scale))
+    optimizer = SGD(net.parameters(), lr=0.1)
+    sh.attach(optimizer, plan)
+    for _ in range(150):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+    said = str(sh.certify(net, plan, (x, y)))
+    assert ("A network without weights would cost no more." in said) == (scale == 1)
+
+
+def test_the_certificate_tells_of_a_warmup_that_still_runs() -> None:
+    x, y = next(batches())
+    net = network()
+    plan = sh.Plan(net, sh.L1(0.01))
+    optimizer = SGD(net.parameters(), lr=0.1)
+    sh.attach(optimizer, plan, warmup=4)
+    train(net, optimizer, 1)
+    assert "its handle applies it × 0.5" in str(sh.certify(net, plan, (x, y)))
+    train(net, optimizer, 2)
+    assert "its handle" not in str(sh.certify(net, plan, (x, y)))

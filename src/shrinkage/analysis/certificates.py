@@ -87,12 +87,24 @@ class Certificate:
         return (
             f"objective {self.objective:.6g} = loss {self.loss:.6g} + penalty {self.penalty:.6g}"
             f"   (best constant {self.null_objective:.6g})\n"
+            f"{COLLAPSED if no_better(self.objective, self.null_objective) else ''}"
             f"gap {self.gap:.3g} (in strengths; 0 is stationary), residual {self.residual:.3g}"
             f"{kinks}\n"
             f"{self.nonzeros:,} of {self.penalised:,} penalised weights nonzero\n\n"
             + capture.get()
             + "\n".join(self.notes)
         ).rstrip()
+
+
+COLLAPSED = (
+    "A network without weights would cost no more. A smaller strength keeps weights, and where "
+    "several layers are trained so does one that rises: attach(..., warmup=...) on new weights.\n"
+)
+
+
+def no_better(objective: float, null_objective: float) -> bool:
+    """Whether the cost is not below that of the best constant prediction; no where it is NaN."""
+    return objective >= null_objective - 1e-6 * abs(null_objective)
 
 
 def certify(

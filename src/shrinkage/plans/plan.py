@@ -298,7 +298,7 @@ class Plan:
     def acting_scale(self) -> float:
         """By how much its handle multiplies the plan at present; 1 where none applies it."""
         owner = None if self._owner is None else self._owner()
-        return float(getattr(owner, "scale", 1.0))
+        return float(getattr(owner, "factor", 1.0))
 
     def __getstate__(self) -> dict[str, object]:
         """A copy is a plan for the copied network, and nobody has attached it."""

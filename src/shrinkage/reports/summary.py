@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
+from shrinkage.analysis.certificates import no_better
 from shrinkage.reports.seed_figures import Figure, Paired, figure, paired
 from shrinkage.runs import (
     CertificateRecord,
@@ -196,7 +197,8 @@ def idle_text(row: ColumnSummary) -> str:
     some = "" if row.fits == 1 else f" in {seeds} of {row.fits} seeds"
     return (
         f"{row.label}: the objective on the training data is not below that of the best "
-        f"constant prediction{some}: a network without weights would cost no more."
+        f"constant prediction{some}: a network without weights would cost no more. Try a smaller "
+        "λ, or one that rises: train=sh.Training(warmup=0.3)."
     )
 
 
@@ -205,9 +207,7 @@ def _idle_seeds(row: ColumnSummary) -> int:
         return 0
     known = row.null_objective.by_seed  # of the seeds in which it is known
     pairs = row.objective.by_seed.items()
-    return sum(
-        cost >= known[seed] - 1e-6 * abs(known[seed]) for seed, cost in pairs if seed in known
-    )
+    return sum(no_better(cost, known[seed]) for seed, cost in pairs if seed in known)
 
 
 def edges(view: RunView) -> dict[str, list[str]]:
