@@ -36,9 +36,7 @@ def __getattr__(name: str) -> Any:
 def _unknown(name: str) -> AttributeError:
     from shrinkage.errors import did_you_mean
 
-    public = {known.replace("_", ""): known for known in (*__all__, *_WITHIN)}
-    hint = did_you_mean(name, public.values()) or did_you_mean(name.replace("_", ""), public)
-    for plain, known in public.items():
-        hint = hint.replace(repr(plain), repr(known))
-    said = f"module {__name__!r} has no attribute {name!r}. {hint}".rstrip()
-    return AttributeError(said)
+    alike = {known.replace("_", "").casefold(): known for known in (*__all__, *_WITHIN)}
+    same = alike.get(name.replace("_", "").casefold())
+    hint = f"Did you mean {same!r}?" if same else did_you_mean(name, alike.values())
+    return AttributeError(f"module {__name__!r} has no attribute {name!r}. {hint}".rstrip())

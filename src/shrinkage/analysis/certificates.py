@@ -97,8 +97,8 @@ class Certificate:
 
 
 COLLAPSED = (
-    "A network without weights would cost no more. A smaller strength keeps weights, and where "
-    "several layers are trained so does one that rises: attach(..., warmup=...) on new weights.\n"
+    "A network without weights would cost no more. A smaller strength keeps weights; where several "
+    "layers are trained, one that rises often does: attach(..., warmup=...) on new weights.\n"
 )
 
 

@@ -46,10 +46,13 @@ class Column:
     most: ClassVar[float | None] = None
     """The largest value of the knob on the live page; None: that of a strength."""
 
+    live: ClassVar[bool] = True
+    """Whether the live page has a dial for it."""
+
     @property
     def is_live(self) -> bool:
         """Whether the live page can show it; pruning is a schedule and not a dial."""
-        return self.prunes_like is None
+        return self.live and self.prunes_like is None
 
     @property
     def is_ordered(self) -> bool:

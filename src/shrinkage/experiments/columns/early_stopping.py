@@ -28,11 +28,7 @@ class EarlyStopping(Column):
     knob: str = "early stopping"
 
     minimises: ClassVar[bool] = False
-
-    @property
-    def is_live(self) -> bool:
-        """The live page has a pause button."""
-        return False
+    live: ClassVar[bool] = False  # the page has a pause button
 
     def knobs(self, strengths: Sequence[float]) -> tuple[float, ...]:
         """Halves from ½ of the epochs on: the most patient first."""

@@ -23,11 +23,7 @@ class LabelSmoothing(Column):
     knob: str = "label smoothing"
 
     minimises: ClassVar[bool] = False
-
-    @property
-    def is_live(self) -> bool:
-        """Lanes of the live page share one loss."""
-        return False
+    live: ClassVar[bool] = False  # lanes share one loss
 
     def knobs(self, strengths: Sequence[float]) -> tuple[float, ...]:
         """Evenly from 0 to 0.4, both left out."""
@@ -38,7 +34,8 @@ class LabelSmoothing(Column):
         self, train: Train, loss: Loss | None, validation: Examples, value: float
     ) -> Train:
         """Our own training under ``nn.CrossEntropyLoss(label_smoothing=ε)``."""
-        module = nn.CrossEntropyLoss() if loss is None else as_module(loss)
+        own = train.loss if loss is None and isinstance(train, Training) else loss
+        module = nn.CrossEntropyLoss() if own is None else as_module(own)
         is_labels = not validation.y.is_floating_point()
         if not (isinstance(train, Training) and type(module) is nn.CrossEntropyLoss and is_labels):
             raise NotApplicableError(

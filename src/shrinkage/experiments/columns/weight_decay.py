@@ -28,11 +28,7 @@ class WeightDecay(Column):
     knob: str = "weight decay"
 
     minimises: ClassVar[bool] = False
-
-    @property
-    def is_live(self) -> bool:
-        """The live page has L2, which acts by the gradient."""
-        return False
+    live: ClassVar[bool] = False  # the page has L2, which acts by the gradient
 
     def knobs(self, strengths: Sequence[float]) -> tuple[float, ...]:
         """Powers of √10 down from 1."""
