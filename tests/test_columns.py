@@ -165,6 +165,25 @@ def test_what_does_not_apply_is_said_and_the_others_go_on(tmp_path: Path) -> Non
         result.model("label_smoothing")
 
 
+@pytest.mark.parametrize("column", ["label_smoothing", "dropout"])
+def test_a_column_that_cannot_apply_is_refused_before_anything_is_written(
+    column: str, tmp_path: Path
+) -> None:
+    y = X[:, :1] + torch.randn(40, 1)
+    with pytest.raises(FitError, match="no column applies to this network"):
+        sh.contrast(make, (X, y), run=tmp_path / "run", columns=[column], **SIZE)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_column_that_proves_not_to_apply_says_why(tmp_path: Path) -> None:
+    def train(model: nn.Module, plan: sh.Plan, budget: Budget) -> None:
+        for _ in Training()(model, plan, budget):
+            pass
+
+    with pytest.raises(FitError, match=r"early stopping is not applicable.*does not yield"):
+        sh.contrast(make, (X, Y), run=tmp_path, columns=["early_stopping"], train=train, **SIZE)
+
+
 def test_a_training_that_does_not_pause_is_not_stopped(tmp_path: Path) -> None:
     def train(model: nn.Module, plan: sh.Plan, budget: Budget) -> None:
         for _ in Training()(model, plan, budget):

@@ -80,7 +80,7 @@ def saved_warmup(state: Mapping[str, Any]) -> tuple[Warmup, int]:
     saved = state.get("warmup", {"steps": 0, "shape": "linear", "taken": 0})
     if not isinstance(saved, Mapping) or set(saved) != {"steps", "shape", "taken"}:
         raise AttachError(
-            "the saved warmup is none",
+            "the saved warmup cannot be read",
             got=shown(saved),
             expected="its steps, its shape and the steps taken",
             remedy="Pass what handle.state_dict() gave.",

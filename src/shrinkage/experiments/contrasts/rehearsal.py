@@ -19,8 +19,10 @@ def rehearse(setting: Setting) -> Plan:
     plan, warned = None, False
     for column in setting.columns:
         knobs = column.knobs(setting.strengths)
+        middle = knobs[len(knobs) // 2]
         try:
-            model, made = setting.network(column, knobs[len(knobs) // 2], 0)
+            model, made = setting.network(column, middle, 0)
+            column.training(setting.train, setting.loss, setting.split(0).validation, middle)
         except NotApplicableError:
             continue
         check_state(model)

@@ -130,6 +130,14 @@ class Stages:
         """The error of a run in which every try of every column failed in some seed."""
         records = self.run_.view().records(TrialRecord).values()
         fits = [f for f in records if not isinstance(f, FailedFitRecord) or f.applies]
+        unfit = [f.failed for f in records if isinstance(f, FailedFitRecord)]
+        if not fits and unfit:
+            return FitError(
+                "no column applies to this network and training",
+                got=unfit[0],
+                expected="at least one that does",
+                remedy="Add a column such as l1, in another run folder.",
+            )
         failed = [fit.failed for fit in fits if isinstance(fit, FailedFitRecord)]
         told = f"{len(failed)} of {len(fits)} fits failed, first: {failed[0]}" if failed else None
         return FitError(
