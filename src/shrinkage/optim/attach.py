@@ -26,8 +26,10 @@ from shrinkage.optim.checking import (
     warn_of_strangers,
     warn_of_weight_decay,
 )
+from shrinkage.optim.checkpoint import Checkpoint
 from shrinkage.optim.crew import Crew
 from shrinkage.optim.memory import Saved
+from shrinkage.optim.methods import Averaged
 from shrinkage.optim.metrics import (
     OF_GROUP,
     Group,
@@ -105,9 +107,13 @@ class Handle:
     ``scale`` multiplies every strength and may be set at any time, at every step if you like: zeros
     stay where their average gradient keeps them and leave where it no longer does. 0 switches
     the plan off and forgets. During a ``warmup`` the strengths are multiplied by its share as well;
-    ``factor`` is both together. ``state_dict`` and
-    ``load_state_dict`` belong into the checkpoint beside the model's and the optimizer's.
-    ``remove()`` takes the penalty off and leaves the weights as they are.
+    ``factor`` is both together. ``remove()`` takes the penalty off and leaves the weights as they
+    are.
+
+    The optimizer's own ``state_dict()`` carries the handle's, in its first parameter group, so that
+    every checkpoint has it; ``optimizer.load_state_dict()`` gives it back, before or after the plan
+    is attached. What saves optimizers in its own way can save :meth:`state_dict` beside them. A
+    checkpoint without any of it is told of once.
     """
 
     def __init__(
@@ -160,6 +166,8 @@ class Handle:
             optimizer.register_step_pre_hook(_uncompiled(self._before)),
             optimizer.register_step_post_hook(_uncompiled(self._after)),
         )
+        self._checkpoint = Checkpoint(self)
+        self._checkpoint.take()
 
     def __reduce__(self) -> NoReturn:
         """A copy of a handle would act on nothing."""
@@ -223,7 +231,7 @@ class Handle:
         """
         check_state(state)
         blocks: Mapping[str, Saved] = state["blocks"]
-        if state["method"] != self.method or set(blocks) != set(self._methods):
+        if not self.is_of(state):
             unknown = sorted(set(blocks) ^ set(self._methods))
             raise AttachError(
                 "the saved handle belongs to another plan or method",
@@ -238,10 +246,21 @@ class Handle:
         for term in self.plan.bound_terms():
             for method in self._methods[term.entry.name]:
                 method.load(blocks[term.entry.name], term.parameters[0].device)
+        self._checkpoint.found()
+
+    def is_of(self, state: Mapping[str, Any]) -> bool:
+        """Whether a handle of the same parameters and method has saved this state."""
+        return state["method"] == self.method and set(state["blocks"]) == set(self._methods)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a step depends on those before it: by averages, or by a warmup."""
+        methods = (method for methods in self._methods.values() for method in methods)
+        return bool(self.warmup.steps) or any(isinstance(m, Averaged) for m in methods)
 
     def remove(self) -> None:
         """Stop acting; the weights stay as they are and the plan is free again."""
-        for hook in self._hooks:
+        for hook in (*self._hooks, *self._checkpoint.hooks):
             hook.remove()
         self._hooks = ()
         self._wrappers.remove()
@@ -278,6 +297,7 @@ class Handle:
 
     def _prepare(self, optimizer: Optimizer) -> None:
         self._writes.step += 1
+        self._checkpoint.warn_if_missing()
         factor = self.factor
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
         if self._are_replaced():
