@@ -1,11 +1,14 @@
 """A parameter with its penalty: distances, tangents, what lives and what turned, by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 import shrinkage as sh
 from shrinkage.analysis.blocks import Block, blocks
+from shrinkage.errors import PlanError
 
 
 def row(*values: float) -> Tensor:
@@ -165,3 +168,15 @@ def test_small_groups_turn_as_large_ones() -> None:
     after = torch.tensor([[0.2, 0.1], [-0.2, 0.1]], dtype=torch.float64)
     assert of(sh.GroupL1(0.3)).unturned(before, after).tolist() == [[0.2, 0.1], [0.0, 0.0]]
     assert of(sh.L1(0.3)).unturned(before, after).tolist() == [[0.2, 0.1], [0.0, 0.1]]
+
+
+def test_coupled_groups_that_cover_a_parameter_in_part_are_refused() -> None:
+    net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)).double()
+    plan = sh.Plan(
+        net, {"0": sh.GroupL1(0.2, coupled=True)}, example_inputs=torch.ones(2, 3).double()
+    )
+    (group,) = plan.coupled
+    parts = tuple(replace(part, rows=part.rows[:1]) for part in group.parts)
+    plan.coupled = (replace(group, parts=parts),)
+    with pytest.raises(PlanError, match=r"in part: got 1 rows of '0\.\w+' in no group"):
+        list(blocks(plan))

@@ -1,6 +1,7 @@
 """Compaction: the same function, smaller where that is exact, and never a wrong network."""
 
 import copy
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -651,3 +652,27 @@ def test_groups_of_a_wrapped_network_are_coupled(wrap: Callable[[nn.Module], nn.
     )
     assert str(wrapped) == str(bare)
     assert wrapped.value() == bare.value()
+
+
+class ByKeyword(nn.Module):
+    """A function that is not followed takes a layer's weight by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = torch.linalg.matrix_norm(input=self.two.weight)
+        return self.two(torch.relu(self.one(x))) * size
+
+
+def test_a_weight_that_is_read_by_keyword_stays() -> None:
+    model, x = only_dead(ByKeyword(), "one", 1, 4), torch.randn(8, 4)
+    found = compacted(model, x)
+    assert_equal(model, found.model, x)
+
+
+def test_the_report_names_what_it_counts() -> None:
+    said = str(compacted(only_dead(Around(torch.relu), "one", 1), torch.randn(8, 4)).report)
+    for name in ("parameters", "nonzero", "MACs per example", "bytes on disk"):
+        assert re.search(rf"^\s*{name} +[\d,]+ +[\d,]+", said, re.MULTILINE), name

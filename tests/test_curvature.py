@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from shrinkage.analysis.polishing.curvature import Scale, corrected, measured
+from shrinkage.analysis.polishing.quadratic import _conjugate_gradients
 
 B = torch.tensor(
     [
@@ -85,3 +86,13 @@ def test_pairs_without_positive_curvature_are_left_out(y: list[float]) -> None:
 def test_a_step_that_the_model_thinks_flat_is_left_out() -> None:
     s, y = torch.tensor([0, 0, 0, 0, 1.0]).double(), torch.tensor([0, 0, 0, 0, 1.0]).double()
     assert torch.equal(corrected(product, [(s, y)])(W), product(W))
+
+
+def test_conjugate_gradients_solve_what_is_positive_definite() -> None:
+    right = torch.tensor([1.0, -2.0, 3.0, -4.0, 5.0]).double()
+    solid = B + torch.eye(5).double()
+    found, convex = _conjugate_gradients(lambda v: solid @ v, solid @ right, solid.diagonal())
+    assert convex
+    assert torch.allclose(found, right, atol=0.1)
+    _, convex = _conjugate_gradients(lambda v: -v, right, torch.ones(5).double())
+    assert not convex

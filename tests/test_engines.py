@@ -261,3 +261,8 @@ def test_a_contrast_finds_the_same_on_ray(cluster: None, tmp_path: Path) -> None
         for result in (there, here)
     )
     assert found == expected
+
+
+def test_an_unknown_engine_is_refused_by_name() -> None:
+    with pytest.raises(FitError, match=r"engine.*'spark'.*auto is the default"):
+        Staff(2, "spark")

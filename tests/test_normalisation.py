@@ -331,3 +331,13 @@ def test_contrasts_and_paths_keep_norms_where_asked(tmp_path: Path) -> None:
         column = contrast.setting.columns[0]
         for _, plan in (contrast.setting.network(column, 1e-2, 0), path.setting.network(0, 1e-2)):
             assert plan.rules.rescale == rescale
+
+
+def test_a_layer_frozen_before_joins_with_its_norm_kept() -> None:
+    net = small()
+    net[0].weight.requires_grad_(False)
+    plan = sh.Plan(net, sh.Rules(sh.L1(0.01), rescale=True), example_inputs=batch()[0])
+    net[0].weight.requires_grad_(True)
+    entry = next(e for e in plan.penalised if e.name == "0.weight")
+    assert entry.sphere is not None
+    assert entry.once_trained.endswith("; norm kept: followed by 1")

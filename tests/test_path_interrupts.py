@@ -66,8 +66,8 @@ class StopError(KeyboardInterrupt):
 
 KILLS = int(os.environ.get("KILLS", "2"))
 STOPS = (
-    ("dense networks", 1), ("ends", 0), ("path", 1), ("path", 6), ("bends", 0), ("bends", 1),
-    ("magnitude", 3), ("test", 1), ("test", 9),
+    ("dense networks", 1), ("range of λ", 0), ("path", 1), ("path", 6), ("extra points", 0),
+    ("extra points", 1), ("magnitude", 3), ("test", 1), ("test", 9),
 )  # fmt: skip
 
 

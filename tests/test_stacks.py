@@ -143,6 +143,8 @@ def test_optimizers_and_groups_that_look_beyond_are_not_stacked() -> None:
     assert not is_stackable(model, coupled, Training(1), rows)
     with pytest.raises(PlanError, match="cannot be stacked"):
         coupled.stacked(model, 2)
+    with pytest.raises(PlanError, match="count is out of range: got 0"):
+        sh.Plan(model, sh.L1(0.1)).stacked(model, 0)
 
 
 # ---------------------------------------------------------------------------- half samples' chains

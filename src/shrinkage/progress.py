@@ -23,6 +23,8 @@ from shrinkage.arguments import callback, check_function
 
 _PAUSE = 10.0
 """Seconds between two lines, where there is no terminal for bars."""
+_KNOWN = 3
+"""Pieces of work after which one tells the time left: the first ones import and compile."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def lines(say: Callable[[str], object], pause: float = _PAUSE) -> Callable[[Prog
             return
         said[event.stage] = (now, event.done)
         done, ahead = event.done - first, event.total - event.done
-        left = f", left {_clock((now - start) * ahead / done)}" if done > 0 and ahead > 0 else ""
+        left = f", left {_clock((now - start) * ahead / done)}" if done >= _KNOWN and ahead else ""
         clock = f"{_clock(now - start)}{left}"
         say(f"{event.stage} {event.done}/{event.total}, {clock} {event.note}".rstrip())
 

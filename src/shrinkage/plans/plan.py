@@ -391,7 +391,8 @@ _UNDONE = (
 _CONSTANT = (
     "a normalisation layer undoes the size of these weights, and this penalty depends on nothing "
     "else: it shrinks numbers and regularizes nothing. norms=True penalises the layer's own "
-    "scales, which can switch filters off; L1 acts on single weights"
+    "scales, which can switch filters off; GroupL1(…, coupled=True) takes them into the groups; L1 "
+    "acts on single weights"
 )
 
 

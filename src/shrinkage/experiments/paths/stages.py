@@ -84,7 +84,7 @@ class Stages:
         self.fit(workers, "path", dict.fromkeys(self.seeds, scales))
         bends = self.decided("bends", self.so_far.bends, self.find_bends)
         for first, between in bends:
-            self.fit(workers, "bends", dict.fromkeys(self.seeds, (between,)), start=first)
+            self.fit(workers, "extra points", dict.fromkeys(self.seeds, (between,)), start=first)
         select_stable(self.setting, self.run_, workers, self.progress, scales)
         if self.setting.magnitude:
             self.prune(workers)
@@ -121,9 +121,9 @@ class Stages:
 
     def find_scales(self) -> Sequence[float]:
         """The grid, in the order of a chain."""
-        self.progress(Progress("ends", 0, 1))
+        self.progress(Progress("range of λ", 0, 1))
         scales = self.setting.grid.scales(self.find_ends)
-        self.progress(Progress("ends", 1, 1))
+        self.progress(Progress("range of λ", 1, 1))
         return sorted(scales, reverse=not self.setting.ascending)
 
     def find_ends(self) -> tuple[float, float]:
@@ -209,8 +209,8 @@ class Stages:
                 self.progress(Progress(stage, done, total, f"λ × {job.scale:.2g}, seed {job.seed}"))
                 (meanwhile or self.report_now_and_then)()
         if done < total:  # an empty network stays so: its chain has ended
-            beyond = f"{total - done} beyond a chain's end"
-            self.progress(Progress(stage, total, total, beyond))
+            empty = f"{total - done} not trained: nothing is left to shrink"
+            self.progress(Progress(stage, total, total, empty))
 
     def report_now_and_then(self) -> None:
         """A report of what is there so far: seldom enough to take a small part of the time."""
