@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import shrinkage as sh
 from shrinkage.cli import app
 from shrinkage.compression import compact_run
+from shrinkage.compression.chosen import Point
 from shrinkage.data import from_user, load, split
 from shrinkage.data.encoding import Encoding
 from shrinkage.data.files import read_frame
@@ -221,6 +222,38 @@ def test_a_chosen_point_predicts(tmp_path: Path) -> None:
     assert float(((said - frame["price"]) ** 2).mean()) < 0.02 * float(frame["price"].var())
 
 
+@pytest.mark.filterwarnings("ignore:.*different values:shrinkage.ShrinkageWarning")
+def test_a_column_that_the_network_does_not_read_may_hold_anything(tmp_path: Path) -> None:
+    frame = rows().drop_nulls().drop("bought").with_row_index("id")
+    frame = frame.with_columns(pl.format("n{}", "id").alias("id"))
+    frame.write_csv(tmp_path / "t.csv")
+    with pytest.warns(
+        sh.ShrinkageWarning, match=r"\d+ of 109 inputs hold one .*: \d+ made of 'id'\."
+    ):
+        found = sh.path(
+            "linear", load(tmp_path / "t.csv", target="price"), "features", points=6, seeds=1,
+            jobs=1, magnitude=False, run=tmp_path / "run", progress=lambda _: None,
+        )  # fmt: skip
+    best = found.choose(features=2)
+    assert best.features
+    assert "id" not in best.features
+    said = best.predict(frame)
+    strange = frame.with_columns(id=pl.lit("new"))
+    for other in (frame.drop("id"), strange, frame.with_columns(id=pl.lit(None))):
+        assert best.predict(other).equals(said)
+    strange.write_csv(tmp_path / "new.csv")
+    assert best.predict(tmp_path / "new.csv").equals(said)
+    small = compact_run(
+        tmp_path / "run",
+        data=str(tmp_path / "t.csv"),
+        target="price",
+        point=Point(best.scale, best.family),
+    ).folder
+    assert sh.predict(small, strange).equals(said)
+    with pytest.raises(DataError, match="columns are missing"):
+        best.predict(frame.drop(best.features[0]))
+
+
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = table(tmp_path, "bought")
@@ -283,3 +316,14 @@ def test_names_that_look_like_markup_are_names() -> None:
     assert "…" not in frame_as_text(wide, 10)
     row = {"feature": "in[/out]", "leaves": 0.1, "size": 1.0}
     assert "in[/out]" in feature_table([row, row | {"feature": "weight [kg]"}])
+
+
+def test_a_number_that_may_be_missing_has_a_weight_of_its_own(tmp_path: Path) -> None:
+    data = load(table(tmp_path, "price"), target="price", missing="fill")
+    found = sh.path(
+        "linear", data, sh.L1(1.0), points=4, seeds=1, jobs=1, magnitude=False,
+        run=tmp_path / "run", progress=lambda _: None,
+    )  # fmt: skip
+    rows = {row["feature"]: row for row in found.features().to_dicts()}
+    assert rows["age"]["weight"] > 0
+    assert rows["town"]["weight"] is None

@@ -532,7 +532,7 @@ def test_a_column_without_any_value_and_tables_without_any_row(tmp_path: Path) -
     path.write_text("a,empty,t\n" + rows, "utf-8")
     with fails("no row is left", "'empty' (30) of 30 rows", "fill"):
         load(path, target="t", missing="drop")
-    with pytest.warns(ShrinkageWarning, match="'empty' were filled"):
+    with pytest.warns(ShrinkageWarning, match=r"'empty' \(30\); all were filled"):
         assert split(load(path, target="t", missing="fill"), 0).train.x.isfinite().all()
     with fails("missing is unknown", "'fil'", "drop or fill", "Did you mean 'fill'"):
         load(path, target="t", missing="fil")

@@ -122,8 +122,14 @@ def test_the_plan_says_so() -> None:
         warnings.simplefilter("error", sh.ShrinkageWarning)
         sh.Plan(net, rules)  # nothing to warn of
         for inert in (sh.L2(1.0), sh.GroupL1(1.0, by="filter")):
-            with pytest.raises(sh.ShrinkageWarning, match=r"regularizes nothing.*norms=True"):
+            with pytest.raises(
+                sh.ShrinkageWarning, match=r"regularizes nothing.*norms=True"
+            ) as told:
                 sh.Plan(net, inert, rescale=True)
+            assert "coupled=True" in str(told.value)
+            with pytest.raises(sh.ShrinkageWarning, match="regularizes nothing") as told:
+                sh.Plan(net, inert, norms=True)
+            assert "norms=True" not in str(told.value)  # which was followed
         with pytest.raises(sh.ShrinkageWarning, match="rescale=True keeps the norms"):
             sh.Plan(net, sh.L1(1.0))
 

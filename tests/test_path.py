@@ -113,7 +113,7 @@ def test_choices(small: RegularizationPath) -> None:
 @pytest.mark.parametrize(
     ("wish", "text"),
     [
-        ({"rule": "best", "nonzeros": 3}, "over-determined"),
+        ({"rule": "best", "nonzeros": 3}, "takes one wish"),
         ({"rule": "2se"}, "unknown"),
         ({"scale": 123.0}, "no point"),
         ({"nonzeros": -1}, "out of range"),

@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from shrinkage.reports.first_layer import FirstLayer, packed
 from shrinkage.reports.panels import BINS, first_screen
 from shrinkage.reports.sections import Plot
 from shrinkage.reports.sections.inside import survival
+from shrinkage.reports.summary import column_summaries
+from shrinkage.reports.table import remarks
 from shrinkage.reports.wording import num, percent
 from shrinkage.runs import RunView, StudyConfig
 
@@ -857,3 +860,19 @@ def test_three_seeds_need_more_than_two_standard_errors() -> None:
     assert barely.mean > 2 * barely.se
     assert barely.half_width == pytest.approx(4.302653 * barely.se)  # t table, 2 degrees of freedom
     assert barely.sign == 0
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_another_learning_rate_is_recommended_where_it_can_be_set(
+    tmp_path: Path, *, own: bool
+) -> None:
+    view = made(tmp_path)
+    if own:
+        training = {"name": "your own", "fingerprint": "0"}
+        view = RunView(tmp_path, {**view.config, "training": training}, view.decisions, view.points)
+    rows = [
+        replace(row, value=2.0) if row.name == "none" else row for row in column_summaries(view)
+    ]
+    (said,) = (note for note in remarks(view, rows) if "none validated best" in note)
+    assert ("--lr at that rate" in said) is not own
+    assert ("in your training function" in said) is own

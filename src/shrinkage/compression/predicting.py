@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from shrinkage.analysis.answers import ask
 from shrinkage.arguments import as_path
 from shrinkage.compression.records import read_record
 from shrinkage.compression.saving import load_compact
@@ -40,7 +41,7 @@ def predict(
             remedy="Of a folder that save() wrote: load_compact(make_model, folder)(inputs). Of an "
             "older one: shrinkage compact RUN again.",
         )
-    return known.questions.ask(load_compact(make_model, where), rows)
+    return ask(known.questions, load_compact(make_model, where), rows)
 
 
 def compact_folder(folder: Path) -> Path:

@@ -77,7 +77,8 @@ class Report:
         if any(one.disturbed for one in self.latencies):
             lines.append(
                 "Other work disturbed the timing: its median is over three times its shortest run. "
-                "Try again when the machine is idle, or with OMP_NUM_THREADS=1."
+                "Do not rely on these times: compact again when the machine is idle, on one thread "
+                "(OMP_NUM_THREADS=1)."
             )
         return "\n".join([*lines, *self.notes])
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Any, Self
 
 import polars as pl
@@ -63,13 +64,20 @@ class Encoding:
                 raise ValueError(f"column {column!r} has no level {level!r}")
         return cls(inputs, levels, gaps)
 
-    def encode(self, name: str, frame: pl.DataFrame) -> Tensor:
+    def idle(self, used: Sequence[bool]) -> frozenset[str]:
+        """The columns of which no input is used."""
+        pairs = list(zip(self.inputs, used, strict=True))
+        busy = {column for (column, _), is_used in pairs if is_used}
+        return frozenset(column for column, _ in self.inputs) - busy
+
+    def encode(self, name: str, frame: pl.DataFrame, idle: frozenset[str] = frozenset()) -> Tensor:
         """The inputs (n, n_inputs) in float64, not scaled; NaN for a number that may be missing.
 
-        Other columns are not looked at. Raises :class:`DataError` for a column that is not there
+        Other columns are not looked at, nor are those that are ``idle``: their inputs are NaN.
+        Raises :class:`DataError` for a column that is not there
         or holds no numbers, a missing value where there was none, and a level that was unknown.
         """
-        columns = list(dict.fromkeys(column for column, _ in self.inputs))
+        columns = [c for c in dict.fromkeys(column for column, _ in self.inputs) if c not in idle]
         gone = [column for column in columns if column not in frame.columns]
         if gone:
             others = [column for column in frame.columns if column not in columns]
@@ -82,7 +90,9 @@ class Encoding:
         read = {c: (self._texts if c in self.levels else self._numbers) for c in columns}
         values = {column: read[column](name, frame[column]) for column in columns}
         found = [
-            values[column]
+            pl.repeat(nan, len(frame), eager=True)
+            if column in idle
+            else values[column]
             if level is None
             else values[column] == level
             if column in self.levels

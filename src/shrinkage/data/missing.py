@@ -50,7 +50,8 @@ def without_gaps(
         )
     holes = [s.name for s in kept.get_columns() if s.null_count()]  # none after a "drop"
     if holes:
-        said.append(f"{listed([repr(hole) for hole in holes], 20)} were filled")
+        filled = "all" if len(holes) == len(gaps) else listed([repr(hole) for hole in holes], 20)
+        said.append(f"{filled} were filled")
         kept = _levelled(name, kept, holes)
     warn(
         f"{name}: missing values in {listed(gaps, 20)}; {' and '.join(said)}",

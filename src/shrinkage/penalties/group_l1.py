@@ -27,7 +27,7 @@ GROUPINGS: tuple[By, ...] = ("filter", "input", "kernel")
 
 def check_by(name: str, by: object) -> None:
     """Raise :class:`PenaltyError` unless ``by`` is one of :data:`GROUPINGS`."""
-    remedy = "See the docstring of GroupL1."
+    remedy = 'The default is "filter": output units.'
     as_choice(f"{name} by", by, GROUPINGS, remedy=remedy, error=PenaltyError)
 
 

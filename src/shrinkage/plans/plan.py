@@ -332,7 +332,8 @@ class Plan:
             remedy = ". rescale=True keeps the norms (--rescale)" if free else ""
             warn(f"{_shown(undone)}: {_UNDONE}{remedy}")
         if constant:
-            warn(f"{_shown(constant)}: {_CONSTANT}")
+            scales = "" if self.rules.norms else _SCALES
+            warn(f"{_shown(constant)}: {_CONSTANT}. {scales}{_OTHERS}")
 
     def __str__(self) -> str:
         console = Console(
@@ -390,10 +391,10 @@ _UNDONE = (
 )
 _CONSTANT = (
     "a normalisation layer undoes the size of these weights, and this penalty depends on nothing "
-    "else: it shrinks numbers and regularizes nothing. norms=True penalises the layer's own "
-    "scales, which can switch filters off; GroupL1(…, coupled=True) takes them into the groups; L1 "
-    "acts on single weights"
+    "else: it shrinks numbers and regularizes nothing"
 )
+_SCALES = "norms=True penalises the layer's own scales, which can switch filters off. "
+_OTHERS = "GroupL1(…, coupled=True) takes these scales into the groups; L1 acts on single weights"
 
 
 def _acts_on_size(entry: Entry) -> bool:

@@ -52,14 +52,15 @@ def table(view: RunView) -> Group:
 
 def remarks(view: RunView, rows: Sequence[ColumnSummary]) -> list[str]:
     """What a reader of the table should know: what lr× means, choices at the edge of the grid."""
-    notes = []
+    notes, own = [], view.study.training.name
+    where = "with --lr at that rate" if own is None else "with that rate in your training function"
     if any(row.fits and row.knob == "learning rate" for row in rows):
         notes.append(
             "lr×: columns without a strength try learning rates instead; all others use lr×1."
         )
     notes += [
         f"none validated best at {knob_text(row)}, which columns with a strength could not choose: "
-        "compare again with --lr at that rate before you believe small differences."
+        f"compare again {where} before you believe small differences."
         for row in rows
         if row.fits and row.name == "none" and row.chosen and row.value != 1
     ]

@@ -119,13 +119,15 @@ class Questions:
             field(told, "ids", bool | None, "questions.") or False,
         )
 
-    def ask(self, model: nn.Module, rows: Rows) -> pl.DataFrame:
+    def ask(self, model: nn.Module, rows: Rows, used: Tensor | None = None) -> pl.DataFrame:
         """One row per row: ``prediction``, and ``probability=CLASS`` for each class.
 
+        ``used``: which inputs the network reads, of the shape of one, where that is known; columns
+        of a table that it does not read may be missing, or hold anything.
         Raises :class:`DataError` for rows that cannot be read or do not fit, and
         :class:`FitError` for answers that are not finite.
         """
-        x, at = self._inputs(rows), home(model)
+        x, at = self._inputs(rows, used), home(model)
         with torch.no_grad():
             parts = [model(brought(x[k : k + _AT_ONCE], at)) for k in range(0, len(x), _AT_ONCE)]
         outputs = torch.cat(parts).double().cpu() if parts else torch.empty(0, 1).double()
@@ -140,12 +142,13 @@ class Questions:
             )
         return self._answers(outputs)
 
-    def _inputs(self, rows: Rows) -> Tensor:
+    def _inputs(self, rows: Rows, used: Tensor | None) -> Tensor:
         """In float32; scaled as :func:`split` does, where a missing number is the mean, 0."""
         if isinstance(rows, Tensor | np.ndarray):
             x = self._checked(_tensor(rows))
         elif self.encoding.inputs:
-            x = self.encoding.encode(*self._read(rows))
+            idle = frozenset[str]() if used is None else self.encoding.idle(used.tolist())
+            x = self.encoding.encode(*self._read(rows), idle)
         else:
             raise DataError(
                 "the network has learnt from arrays",
@@ -158,7 +161,7 @@ class Questions:
         if not self.scaling.get("double"):
             x = x.float()
         if not self.scaling.get("input_mean"):
-            return x.float()
+            return x.nan_to_num().float()
         mean, scale, constant = (
             torch.tensor(self.scaling.get(f"input_{part}", 0.0), dtype=torch.float64, device="cpu")
             for part in ("mean", "scale", "constant")

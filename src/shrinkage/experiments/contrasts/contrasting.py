@@ -8,6 +8,7 @@ from typing import Any, get_args
 import polars as pl
 from torch import nn
 
+from shrinkage.analysis.answers import ask
 from shrinkage.arguments import as_choice, check_type
 from shrinkage.data.models import Factory
 from shrinkage.errors import FitError, did_you_mean
@@ -50,7 +51,7 @@ class Contrast(Finished[Setting]):
         As :meth:`PathPoint.predict` does.
         """
         seed = self.checked_seed(seed)
-        return self.setting.questions(seed).ask(self.model(column, seed), rows)
+        return ask(self.setting.questions(seed), self.model(column, seed), rows)
 
     def model(self, column: str, seed: int = 0) -> nn.Module:
         """The trained network of a column's chosen try.

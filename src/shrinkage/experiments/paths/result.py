@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 from torch import nn
 
+from shrinkage.analysis.answers import ask
 from shrinkage.analysis.features import Features, StableSet, frequencies, input_weights, leaving
 from shrinkage.errors import FitError, RunError
 from shrinkage.experiments.paths.selection import Selected, Wanted, select
@@ -101,7 +102,7 @@ class PathPoint:
         Raises :class:`DataError` for rows that do not fit, :class:`FitError` as :meth:`of_seed`.
         """
         seed = self.path.checked_seed(seed)
-        return self.path.setting.questions(seed).ask(self.of_seed(seed)[0], rows)
+        return ask(self.path.setting.questions(seed), self.of_seed(seed)[0], rows)
 
     @property
     def model(self) -> nn.Module:
@@ -205,10 +206,11 @@ class RegularizationPath(Finished[Setting]):
 
         Columns: ``feature``; ``leaves``, the last scale at which it is used (null: never);
         ``size``, the norm of the first layers' weights that leave it, in the chosen network of the
-        first seed; ``weight``, that weight where it is a single one, as in a linear model. With
-        stability selection also ``frequency``, the share of half samples that use it from the
-        weakest counted scale on, and ``stable``. Columns of a table that were one-hot encoded are
-        one feature. Raises :class:`FitError` where the wiring of the network is not known.
+        first seed; ``weight``, that of its number where there is a single one, as in a linear
+        model. With stability selection also ``frequency``, the share of half samples that use
+        it from the weakest counted scale on, and ``stable``. Columns of a table that were one-hot
+        encoded are one feature. Raises :class:`FitError` where the wiring of the network is not
+        known.
         """
         order = leaving(self.view)
         if not order:
@@ -218,7 +220,7 @@ class RegularizationPath(Finished[Setting]):
                 expected="layers and functions of torch",
                 remedy="Use nn.Linear and its like on the inputs.",
             )
-        weights = input_weights(self.chosen.model, Features.of(self.view), self.setting.data.spec)
+        weights = input_weights(self.chosen.model, Features.of(self.view), self.setting.data)
         found, stable = frequencies(self.view), self.view.decided.stable
         rows: list[dict[str, Any]] = [
             {"feature": one.name, "leaves": one.scale, **weights.get(one.name, {})} for one in order

@@ -50,7 +50,7 @@ class Wanted:
         given = [name for name, value in vars(self).items() if value is not None]
         if len(given) > 1:
             raise FitError(
-                "a choice is over-determined",
+                "a choice takes one wish",
                 got=" and ".join(given),
                 expected="one of rule, within, nonzeros, features, scale",
                 remedy='choose("1se") is the default.',

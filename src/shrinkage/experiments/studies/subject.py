@@ -1,5 +1,6 @@
 """What is studied: data, how they are cut, and the network that learns from them."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,12 +74,15 @@ def subject(
 def _warn_of_constants(data: Data, parts: Split) -> None:
     if parts.x_constant is None or not parts.x_constant.any():
         return
-    pairs = zip(data.columns, parts.x_constant.tolist(), strict=True)
-    names = [repr(column) for column, is_constant in pairs if is_constant]
+    pairs = zip(data.columns, data.features, parts.x_constant.tolist(), strict=True)
+    constant = [(column, origin) for column, origin, is_constant in pairs if is_constant]
+    levels = Counter(origin for column, origin in constant if column != origin)
+    names = [repr(column) for column, origin in constant if column == origin]
+    names += [f"{count} made of {origin!r}" for origin, count in levels.items()]
     warn(
-        f"{data.name}: {len(names)} of {len(data.columns)} columns hold one value in all training "
-        f"rows: {listed(names, 20)}. Nothing can be learnt from them: they count as 0, in new rows "
-        "too",
+        f"{data.name}: {len(constant)} of {len(data.columns)} inputs hold one value in all "
+        f"training rows: {listed(names, 20)}. Nothing can be learnt from them: they count as 0, "
+        "in new rows too",
     )
 
 
