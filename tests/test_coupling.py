@@ -12,6 +12,9 @@ import shrinkage as sh
 from architectures import ARCHITECTURES, example
 from shrinkage.errors import CompactionError, PenaltyError, PlanError
 from shrinkage.graph.sets import UnitSet, unit_sets
+from shrinkage.optim import Metric
+from shrinkage.optim.metrics import Reading
+from shrinkage.optim.stacking import stacked
 
 
 def sets(name: str) -> list[UnitSet]:
@@ -343,3 +346,24 @@ def test_example_inputs_that_show_nothing(inputs: Tensor, told: str) -> None:
         sh.Plan(model, sh.GroupL1(0.1, coupled=True), example_inputs=inputs)
     with pytest.raises(CompactionError, match=told):
         sh.compact(model.eval(), inputs)
+
+
+def test_parameters_of_one_group_with_steps_of_their_own() -> None:
+    """One number only where all have the same; a layer with its own learning rate keeps it."""
+    net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1))
+    plan = sh.Plan(net, {"0": sh.GroupL1(0.1, coupled=True)}, example_inputs=torch.ones(2, 3))
+    (term,) = (term for term in plan.bound_terms() if term.group is not None)
+
+    def reading(step: float | Tensor, reach: float, parameter: nn.Parameter) -> Reading:
+        return Reading(lambda *_: Metric(step, reach), {"lr": 0.1}, {}, parameter)
+
+    first, second = term.parameters
+    same = stacked(term, [reading(0.1, 2.0, first), reading(0.1, 1.0, second)]).metric
+    assert (same.step, same.reach) == (0.1, 1.0)
+    own = stacked(term, [reading(0.1, 2.0, first), reading(0.2, 3.0, second)]).metric
+    expected = [torch.full_like(p, step) for p, step in ((first, 0.1), (second, 0.2))]
+    assert torch.equal(own.step, term.gathered(expected))
+    assert own.reach == 2.0
+    each = torch.arange(1.0, 1 + second.numel()).reshape(second.shape)
+    mixed = stacked(term, [reading(0.1, 2.0, first), reading(each, 3.0, second)]).metric
+    assert torch.equal(mixed.step, term.gathered([expected[0], each]))

@@ -374,3 +374,13 @@ def test_empty_tables(tmp_path: Path, kind: str, text: str) -> None:
     (tmp_path / f"a.{kind}").write_text(text)
     told = refusal(lambda: load(str(tmp_path / f"a.{kind}"), target="y"), DataError)
     assert told.briefly.startswith(f"a.{kind} is empty")
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_labels_written_as_floats_become_integers(*, column: bool) -> None:
+    net, y = nn.Linear(4, 3), Y.float()[:, None] if column else Y.float()
+    plan, loss = sh.Plan(net, sh.L1(0.1)), nn.CrossEntropyLoss()
+    said = refusal(lambda: sh.certify(net, plan, (X, y), loss), FitError)
+    (line,) = re.findall(r"Pass (y\.long\(\)\S*) for labels", str(said))
+    found = sh.certify(net, plan, (X, eval(line, {"y": y})), loss)  # noqa: S307
+    assert found.objective == sh.certify(net, plan, (X, Y), loss).objective

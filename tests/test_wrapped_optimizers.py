@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import StepLR
 import shrinkage as sh
 from shrinkage.errors import AttachError, ShrinkageWarning
 from shrinkage.optim.metrics import _STEPS, METRICS
+from shrinkage.optim.verifying import _at_worst
 from shrinkage.optim.wrapping import steps_nest
 from test_attach import INPUTS, PENALTIES, TARGETS, check_solution, exact, problem
 
@@ -451,3 +452,9 @@ def test_what_is_frozen_later_stays(
     net[0].requires_grad_(True)
     train(25)
     assert not torch.equal(before, net[0].weight)
+
+
+def test_the_weight_that_is_told_of_is_the_one_that_is_furthest_off() -> None:
+    moved, said = torch.tensor([1.0, 2.0, -4.0]), torch.tensor([1.0, 2.5, -4.0])
+    told = _at_worst("a gradient", moved, said, torch.tensor([10.0, 20.0, 30.0]), "")
+    assert told == "a gradient 20 moves a weight 2 a step, where the metric says 2.5"
