@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
 import shrinkage as sh
+from shrinkage.errors import AttachError
 from test_attach import SOME, Variant, batches, network, same, train, weights
 
 RULES = {"0": sh.L1(0.01), "2": sh.GroupL1(0.01, by="input")}
@@ -167,3 +168,16 @@ def test_a_state_saved_before_the_first_step() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(net, again, 2)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [("x", "checkpoint was changed.*Delete 'shrinkage'"), ([{"scale": 1.0}], "not the state of")],
+)
+def test_a_checkpoint_that_was_changed(found: object, message: str) -> None:
+    net, optimizer = trained(lambda net: SGD(net.parameters(), lr=0.05))
+    sh.attach(optimizer, sh.Plan(net, sh.L1(0.01)))
+    state = optimizer.state_dict()
+    state["param_groups"][0]["shrinkage"] = found
+    with pytest.raises(AttachError, match=message):
+        optimizer.load_state_dict(state)

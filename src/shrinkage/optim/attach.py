@@ -28,7 +28,6 @@ from shrinkage.optim.checking import (
 )
 from shrinkage.optim.checkpoint import Checkpoint
 from shrinkage.optim.crew import Crew
-from shrinkage.optim.memory import Saved
 from shrinkage.optim.methods import Averaged
 from shrinkage.optim.metrics import (
     OF_GROUP,
@@ -229,9 +228,8 @@ class Handle:
         warmup: λ was constant, and stays so.
         Raises :class:`AttachError` for anything else, and leaves the handle as it is.
         """
-        check_state(state)
-        blocks: Mapping[str, Saved] = state["blocks"]
-        if not self.is_of(state):
+        belongs, blocks = self.is_of(state), state["blocks"]
+        if not belongs:
             unknown = sorted(set(blocks) ^ set(self._methods))
             raise AttachError(
                 "the saved handle belongs to another plan or method",
@@ -249,7 +247,11 @@ class Handle:
         self._checkpoint.found()
 
     def is_of(self, state: Mapping[str, Any]) -> bool:
-        """Whether a handle of the same parameters and method has saved this state."""
+        """Whether a handle of the same parameters and method has saved this state.
+
+        Raises :class:`AttachError` for what no handle has saved.
+        """
+        check_state(state)
         return state["method"] == self.method and set(state["blocks"]) == set(self._methods)
 
     @property
@@ -300,12 +302,7 @@ class Handle:
         self._checkpoint.warn_if_missing()
         factor = self.factor
         loss_scale: Tensor | float = vars(optimizer).get("grad_scale") or 1.0
-        if self._are_replaced():
-            self._terms, self._places = tuple(self.plan.bound_terms()), self.plan.places()
-            self._dismiss()
-        if self._crew is not None and not self._crew.look(factor):
-            self._dismiss()
-        ready = self._crew.names if self._crew is not None else ()
+        ready = self._look(factor)
         for term in self._terms:
             if term.entry.name in ready or term.is_frozen():  # momentum may move what is frozen
                 continue
@@ -315,6 +312,15 @@ class Handle:
             tensor = term.read()
             for method in self._methods[term.entry.name]:
                 method.before(tensor, factor, loss_scale)
+
+    def _look(self, factor: float) -> frozenset[str]:
+        """Find what was replaced or written; the names of those that the crew has looked at."""
+        if self._are_replaced():
+            self._terms, self._places = tuple(self.plan.bound_terms()), self.plan.places()
+            self._dismiss()
+        if self._crew is not None and not self._crew.look(factor):
+            self._dismiss()
+        return frozenset() if self._crew is None else self._crew.names
 
     def _are_replaced(self) -> bool:
         """Whether the network has other parameters than those in the terms."""
@@ -352,7 +358,12 @@ class Handle:
         self._taken += self._scale > 0
         self._gather()
         self._writes.look_around(self._first_kinked)
-        if self._wrappers.running and self._scale and self._metric is not None:
+        if self._wrappers.running:
+            self._note_zeros()
+
+    def _note_zeros(self) -> None:
+        """For :meth:`_put_back`."""
+        if self._scale and self._metric is not None:
             kinked = (term for term in self._terms if term.penalty.slope)
             self._zeros = [(p, p == 0) for term in kinked for p in term.parameters]
 

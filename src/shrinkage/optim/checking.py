@@ -130,21 +130,22 @@ def release(handle: AtWork) -> None:
 
 def check_state(state: object) -> None:
     """Raise :class:`AttachError` unless ``state`` has the form of what a handle saves."""
-    keys = {"scale", "method", "blocks"}
-    is_state = isinstance(state, Mapping) and set(state) - {"warmup"} == keys
-    blocks = state["blocks"] if isinstance(state, Mapping) and is_state else None
-    if (
-        not isinstance(state, Mapping)
-        or not isinstance(blocks, Mapping)
-        or not isinstance(state["method"], str)
-        or not all(isinstance(k, str) and isinstance(v, Mapping) for k, v in blocks.items())
-    ):
+    if not _is_state(state):
         raise AttachError(
             "not the state of a handle",
             got=shown(dict.fromkeys(state, ...) if isinstance(state, dict) else state),
             expected="scale, warmup, method (a name) and blocks (by parameter name)",
             remedy="Pass what handle.state_dict() gave.",
         )
+
+
+def _is_state(state: object) -> bool:
+    if not isinstance(state, Mapping) or set(state) - {"warmup"} != {"scale", "method", "blocks"}:
+        return False
+    method, blocks = state["method"], state["blocks"]
+    if not isinstance(method, str) or not isinstance(blocks, Mapping):
+        return False
+    return all(isinstance(k, str) and isinstance(v, Mapping) for k, v in blocks.items())
 
 
 def check_saved(entry: Entry, saved: Saved) -> None:
@@ -221,26 +222,22 @@ _DECAYS = ("weight_decay", "lambd")
 
 def warn_of_weight_decay(optimizer: Optimizer, penalised: set[int]) -> None:
     """Warn (:class:`ShrinkageWarning`) where the optimizer decays penalised parameters as well."""
-    decaying = [
-        group
-        for group in optimizer.param_groups
-        if any(map(group.get, _DECAYS)) and any(id(p) in penalised for p in group["params"])
-    ]
-    if decaying:
-        name, worst = max(
-            ((key, float(group.get(key) or 0.0)) for group in decaying for key in _DECAYS),
-            key=lambda pair: pair[1],
-        )
-        decoupled = any(
-            group.get("decoupled_weight_decay") or isinstance(optimizer, Adafactor | Muon)
-            for group in decaying
-        )
+    groups = (g for g in optimizer.param_groups if any(id(p) in penalised for p in g["params"]))
+    decaying = [group for group in groups if any(map(group.get, _DECAYS))]
+    if not decaying:
+        return
+    decays = [(float(group.get(key) or 0.0), key) for group in decaying for key in _DECAYS]
+    worst, name = max(decays, key=lambda pair: pair[0])
+    what = "adds (d/2)·Σw² to the plan's cost"
+    if isinstance(optimizer, Adafactor | Muon) or any(map(_is_decoupled, decaying)):
         what = (
             "is the gradient of no penalty: the fixed point is not the minimiser of the plan's cost"
-            if decoupled
-            else "adds (d/2)·Σw² to the plan's cost"
         )
-        warn(
-            f"{name}={worst:g} beside a plan: {type(optimizer).__name__}'s decay "
-            f"{what}. Set {name}=0 and put an L2 into the plan (from_weight_decay)",
-        )
+    warn(
+        f"{name}={worst:g} beside a plan: {type(optimizer).__name__}'s decay "
+        f"{what}. Set {name}=0 and put an L2 into the plan (from_weight_decay)",
+    )
+
+
+def _is_decoupled(group: Mapping[str, object]) -> bool:
+    return bool(group.get("decoupled_weight_decay"))

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from shrinkage.errors import warn
+from shrinkage.errors import AttachError, shown, warn
 
 KEY = "shrinkage"
 """In the first parameter group, which every checkpoint keeps and PyTorch neither casts nor reads.
@@ -54,6 +54,13 @@ class Checkpoint:
         """Load the first of the states that is the handle's, and leave the others to others."""
         first = self._handle.optimizer.param_groups[0]
         saved = first.pop(KEY, [])
+        if not isinstance(saved, list):
+            raise AttachError(
+                "the optimizer's checkpoint was changed",
+                got=f"{KEY}={shown(saved)} in its first parameter group",
+                expected="a list of what handles have saved",
+                remedy=f"Delete {KEY!r} from that group: averaging then starts anew.",
+            )
         own = next((state for state in saved if self._handle.is_of(state)), None)
         rest = [state for state in saved if state is not own]
         if rest:

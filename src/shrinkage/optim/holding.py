@@ -71,19 +71,19 @@ class Holding:
         now = [*held, *steps]
         same = len(now) == len(self._known) and all(map(is_, now, self._known))
         if self._holds is None or not same:
-            residuals = [_cut(memory.residual) for memory in memories]
-            pairs = zip(self._kappas, residuals, strict=True)
-            kappas = [kappa for kappa, parts in pairs for _ in parts]
-            counts = [len(parts) for parts in residuals]
-            ratios = [part for h, n in zip(held, counts, strict=True) for part in h.chunk(n)]
-            self._holds = Holds(
-                [part for parts in residuals for part in parts],
-                ratios,
-                kappas,
-                [part for step in steps for part in _cut(step)],
-            )
-            self._known = now
+            self._holds, self._known = self._cut_up(held, steps), now
         return self._holds
+
+    def _cut_up(self, held: Sequence[Tensor], steps: Sequence[Tensor]) -> Holds:
+        residuals: list[Tensor] = []
+        ratios: list[Tensor] = []
+        kappas: list[float] = []
+        for seat, ratio, kappa in zip(self._seats, held, self._kappas, strict=True):
+            parts = _cut(seat.memory.residual)
+            residuals += parts
+            ratios += ratio.chunk(len(parts))
+            kappas += [kappa] * len(parts)
+        return Holds(residuals, ratios, kappas, [part for step in steps for part in _cut(step)])
 
 
 def _cut(rows: Tensor) -> list[Tensor]:

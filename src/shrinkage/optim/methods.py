@@ -91,7 +91,9 @@ def _widened(part: Tensor, residual: Tensor, held: Tensor | None) -> Tensor:
 
 
 def _narrowed(w: Tensor, part: Tensor, residual: Tensor) -> None:
-    """Write ``w`` back into ``part``; what rounding takes is not lost, the residual has it."""
+    """Write ``w`` back where it is wider than ``part``; what rounding takes, the residual has."""
+    if w is part:
+        return
     part.copy_(w)
     residual.add_(w.sub_(part)).nan_to_num_(0.0, torch.inf, -torch.inf)
 
@@ -238,8 +240,7 @@ class Averaged(Method):
                 ratios = self._slowed(ratios, w, steps.last, reach, penalty.slope)
             if ratios is not None:
                 held.append(ratios)
-            if w is not part:
-                _narrowed(w, part, residual)
+            _narrowed(w, part, residual)
         memory.held = torch.cat(held) if held else None
 
     def _now(self, memory: Memory) -> Penalty:
@@ -268,8 +269,7 @@ class Averaged(Method):
             (step,) = steps or (memory.step,)
             w = _widened(part, residual, ratios)
             self.penalty.hold(w, residual, ratios, Steps(memory.total, step, memory.elapsed, since))
-            if w is not part:
-                _narrowed(w, part, residual)
+            _narrowed(w, part, residual)
         write_rows(rows, parameter, self.entry)
         memory.written.note(parameter)
 
