@@ -132,8 +132,10 @@ class Training:
         loss = loss_for(self.loss, budget.train.y)
         per_epoch = budget.train.n_batches(self.batch_size)
         steps = max(1, round(budget.epochs * per_epoch))
-        begins = 0 if budget.warm else int(self.penalty_from * budget.epochs) * per_epoch
-        warmup = Warmup(0 if budget.warm else round(self.warmup * steps))
+        begins = int(self.penalty_from * budget.epochs) * per_epoch
+        warmup = Warmup(round(self.warmup * steps))
+        if budget.warm:
+            begins, warmup = 0, Warmup(0)
         handle = attach(optimizer, plan, warmup=warmup) if budget.method == "auto" else None
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         batches = chain.from_iterable(budget.batches(self.batch_size) for _ in count())
@@ -144,9 +146,8 @@ class Training:
                 handle.scale = float(acts)
             optimizer.zero_grad()
             cost = loss(model(x), y)
-            if handle is None and acts:
-                share = warmup.share(step - begins + 1)
-                cost = cost + share * plan.penalty()  # the lesson's form, to the letter
+            if handle is None and acts:  # the lesson's form, to the letter
+                cost = cost + warmup.share(step - begins + 1) * plan.penalty()
             cost.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()

@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Container, Iterable, Mapping
 from math import prod
+from operator import itemgetter
 from typing import Protocol
 
 from torch import Tensor
@@ -218,26 +219,23 @@ def lost(entry: Entry) -> AttachError:
 
 _DECAYS = ("weight_decay", "lambd")
 """Names of decays in optimizers' parameter groups; ASGD has the second, 1e-4 by default."""
+_ADDED = "adds (d/2)·Σw² to the plan's cost"
+_DECOUPLED = (
+    "is the gradient of no penalty: the fixed point is not the minimiser of the plan's cost"
+)
 
 
 def warn_of_weight_decay(optimizer: Optimizer, penalised: set[int]) -> None:
     """Warn (:class:`ShrinkageWarning`) where the optimizer decays penalised parameters as well."""
-    groups = (g for g in optimizer.param_groups if any(id(p) in penalised for p in g["params"]))
-    decaying = [group for group in groups if any(map(group.get, _DECAYS))]
+    groups = (g for g in optimizer.param_groups if any(map(g.get, _DECAYS)))
+    decaying = [group for group in groups if not penalised.isdisjoint(map(id, group["params"]))]
     if not decaying:
         return
-    decays = [(float(group.get(key) or 0.0), key) for group in decaying for key in _DECAYS]
-    worst, name = max(decays, key=lambda pair: pair[0])
-    what = "adds (d/2)·Σw² to the plan's cost"
-    if isinstance(optimizer, Adafactor | Muon) or any(map(_is_decoupled, decaying)):
-        what = (
-            "is the gradient of no penalty: the fixed point is not the minimiser of the plan's cost"
-        )
+    decays = {key: max(float(g.get(key) or 0.0) for g in decaying) for key in _DECAYS}
+    name, worst = max(decays.items(), key=itemgetter(1))
+    decoupled = any(group.get("decoupled_weight_decay") for group in decaying)
+    what = _DECOUPLED if decoupled or isinstance(optimizer, Adafactor | Muon) else _ADDED
     warn(
         f"{name}={worst:g} beside a plan: {type(optimizer).__name__}'s decay "
         f"{what}. Set {name}=0 and put an L2 into the plan (from_weight_decay)",
     )
-
-
-def _is_decoupled(group: Mapping[str, object]) -> bool:
-    return bool(group.get("decoupled_weight_decay"))

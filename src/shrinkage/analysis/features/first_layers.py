@@ -22,18 +22,13 @@ def first_layers(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, .
     network that has none, such as a convolutional one, and for one that cannot take such inputs.
     """
     n = int(torch.Size(input_shape).numel())
-    candidates = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module.in_features == n
-    }
+    candidates = _linear(model, n)
     device, dtype = home(model)
     generator = torch.Generator().manual_seed(0)
     base = torch.randn(n, generator=generator, dtype=torch.float64).to(device, dtype)
     found = set(candidates)
     with untouched(model), torch.no_grad(), _inputs(candidates) as seen:
-        for start in range(0, n, _ROWS):
-            changed = torch.arange(start, min(start + _ROWS, n), device=device)
+        for changed in torch.split(torch.arange(n, device=device), _ROWS):
             rows = base.repeat(len(changed) + 1, 1)
             rows[torch.arange(len(changed)), changed] += 1.0
             seen.clear()
@@ -43,6 +38,11 @@ def first_layers(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[str, .
                 return ()
             found = {name for name in found if name in seen and _own(seen[name], changed, n)}
     return tuple(name for name in candidates if name in found)
+
+
+def _linear(model: nn.Module, n: int) -> dict[str, nn.Linear]:
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+    return {name: layer for name, layer in layers.items() if layer.in_features == n}
 
 
 def _own(seen: Tensor, changed: Tensor, n: int) -> bool:

@@ -12,7 +12,13 @@ from shrinkage.analysis.features.bound import ROUNDED, expected_false
 from shrinkage.analysis.features.naming import Features
 from shrinkage.arguments import as_int, as_number, settle
 from shrinkage.errors import FitError
-from shrinkage.runs import FailedHalfSampleRecord, HalfSampleRecord, RunView, StableSetRecord
+from shrinkage.runs import (
+    FailedHalfSampleRecord,
+    HalfSampleRecord,
+    LineRecord,
+    RunView,
+    StableSetRecord,
+)
 
 ASSUMED = "used no more often than by chance, with frequencies of one peak and falling tails"
 """What a false feature is, and what the bound assumes, in short: :func:`expected_false`."""
@@ -175,16 +181,9 @@ def frequencies(view: RunView) -> Frequencies | None:
 
     A pair of which one diverged is left out: what the bound needs is complementary pairs.
     """
-    lines = {**view.records(HalfSampleRecord), **view.records(FailedHalfSampleRecord)}
-    known = {int(name.removeprefix("subsample/")): lines[name] for name in lines}
-    pairs = [
-        (known[number], known[number + 1])
-        for number in sorted(known)
-        if number % 2 == 0 and number + 1 in known
-    ]
-    halves = [[walk for walk in pair if isinstance(walk, HalfSampleRecord)] for pair in pairs]
-    whole = [pair for pair in halves if len(pair) == 2]
-    walks = [walk for pair in whole for walk in pair]
+    pairs = _pairs(view)
+    whole = [pair for pair in pairs if all(isinstance(walk, HalfSampleRecord) for walk in pair)]
+    walks = [walk for pair in whole for walk in pair if isinstance(walk, HalfSampleRecord)]
     if not walks:
         return None
     features = Features.of(view)
@@ -201,3 +200,13 @@ def frequencies(view: RunView) -> Frequencies | None:
         len(walks),
         dropped=len(pairs) - len(whole),
     )
+
+
+def _pairs(
+    view: RunView,
+) -> list[tuple[LineRecord, ...]]:
+    """Both halves of a sample, where both are known."""
+    lines = {**view.records(HalfSampleRecord), **view.records(FailedHalfSampleRecord)}
+    known = {int(name.removeprefix("subsample/")): lines[name] for name in lines}
+    first = (number for number in sorted(known) if number % 2 == 0 and number + 1 in known)
+    return [(known[number], known[number + 1]) for number in first]

@@ -3,6 +3,8 @@
 For somebody's own loss it is found out: the loss is least where outputs speak for the labels.
 """
 
+from collections.abc import Mapping
+
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -19,27 +21,28 @@ _SURE = 10.0
 def class_axis(criterion: Criterion, prediction: Tensor, y: Tensor, labels: Tensor) -> int | None:
     """The axis of classes, None where there is none; ``labels``: those of all rows that count."""
     sizes = list(prediction.shape)
-    axes = [
-        axis
-        for axis in range(1, prediction.ndim)
-        if axis in (1, prediction.ndim - 1)
-        and sizes[axis] > 1
-        and _fits([*sizes[:axis], *sizes[axis + 1 :]], list(y.shape))
-    ]
+    ends = sorted({1, prediction.ndim - 1} - {0, prediction.ndim})
+    axes = [axis for axis in ends if sizes[axis] > 1 and _fits(sizes, axis, list(y.shape))]
     if not is_own_code(criterion.loss):
-        return axes[0] if axes else None
+        return next(iter(axes), None)
     if labels.numel():
         low, high = int(labels.min()), int(labels.max())
         axes = [axis for axis in axes if low >= 0 and high < sizes[axis]]
-    costs = {axis: _costs(criterion, prediction, y, axis) for axis in axes}
-    unknown = [axis for axis in axes if not costs[axis]]
-    meant = [axis for axis in axes if costs[axis] and costs[axis][0] < min(costs[axis][1:])]
-    return min(meant, key=lambda axis: costs[axis][0]) if meant else next(iter(unknown), None)
+    return _cheapest({axis: _costs(criterion, prediction, y, axis) for axis in axes})
 
 
-def _fits(rest: list[int], y: list[int]) -> bool:
+def _fits(sizes: list[int], axis: int, y: list[int]) -> bool:
     """Whether there is a label for everything but the classes; a last axis of 1 does not count."""
+    rest = [*sizes[:axis], *sizes[axis + 1 :]]
     return y in (rest, [*rest, 1])
+
+
+def _cheapest(costs: Mapping[int, list[float]]) -> int | None:
+    """The axis along which labels cost least, or the first of those of which nothing is known."""
+    known = {axis: found for axis, found in costs.items() if found}
+    meant = {axis: own for axis, (own, *others) in known.items() if own < min(others)}
+    unknown = (axis for axis in costs if axis not in known)
+    return min(meant, key=meant.__getitem__) if meant else next(unknown, None)
 
 
 def _costs(criterion: Criterion, prediction: Tensor, y: Tensor, axis: int) -> list[float]:

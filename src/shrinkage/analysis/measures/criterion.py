@@ -106,12 +106,7 @@ class Criterion:
     def _torchs(self, loss: Loss, prediction: Tensor, y: Tensor) -> Tensor:
         """One of PyTorch's own losses."""
         if isinstance(self.module, LABELS):
-            if not y.is_floating_point() and prediction.numel() == len(prediction):
-                raise _single(prediction)
-            if y.is_floating_point() and y.shape != prediction.shape:
-                raise _not_labels(prediction, y)
-            is_column = not y.is_floating_point() and y.ndim == prediction.ndim
-            return loss(prediction, y.squeeze(1) if is_column and y.shape[1] == 1 else y)
+            return loss(prediction, _labels(prediction, y))
         if _without_ones(prediction) != _without_ones(y):
             raise unlike(prediction, y)
         if not y.is_floating_point():
@@ -121,6 +116,17 @@ class Criterion:
             prediction, y = prediction.to(dtype), y.to(dtype)
             loss = self._following(prediction)
         return loss(prediction, y.reshape(prediction.shape))
+
+
+def _labels(prediction: Tensor, y: Tensor) -> Tensor:
+    """Labels without an axis of their own, or a probability for each output."""
+    if y.is_floating_point():
+        if y.shape != prediction.shape:
+            raise _not_labels(prediction, y)
+        return y
+    if prediction.numel() == len(prediction):
+        raise _single(prediction)
+    return y.squeeze(1) if y.ndim == prediction.ndim and y.shape[1] == 1 else y
 
 
 def _single(prediction: Tensor) -> FitError:

@@ -40,11 +40,11 @@ class Measures:
 
     weights: Weights
     parts: Mapping[str, Evaluation]
-    gap: float | None
     penalty: float
-    penalty_share: float | None
-    activity: tuple[LayerActivity, ...] | None
-    reach: Reach | None
+    gap: float | None = None
+    penalty_share: float | None = None
+    activity: tuple[LayerActivity, ...] | None = None
+    reach: Reach | None = None
     unreached: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,23 +94,24 @@ class Measures:
             *(["dead units"] if self.reach else []),
             *(["mean|a|", "strongest"] if self.activity else []),
         )
-        heard = {layer.name: layer for layer in self.activity or ()}
         for layer in self.weights.layers:
-            owner = owner_of(layer.name)
-            has_units = layer.units is not None
-            alive = self.reach.units.get(owner) if self.reach and has_units else None
-            answer = heard.get(owner) if has_units else None
-            table.add_row(
-                *_row(layer),
-                *([_dead(alive)] if self.reach else []),
-                *(_answer(answer) if self.activity else []),
-            )
+            table.add_row(*_row(layer), *self._units(layer))
         table.add_section()
         reached = self.reach
         table.add_row(
             *_row(self.weights.total), *([f"{reached.n_dead_units:,}"] if reached else [])
         )
         return table
+
+    def _units(self, layer: LayerWeights) -> list[str]:
+        """What is known of a layer's units; nothing of a bias."""
+        owner = None if layer.units is None else owner_of(layer.name)
+        cells = []
+        if self.reach:
+            cells.append(_dead(None if owner is None else self.reach.units.get(owner)))
+        if self.activity:
+            cells += _answer(next((a for a in self.activity if a.name == owner), None))
+        return cells
 
     def _parts(self) -> Table:
         table = _table("part", "examples", "loss", "score")
@@ -162,28 +163,37 @@ def measure(
     plan = Plan(model, L1(0.0)) if plan is None else plan
     check_same(model, plan)
     examples = _examples(data)
+    if not examples:
+        return Measures(weigh(plan), {}, plan.value())
+    parts = _evaluated(model, examples, loss)
+    main = "train" if "train" in examples else next(iter(examples))
+    sized = main == "train" or len(parts) == 1  # it is known which loss the penalty stands beside
+    if sized:
+        plan = plan.for_targets(lambda: examples[main].y)
+    found, why = _reach(model, examples[main].x)
+    penalty = plan.value()
+    return Measures(
+        weights=weigh(plan),
+        parts=parts,
+        penalty=penalty,
+        gap=parts["test"].loss - parts["train"].loss if {"train", "test"} <= set(parts) else None,
+        penalty_share=penalty_share(penalty, parts[main].loss) if sized else None,
+        activity=activity(model, examples[main], plan),
+        reach=found,
+        unreached="" if found else why,
+    )
+
+
+def _evaluated(
+    model: nn.Module, examples: Mapping[str, Examples], loss: Loss | None
+) -> dict[str, Evaluation]:
     for name, part in examples.items():
         _check_finite(name, part)
     parts: dict[str, Evaluation] = {}
     for name, part in examples.items():
         with fitting_together(part.x, part.y):
             parts[name] = evaluate(model, part, loss)
-    main = next((name for name in ("train", *examples) if name in examples), None)
-    sized = "train" in parts or len(parts) == 1
-    if main and sized:
-        plan = plan.for_targets(lambda: examples[main].y)
-    found, why = (None, "") if main is None else _reach(model, examples[main].x)
-    penalty = plan.value()
-    return Measures(
-        weights=weigh(plan),
-        parts=parts,
-        gap=parts["test"].loss - parts["train"].loss if {"train", "test"} <= set(parts) else None,
-        penalty=penalty,
-        penalty_share=penalty_share(penalty, parts[main].loss) if main and sized else None,
-        activity=None if main is None else activity(model, examples[main], plan),
-        reach=found,
-        unreached="" if found else why,
-    )
+    return parts
 
 
 def _examples(data: Parts | None) -> dict[str, Examples]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from typing import Literal
 
@@ -54,20 +55,24 @@ def _kind(criterion: Criterion, prediction: Tensor, y: Tensor, all_y: Tensor) ->
     gradient of the loss is 0 at ŷ = y.
     """
     ignored = getattr(criterion.module, "ignore_index", -100)
-    middle = 0.5 if is_probability(criterion.loss) else 0.0
+    middle = _middle(criterion)
     if not y.is_floating_point() and not of_numbers(criterion.loss):
         counted = all_y[all_y != ignored]
         if _is_single(prediction, y):
-            if not _is_binary(counted):
-                return _LOSS
-            return _Kind("accuracy", lambda p, t: _sides(p, t, ignored, middle), _accuracy)
+            errors = partial(_sides, ignored=ignored, middle=middle)
+            return _Kind("accuracy", errors, _accuracy) if _is_binary(counted) else _LOSS
         axis = class_axis(criterion, prediction, y, counted)
         if axis is None:
             return _LOSS
-        return _Kind("accuracy", lambda p, t: _hits(p, t, ignored, axis), _accuracy)
+        return _Kind("accuracy", partial(_hits, ignored=ignored, axis=axis), _accuracy)
     if of_logits(criterion.loss) and prediction.numel() == y.numel() and _is_binary(all_y):
-        return _Kind("accuracy", lambda p, t: _signs(p, t, middle), _accuracy)
+        return _Kind("accuracy", partial(_signs, middle=middle), _accuracy)
     return _SQUARES if _in_units_of(criterion, prediction, y) else _LOSS
+
+
+def _middle(criterion: Criterion) -> float:
+    """The output between two classes that have one output."""
+    return 0.5 if is_probability(criterion.loss) else 0.0
 
 
 def _is_single(prediction: Tensor, y: Tensor) -> bool:

@@ -50,16 +50,9 @@ def columns_named(names: Sequence[str | Column] | None) -> tuple[Column, ...]:
     Raises :class:`FitError` for unknown names, none at all, a name twice, and a pruning column
     without the column whose number of nonzeros it takes.
     """
-    if names is not None and not _are_columns(names):
-        raise FitError(
-            "columns are neither names nor columns",
-            got=shown(names),
-            expected=f"a list of some of {', '.join(COLUMNS)}",
-            remedy=f"Write columns=[{shown(names)}]."
-            if isinstance(names, str)
-            else 'For instance columns=["none", "l1"].',
-        )
-    chosen = [_column(n) if isinstance(n, str) else n for n in (LESSON if names is None else names)]
+    given: Sequence[str | Column] = LESSON if names is None else names
+    _check_columns(given)
+    chosen = [_column(name) if isinstance(name, str) else name for name in given]
     known = [column.name for column in chosen]
     if not chosen or len(set(known)) != len(known):
         raise FitError(
@@ -69,7 +62,7 @@ def columns_named(names: Sequence[str | Column] | None) -> tuple[Column, ...]:
             remedy="Name each column once.",
         )
     for column in chosen:
-        if column.prunes_like is not None and column.prunes_like not in known:
+        if column.prunes_like not in (None, *known):
             raise FitError(
                 f"column {column.name!r} lacks its model",
                 got=f"columns {', '.join(known)}",
@@ -79,9 +72,17 @@ def columns_named(names: Sequence[str | Column] | None) -> tuple[Column, ...]:
     return tuple(sorted(chosen, key=_place))
 
 
-def _are_columns(names: object) -> bool:
+def _check_columns(names: object) -> None:
     many = isinstance(names, list | tuple | Mapping | set | frozenset | type({}.keys()))
-    return many and all(isinstance(name, str | Column) for name in names)  # type: ignore[attr-defined]
+    if many and all(isinstance(name, str | Column) for name in names):  # type: ignore[attr-defined]
+        return
+    write = f"[{shown(names)}]" if isinstance(names, str) else '["none", "l1"]'
+    raise FitError(
+        "columns are neither names nor columns",
+        got=shown(names),
+        expected=f"a list of some of {', '.join(COLUMNS)}",
+        remedy=f"Write columns={write}.",
+    )
 
 
 def _place(column: Column) -> int:

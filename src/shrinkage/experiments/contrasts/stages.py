@@ -129,20 +129,20 @@ class Stages:
     def nothing_usable(self) -> FitError:
         """The error of a run in which every try of every column failed in some seed."""
         records = self.run_.view().records(TrialRecord).values()
-        fits = [f for f in records if not isinstance(f, FailedFitRecord) or f.applies]
-        unfit = [f.failed for f in records if isinstance(f, FailedFitRecord)]
-        if not fits and unfit:
+        lost = [record for record in records if isinstance(record, FailedFitRecord)]
+        failed = [record.failed for record in lost if record.applies]
+        fits = len(records) - len(lost) + len(failed)
+        if lost and not fits:
             return FitError(
                 "no column applies to this network and training",
-                got=unfit[0],
+                got=lost[0].failed,
                 expected="at least one that does",
                 remedy="Add a column such as l1, in another run folder.",
             )
-        failed = [fit.failed for fit in fits if isinstance(fit, FailedFitRecord)]
-        told = f"{len(failed)} of {len(fits)} fits failed, first: {failed[0]}" if failed else None
+        told = f"{len(failed)} of {fits} fits failed, first: {failed[0]}" if failed else None
         return FitError(
             "no column has a usable try",
-            got=told or f"{len(fits)} fits without a finite validation loss",
+            got=told or f"{fits} fits without a finite validation loss",
             expected="at least one try with a finite validation loss in every seed",
             remedy=f"Lower the learning rate (--lr), or look into {self.run_.folder}: "
             "its points are kept.",

@@ -196,35 +196,40 @@ def _stable(view: RunView, found: StableSetRecord) -> Selected:
 def _within(table: Table, family: Family, wanted: Wanted) -> Selected | None:
     """The choice among the points of one family."""
     points = table.of(family)
-    losses = {scale: _loss(row) for scale, row in points.items()}
     if wanted.scale is not None:
-        near = min(points, key=lambda s: abs(s - wanted.scale))  # type: ignore[operator]
-        is_shown = f"{near:.3g}" == f"{wanted.scale:.3g}"  # as tables and reports have it
-        if not is_shown and abs(near - wanted.scale) > 1e-3 * wanted.scale:
-            return None
-        return Selected(near, family, "the scale asked for")
+        return _at_scale(points, family, wanted.scale)
     if wanted.within is not None:
-        scores = {s: _mean(p.score for p in row) for s, row in points.items()}
-        known = [score for score in scores.values() if isfinite(score)]
-        if not known:
-            return None
-        least = max(known) - wanted.within
-        scale = min((s for s in points if scores[s] >= least), key=table.nonzeros)
-        return Selected(
-            scale,
-            family,
-            f"the fewest weights within {wanted.within:g} of the best score",
-        )
+        return _near_best(table, family, wanted.within)
     for name, limit in wanted.sizes.items():
-        fitting = [s for s in points if _fits(table, s, name, limit)]
-        if not fitting:
-            return None
-        return Selected(
-            min(fitting, key=losses.__getitem__),
-            family,
-            f"the lowest validation loss with at most {limit:,} {_SIZES[name]}",
-        )
+        return _small(table, family, name, limit)
     return _by_rule(points, family, cast("Rule", wanted.rule or "1se"))
+
+
+def _at_scale(points: Iterable[float], family: Family, scale: float) -> Selected | None:
+    near = min(points, key=lambda s: abs(s - scale))
+    is_shown = f"{near:.3g}" == f"{scale:.3g}"  # as tables and reports have it
+    if not is_shown and abs(near - scale) > 1e-3 * scale:
+        return None
+    return Selected(near, family, "the scale asked for")
+
+
+def _near_best(table: Table, family: Family, within: float) -> Selected | None:
+    scores = {s: _mean(p.score for p in row) for s, row in table.of(family).items()}
+    known = [score for score in scores.values() if isfinite(score)]
+    if not known:
+        return None
+    least = max(known) - within
+    scale = min((s for s, score in scores.items() if score >= least), key=table.nonzeros)
+    return Selected(scale, family, f"the fewest weights within {within:g} of the best score")
+
+
+def _small(table: Table, family: Family, name: Size, limit: int) -> Selected | None:
+    points = table.of(family)
+    losses = {s: _loss(row) for s, row in points.items() if _fits(table, s, name, limit)}
+    if not losses:
+        return None
+    why = f"the lowest validation loss with at most {limit:,} {_SIZES[name]}"
+    return Selected(min(losses, key=losses.__getitem__), family, why)
 
 
 def _fits(table: Table, scale: float, name: Size, limit: int) -> bool:

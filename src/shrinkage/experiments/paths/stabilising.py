@@ -1,6 +1,6 @@
 """The stages of stability selection: half samples, the stable set, the networks of its features."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 
@@ -16,6 +16,7 @@ from shrinkage.runs import (
     FailedHalfSampleRecord,
     FailedStableRecord,
     HalfSampleRecord,
+    LineRecord,
     PathFitRecord,
     Run,
     RunView,
@@ -58,25 +59,31 @@ def _walk(
     show(Progress("half samples", done, total))
     if done == total:
         return
-    size = view.decided.stack
+    # Stacks are the same whatever is known of them, so that the last bits are: a stack that was
+    # recorded in part is walked again.
+    stacks = in_stacks(tuple(names), _stack_size(setting, run))
+    left = [stack for stack in stacks if not known.issuperset(names[number] for number in stack)]
+    with closing(workers.work(walk_together, [Walks(numbers, counted) for numbers in left])) as got:
+        for _, points in got:
+            done += _append_new(run, points, known)
+            show(Progress("half samples", done, total))
+
+
+def _append_new(run: Run, points: Iterable[LineRecord], known: Container[str]) -> int:
+    """How many were new."""
+    new = [point for point in points if point.key not in known]
+    for point in new:
+        run.append(point)
+    return len(new)
+
+
+def _stack_size(setting: Setting, run: Run) -> int:
+    """How many half samples are walked together: what was decided stays."""
+    size = run.view().decided.stack
     if size is None:
         size = stack_size(setting)
         run.decide(stack=size)
-    # Stacks are the same whatever is known of them, so that the last bits are: a stack that was
-    # recorded in part is walked again.
-    left = [
-        Walks(numbers, counted)
-        for numbers in in_stacks(tuple(names), size)
-        if any(names[number] not in known for number in numbers)
-    ]
-    results = workers.work(walk_together, left)
-    with closing(results):
-        for _, points in results:
-            for point in points:
-                if point.key not in known:
-                    run.append(point)
-                    done += 1
-            show(Progress("half samples", done, total))
+    return size
 
 
 def _counted(stability: Stability, view: RunView, scales: Sequence[float]) -> tuple[float, ...]:

@@ -159,26 +159,31 @@ class _Moving:
 
 def _fit(chains: Sequence[_Chain], scale: float) -> None:
     """Bring every chain to the next scale, as ``points.fit_point`` does."""
-    half, moving = chains[0].half, []
-    for chain in chains:
-        job = Job(chain.number, scale, chain.start, chain.loss)
-        chain.model, plan = chain.half.network(chain.number, scale)
-        if job.start is not None:
-            chain.model.load_state_dict(dict(job.start))
-        moving.append(_Moving(chain, job, plan))
+    half, moving = chains[0].half, [_moved(chain, scale) for chain in chains]
     if not scale:
         _train(moving, [each.job.seed for each in moving], half.epochs, warm=False)
     else:
-        for each in moving:
-            each.begin()
-        for number in range(half.most_rounds):
-            left = [each for each in moving if not each.is_settled]
-            if left:
-                seeds = [round_seed(each.job, number) for each in left]
-                _train(left, seeds, half.point_epochs, warm=True)
+        _settle(moving, half.most_rounds, half.point_epochs)
     for each in moving:
         each.chain.start = copied(each.chain.model)
         each.chain.is_empty = each.rest is not None and not each.rest.nonzeros
+
+
+def _moved(chain: _Chain, scale: float) -> _Moving:
+    job = Job(chain.number, scale, chain.start, chain.loss)
+    chain.model, plan = chain.half.network(chain.number, scale)
+    if job.start is not None:
+        chain.model.load_state_dict(dict(job.start))
+    return _Moving(chain, job, plan)
+
+
+def _settle(moving: Sequence[_Moving], most_rounds: int, epochs: float) -> None:
+    for each in moving:
+        each.begin()
+    for number in range(most_rounds):
+        left = [each for each in moving if not each.is_settled]
+        if left:
+            _train(left, [round_seed(each.job, number) for each in left], epochs, warm=True)
 
 
 def _train(moving: Sequence[_Moving], seeds: Sequence[int], epochs: float, *, warm: bool) -> None:

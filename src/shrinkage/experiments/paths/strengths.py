@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, log10, sqrt
 from sys import float_info
+from typing import TypeGuard
 
 import numpy as np
 from torch import Tensor
@@ -39,7 +40,11 @@ def strengths(
         )
     if count == 1:
         return (float(f"{(weakest * strongest) ** 0.5:.1e}"),)
-    low, high = log10(weakest), log10(strongest)
+    return _spread(count, log10(weakest), log10(strongest))
+
+
+def _spread(count: int, low: float, high: float) -> tuple[float, ...]:
+    """Powers of ten between these exponents, in as few digits as tell them apart."""
     exact = [10 ** (low + (high - low) * k / (count - 1)) for k in range(count)]
     rounded = (tuple(float(f"{value:.{digits}e}") for value in exact) for digits in range(1, 17))
     return next((grid for grid in rounded if len(set(grid)) == count), tuple(exact))
@@ -62,19 +67,32 @@ def checked_grid(values: Sequence[float]) -> tuple[float, ...]:
 
     Raises :class:`FitError` for an empty grid, a strength twice, and values not finite and > 0.
     """
-    many = isinstance(values, Sequence) and not isinstance(values, str | bytes)
-    many = many or (isinstance(values, np.ndarray | Tensor) and values.ndim == 1)
-    given = [plain(value) for value in values] if many else [values]
-    numbers = [v for v in given if isinstance(v, int | float) and not isinstance(v, bool)]
-    grid = tuple(sorted(float(v) for v in numbers if 0 < v <= float_info.max))
+    given = [plain(value) for value in values] if _are_many(values) else [values]
+    grid = tuple(sorted(float(value) for value in given if _is_strength(value)))
     if not grid or len(set(grid)) < len(given):
         raise FitError(
             "the strengths are out of range",
-            got=", ".join(f"{v:g}" if isinstance(v, float) else shown(v) for v in given) or "none",
+            got=", ".join(map(_brief, given)) or "none",
             expected="different finite numbers > 0",
             remedy="For instance 1e-4,1e-3,1e-2.",
         )
     return grid
+
+
+def _is_strength(value: object) -> TypeGuard[float]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value <= float_info.max
+
+
+def _brief(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else shown(value)
+
+
+def _are_many(values: object) -> bool:
+    if isinstance(values, np.ndarray | Tensor):
+        return values.ndim == 1
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
 @dataclass(frozen=True)

@@ -117,14 +117,7 @@ def _checked(found: object) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name, tensor in found.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
-            inside = isinstance(tensor, Mapping) and isinstance(name, str)
-            raise ModelError(
-                "these are no weights",
-                got=f"{shown(tensor)} under {shown(name)}",
-                expected="tensors by name",
-                remedy=f"Pass what lies within: weights=checkpoint[{name!r}]." if inside
-                else _REMEDY,
-            )  # fmt: skip
+            raise _no_weights(name, tensor)
         tensors[canonical(name)] = tensor.detach().cpu().clone().contiguous()
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
@@ -135,3 +128,13 @@ def _checked(found: object) -> dict[str, Tensor]:
                 remedy="Take a checkpoint of before the training diverged.",
             )
     return tensors
+
+
+def _no_weights(name: object, found: object) -> ModelError:
+    inside = isinstance(found, Mapping) and isinstance(name, str)
+    return ModelError(
+        "these are no weights",
+        got=f"{shown(found)} under {shown(name)}",
+        expected="tensors by name",
+        remedy=f"Pass what lies within: weights=checkpoint[{name!r}]." if inside else _REMEDY,
+    )

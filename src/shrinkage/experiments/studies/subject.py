@@ -88,22 +88,24 @@ def _warn_of_constants(data: Data, parts: Split) -> None:
 
 def _with_ids(factory: Factory, data: Data) -> Data:
     """The data with inputs, or columns of a table, as they are where the network reads ids."""
-    table = data.x.ndim == 2 and any(data.standardise)
-    whole = (data.x == data.x.round()).all(dim=0).tolist() if table else []
-    if not data.integers and not any(whole):
+    whole = _whole(data)
+    if not data.integers and not whole:
         return data
     with torch.random.fork_rng(devices=[]):
         model = build(factory, data.spec)
     x = data.first(8)
     if data.integers and reads_ids(model, x):
         return data.as_ids()
-    ids = columns_of_ids(model, x) if table else []
-    return replace(
-        data,
-        standardise=tuple(
-            scaled and not (whole[k] and k in ids) for k, scaled in enumerate(data.standardise)
-        ),
-    )
+    ids = whole.intersection(columns_of_ids(model, x) if whole else ())
+    scaled = (one and k not in ids for k, one in enumerate(data.standardise))
+    return replace(data, standardise=tuple(scaled))
+
+
+def _whole(data: Data) -> set[int]:
+    """The columns of a table that hold whole numbers alone."""
+    if data.x.ndim != 2 or not any(data.standardise):
+        return set()
+    return set((data.x == data.x.round()).all(dim=0).nonzero().flatten().tolist())
 
 
 def _warn_of_far_targets(data: Data) -> None:
