@@ -164,6 +164,10 @@ def test_zeros_by_division_speak_against_a_proportion(
     assert ProportionalStep(fit, zeros, without, optimizer).finding.verdict == verdict
 
 
+def test_a_zero_at_the_edge_of_the_penaltys_slope_stays() -> None:
+    assert Slopes.of([(0.0, 1.0, 1.0), (0.0, 1.1, 1.0)]).within == 0.5
+
+
 def slopes(pull: float = 1.0, zero: float = 0.5) -> Slopes:
     return Slopes.of([(1.0, pull, 1.0), (0.5, pull, 1.0), (0.05, 9.0, 1.0), (0.0, zero, 1.0)])
 

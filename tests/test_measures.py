@@ -573,12 +573,17 @@ def transposed() -> nn.Module:
 
 def normed() -> nn.Module:
     return nn.Sequential(
-        nn.Linear(6, 5), nn.LayerNorm(5), nn.GLU(-1) if False else nn.Sigmoid(),
+        nn.Linear(6, 5), nn.LayerNorm(5), nn.Sigmoid(),
         nn.Linear(5, 4), nn.RMSNorm(4), nn.BatchNorm1d(4), nn.Linear(4, 3), nn.Softmax(1),
     )  # fmt: skip
 
 
+def halves() -> nn.Module:
+    return nn.Sequential(nn.Linear(5, 8), nn.GLU(), nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+
+
 NETWORKS = {
+    "halves": (halves, (5,), 0.4, 4),
     "mlp": (mlp, (8,), 0.25, 4),
     "pooled": (pooled, (1, 7, 7), 0.3, 60),
     "residual": (Residual, (2, 5, 5), 0.2, 4),
@@ -599,7 +604,7 @@ def test_reach_is_what_derivatives_say(name, seed):
     net = sparse(make(), keep, seed)
     found, expected = reach(net, shape), differentiated(net, shape, points)
     assert found is not None
-    if name in ("gated", "attention", "fused attention"):
+    if name in ("halves", "gated", "attention", "fused attention"):
         # a factor that is zero for all inputs cuts a path that structure sees: never the reverse
         assert bool((found.inputs >= expected.inputs).all())
         assert all(bool((found.units[n] >= expected.units[n]).all()) for n in expected.units)

@@ -116,6 +116,7 @@ def test_choices(small: RegularizationPath) -> None:
         ({"rule": "best", "nonzeros": 3}, "takes one wish"),
         ({"rule": "2se"}, "unknown"),
         ({"scale": 123.0}, "no point"),
+        ({"nonzeros": 1}, r"at λ = .* nonzero weights at the fewest.*Ask for nonzeros=\d+ or more"),
         ({"nonzeros": -1}, "out of range"),
         ({"within": float("nan")}, "out of range"),
     ],

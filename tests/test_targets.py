@@ -413,3 +413,28 @@ def test_data_keep_that_they_were_integers() -> None:
     assert from_user((TOKENS, TOPIC)).integers
     assert not from_user((X, TOPIC)).integers
     assert not from_user((np.zeros((4, 1, 2, 2), np.uint8), np.array([0, 1, 0, 1]))).integers
+
+
+def test_several_integers_a_row_are_no_labels_to_a_training_of_ones_own(tmp_path: Path) -> None:
+    y, shapes = np.stack([COUNT, COUNT + 1], axis=1).astype("i8"), set[tuple[int, ...]]()
+
+    def train(model: nn.Module, plan: sh.Plan, budget: Any) -> None:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        sh.attach(optimizer, plan, method=budget.method)
+        for x, targets in budget.batches(64):
+            shapes.add(tuple(targets.shape[1:]))
+            assert bool((targets[:, 1] == targets[:, 0] + 1).all())
+            optimizer.zero_grad()
+            functional.mse_loss(model(x), targets.to(x)).backward()
+            optimizer.step()
+
+    options: dict[str, Any] = {"train": train, "epochs": 1, "jobs": 1}
+    sh.path(two_outputs, (X, y), sh.L1(1.0), run=tmp_path / "path", **options | SMALL)
+    sh.contrast(
+        two_outputs, (X, y), columns=["l1"], seeds=1, tries=1, run=tmp_path / "c", **options
+    )
+    assert shapes == {(2,)}
+
+
+def two_outputs(spec: Spec) -> nn.Module:
+    return nn.Linear(spec.n_inputs, 2)
