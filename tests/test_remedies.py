@@ -384,3 +384,14 @@ def test_labels_written_as_floats_become_integers(*, column: bool) -> None:
     (line,) = re.findall(r"Pass (y\.long\(\)\S*) for labels", str(said))
     found = sh.certify(net, plan, (X, eval(line, {"y": y})), loss)  # noqa: S307
     assert found.objective == sh.certify(net, plan, (X, Y), loss).objective
+
+
+def test_complex_targets_as_real_ones() -> None:
+    net, y = nn.Linear(4, 2), torch.randn(12, 1, dtype=torch.complex64)
+    said = refusal(lambda: sh.measure(net, None, (X, y)), DataError)
+    assert "complex" in str(said)
+    (line,) = re.findall(r"Pass (torch\.\S+), and", str(said))
+    found = sh.measure(net, None, (X, eval(line, {"torch": torch, "y": y})), nn.MSELoss())  # noqa: S307
+    outputs = torch.view_as_complex(net(X).detach())[:, None]
+    right = float(((outputs - y).abs() ** 2).mean()) / 2
+    assert found.parts["data"].loss == pytest.approx(right, rel=1e-5)

@@ -122,6 +122,13 @@ def check_lengths(what: str, x: Tensor, y: Tensor) -> None:
             expected="one row per example",
             remedy="Stack the examples along the first dimension.",
         )
+    if y.is_complex():
+        raise DataError(
+            "targets are complex numbers",
+            got=str(y.dtype).removeprefix("torch."),
+            expected="labels or real numbers",
+            remedy="Pass torch.view_as_real(y).flatten(1), and a loss of your own.",
+        )
     if len(x) != len(y):
         raise DataError(
             f"{what} differ in length",

@@ -155,7 +155,8 @@ def examples(data: object) -> Examples:
             expected="two tensors or arrays of numbers",
             remedy="Convert them first; labels to integers.",
         ) from error
-    return Examples(inputs, targets if targets.is_floating_point() else targets.long())
+    are_labels = not (targets.is_floating_point() or targets.is_complex())
+    return Examples(inputs, targets.long() if are_labels else targets)
 
 
 def _named(source: object) -> str | Path:
