@@ -1049,3 +1049,13 @@ def test_data_that_do_not_fit_are_told(x, y, error, said):
     """Certificates say the same."""
     with pytest.raises(error, match=said):
         measure(nn.Linear(5, 3), data=(x, y))
+
+
+def test_a_network_that_predicts_a_constant_is_told_of():
+    net, x = mlp(), torch.randn(6, 8)
+    assert "predicts a constant" not in str(measure(net, None, (x, torch.zeros(6).long())))
+    torch.nn.init.zeros_(net[2].weight)
+    said = str(measure(net, None, (x, torch.zeros(6).long())))
+    assert "8 of 8 inputs unused" in said
+    assert "predicts a constant" in said
+    assert "warmup" in said

@@ -135,12 +135,20 @@ class Measures:
                 f"{self.reach.n_inputs_unused:,} of {self.reach.inputs.numel():,} inputs unused, "
                 f"{self.reach.n_dead_units:,} filters and neurons on no path"
             )
+            if not bool(self.reach.inputs.any()):
+                lines.append(_CONSTANT)
         elif self.unreached:
             lines.append(
                 f"unused inputs, filters and neurons are not known, because the network's wiring "
                 f"could not be followed: {self.unreached}"
             )
         return lines
+
+
+_CONSTANT = (
+    "the network predicts a constant: no path of nonzero weights leads from its inputs to its "
+    "outputs. Where that is too much: a smaller strength, or attach(…, warmup=…)"
+)
 
 
 def measure(
