@@ -4,7 +4,7 @@ import os
 import sys
 import sysconfig
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -113,12 +113,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if not isinstance(name, str) or len(name) > _SHORT:  # comparing takes quadratic time
         return ""
     names = list(known)
-    if name in names:  # something else is wrong
-        return ""
-    close = [other for other in names if other.casefold() == name.casefold()]
-    alike = [o for o in names if o[:1] == name[:1] or sorted(o) == sorted(name)]
-    close = close or get_close_matches(name, alike, n=1, cutoff=_CLOSE)
+    close = () if name in names else _close(name, names)  # known: something else is wrong
     return f"Did you mean {close[0]!r}? " if close else ""
+
+
+def _close(name: str, names: Sequence[str]) -> Sequence[str]:
+    same = [other for other in names if other.casefold() == name.casefold()]
+    alike = (o for o in names if o[:1] == name[:1] or sorted(o) == sorted(name))
+    return same or get_close_matches(name, list(alike), n=1, cutoff=_CLOSE)
 
 
 def shown(value: object) -> str:
@@ -131,20 +133,31 @@ def shown(value: object) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, str):
-        return repr(value if len(value) <= _SHORT else value[:_SHORT] + "…")
+        return repr(_cut(value))
     try:
         shape = getattr(value, "shape", None)
         if isinstance(shape, tuple) and shape:
             return f"{_a(kind)} of shape {tuple(shape)}"
-        many = isinstance(value, _CONTAINERS) and len(value) > _FEW
-        words = "" if many else repr(value)
+        words = repr(value) if _size(value) <= _FEW else ""
     except Exception:  # an object of the user's may refuse to say anything
         words = ""
-    if words and len(words) <= _SHORT and "\n" not in words and " at 0x" not in words:
+    if 0 < len(words) <= _SHORT and "\n" not in words and " at 0x" not in words:
         return words
-    size = f" of {len(value)}" if isinstance(value, _CONTAINERS) else ""
+    return _named(value, kind)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHORT else text[:_SHORT] + "…"
+
+
+def _named(value: object, kind: str) -> str:
+    size = f" of {_size(value)}" if isinstance(value, _CONTAINERS) else ""
     name = getattr(value, "__name__", None)
     return f"{_a(kind)}{size}" + (f" {name}" if isinstance(name, str) else "")
+
+
+def _size(value: object) -> int:
+    return len(value) if isinstance(value, _CONTAINERS) else 0
 
 
 def _a(noun: str) -> str:

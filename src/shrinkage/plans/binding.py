@@ -1,7 +1,9 @@
 """Binding rules to a network: every parameter gets a penalty and groups, or a reason why not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from math import prod
 
 import torch
 from torch import nn
@@ -56,6 +58,12 @@ class _Found:
     parameter: nn.Parameter
     sites: tuple[Site, ...]
 
+    @property
+    def tied(self) -> str:
+        """The other places, for a reason."""
+        others = ", ".join(other.name for other in self.sites[1:])
+        return f"; tied to {others}, counted once" if others else ""
+
 
 def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
     """One entry per parameter of ``model``, tied parameters once, in the network's order.
@@ -65,37 +73,38 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
     (:class:`ShrinkageWarning`) of a rule that others shadow, and of matrices that are left out
     unasked.
     """
-    found = list(_parameters(model))
-    if not found:
-        raise PlanError(
-            "the network has no parameters",
-            got=type(model).__name__,
-            expected="a network with weights to penalise",
-            remedy="Pass the network itself, after its layers are made.",
-        )
-    sites = [site for item in found for site in item.sites]
+    found = _parameters(model)
+    sites = list(chain.from_iterable(item.sites for item in found))
     _check_layers(sites)
     _check_rules(rules, sites)
     known = invariances(model)
     entries = tuple(_entry(item, rules, known) for item in found)
-    trained = [item for item in found if item.parameter.requires_grad]
-    unruled = [item for item in trained if _ruling(rules, item.sites) is None]
-    left = leftover([(_at(rules, item.sites), item.parameter) for item in unruled], rules)
+    left = leftover(list(_unruled(found, rules)), rules)
     if not any(entry.penalty and not entry.frozen for entry in entries):
-        raise PlanError(
-            "the plan penalises nothing",
-            got="; ".join(f"{e.name} ({e.reason})" for e in entries[:3]),
-            expected="at least one penalised parameter",
-            remedy=_to_penalise(entries) + (f" Left out are {causes(left)}." if left else ""),
-        )
+        raise _idle(entries, f" Left out are {causes(left)}." if left else "")
     _warn_of_idle(rules, sites, told={site.name for site, _ in left})
     if left:
-        total = sum(item.parameter.numel() for item in trained)
-        warn_of_leftover(left, total)
+        warn_of_leftover(left, sum(prod(entry.shape) for entry in entries if not entry.frozen))
     return entries
 
 
-def _parameters(model: nn.Module) -> Iterator[_Found]:
+def _unruled(found: Iterable[_Found], rules: Rules) -> Iterator[tuple[Site, nn.Parameter]]:
+    """Trained parameters that no rule takes, each at one of its places."""
+    for item in found:
+        if item.parameter.requires_grad and _ruling(rules, item.sites) is None:
+            yield _at(rules, item.sites), item.parameter
+
+
+def _idle(entries: tuple[Entry, ...], left: str) -> PlanError:
+    return PlanError(
+        "the plan penalises nothing",
+        got="; ".join(f"{entry.name} ({entry.reason})" for entry in entries[:3]),
+        expected="at least one penalised parameter",
+        remedy=_to_penalise(entries) + left,
+    )
+
+
+def _parameters(model: nn.Module) -> list[_Found]:
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise PlanError(
             "a scripted network no longer has its layers",
@@ -113,25 +122,34 @@ def _parameters(model: nn.Module) -> Iterator[_Found]:
                 expected="a network whose layers know their sizes",
                 remedy="Run one batch through the network before making the plan.",
             )
-        owner_path, _, _ = path.rpartition(".")
-        steps = owner_path.split(".") if owner_path else []
-        chain = [".".join(steps[:k]) for k in range(len(steps) + 1)]
-        about = describe(model, path)
-        layer = chain[-1 - about.layer]
-        names = (path, f"{layer}.{about.weight}" if layer else about.weight)
-        site = Site(
-            tuple((canonical(name), modules[name]) for name in chain),
-            tuple(dict.fromkeys(map(canonical, names))),
-            about,
+        use = (path, parameter, _site(model, path, modules))
+        uses.setdefault(id(parameter), []).append(use)
+    if not uses:
+        raise PlanError(
+            "the network has no parameters",
+            got=type(model).__name__,
+            expected="a network with weights to penalise",
+            remedy="Pass the network itself, after its layers are made.",
         )
-        uses.setdefault(id(parameter), []).append((path, parameter, site))
-    for places in uses.values():
-        path, parameter, _ = places[0]
-        is_embedding = any(site.role is Role.EMBEDDING for _, _, site in places)
-        yield _Found(path, parameter, tuple(
-            replace(site, tied=is_embedding and site.role is not Role.EMBEDDING)
-            for _, _, site in places
-        ))  # fmt: skip
+    return [_Found(*places[0][:2], _tied([s for _, _, s in places])) for places in uses.values()]
+
+
+def _site(model: nn.Module, path: str, modules: Mapping[str, nn.Module]) -> Site:
+    steps = path.split(".")[:-1]
+    owners = [".".join(steps[:k]) for k in range(len(steps) + 1)]
+    about = describe(model, path)
+    layer = owners[-1 - about.layer]
+    names = (path, f"{layer}.{about.weight}" if layer else about.weight)
+    around = tuple((canonical(name), modules[name]) for name in owners)
+    return Site(around, tuple(dict.fromkeys(map(canonical, names))), about)
+
+
+def _tied(sites: Sequence[Site]) -> tuple[Site, ...]:
+    """The places of one parameter; those beside an embedding know that they are tied to it."""
+    embeddings = [site.role is Role.EMBEDDING for site in sites]
+    if not any(embeddings):
+        return tuple(sites)
+    return tuple(replace(s, tied=not is_own) for s, is_own in zip(sites, embeddings, strict=True))
 
 
 def _ruling(rules: Rules, sites: tuple[Site, ...]) -> tuple[Rule, Site] | None:
@@ -154,17 +172,9 @@ def _entry(item: _Found, rules: Rules, known: Mapping[str, Invariance]) -> Entry
     rule, site = ruling or (None, item.sites[0])
     about, frozen = site.about, not item.parameter.requires_grad
     penalty = None if rule is None else rule.penalty
-    if penalty is not None and item.parameter.is_complex():
-        raise PlanError(
-            f"parameter {item.path!r} is complex",
-            got=str(item.parameter.dtype).removeprefix("torch."),
-            expected="real weights: the penalties are functions of real numbers",
-            remedy="Store it as torch.view_as_real does, pairs in a last dimension, or protect "
-            f"it: {{{site.name!r}: None, …}}.",
-        )
+    if penalty is not None:
+        _check_real(item, site)
     shape, why = tuple(item.parameter.shape), _reason(item, rules, rule, site)
-    others = ", ".join(other.name for other in item.sites[1:])
-    tied = f"; tied to {others}, counted once" if others else ""
     groups = grouping(site.name, shape, about.layout, penalty.by if penalty else None)
     if penalty is not None and about.stands_for > 1:
         penalty = penalty.of_part(1 / about.stands_for)  # √m of the whole row
@@ -175,13 +185,24 @@ def _entry(item: _Found, rules: Rules, known: Mapping[str, Invariance]) -> Entry
         role=site.role,
         penalty=penalty,
         grouping=groups,
-        reason=(_FROZEN if frozen else why) + tied,
+        reason=(_FROZEN if frozen else why) + item.tied,
         frozen=frozen,
         protected=rule is not None and rule.penalty is None,
         layer=".".join(item.path.split(".")[: -1 - item.sites[0].about.layer]),
-        once_trained=why + tied,
+        once_trained=why + item.tied,
     )
     return _on_sphere(entry, _invariance_of(item, known), rules)
+
+
+def _check_real(item: _Found, site: Site) -> None:
+    if item.parameter.is_complex():
+        raise PlanError(
+            f"parameter {item.path!r} is complex",
+            got=str(item.parameter.dtype).removeprefix("torch."),
+            expected="real weights: the penalties are functions of real numbers",
+            remedy="Store it as torch.view_as_real does, pairs in a last dimension, or protect "
+            f"it: {{{site.name!r}: None, …}}.",
+        )
 
 
 def _reason(item: _Found, rules: Rules, rule: Rule | None, site: Site) -> str:
@@ -240,21 +261,20 @@ def _admits(rule: Rule, site: Site, rules: Rules) -> bool:
 
 def _to_penalise(entries: tuple[Entry, ...]) -> str:
     """What to write so that something is penalised: it depends on what the network has."""
-    frozen = [entry.path for entry in entries if entry.penalty and entry.frozen]
+    frozen = [entry.path for entry in entries if entry.penalty]  # all that the rules take
     if frozen:
         return f"Train what the rules take: model.get_parameter({frozen[0]!r}).requires_grad_()."
-    free = [entry for entry in entries if entry.role not in _MEANINGLESS]
-    trained = [entry for entry in free if not entry.frozen]
+    trained = [e for e in entries if e.role in _WITH_MEANING and not e.frozen]
     if not trained:
         return "Make the plan for a network that has weights to train."
-    order = (Role.WEIGHT, Role.OTHER, Role.EMBEDDING, Role.BIAS, Role.NORM)
-    first = min(trained, key=lambda entry: order.index(entry.role))
-    others = ", …" if any(e.role is first.role and e is not first for e in trained) else ""
+    first = min(trained, key=lambda entry: _WITH_MEANING.index(entry.role))
+    others = ", …" if sum(entry.role is first.role for entry in trained) > 1 else ""
     return f"Name what is meant in a rule: Rules({{{first.name!r}: L1(1e-4){others}}})."
 
 
-_MEANINGLESS = (Role.DIRECTION, Role.SCALE_FREE, Role.PARAMETRISED)
-"""Roles of what other weights are computed from; a penalty on them is on nothing that acts."""
+_WITH_MEANING = (Role.WEIGHT, Role.OTHER, Role.EMBEDDING, Role.BIAS, Role.NORM)
+"""Roles that a rule can name, the likeliest first. Of the others weights are computed: a penalty on
+them is on nothing that acts."""
 
 
 def _check_layers(sites: list[Site]) -> None:
@@ -268,23 +288,33 @@ def _check_layers(sites: list[Site]) -> None:
 
 
 def _check_rules(rules: Rules, sites: list[Site]) -> None:
-    keys = [rule.key for rule in rules.rules]
     for rule in rules.rules:
-        if any(rule.matches(site) for site in sites):
-            continue
-        names = {site.layer[0] for site in sites} | {site.name for site in sites}
-        kinds = {type(site.layer[1]).__name__ for site in sites}
-        hint = ""
-        if isinstance(rule.key, str):
-            hint = _as_class(rule.key, sites) or did_you_mean(
-                rule.key, sorted(names.difference(keys))
-            )
-        raise PlanError(
-            f"the rule {rule.label} matches nothing",
-            got=f"layers of type {', '.join(sorted(kinds))}",
-            expected="a module name pattern, module type or parameter name of this network",
-            remedy=hint + f"Its layers: {_some(site.layer[0] for site in sites)}.",
-        )
+        if not _matched(rule, sites):
+            raise _unmatched(rule, rules, sites)
+
+
+def _matched(rule: Rule, sites: list[Site]) -> list[Site]:
+    return [site for site in sites if rule.matches(site)]
+
+
+def _unmatched(rule: Rule, rules: Rules, sites: list[Site]) -> PlanError:
+    kinds = {type(site.layer[1]).__name__ for site in sites}
+    return PlanError(
+        f"the rule {rule.label} matches nothing",
+        got=f"layers of type {', '.join(sorted(kinds))}",
+        expected="a module name pattern, module type or parameter name of this network",
+        remedy=_meant(rule, rules, sites)
+        + f"Its layers: {_some(site.layer[0] for site in sites)}.",
+    )
+
+
+def _meant(rule: Rule, rules: Rules, sites: list[Site]) -> str:
+    """What a key that matches nothing may have been meant for, among what no other key names."""
+    if not isinstance(rule.key, str):
+        return ""
+    names = {name for site in sites for name in (site.layer[0], site.name)}
+    others = sorted(names.difference(other.key for other in rules.rules))
+    return _as_class(rule.key, sites) or did_you_mean(rule.key, others)
 
 
 def _as_class(key: str, sites: list[Site]) -> str:
@@ -303,20 +333,24 @@ def _warn_of_idle(rules: Rules, sites: list[Site], told: set[str]) -> None:
     """Of rules without effect, but for those on what another warning is about."""
     taken: set[str] = set()
     for rule in rules.rules:
-        matched = [site for site in sites if rule.matches(site)]
+        matched = _matched(rule, sites)
         applied = {site.name for site in matched if _applies(rule, site, rules)}
-        meant = {site.name for site in matched if _admits(rule, site, rules)}
-        if not applied and rule.penalty is not None and told.isdisjoint(s.name for s in matched):
+        if applied or rule.penalty is None or told & {site.name for site in matched}:
+            _warn_if_shadowed(rule, {s.name for s in matched if _admits(rule, s, rules)}, taken)
+        else:
             warn(
                 f"the rule {rule.label} penalises nothing: it matches only "
                 f"{_some(site.name for site in matched)} ({_why_not(matched[0])})",
             )
-        elif meant and meant <= taken:
-            warn(
-                f"the rule {rule.label} never acts: earlier rules take all it matches "
-                f"({_some(meant)}). The first match wins: put it first",
-            )
         taken |= applied
+
+
+def _warn_if_shadowed(rule: Rule, meant: set[str], taken: set[str]) -> None:
+    if meant and meant <= taken:
+        warn(
+            f"the rule {rule.label} never acts: earlier rules take all it matches "
+            f"({_some(meant)}). The first match wins: put it first",
+        )
 
 
 def _some(names: "Iterator[str] | set[str]") -> str:

@@ -87,19 +87,26 @@ def couple(
     group would overlap with another penalty or with what a rule leaves out.
     """
     known = {entry.path: entry for entry in entries}
-    asking = {path: entry for path, entry in known.items() if _asks(entry)}
+    asking = {entry.path: entry for entry in filter(_asks, entries)}
     if not asking:
         return entries, ()
     sets = _sets(model, example_inputs)
+    groups = _groups(sets, known, asking)
+    why = {member.name: s.pinned for s in sets if s.pinned is not None for member in s.members}
+    penalties = {path: (group.entry.penalty, group) for group in groups for path in group.paths}
+    return tuple(_told(e, penalties, asking, why) for e in entries), tuple(groups)
+
+
+def _groups(
+    sets: Sequence[UnitSet], known: Mapping[str, Entry], asking: Mapping[str, Entry]
+) -> list[Coupled]:
     groups: list[Coupled] = []
     for unit_set, first in _whole(sets, asking):
         groups.append(_group(unit_set, first, known, asking, len(groups)))
     taken = set[str]().union(*(group.paths for group in groups))
     for unit_set, first in _alone(sets, asking.keys() & taken):
         groups.append(_group(unit_set, first, known, asking, len(groups)))
-    why = {member.name: s.pinned for s in sets if s.pinned is not None for member in s.members}
-    penalties = {path: (group.entry.penalty, group) for group in groups for path in group.paths}
-    return tuple(_told(e, penalties, asking, why) for e in entries), tuple(groups)
+    return groups
 
 
 def _asks(entry: Entry) -> bool:

@@ -68,7 +68,7 @@ def grouping(name: str, shape: tuple[int, ...], layout: Layout, by: str | None) 
     """
     if by is None:
         return Single(shape, shape, tuple(range(len(shape))), prod(shape), 1)
-    if len(shape) < 2 and set(layout.axes) & set("oi"):
+    if len(shape) < 2 and not set(layout.axes).isdisjoint("oi"):
         return Grouping(shape, (prod(shape), 1), (0, 1), prod(shape), 1)
     units = _UNITS[by]
     if not set(units) - {"g"} <= set(layout.axes):
@@ -79,8 +79,7 @@ def grouping(name: str, shape: tuple[int, ...], layout: Layout, by: str | None) 
             remedy="Give it a rule of its own: other groups, single weights, or None. "
             "register_layer() tells the axes of a layer that is not known.",
         )
-    outer = [k for k, axis in enumerate(layout.axes) if axis in units]
-    inner = [k for k, axis in enumerate(layout.axes) if axis not in units]
-    n_groups = prod(layout.split[k] for k in outer)
-    size = prod(layout.split[k] for k in inner)
-    return Grouping(shape, layout.split, (*outer, *inner), n_groups, size)
+    order = sorted(range(len(layout.axes)), key=lambda k: layout.axes[k] not in units)
+    outer = sum(axis in units for axis in layout.axes)
+    lengths = [layout.split[k] for k in order]
+    return Grouping(shape, layout.split, tuple(order), prod(lengths[:outer]), prod(lengths[outer:]))

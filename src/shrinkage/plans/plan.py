@@ -3,7 +3,7 @@
 import gc
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from math import prod
@@ -318,19 +318,22 @@ class Plan:
         """Of penalties that act on a size which a normalisation layer undoes, and on it alone."""
         acting = [entry for entry in self.penalised if _acts_on_size(entry)]
         guessed = followed_by_norm(self.model) if acting else {}
-        undone, constant, free = [], [], False
-        for entry in acting:
-            if entry.invariance is None:
-                if entry.layer in guessed:
-                    undone.append((entry.name, guessed[entry.layer]))
-            elif entry.sphere is None:
-                constant.append((entry.name, entry.invariance.norm))
-            elif not self.rules.rescale:
-                undone.append((entry.name, entry.invariance.norm))
-                free = True
+        pairs = ((entry.name, self._undone_by(entry, guessed)) for entry in acting)
+        undone = [(name, norm) for name, norm in pairs if norm is not None]
         if undone:
-            remedy = ". rescale=True keeps the norms (--rescale)" if free else ""
-            warn(f"{_shown(undone)}: {_UNDONE}{remedy}")
+            free = not self.rules.rescale and any(entry.sphere for entry in acting)
+            warn(f"{_shown(undone)}: {_UNDONE}{_KEPT * free}")
+        self._warn_of_constants(acting)
+
+    def _undone_by(self, entry: Entry, guessed: Mapping[str, str]) -> str | None:
+        """The normalisation layer that undoes the size of a weight whose direction counts."""
+        if entry.invariance is None:
+            return guessed.get(entry.layer)
+        return None if entry.sphere is None or self.rules.rescale else entry.invariance.norm
+
+    def _warn_of_constants(self, acting: Sequence[Entry]) -> None:
+        norms = ((entry, entry.invariance) for entry in acting if entry.sphere is None)
+        constant = [(entry.name, known.norm) for entry, known in norms if known is not None]
         if constant:
             scales = "" if self.rules.norms else _SCALES
             warn(f"{_shown(constant)}: {_CONSTANT}. {scales}{_OTHERS}")
@@ -389,6 +392,7 @@ _UNDONE = (
     "without regularizing the function. Zeros made there are real; their number depends on how "
     "long you train"
 )
+_KEPT = ". rescale=True keeps the norms (--rescale)"
 _CONSTANT = (
     "a normalisation layer undoes the size of these weights, and this penalty depends on nothing "
     "else: it shrinks numbers and regularizes nothing"

@@ -71,14 +71,11 @@ class Rule:
                 return biases or not self._matches_module(site)
             case Role.NORM:
                 return norms or self._names_exactly(site)
-            case Role.EMBEDDING:
+            case Role.EMBEDDING | Role.OTHER:
                 by_type = not isinstance(self.key, str)
                 return not self._names_all(site) and not (site.tied and by_type)
-            case Role.OTHER:
-                return not self._names_all(site)
             case Role.PARAMETRISED:  # what is meant for the weight is not meant for it
-                as_weight = replace(site, names=site.names[1:])
-                return not self.matches(as_weight)
+                return not self.matches(replace(site, names=site.names[1:]))
             case Role.DIRECTION | Role.SCALE_FREE:
                 return False
 

@@ -220,17 +220,17 @@ class Questions:
 
     def _answers(self, outputs: Tensor) -> pl.DataFrame:
         is_one = outputs.shape[1] == 1 and len(self.classes) == 2
-        if not self.classes or (
-            len(outputs) and outputs.shape[1] not in (len(self.classes), is_one)
-        ):
-            scale, mean = (
-                self.scaling.get(f"target_{p}", n) for p, n in (("scale", 1), ("mean", 0))
-            )
-            numbers = (outputs * scale + mean).T
-            names = (
-                [ANSWER] if len(numbers) == 1 else [f"{ANSWER} {k}" for k in range(len(numbers))]
-            )
-            return pl.DataFrame(dict(zip(names, numbers.numpy(), strict=True)))
+        usual = not len(outputs) or outputs.shape[1] in (len(self.classes), is_one)
+        return self._chosen(outputs, is_one) if self.classes and usual else self._numbers(outputs)
+
+    def _numbers(self, outputs: Tensor) -> pl.DataFrame:
+        """In the units of the data."""
+        scale, mean = self.scaling.get("target_scale", 1), self.scaling.get("target_mean", 0)
+        numbers = (outputs * scale + mean).T
+        names = [ANSWER] if len(numbers) == 1 else [f"{ANSWER} {k}" for k in range(len(numbers))]
+        return pl.DataFrame(dict(zip(names, numbers.numpy(), strict=True)))
+
+    def _chosen(self, outputs: Tensor, is_one: bool) -> pl.DataFrame:
         chosen = (outputs[:, 0] > self.middle).long() if is_one else outputs.argmax(dim=1)
         known = [self.classes[k] for k in chosen.tolist()]
         found: dict[str, Any] = {ANSWER: pl.Series(known, dtype=pl.String)}

@@ -1,11 +1,12 @@
 """Values from a file, checked against the types that they are written in."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 _MOST = 2**31
+_PLAIN = (float, int, bool, str)
 
 
 def checked(value: object, hint: Any, name: str) -> Any:
@@ -22,14 +23,15 @@ def checked(value: object, hint: Any, name: str) -> Any:
     Traceback (most recent call last):
     ValueError: cuts['a'][1] is True, not int
     """
-    if get_origin(hint) in (Union, UnionType):
-        parts = get_args(hint)
-        fitting = [part for part in parts if _fits(value, part)]
-        if not fitting:
-            raise _wrong(value, " or ".join(_said(part) for part in parts), name)
-        return checked(value, fitting[0], name)
-    if not _fits(value, hint):
-        raise _wrong(value, _said(hint), name)
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    fitting = [part for part in parts if _fits(value, part)]
+    if not fitting:
+        raise _wrong(value, " or ".join(map(_said, parts)), name)
+    return _checked_within(value, fitting[0], name)
+
+
+def _checked_within(value: object, hint: Any, name: str) -> Any:
+    """A value that is of the type, with what it holds."""
     if _is_record(hint):
         return hint.from_json(value, name)
     kinds = get_args(hint)
@@ -59,33 +61,43 @@ def _items(value: list[Any], hint: Any, kinds: tuple[Any, ...], name: str) -> li
 
 def _all_fit(values: list[Any], kind: Any) -> bool:
     """Are all of them plain numbers or texts of a type? Fast: lists of numbers are long."""
-    if kind is float:
-        return all(type(v) is float and v - v == 0.0 for v in values)
     if kind == float | None:
-        return all(v is None or (type(v) is float and v - v == 0.0) for v in values)
-    if kind is int:
-        return all(type(v) is int and 0 <= v < _MOST for v in values)
-    return kind in (bool, str) and all(type(v) is kind for v in values)
+        return _all_fit([value for value in values if value is not None], float)
+    if kind not in _PLAIN or set(map(type, values)) - {kind}:
+        return False
+    if kind is float:
+        return all(map(math.isfinite, values))
+    return kind is not int or not values or (min(values) >= 0 and max(values) < _MOST)
 
 
 def _fits(value: object, hint: Any) -> bool:
-    if get_origin(hint) is Literal:
-        return any(type(value) is type(known) and value == known for known in get_args(hint))
     kind = get_origin(hint) or hint
+    if kind is Literal:
+        return (type(value), value) in [(type(known), known) for known in get_args(hint)]
     if kind is Any:
         return True
     if kind in (None, NoneType):
         return value is None
-    if isinstance(value, bool) or kind is bool:
-        return isinstance(value, bool) and kind is bool
-    if kind is int:
-        return isinstance(value, int) and 0 <= value < _MOST
-    if kind is float:
-        is_small = not isinstance(value, int) or abs(value) < 2**1000
-        return isinstance(value, int | float) and is_small and math.isfinite(value)
+    if isinstance(value, bool):
+        return kind is bool
+    if kind in _NUMBERS:
+        return _NUMBERS[kind](value)
     if _is_record(kind):
         return isinstance(value, dict)
     return isinstance(value, list if kind in (tuple, Sequence) else kind)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < _MOST
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, int):
+        return abs(value) < 2**1000
+    return isinstance(value, float) and math.isfinite(value)
+
+
+_NUMBERS: Mapping[Any, Callable[[object], bool]] = {int: _is_count, float: _is_finite}
 
 
 def _is_record(hint: Any) -> bool:
