@@ -534,3 +534,13 @@ def test_a_run_with_missing_values_finds_its_data_again(
     outcome = compact_run("run", drop_inputs=True)
     known = json.loads((outcome.folder / "compact.json").read_text())
     assert known["columns"] == ["size", "size=(missing)", "other"]
+
+
+def test_a_sparse_layer_without_a_bias() -> None:
+    linear = nn.Linear(6, 3, bias=False)
+    x = torch.randn(4, 6)
+    sparse = SparseLinear(linear)
+    assert sparse.bias is None
+    torch.testing.assert_close(sparse(x), linear(x))
+    assert sparse.dense().bias is None
+    torch.testing.assert_close(sparse.dense()(x), linear(x))

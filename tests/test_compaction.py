@@ -676,3 +676,19 @@ def test_the_report_names_what_it_counts() -> None:
     said = str(compacted(only_dead(Around(torch.relu), "one", 1), torch.randn(8, 4)).report)
     for name in ("parameters", "nonzero", "MACs per example", "bytes on disk"):
         assert re.search(rf"^\s*{name} +[\d,]+ +[\d,]+", said, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("edges", [(1, 1), (0, 2), (2, 0)])
+def test_padding_at_one_edge_leaves_channels_what_they_are(edges: tuple[int, int]) -> None:
+    class Padded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Conv1d(2, 6, 3), nn.Conv1d(6, 3, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.two(functional.pad(torch.relu(self.one(x)), edges))
+
+    model, x = only_dead(Padded(), "one", 1, 4), torch.randn(4, 2, 9)
+    found = compacted(model, x)
+    assert found.model.one.out_channels == 4
+    assert_equal(model, found.model, x)

@@ -921,6 +921,15 @@ def test_the_command_stands_behind_the_reports_suggestions(tmp_path: Path) -> No
     assert "sh.contrast(…, epochs=8)" in page
 
 
+def test_norms_that_are_kept_are_part_of_what_was_asked(tmp_path: Path) -> None:
+    few: dict[str, Any] = {"tries": 1, "columns": ["none"], "epochs": 1}
+    asked = [
+        small("mlp", "wine", tmp_path / str(k), rescale=k, **few).view.config.get("rescale")
+        for k in (False, True)
+    ]
+    assert asked == [None, True]
+
+
 def test_choices_at_the_edge_are_said(tmp_path: Path) -> None:
     result = small("mlp", "wine", tmp_path, tries=2, grid=[1e-9, 1e3], columns=["none", "l1"])
     assert "L1 exact: the smallest λ tried was chosen" in str(result)

@@ -141,6 +141,7 @@ def test_a_constant_step_is_told_from_a_proportional_one_and_from_growth() -> No
     assert StepFit.constant(share, strength).finding.verdict == "not seen"
     assert StepFit.constant(grows, strength).finding.verdict == "not seen"
     assert StepFit.constant(grows, strength).stretch is None
+    assert StepFit.constant(step(lambda _: 0.0), strength).stretch is None
 
 
 def test_weights_that_land_on_zero_are_counted_apart_and_rounding_is_allowed_for() -> None:
