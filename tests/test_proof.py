@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import shrinkage as sh
-from shrinkage.compression.proof import Proof, prove
+from shrinkage.compression.proof import Proof, other_inputs, prove
 from shrinkage.errors import CompactionError
 from shrinkage.graph import Record
 from shrinkage.graph.cut import Cuts
@@ -301,3 +301,28 @@ def test_a_weight_that_is_used_twice_needs_the_same_constant_in_both(
     found = compacted(model, x)
     assert found.model.read.in_features == left
     torch.testing.assert_close(found.model(x), model(x))
+
+
+class Log(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.log()
+
+
+class Marked(nn.Module):
+    """Takes batches that begin with a mark, and no other."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if float(x.flatten()[0]) != 7.0:
+            raise ValueError("no mark")
+        return x
+
+
+def test_a_proof_looks_at_inputs_drawn_anew_as_far_as_the_network_takes_them() -> None:
+    x = torch.rand(6, 3) + 0.5
+    x[0, 0] = 7.0
+    (one,), (two,) = (other_inputs(nn.Linear(3, 2), (x,), seed) for seed in (1, 2))
+    assert one.shape == two.shape == x.shape
+    assert not torch.equal(one, x)
+    assert not torch.equal(one, two)
+    assert torch.equal(other_inputs(Log(), (x,), 1)[0], x.roll(1, 0))
+    assert torch.equal(other_inputs(Marked(), (x,), 1)[0], x)

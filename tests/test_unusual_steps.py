@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn, optim
+from torch import Tensor, nn, optim
 from torch.optim import SGD, Adam, Optimizer
 
 import shrinkage as sh
@@ -254,3 +254,23 @@ def test_momentum_that_moves_a_frozen_layer_is_nobodys_write(
         net.weight.grad = problem().grad(net.weight.detach())
         optimizer.step()
     check_solution(net.weight.detach(), "l1")
+
+
+def test_a_scale_that_changes_before_a_layer_is_used() -> None:
+    """Its groups have been looked at and have not moved: there is nothing to take over."""
+
+    def trained(scales: list[float]) -> Tensor:
+        torch.manual_seed(0)
+        net = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 3)])
+        optimizer = SGD(net.parameters(), lr=0.1)
+        handle = sh.attach(optimizer, sh.Plan(net, sh.GroupL1(0.05)), method="averaged")
+        x = torch.randn(8, 3)
+        for step, scale in enumerate(scales):
+            handle.scale = scale
+            optimizer.zero_grad()
+            layers = net if step >= 2 else net[:1]
+            sum((layer(x) ** 2).mean() for layer in layers).backward()
+            optimizer.step()
+        return net[1].weight.detach()
+
+    assert torch.equal(trained([1.0, 0.5, *[2.0] * 9]), trained([2.0] * 11))
