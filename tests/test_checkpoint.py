@@ -3,11 +3,17 @@
 import io
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_state_dict,
+    set_state_dict,
+)
 from torch.optim import SGD, Adam, Optimizer
 
 import shrinkage as sh
@@ -181,3 +187,29 @@ def test_a_checkpoint_that_was_changed(found: object, message: str) -> None:
     state["param_groups"][0]["shrinkage"] = found
     with pytest.raises(AttachError, match=message):
         optimizer.load_state_dict(state)
+
+
+def test_checkpoints_of_torch_distributed() -> None:
+    """They keep it; flattened ones would copy it for every parameter, so it is left out and told of."""
+
+    def begin(seed: int) -> tuple[nn.Module, Optimizer, sh.Handle]:
+        net = network(seed)
+        optimizer = Adam(net.parameters(), lr=0.02)
+        return net, optimizer, sh.attach(optimizer, sh.Plan(net, RULES))
+
+    for flat in (False, True):
+        options = StateDictOptions(flatten_optimizer_state_dict=flat)
+        net, optimizer, _ = begin(0)
+        train(net, optimizer, 40, stream=batches())
+        saved = deepcopy(get_state_dict(net, optimizer, options=options))
+        fresh, again, handle = begin(7)
+        set_state_dict(
+            fresh, again, model_state_dict=saved[0], optim_state_dict=saved[1], options=options
+        )
+        if not flat:
+            assert same(later(net, optimizer), later(fresh, again))
+            continue
+        assert not [key for key in saved[1] if "shrinkage" in key]
+        with pytest.warns(sh.ShrinkageWarning, match="has no state of this plan"):
+            train(fresh, again, 1)
+        handle.remove()

@@ -33,21 +33,24 @@ def as_inputs(model: nn.Module, given: Any) -> Inputs:
     if not isinstance(given, Mapping) or not isinstance(model, nn.Module):
         return (given,)
     known = inspect.signature(model.forward).parameters
-    places = [p for p in known.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    names = [p.name for p in places]
-    if not given or not all(name in names for name in given):
-        return (given,)
-    last = max(names.index(name) for name in given) + 1
-    values = [given.get(p.name, p.default) for p in places[:last]]
-    missing = [n for n, v in zip(names, values, strict=False) if v is inspect.Parameter.empty]
+    places = {n: p.default for n, p in known.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
+    return _in_order(given, places) if given and set(given) <= set(places) else (given,)
+
+
+def _in_order(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Inputs:
+    """Values by name as a tuple, as far as the last of them."""
+    names = list(defaults)
+    names = names[: max(map(names.index, given)) + 1]
+    values = {name: given.get(name, defaults[name]) for name in names}
+    missing = [name for name, value in values.items() if value is inspect.Parameter.empty]
     if missing:
         raise CompactionError(
             "the network does not take the example inputs",
             got=f"no {missing[0]!r}",
-            expected=f"a value for each of {', '.join(names[:last])} that has no default",
+            expected=f"a value for each of {', '.join(names)} that has no default",
             remedy="Add it, or pass a tuple of what the network takes.",
         )
-    return tuple(values)
+    return tuple(values.values())
 
 
 def check(model: nn.Module, inputs: Inputs) -> None:
@@ -77,25 +80,7 @@ def _check_weights(model: nn.Module) -> None:
         if kind.__module__.startswith("torch.ao.nn") and ".quantized" in kind.__module__:
             raise _quantised(name, f"{kind.__module__}.{kind.__name__}")
     for name, t in {**dict(model.named_parameters()), **dict(model.named_buffers())}.items():
-        if is_lazy(t):
-            raise CompactionError(
-                "the network has no weights yet",
-                got=f"{name!r} of a lazy layer that has not seen an input",
-                expected="a trained network",
-                remedy="Run it once: model(*example_inputs); then train it.",
-            )
-        if t.is_quantized or type(t).__torch_dispatch__ is not Tensor.__torch_dispatch__:
-            raise _quantised(name, str(t.dtype) if t.is_quantized else type(t).__name__)
-        if t.device.type == "meta":
-            raise _unreadable(
-                f"{name!r} on the device meta, without values",
-                "Load the trained weights: model.to_empty(device='cpu'), then load_state_dict.",
-            )
-        if t.layout != torch.strided:
-            raise _unreadable(
-                f"{name!r} in the layout {t.layout}",
-                f"Make it dense: nn.Parameter(model.get_parameter({name!r}).to_dense()).",
-            )
+        _check_kind(name, t)
         if (t.is_floating_point() or t.is_complex()) and not bool(t.isfinite().all()):
             raise CompactionError(
                 "the network has weights that are not finite",
@@ -103,6 +88,29 @@ def _check_weights(model: nn.Module) -> None:
                 expected="finite numbers",
                 remedy="Train again: the fit has diverged.",
             )
+
+
+def _check_kind(name: str, t: Tensor) -> None:
+    """Refuse what is no ordinary tensor with values."""
+    if is_lazy(t):
+        raise CompactionError(
+            "the network has no weights yet",
+            got=f"{name!r} of a lazy layer that has not seen an input",
+            expected="a trained network",
+            remedy="Run it once: model(*example_inputs); then train it.",
+        )
+    if t.is_quantized or type(t).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        raise _quantised(name, str(t.dtype) if t.is_quantized else type(t).__name__)
+    if t.device.type == "meta":
+        raise _unreadable(
+            f"{name!r} on the device meta, without values",
+            "Load the trained weights: model.to_empty(device='cpu'), then load_state_dict.",
+        )
+    if t.layout != torch.strided:
+        raise _unreadable(
+            f"{name!r} in the layout {t.layout}",
+            f"Make it dense: nn.Parameter(model.get_parameter({name!r}).to_dense()).",
+        )
 
 
 def _unreadable(got: str, remedy: str) -> CompactionError:

@@ -63,10 +63,7 @@ def compacted(
         whole = copied(model)
         notes = (f"kept whole: {told(error.cause) if isinstance(error, NetworkError) else error}",)
         return Compacted(model, whole, Cuts({}, {}), None, notes, {})
-    for layer in record.layers:
-        name = next((n for n in ignored if _is_ignored(layer.where, layer.weight, n)), None)
-        if name is not None:
-            units.keep(torch.cat([layer.inputs, layer.outputs]), f"ignored ({name})")
+    _keep(record, ignored, units)
     decision = decide(exact, doubled, labels, record, units)
     moved = shifts(exact, record, decision.removed)
     cuts = replace(
@@ -96,6 +93,14 @@ def compacted(
     if labels is not None and bool(decision.removed[labels.long()].any()):
         kept = (~decision.removed[labels.flatten().long()]).nonzero().flatten()
     return Compacted(model, after, cuts, kept, _notes(exact, record, decision), proofs)
+
+
+def _keep(record: Record, ignored: Sequence[str], units: Units) -> None:
+    """Keep the units of layers that are not to be cut."""
+    for layer in record.layers:
+        name = next((n for n in ignored if _is_ignored(layer.where, layer.weight, n)), None)
+        if name is not None:
+            units.keep(torch.cat([layer.inputs, layer.outputs]), f"ignored ({name})")
 
 
 def confirmed(model: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record) -> Record:
@@ -166,13 +171,19 @@ def _notes(model: nn.Module, record: Record, decision: Decision) -> tuple[str, .
     return (*lines, *remedies(model, [layer.weight for layer in record.layers]))
 
 
-def _unfollowed(model: nn.Module, read: set[str]) -> Iterator[str]:
-    """What stays because it is not known what becomes of it; registered layers once a class."""
-    registered: dict[type, list[str]] = {}
+def _registered(model: nn.Module, read: set[str]) -> dict[type, list[str]]:
+    """Parameters of registered layers that were not read, by the layer's class."""
+    found: dict[type, list[str]] = {}
     for name, _ in model.named_parameters():
         kind = registered_kind(model, name)
         if kind is not None and canonical(name) not in read:
-            registered.setdefault(kind, []).append(name)
+            found.setdefault(kind, []).append(name)
+    return found
+
+
+def _unfollowed(model: nn.Module, read: set[str]) -> Iterator[str]:
+    """What stays because it is not known what becomes of it; registered layers once a class."""
+    registered = _registered(model, read)
     for kind, names in registered.items():
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         yield (

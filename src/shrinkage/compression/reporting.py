@@ -1,7 +1,8 @@
 """What compaction came to: sizes, latency, proofs and what stays, as a table."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import starmap
 
 from rich.console import Console
 from rich.table import Table
@@ -53,34 +54,23 @@ class Report:
             console.print(self._layers())
             console.print()
             console.print(self._figures())
-        lines = [line.rstrip() for line in capture.get().splitlines()]
-        for choice in self.sparse:
-            kept = "CSR" if choice.is_sparse else "dense"
-            lines.append(
-                f"{choice.layer}: {choice.density:.1%} nonzero, dense {choice.dense:.3g} ms, "
-                f"CSR {choice.csr:.3g} ms: {kept}"
-            )
-        for dtype, proof in self.proofs.items():
-            lines.append(
-                f"equal in {dtype}: outputs within {proof.outputs:.1g}, gradients within "
-                f"{proof.gradients:.1g}, relative"
-                + (
-                    f"; gradients that are 0 but for rounding: {len(proof.noise)}"
-                    if proof.noise
-                    else ""
-                )
-            )
+        tables = [line.rstrip() for line in capture.get().splitlines()]
+        sparse = map(_sparse_line, self.sparse)
+        proofs = starmap(_proof_line, self.proofs.items())
+        return "\n".join([*tables, *sparse, *proofs, *self._on_latencies(), *self.notes])
+
+    def _on_latencies(self) -> Iterator[str]:
+        """What their table does not say by itself."""
         if self.latencies and not self.is_faster:
-            slow = [one for one in self.latencies if one.speedup <= 1.1]
+            slow = (one for one in self.latencies if one.speedup <= 1.1)
             where = ", ".join(f"{one.device} at batch {one.batch}" for one in slow)
-            lines.append(f"Not faster: {where}.")
+            yield f"Not faster: {where}."
         if any(one.disturbed for one in self.latencies):
-            lines.append(
+            yield (
                 "Other work disturbed the timing: its median is over three times its shortest run. "
                 "Do not rely on these times: compact again when the machine is idle, on one thread "
                 "(OMP_NUM_THREADS=1)."
             )
-        return "\n".join([*lines, *self.notes])
 
     def _layers(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -114,3 +104,20 @@ class Report:
 
 def _times(before: float, after: float) -> str:
     return f"{before / after:.2f} ×" if after else "—"
+
+
+def _sparse_line(choice: Choice) -> str:
+    return (
+        f"{choice.layer}: {choice.density:.1%} nonzero, dense {choice.dense:.3g} ms, "
+        f"CSR {choice.csr:.3g} ms: {'CSR' if choice.is_sparse else 'dense'}"
+    )
+
+
+def _proof_line(dtype: str, proof: Proof) -> str:
+    text = (
+        f"equal in {dtype}: outputs within {proof.outputs:.1g}, gradients within "
+        f"{proof.gradients:.1g}, relative"
+    )
+    if proof.noise:
+        text += f"; gradients that are 0 but for rounding: {len(proof.noise)}"
+    return text

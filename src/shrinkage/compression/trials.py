@@ -52,21 +52,20 @@ def trial(model: nn.Module, inputs: Inputs) -> Trial:
         with _Roundings() as seen:
             result = model(*inputs)
         outputs = [_real(t) for t in returned(result)]
-        ends = [t for t in outputs if t.requires_grad]
-        grads: tuple[Any, ...] = (None,) * len(parameters)
-        if ends:
-            total = torch.stack([(t * _weights(t)).sum() for t in ends]).sum()
-            grads = _gradients(total, list(parameters.values()))
+        gradients = _gradients([t for t in outputs if t.requires_grad], parameters)
     if any(p.dtype != torch.float64 for p in parameters.values()):
         outputs = [t for t in outputs if t.is_floating_point()]
-    named = zip(parameters, grads, strict=True)
-    gradients = {k: g for k, g in named if g is not None}
     return Trial(tuple(t.detach() for t in outputs), gradients, seen.coarsest)
 
 
-def _gradients(total: Tensor, parameters: list[nn.Parameter]) -> tuple[Any, ...]:
+def _gradients(ends: list[Tensor], parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """Those of a random sum of all that is put out."""
+    if not ends:
+        return {}
+    total = torch.stack([(t * _weights(t)).sum() for t in ends]).sum()
     try:
-        return torch.autograd.grad(total, parameters, materialize_grads=True)
+        found = torch.autograd.grad(total, list(parameters.values()), materialize_grads=True)
+        return dict(zip(parameters, found, strict=True))
     except RAISED as error:  # of what a network writes into, or a backward of its own
         raise CompactionError(
             "the network has no gradients, by which the compact one is compared too",

@@ -111,8 +111,9 @@ class Handle:
 
     The optimizer's own ``state_dict()`` carries the handle's, in its first parameter group, so that
     every checkpoint has it; ``optimizer.load_state_dict()`` gives it back, before or after the plan
-    is attached. What saves optimizers in its own way can save :meth:`state_dict` beside them. A
-    checkpoint without any of it is told of once.
+    is attached. What saves optimizers in its own way needs :meth:`state_dict` beside them; so do
+    the flattened checkpoints of ``torch.distributed.checkpoint``, which give every parameter a copy
+    of what its group holds and do not load it. A checkpoint without any of it is told of once.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from shrinkage.errors import AttachError, shown, warn
+from shrinkage.optim.wrapping import callers
 
 KEY = "shrinkage"
 """In the first parameter group, which every checkpoint keeps and PyTorch neither casts nor reads.
@@ -84,9 +85,23 @@ class Checkpoint:
             )
 
     def _save(self, _: Optimizer, state: dict[str, Any]) -> None:
+        if _is_flattened():
+            return
         first = state["param_groups"][0]
         first[KEY] = [*first.get(KEY, ()), self._handle.state_dict()]
 
     def _load(self, optimizer: Optimizer) -> None:
         if not self.take():
             self._is_missing = bool(optimizer.state) and self._handle.remembers
+
+
+def _is_flattened() -> bool:
+    """Whether every parameter is to get a copy of all that its group holds, and none on loading.
+
+    ``torch.distributed.checkpoint`` does so with ``flatten_optimizer_state_dict=True``.
+    """
+    return any(
+        getattr(frame.f_locals.get("info"), "flatten_optimizer_state_dict", False)
+        for frame in callers()
+        if frame.f_globals.get("__name__") == "torch.distributed.checkpoint.state_dict"
+    )

@@ -49,11 +49,12 @@ def steps_nest(optimizer: Optimizer) -> bool:
 def is_nested(optimizer: Optimizer) -> bool:
     """Whether the step that called this hook was itself called by a step of ``optimizer``."""
     stepping = type(optimizer).step.__code__
-    frames = (f for f in _callers() if f.f_code is stepping)
+    frames = (f for f in callers() if f.f_code is stepping)
     return sum(f.f_locals.get("self") is optimizer for f in frames) > 1
 
 
-def _callers() -> Iterator[FrameType]:
+def callers() -> Iterator[FrameType]:
+    """The frames around the one that asks, from the inside out."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         yield frame
@@ -87,7 +88,7 @@ class Wrappers:
 
     def seek(self) -> None:
         """Look for one whose step is running now."""
-        for frame in _callers():
+        for frame in callers():
             outer = frame.f_locals.get("self")
             is_step = isinstance(outer, Optimizer) or frame.f_code.co_name == "step"
             if not is_step or any(outer is one for one in self.seen):
