@@ -190,7 +190,7 @@ def test_a_checkpoint_that_was_changed(found: object, message: str) -> None:
 
 
 def test_checkpoints_of_torch_distributed() -> None:
-    """They keep it; flattened ones would copy it for every parameter, so it is left out and told of."""
+    """They keep it; flattened ones, which would copy it for every parameter, are told of."""
 
     def begin(seed: int) -> tuple[nn.Module, Optimizer, sh.Handle]:
         net = network(seed)

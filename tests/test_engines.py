@@ -7,9 +7,11 @@ import importlib.util
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -111,6 +113,19 @@ def test_an_exception_comes_through_with_its_type(staff: Staff) -> None:
 def test_a_worker_process_that_dies() -> None:
     with pytest.raises(RunError, match=r"worker process died.*--jobs 1"):
         list(work(lambda shared, job: os._exit(3), None, [1, 2], Staff(2)))
+
+
+@pytest.mark.skipif(not Path("/bin/false").exists(), reason="needs a program that ends at once")
+def test_a_worker_that_dies_before_it_has_read_what_is_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a pipe holds: whoever writes it into one waits for a reader without end."""
+    elsewhere = SimpleNamespace(**{**vars(sys), "executable": "/bin/false"})
+    monkeypatch.setattr("loky.backend.popen_loky_posix.sys", elsewhere)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(RunError, match="worker process died"):
+        list(work(lambda shared, job: job, bytes(10**6), [1, 2], Staff(2, "process")))
+    assert not list(tmp_path.glob("shrinkage-*"))
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="this system has no masks")

@@ -113,7 +113,7 @@ def network(spec: Any) -> nn.Module:
 
 def test_a_path_never_uses_a_constant_column_and_says_so(tmp_path: Path) -> None:
     x, y = with_constants()
-    with pytest.warns(ShrinkageWarning, match=r"3 of 6 columns.*'x3', 'x4', 'x5'.*0") as said:
+    with pytest.warns(ShrinkageWarning, match=r"3 of 6 inputs.*'x3', 'x4', 'x5'.*0") as said:
         result = sh.path(
             network, (x, y), "l1", points=4, epochs=10, magnitude=False, run=tmp_path / "r", **quiet
         )
@@ -154,7 +154,7 @@ def test_what_is_constant_in_the_training_part_is_zero_everywhere(tmp_path: Path
     varied = rows.with_columns(b=pl.col("row"), c=pl.lit("q"))
     for asked in (questions, again):
         assert asked.ask(model, varied).equals(asked.ask(model, rows))
-    with pytest.warns(ShrinkageWarning, match=r"3 of 4 columns.*'b', 'c=p', 'c=q'"):
+    with pytest.warns(ShrinkageWarning, match=r"3 of 4 inputs.*'b', 2 made of 'c'"):
         sh.contrast(
             "linear", data, columns=["l1"], grid=[1e-2], epochs=1, run=tmp_path / "r", **quiet
         )

@@ -1,16 +1,20 @@
 """The engine over this machine's cores: worker processes by loky."""
 
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
+from pathlib import Path
+from tempfile import mkstemp
 from time import sleep
 from typing import Any, Protocol
 
+import cloudpickle
 import torch
 
 from shrinkage.errors import RunError
@@ -32,6 +36,7 @@ class Processes:
     def __init__(self, shared: object, workers: int, threads: int) -> None:
         self.shared, self.workers, self.threads = shared, workers, threads
         self._pool: Executor | None = None
+        self._packed: Path | None = None
 
     def submit(self, function: Callable[[Any, Any], Any], job: object) -> _Ticket:
         """Send the job to the pool."""
@@ -52,17 +57,38 @@ class Processes:
         if self._pool is not None:
             self._pool.shutdown(wait=True, kill_workers=True)
             self._pool = None
+        if self._packed is not None:
+            self._packed.unlink(missing_ok=True)
+            self._packed = None
 
     def _made(self) -> "Executor":
         from loky import ProcessPoolExecutor
 
         if self._pool is None:
+            self._packed = _packed(self.shared)
             self._pool = ProcessPoolExecutor(
                 max_workers=self.workers,
                 initializer=_begin,
-                initargs=(self.shared, self.threads, os.getpid()),
+                initargs=(self._packed, self.threads, os.getpid()),
             )
         return self._pool
+
+
+def _packed(shared: object) -> Path:
+    """``shared`` in a file of its own: what a new process is sent must fit into its pipe.
+
+    loky 3.5 holds the pipe's other end while it writes, so that it would wait forever for a process
+    that has died before it has read: pipes hold 64 KiB.
+    """
+    data = cloudpickle.dumps(shared)
+    number, name = mkstemp(prefix="shrinkage-", suffix=".pickle")
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(data)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
 
 
 @contextmanager
@@ -115,18 +141,20 @@ def _interrupts_held() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _begin(shared: object, threads: int, parent: int) -> None:
+def _begin(packed: Path, threads: int, parent: int) -> None:
     global _shared
-    _shared = shared
+    _shared = pickle.loads(packed.read_bytes())  # noqa: S301  (the parent has written it)
     torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_leave_with, args=(parent, packed), daemon=True).start()
 
 
-def _leave_with(parent: int) -> None:
+def _leave_with(parent: int, packed: Path) -> None:
     """End this worker soon after its parent: one that was killed cannot stop its workers."""
     while os.getppid() == parent:
         sleep(1.0)
+    with suppress(OSError):
+        packed.unlink(missing_ok=True)
     os._exit(1)
 
 
