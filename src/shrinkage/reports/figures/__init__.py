@@ -18,6 +18,7 @@ from shrinkage.reports.figures.style import (
     legend,
     palette,
     to_json,
+    unzip,
 )
 from shrinkage.reports.figures.ticks import log_axis
 
@@ -46,5 +47,6 @@ __all__ = [
     "row_bars",
     "side_by_side",
     "to_json",
+    "unzip",
     "upright",
 ]

@@ -1,13 +1,13 @@
 """Measures along the strength λ, a line per column."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
-from shrinkage.reports.figures.style import QUIET, faint, figure, lean
-from shrinkage.reports.figures.ticks import log_axis
+from shrinkage.reports.figures.style import QUIET, error_bars, faint, figure, lean, ring
+from shrinkage.reports.figures.ticks import axis
 
 
 @dataclass(frozen=True)
@@ -39,22 +39,21 @@ def lines(
     percent: bool = False,
 ) -> go.Figure:
     """A line per column with a ring on the chosen try; levels where there is no λ."""
-    inner = [point for line in series if not line.level for point in line.x if point > 0]
-    span = (min(inner), max(inner)) if inner else (1e-4, 1e-1)
+    span = _span(series)
     traces: list[Any] = [band for line in series for band in _band(line, log_y=log_y)]
     for line in series:
         traces += _level(line, span) if line.level else _line(line)
-    layout = {
-        "xaxis": log_axis(span) if log_x else {"type": "linear"},
-        "yaxis": log_axis([value for line in series for value in line.y])
-        if log_y
-        else {
-            "exponentformat": "none",
-            "tickformat": "~%" if percent else "",
-            "rangemode": "tozero",
-        },
-    }
-    return figure(traces, x, y).update_layout(**layout)
+    up = [value for line in series for value in line.y]
+    shape = {"exponentformat": "none", "tickformat": "~%" if percent else "", "rangemode": "tozero"}
+    return figure(traces, x, y).update_layout(
+        xaxis=axis(span, log=log_x, type="linear"), yaxis=axis(up, log=log_y, **shape)
+    )
+
+
+def _span(series: Sequence[Line]) -> tuple[float, float]:
+    """The smallest and the largest λ of all lines."""
+    inner = [point for line in series if not line.level for point in line.x if point > 0]
+    return (min(inner), max(inner)) if inner else (1e-4, 1e-1)
 
 
 def differences(series: Sequence[Line], *, y: str, top: float | None = None) -> go.Figure:
@@ -86,11 +85,7 @@ def _band(line: Line, *, log_y: bool) -> list[Any]:
     """The area of mean ± half-width; on a logarithmic axis it ends at a tenth of the mean."""
     if line.band is None or not any(line.band):
         return []
-    rows = [
-        (x, y - half if y - half > 0 or not log_y else y / 10, y + half)
-        for x, y, half in zip(line.x, line.y, line.band, strict=True)
-        if y is not None and half is not None
-    ]
+    rows = list(_limits(line, log_y=log_y))
     return [
         go.Scatter(
             x=lean([x for x, _, _ in rows] + [x for x, _, _ in reversed(rows)]),
@@ -106,10 +101,14 @@ def _band(line: Line, *, log_y: bool) -> list[Any]:
     ]
 
 
+def _limits(line: Line, *, log_y: bool) -> Iterator[tuple[float, float, float]]:
+    """The ends of a band at each λ."""
+    for x, y, half in zip(line.x, line.y, line.band or (), strict=True):
+        if y is not None and half is not None:
+            yield x, y - half if y - half > 0 or not log_y else y / 10, y + half
+
+
 def _line(line: Line) -> list[Any]:
-    bars = None
-    if line.error is not None and any(line.error):
-        bars = {"type": "data", "array": lean(line.error), "thickness": 1.2, "width": 3}
     traces = [
         go.Scatter(
             x=lean(line.x),
@@ -117,29 +116,15 @@ def _line(line: Line) -> list[Any]:
             name=line.label,
             legendgroup=line.label,
             mode="lines+markers",
-            error_y=bars,
+            error_y=error_bars(line.error, thickness=1.2, width=3),
             line={"color": line.colour, "width": 2, "dash": line.dash},
             marker={"color": line.colour, "size": 5},
             hovertemplate="λ = %{x:.2g}: %{y:.4g}",
         )
     ]
     if line.chosen is not None and 0 <= line.chosen < len(line.x):
-        traces.append(
-            go.Scatter(
-                x=lean([line.x[line.chosen]]),
-                y=lean([line.y[line.chosen]]),
-                legendgroup=line.label,
-                showlegend=False,
-                mode="markers",
-                marker={
-                    "symbol": "circle-open",
-                    "size": 13,
-                    "color": line.colour,
-                    "line": {"width": 2.5, "color": line.colour},
-                },
-                hoverinfo="skip",
-            )
-        )
+        x, y = line.x[line.chosen], line.y[line.chosen]
+        traces.append(ring(x, y, line.colour, size=13, legendgroup=line.label))
     return traces
 
 

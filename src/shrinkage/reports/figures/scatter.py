@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import plotly.graph_objects as go
 
-from shrinkage.reports.figures.style import QUIET, figure, lean
-from shrinkage.reports.figures.ticks import log_axis
+from shrinkage.reports.figures.style import QUIET, error_bars, figure, lean, ring, unzip
+from shrinkage.reports.figures.ticks import axis
 
 
 @dataclass(frozen=True)
@@ -41,29 +42,28 @@ def dots(
     """Clouds, and dashed lines (label, x, y) where theory puts them."""
     traces: list[Any] = [_cloud(cloud, single=len(clouds) == 1) for cloud in clouds]
     traces += [
-        _ring(cloud, cloud.chosen)
+        ring(cloud.x[cloud.chosen], cloud.y[cloud.chosen], cloud.colour, size=14)
         for cloud in clouds
         if cloud.chosen is not None and cloud.chosen < len(cloud.x)
     ]
-    for label, xs, ys in expected:
-        traces.append(
-            go.Scatter(
-                x=lean(xs),
-                y=lean(ys),
-                name=label,
-                mode="lines",
-                connectgaps=False,
-                line={"color": QUIET, "width": 1.5, "dash": "dash"},
-                hoverinfo="skip",
-            )
-        )
-    across = [v for c in clouds for v in c.x] + [v for _, xs, _ in expected for v in xs]
-    up = [v for c in clouds for v in c.y] + [v for _, _, ys in expected for v in ys]
+    traces += [_expected(*line) for line in expected]
+    drawn = [(cloud.x, cloud.y) for cloud in clouds] + [(xs, ys) for _, xs, ys in expected]
+    across, up = map(chain.from_iterable, unzip(drawn))
     return figure(traces, x, y).update_layout(
-        xaxis=log_axis(across) if log_x else {"type": "linear"},
-        yaxis=log_axis(up)
-        if log_y
-        else {"type": "linear", "tickformat": "~%" if percent_y else ""},
+        xaxis=axis(across, log=log_x, type="linear"),
+        yaxis=axis(up, log=log_y, type="linear", tickformat="~%" if percent_y else ""),
+    )
+
+
+def _expected(label: str, x: Sequence[float | None], y: Sequence[float | None]) -> Any:
+    return go.Scatter(
+        x=lean(x),
+        y=lean(y),
+        name=label,
+        mode="lines",
+        connectgaps=False,
+        line={"color": QUIET, "width": 1.5, "dash": "dash"},
+        hoverinfo="skip",
     )
 
 
@@ -83,25 +83,7 @@ def _cloud(cloud: Dots, *, single: bool) -> Any:
         mode="lines+markers" if cloud.joined else "markers",
         line={"color": cloud.colour, "width": 1.5},
         marker=marker,
-        error_y=None
-        if cloud.error is None or not any(cloud.error)
-        else {"type": "data", "array": lean(cloud.error), "thickness": 1, "width": 0},
+        error_y=error_bars(cloud.error, thickness=1, width=0),
         hovertemplate=("%{text}<br>" if cloud.text else "") + "%{x:.3g}, %{y:.3g}",
         showlegend=True if single else None,
-    )
-
-
-def _ring(cloud: Dots, index: int) -> Any:
-    return go.Scatter(
-        x=lean([cloud.x[index]]),
-        y=lean([cloud.y[index]]),
-        mode="markers",
-        showlegend=False,
-        hoverinfo="skip",
-        marker={
-            "symbol": "circle-open",
-            "size": 14,
-            "color": cloud.colour,
-            "line": {"width": 2.5, "color": cloud.colour},
-        },
     )

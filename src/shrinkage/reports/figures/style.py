@@ -8,10 +8,12 @@ import json
 from collections.abc import Iterable, Sequence
 from math import floor, isfinite, log10
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 
+X = TypeVar("X")
+Y = TypeVar("Y")
 COLOURS = MappingProxyType(
     {
         "none": "#7d8590",
@@ -94,6 +96,41 @@ def figure(traces: Sequence[Any], x: str, y: str, **layout: Any) -> go.Figure:
     )
     result.update_layout(**layout)
     return result
+
+
+def ring(x: float | None, y: float | None, colour: str, *, size: int, **more: Any) -> go.Scatter:
+    """The mark of a choice, around a point."""
+    return go.Scatter(
+        x=lean([x]),
+        y=lean([y]),
+        mode="markers",
+        showlegend=False,
+        hoverinfo="skip",
+        marker={
+            "symbol": "circle-open",
+            "size": size,
+            "color": colour,
+            "line": {"width": 2.5, "color": colour},
+        },
+        **more,
+    )
+
+
+def error_bars(half_widths: Sequence[float | None] | None, **style: float) -> dict[str, Any] | None:
+    """Bars of these half-widths; None where no point has any."""
+    if half_widths is None or not any(half_widths):
+        return None
+    return {"type": "data", "array": lean(half_widths), **style}
+
+
+def unzip(points: Iterable[tuple[X, Y]]) -> tuple[list[X], list[Y]]:
+    """Points as their coordinates.
+
+    >>> unzip([(1, "a"), (2, "b")])
+    ([1, 2], ['a', 'b'])
+    """
+    rows = list(points)
+    return [x for x, _ in rows], [y for _, y in rows]
 
 
 def legend(made: go.Figure) -> list[tuple[str, str, str]]:

@@ -29,6 +29,11 @@ def log_axis(values: Iterable[float | None]) -> dict[str, Any]:
     return {"type": "log", "tickmode": "array", "tickvals": at, "ticktext": labels(at)}
 
 
+def axis(values: Iterable[float | None], *, log: bool, **linear: Any) -> dict[str, Any]:
+    """A logarithmic axis over these values, or a linear one with these properties."""
+    return log_axis(values) if log else linear
+
+
 def ticks(low: float, high: float) -> list[float]:
     """Three to six round numbers from ``low`` to ``high``; around a single value, near it.
 
