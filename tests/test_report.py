@@ -22,7 +22,8 @@ from shrinkage.reports.facts import Facts
 from shrinkage.reports.figures import Dots, Line, bars, colour, dots, legend, lines, to_json
 from shrinkage.reports.figures.style import COLOURS, lean
 from shrinkage.reports.first_layer import FirstLayer, packed
-from shrinkage.reports.panels import BINS, first_screen
+from shrinkage.reports.networks import BINS
+from shrinkage.reports.panels import first_screen
 from shrinkage.reports.sections import Plot
 from shrinkage.reports.sections.inside import survival
 from shrinkage.reports.summary import column_summaries

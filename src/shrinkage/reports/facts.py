@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Literal
 
 from shrinkage.lesson.estimates import Difference, difference, mean
+from shrinkage.reports.seed_figures import minus
 from shrinkage.reports.summary import column_summaries, has_failed
 from shrinkage.runs import (
     CertificateRecord,
@@ -166,8 +167,7 @@ class Facts:
 
     def gap(self, fit: FitRecord) -> float | None:
         """Held-out loss minus training loss."""
-        held, train = self.held(fit).loss, fit.train.loss
-        return None if held is None or train is None else held - train
+        return minus(self.held(fit).loss, fit.train.loss)
 
 
 def zero_share(fit: FitRecord) -> float:

@@ -3,57 +3,40 @@
 Everything the slider shows is counted here, from the stored weights; the page only draws it.
 """
 
-from collections.abc import Iterable
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from shrinkage.reports.facts import Facts
 from shrinkage.reports.figures import colour
-from shrinkage.reports.first_layer import FirstLayer, Picture
+from shrinkage.reports.networks import Pictures, cost_parts
 from shrinkage.reports.wording import num, percent, score, strength
-from shrinkage.runs import FailedFitRecord, FitRecord, ParameterConfig, TrialRecord
+from shrinkage.runs import FailedFitRecord, FitRecord, TrialRecord
 from shrinkage.runs.knobs import knob
 
 Json = dict[str, Any]
-BINS = 60
 PANELS = ("none", "l1_term", "l1", "l2")
-_NOT_YET = {"missing": "not run yet"}
 
 
 def first_screen(facts: Facts) -> Json:
     """Panels, strengths, and the scales they share."""
     names = [name for name in PANELS if name in facts.columns] or facts.names[:4]
-    layer = FirstLayer.of_run(facts.config)
-    shown = [(name, _shown(facts, name)) for name in names]
-    fits = [fit for _, tries in shown for fit in tries if isinstance(fit, FitRecord)]
-    known = [fit.weights.max_abs or 0.0 for fit in fits]
-    edge = max(known, default=0.0) or 1.0
-    weights = {fit.key: _weights(facts, fit.key) for fit in fits}
-    pictures = {
-        key: picture
-        for key, tensors in weights.items()
-        if tensors is not None
-        and layer is not None
-        and (picture := layer.picture(tensors)) is not None
-    }
-    panels = []
-    for name, tries in shown:
-        described = [_try(facts, fit, weights, edge, layer, pictures) for fit in tries]
-        panels.append(_panel(facts, name, described))
-    strengths = next((list(facts.columns[n].knobs) for n in names if _moves(facts, n)), [])
-    most = max((max(t["hist"]) for p in panels for t in p["tries"] if "hist" in t), default=1)
-    zeros = max((t["zeros"] for p in panels for t in p["tries"] if "zeros" in t), default=0)
+    shown = {name: _shown(facts, name) for name in names}
+    fits = [fit for tries in shown.values() for fit in tries if isinstance(fit, FitRecord)]
+    pictures = Pictures.of(facts.view, facts.config, ((fit.key, fit.key, fit) for fit in fits))
+    panels = [_panel(facts, name, tries, pictures) for name, tries in shown.items()]
+    strengths = _strengths(facts, names)
     return {
         "strengths": strengths,
         "start": _start(facts, names, panels, len(strengths)),
         "panels": panels,
-        "edge": edge,
-        "edge_text": num(edge, 2),
-        "most": max(most, zeros, 1),
-        "layer": None if layer is None else layer.describe(pictures.values()),
+        "edge": pictures.edge,
+        "edge_text": num(pictures.edge, 2),
+        "most": pictures.most,
+        "layer": pictures.described,
     }
+
+
+def _strengths(facts: Facts, names: list[str]) -> list[float]:
+    return next((list(facts.columns[n].knobs) for n in names if _moves(facts, n)), [])
 
 
 def _moves(facts: Facts, name: str) -> bool:
@@ -74,15 +57,20 @@ def _start(facts: Facts, names: list[str], panels: list[Json], count: int) -> in
     best = next((index for index in (exact, *moving) if index is not None), None)
     if facts.stage != "fitting" and best is not None:
         return best
+    fullest = _fullest(panels, count)
+    return best if best in fullest else fullest[len(fullest) // 2]
+
+
+def _fullest(panels: list[Json], count: int) -> list[int]:
+    """The λ that most panels have; the middle one where there is nothing yet."""
     tries = [panel["tries"] for panel in panels if panel["moves"]]
     filled = [sum("missing" not in row[index] for row in tries) for index in range(count)]
     if not any(filled):
-        return max(0, (count - 1) // 2)
-    most = [index for index in range(count) if filled[index] == max(filled)]
-    return best if best in most else most[len(most) // 2]
+        return [max(0, (count - 1) // 2)]
+    return [index for index, number in enumerate(filled) if number == max(filled)]
 
 
-def _panel(facts: Facts, name: str, tries: list[Json]) -> Json:
+def _panel(facts: Facts, name: str, tries: list[TrialRecord | None], pictures: Pictures) -> Json:
     column = facts.columns[name]
     symbols = {"L1": "Σ|w|", "L2": "Σw²"}
     return {
@@ -92,58 +80,23 @@ def _panel(facts: Facts, name: str, tries: list[Json]) -> Json:
         "moves": _moves(facts, name),
         "sum": symbols.get(column.penalty or "", ""),
         "chosen": facts.chosen(name),
-        "tries": tries,
+        "tries": [_try(facts, fit, pictures) for fit in tries],
     }
 
 
-def _try(
-    facts: Facts,
-    fit: TrialRecord | None,
-    weights: dict[str, dict[str, NDArray[Any]] | None],
-    edge: float,
-    layer: FirstLayer | None,
-    pictures: dict[str, Picture],
-) -> Json:
+def _try(facts: Facts, fit: TrialRecord | None, pictures: Pictures) -> Json:
     if isinstance(fit, FailedFitRecord):
         return {"missing": " ".join(fit.failed.split())[:160]}
     if not isinstance(fit, FitRecord):
-        return dict(_NOT_YET)
-    held, total = facts.held(fit), fit.weights
-    loss, penalty = fit.train.loss, fit.penalty
-    cost = None if loss is None or penalty is None else loss + penalty
-    result: Json = {
+        return {"missing": "not run yet"}
+    total = fit.weights
+    return {
         "knob": knob(facts.columns[fit.column].knob).before + strength(fit.knob),
-        "share": fit.penalty_share or 0.0,
-        "loss": num(loss),
-        "penalty": num(penalty),
-        "cost": num(cost),
+        **cost_parts(fit.train.loss, fit.penalty, fit.penalty_share or 0.0),
         "zeros": total.zeros,
         "zeros_text": f"{total.zeros:,}",
         "share_text": f"{percent(total.zeros / total.size)} of {total.size:,}",
-        "score": score(facts.score, held.score),
+        "score": score(facts.score, facts.held(fit).score),
         "train_score": score(facts.score, fit.train.score),
+        **pictures.of_network(fit.key),
     }
-    tensors = weights[fit.key]
-    if tensors is not None:
-        result["hist"] = histogram(facts.config.plan, tensors, edge)
-    picture = pictures.get(fit.key)
-    if picture is not None and layer is not None:
-        result["first"] = layer.encode(picture, pictures.values())
-    return result
-
-
-def histogram(
-    plan: Iterable[ParameterConfig], tensors: dict[str, NDArray[Any]], edge: float
-) -> list[int]:
-    """Counts of the penalised weights that are not exactly zero, in bins from −edge to edge."""
-    counts = np.zeros(BINS, dtype=np.int64)
-    for one in plan:
-        if one.penalised and one.path in tensors:
-            values = tensors[one.path].ravel()
-            counts += np.histogram(values[values != 0], bins=BINS, range=(-edge, edge))[0]
-    return [int(count) for count in counts]
-
-
-def _weights(facts: Facts, key: str) -> dict[str, NDArray[Any]] | None:
-    tensors = facts.view.weights_left(key)
-    return None if tensors is None else {name: t.float().numpy() for name, t in tensors.items()}

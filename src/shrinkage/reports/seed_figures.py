@@ -30,6 +30,16 @@ def figure(values: Mapping[int, float | None]) -> Figure | None:
     return Figure(mean, estimates.sd(known), tuple(known.values()), tuple(known))
 
 
+def plus(a: float | None, b: float | None) -> float | None:
+    """The sum; None where a part of it is not known."""
+    return None if a is None or b is None else a + b
+
+
+def minus(a: float | None, b: float | None) -> float | None:
+    """The difference; None where a part of it is not known."""
+    return None if a is None or b is None else a - b
+
+
 @dataclass(frozen=True)
 class Paired:
     """Mean of a difference over seeds, its standard error (None with one seed), the values."""

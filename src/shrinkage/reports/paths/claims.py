@@ -22,7 +22,7 @@ TEXTS = {
 
 def judged(track: Track) -> dict[str, tuple[str, Claim]]:
     """Text, verdict and sentence of each; undecided while the chains still grow."""
-    stands = _stands(track)
+    stands = [Stand(s, loss, p / s) for s, loss, p in track.costs]
     claims = {
         "compromise": _compromise(track, stands),
         "ends": _ends(track, stands),
@@ -35,14 +35,6 @@ def _so_far(track: Track, claim: Claim) -> Claim:
     if track.stage != "fitting" or claim.verdict == "not measured":
         return claim
     return Claim("undecided", f"So far: {claim.sentence[0].lower()}{claim.sentence[1:]}")
-
-
-def _stands(track: Track) -> list[Stand]:
-    found = [
-        (s, mean(track.results(s, "fit", "train", "loss")), track.mean(s, lambda f: f.penalty))
-        for s in track.scales
-    ]
-    return [Stand(s, loss, p / s) for s, loss, p in found if loss is not None and p is not None]
 
 
 def _compromise(track: Track, stands: list[Stand]) -> Claim:

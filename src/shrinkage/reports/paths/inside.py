@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shrinkage.lesson.estimates import mean
 from shrinkage.reports.figures import (
     LOSS,
     PENALTY,
@@ -19,7 +18,8 @@ from shrinkage.reports.figures import (
     upright,
 )
 from shrinkage.reports.first_layer import FirstLayer
-from shrinkage.reports.paths.screen import Weights, biggest_layers, layer_of, stored
+from shrinkage.reports.networks import Weights, stored
+from shrinkage.reports.paths.screen import biggest_layers, layer_of
 from shrinkage.reports.paths.stability import order_of_leaving
 from shrinkage.reports.paths.track import Track, share_left
 from shrinkage.reports.paths.wording import lam, penalty_sum
@@ -148,36 +148,34 @@ def _reading(track: Track, layer: FirstLayer) -> tuple[str, Any]:
 
 def exchange(track: Track) -> Section:
     """Training loss against what the penalty sums up, and both parts of the cost along λ."""
-    symbol, plots = penalty_sum(track), []
-    found = [
-        (s, mean(track.results(s, "fit", "train", "loss")), track.mean(s, lambda f: f.penalty))
-        for s in track.scales
-    ]
-    rows = [(s, loss, p) for s, loss, p in found if loss is not None and p is not None]
-    if rows:
-        scales = [s for s, _, _ in rows]
-        chosen = track.chosen
-        at = chosen is not None and chosen.final and chosen.scale in scales
-        cloud = Dots(
-            "points of the path",
-            palette(1)[0],
-            [p / s for s, _, p in rows],
-            [loss for _, loss, _ in rows],
-            [f"λ = {lam(s)}" for s in scales],
-            joined=True,
-            chosen=scales.index(chosen.scale) if at and chosen is not None else None,
-        )
-        plots.append(
-            Plot(
-                f"Pareto curve: training loss against {symbol}; λ grows to the left",
-                dots([cloud], x=symbol, y="training loss"),
-            )
-        )
-        parts = [
-            Line("loss", LOSS, scales, [loss for _, loss, _ in rows]),
-            Line("penalty", PENALTY, scales, [p for _, _, p in rows]),
-        ]
-        plots.append(
-            Plot("The two parts of the cost", _marked(track, lines(parts, y="part of the cost")))
-        )
+    plots = [_pareto(track), _parts(track)] if track.costs else []
     return Section("exchange", "λ is an exchange rate", ("compromise", "ends"), plots, pairs=True)
+
+
+def _pareto(track: Track) -> Plot:
+    symbol, chosen = penalty_sum(track), track.chosen
+    scales = [s for s, _, _ in track.costs]
+    at = chosen.scale if chosen is not None and chosen.final else None
+    cloud = Dots(
+        "points of the path",
+        palette(1)[0],
+        [p / s for s, _, p in track.costs],
+        [loss for _, loss, _ in track.costs],
+        [f"λ = {lam(s)}" for s in scales],
+        joined=True,
+        chosen=scales.index(at) if at in scales else None,
+    )
+    return Plot(
+        f"Pareto curve: training loss against {symbol}; λ grows to the left",
+        dots([cloud], x=symbol, y="training loss"),
+    )
+
+
+def _parts(track: Track) -> Plot:
+    scales = [s for s, _, _ in track.costs]
+    parts = [
+        Line("loss", LOSS, scales, [loss for _, loss, _ in track.costs]),
+        Line("penalty", PENALTY, scales, [p for _, _, p in track.costs]),
+    ]
+    made = _marked(track, lines(parts, y="part of the cost"))
+    return Plot("The two parts of the cost", made)

@@ -3,21 +3,19 @@
 Numbers are means over seeds; the histogram and the first layer are of the first seed's networks.
 """
 
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from numpy.typing import NDArray
-
 from shrinkage.lesson.estimates import mean
-from shrinkage.reports.first_layer import FirstLayer, Picture
-from shrinkage.reports.panels import histogram
+from shrinkage.reports.networks import Pictures, cost_parts
 from shrinkage.reports.paths.track import Part, Stop, Track
 from shrinkage.reports.paths.wording import family_label, lam, shown, spread
+from shrinkage.reports.seed_figures import plus
 from shrinkage.reports.wording import count, num, percent, score
-from shrinkage.runs import NetworkRecord, PathFitRecord, RunView, WeightsRecord
+from shrinkage.runs import NetworkRecord, PathFitRecord, WeightsRecord
 
 Json = dict[str, Any]
-Weights = dict[str, NDArray[Any]]
 _PARTS: tuple[Part, ...] = ("train", "validation", "test")
 _MOST_LAYERS = 10
 _ACROSS = 4
@@ -26,50 +24,25 @@ _ACROSS = 4
 
 def path_screen(track: Track) -> Json:
     """The points of the slider, the curves above it, and the scales that all points share."""
-    layer = FirstLayer.of_run(track.config)
     firsts = [stop.fits[0] for stop in track.stops]
-    edge = max((fit.weights.max_abs or 0.0 for fit in firsts), default=0.0) or 1.0
-    hists: dict[int, list[int]] = {}
-    pictures: dict[int, Picture] = {}
-    for number, fit in enumerate(firsts):
-        tensors = stored(track.view, fit.key)
-        if tensors is None:
-            continue
-        hists[number] = histogram(track.config.plan, tensors, edge)
-        picture = None if layer is None else layer.picture(tensors)
-        if picture is not None:
-            pictures[number] = picture
+    named = ((number, fit.key, fit) for number, fit in enumerate(firsts))
+    pictures = Pictures.of(track.view, track.config, named)
     layers = biggest_layers(track)
-    points = []
-    for number, stop in enumerate(track.stops):
-        point = _point(track, stop, layers)
-        if number in hists:
-            point["hist"] = hists[number]
-        if number in pictures and layer is not None:
-            point["first"] = layer.encode(pictures[number], pictures.values())
-        points.append(point)
-    zeros = [fit.weights.zeros for fit in firsts]
-    counts = [count for hist in hists.values() for count in hist]
     return {
-        "points": points,
+        "points": [
+            _point(track, stop, layers) | pictures.of_network(number)
+            for number, stop in enumerate(track.stops)
+        ],
         "start": _start(track),
         "chosen": _chosen(track),
-        "edge_text": num(edge, 2),
-        "most": max([1, *zeros, *counts]),
-        "layer": None
-        if layer is None or not pictures
-        else layer.describe(pictures.values()) | {"across": _ACROSS},
+        "edge_text": num(pictures.edge, 2),
+        "most": pictures.most,
+        "layer": (pictures.described or {}) | {"across": _ACROSS} if pictures.firsts else None,
         "score": track.score,
         "held_out": track.held_out,
         "families": [family_label(family) for family in track.families],
         "parts": [part for part in _PARTS if part != "test" or track.held_out == "test"],
     }
-
-
-def stored(view: RunView, key: str) -> Weights | None:
-    """The weights of a network; None where there are none."""
-    tensors = view.weights_left(key)
-    return None if tensors is None else {name: t.float().numpy() for name, t in tensors.items()}
 
 
 def biggest_layers(track: Track) -> list[str]:
@@ -87,31 +60,42 @@ def layer_of(fit: NetworkRecord, name: str) -> WeightsRecord | None:
 
 
 def _point(track: Track, stop: Stop, layers: list[str]) -> Json:
-    loss = mean(track.results(stop.scale, stop.family, "train", "loss"))
-    penalty = fmean(fit.penalty or 0.0 for fit in stop.fits)
-    cost = None if loss is None else loss + penalty
     left = track.nonzeros(stop.scale, stop.family) or 0.0
     zeros = track.size - left
-    used = track.features(stop.scale, stop.family)
-    results = [[shown(track, stop, family, part) for part in _PARTS]
-               for family in track.families]  # fmt: skip
-    held = [row[_PARTS.index(track.held_out)] for row in results]
-    first = next((values for values in held if values), {})
     return {
         "scale": lam(stop.scale),
         "name": "stable features" if stop.apart else "",
         "apart": stop.apart,
-        "share": penalty / cost if cost and penalty else 0.0,
-        "loss": num(loss),
-        "penalty": num(penalty),
-        "cost": num(cost),
+        **_cost(track, stop),
         "left": left / track.size,
         "zeros": int(stop.fits[0].weights.zeros),
         "zeros_text": f"{zeros:,.0f}",
         "share_text": f"{percent(zeros / track.size)} of {track.size:,}",
-        "inputs": None if used is None else f"{count(used)} of {track.config.spec.n_inputs:,}",
+        "inputs": _inputs(track, stop),
         "rest": _rest(track, stop),
         "layers": [_layer(stop, name) for name in layers],
+        **_scores(track, stop),
+    }
+
+
+def _cost(track: Track, stop: Stop) -> Json:
+    loss = mean(track.results(stop.scale, stop.family, "train", "loss"))
+    penalty = fmean(fit.penalty or 0.0 for fit in stop.fits)
+    cost = plus(loss, penalty)
+    return cost_parts(loss, penalty, penalty / cost if cost and penalty else 0.0)
+
+
+def _inputs(track: Track, stop: Stop) -> str | None:
+    used = track.features(stop.scale, stop.family)
+    return None if used is None else f"{count(used)} of {track.config.spec.n_inputs:,}"
+
+
+def _scores(track: Track, stop: Stop) -> Json:
+    """Scores by family and part of the data; held-out ones also as numbers for the curves."""
+    results = [[shown(track, stop, family, part) for part in _PARTS] for family in track.families]
+    held = [row[_PARTS.index(track.held_out)] for row in results]
+    first = next((values for values in held if values), {})
+    return {
         "scores": [[spread(track, values) if values else "—" for values in row] for row in results],
         "score": score(track.score, mean(first)),
         "held": [mean(values) for values in held],
@@ -140,12 +124,17 @@ def _rest(track: Track, stop: Stop) -> str:
     if not stop.scale:
         given = track.config.weights is not None
         return "trained from the weights given" if given else "trained from random weights"
+    return _settled(track, fits)
+
+
+def _settled(track: Track, fits: Sequence[PathFitRecord]) -> str:
+    """How many of the trained networks came to rest, and after how long."""
     settled = sum(fit.settled for fit in fits)
     rounds = max(fit.rounds for fit in fits)
     unit = "round" if rounds == 1 else "rounds"
-    seeds = f" in {settled} of {track.chains}" if len(stop.fits) > 1 else ""
+    seeds = f" in {settled} of {track.chains}" if settled and len(fits) > 1 else ""
     told = "settled" if settled else "not settled"
-    return f"{told}{seeds if settled else ''} after {rounds} {unit} of training"
+    return f"{told}{seeds} after {rounds} {unit} of training"
 
 
 def _chosen(track: Track) -> Json | None:

@@ -102,6 +102,15 @@ class Track:
         return self.rows.get(0.0, [])
 
     @cached_property
+    def costs(self) -> list[tuple[float, float, float]]:
+        """(scale, training loss, penalty) of the path's points where both are known."""
+        found = [
+            (s, mean(self.results(s, "fit", "train", "loss")), self.mean(s, lambda f: f.penalty))
+            for s in self.scales
+        ]
+        return [(s, loss, p) for s, loss, p in found if loss is not None and p is not None]
+
+    @cached_property
     def stops(self) -> list[Stop]:
         """The points of the path, from the dense end on; last the stable features' networks."""
         path = [Stop(scale, "fit", row) for scale, row in self.rows.items()]
