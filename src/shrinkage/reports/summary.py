@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from shrinkage.analysis.certificates import no_better
-from shrinkage.reports.seed_figures import Figure, Paired, figure, paired
+from shrinkage.reports.seed_figures import Figure, Paired, figure, minus, paired
 from shrinkage.runs import (
     CertificateRecord,
     ColumnConfig,
@@ -99,25 +99,11 @@ def _versus(row: ColumnSummary, base: ColumnSummary) -> ColumnSummary:
 
 def _row(view: RunView, column: ColumnConfig) -> ColumnSummary:
     fits, tests = view.records(FitRecord), view.records(TestRecord)
-    certificates = view.records(CertificateRecord)
     index, chosen = _chosen(view, column, fits)
-    keys = [f"{column.name}/{index}/{seed}" for seed in range(view.study.seeds)]
-    found = [fits[key] for key in keys if key in fits]
-    opened = chosen and bool(found) and all(fit.key in tests for fit in found)
-    held: dict[int, PartRecord | TestRecord] = {
-        fit.seed: tests[fit.key] if opened else fit.validation for fit in found
-    }
-    failures = view.records(FailedFitRecord).values()
-    without = [fit for fit in failures if fit.column == column.name]
-    reach = found[0].reach if found else None
-
-    def over(read: Callable[[FitRecord], float | None]) -> Figure | None:
-        return figure({fit.seed: read(fit) for fit in found})
-
-    def certified(read: Callable[[CertificateRecord], float | None]) -> Figure | None:
-        known = [fit for fit in found if fit.key in certificates]
-        return figure({fit.seed: read(certificates[fit.key]) for fit in known})
-
+    found = _by_seed(view, f"{column.name}/{index}")
+    opened = chosen and bool(found) and tests.keys() >= {fit.key for fit in found}
+    held = [(fit, tests[fit.key] if opened else fit.validation) for fit in found]
+    without = _failures(view, column)
     return ColumnSummary(
         name=column.name,
         label=column.label,
@@ -129,33 +115,79 @@ def _row(view: RunView, column: ColumnConfig) -> ColumnSummary:
         failed=without[0].failed if without and not found else None,
         failures=sum(map(has_failed, without)),
         held_out="test" if opened else "validation",
-        score_name=found[0].score_name if found else None,
-        train_loss=over(lambda f: f.train.loss),
-        train_score=over(lambda f: f.train.score),
-        held_out_loss=over(lambda f: held[f.seed].loss),
-        held_out_score=over(lambda f: held[f.seed].score),
-        gap=over(lambda f: _minus(held[f.seed].loss, f.train.loss)),
-        penalty=over(lambda f: f.penalty),
-        penalty_share=over(lambda f: f.penalty_share),
-        zeros=over(lambda f: f.weights.zeros / f.weights.size),
-        nonzeros=over(lambda f: f.weights.nonzeros),
-        l1=over(lambda f: f.weights.l1),
-        l2=over(lambda f: f.weights.l2),
-        max_abs=over(lambda f: f.weights.max_abs),
-        top1=over(lambda f: f.weights.top1),
-        top10=over(lambda f: f.weights.top10),
-        gini=over(lambda f: f.weights.gini),
-        units_dead=over(lambda f: None if f.reach is None else f.reach.units_dead),
-        inputs_used=over(inputs_used),
-        units=None if reach is None else reach.units,
-        inputs=None if reach is None else reach.inputs,
-        weights=found[0].weights.size if found else None,
-        stationary_gap=certified(lambda c: c.gap),
-        kink_gap=certified(lambda c: c.kink_gap),
-        residual=certified(lambda c: c.residual),
-        objective=certified(lambda c: c.objective),
-        null_objective=certified(lambda c: c.null_objective),
+        versus_none=None,
+        **_constants(found),
+        **_measured(held),
+        **_certified(view, found),
     )
+
+
+def _by_seed(view: RunView, name: str) -> list[FitRecord]:
+    """The fits of a try that succeeded."""
+    fits = view.records(FitRecord)
+    keys = [f"{name}/{seed}" for seed in range(view.study.seeds)]
+    return [fits[key] for key in keys if key in fits]
+
+
+def _constants(found: Sequence[FitRecord]) -> dict[str, Any]:
+    """What all fits of a column have in common; None where nothing has been fit."""
+    first = found[0] if found else None
+    reach = None if first is None else first.reach
+    return {
+        "score_name": None if first is None else first.score_name,
+        "units": None if reach is None else reach.units,
+        "inputs": None if reach is None else reach.inputs,
+        "weights": None if first is None else first.weights.size,
+    }
+
+
+def _failures(view: RunView, column: ColumnConfig) -> list[FailedFitRecord]:
+    failures = view.records(FailedFitRecord).values()
+    return [fit for fit in failures if fit.column == column.name]
+
+
+def _measured(held: Sequence[tuple[FitRecord, PartRecord | TestRecord]]) -> dict[str, Any]:
+    return {
+        name: figure({fit.seed: read(fit, part) for fit, part in held})
+        for name, read in _OF_FITS.items()
+    }
+
+
+def _certified(view: RunView, found: Sequence[FitRecord]) -> dict[str, Any]:
+    certificates = view.records(CertificateRecord)
+    known = [(fit.seed, certificates[fit.key]) for fit in found if fit.key in certificates]
+    return {
+        name: figure({seed: read(certificate) for seed, certificate in known})
+        for name, read in _OF_CERTIFICATES.items()
+    }
+
+
+_OF_FITS: Mapping[str, Callable[[FitRecord, PartRecord | TestRecord], float | None]] = {
+    "train_loss": lambda fit, _: fit.train.loss,
+    "train_score": lambda fit, _: fit.train.score,
+    "held_out_loss": lambda _, held: held.loss,
+    "held_out_score": lambda _, held: held.score,
+    "gap": lambda fit, held: minus(held.loss, fit.train.loss),
+    "penalty": lambda fit, _: fit.penalty,
+    "penalty_share": lambda fit, _: fit.penalty_share,
+    "zeros": lambda fit, _: fit.weights.zeros / fit.weights.size,
+    "nonzeros": lambda fit, _: fit.weights.nonzeros,
+    "l1": lambda fit, _: fit.weights.l1,
+    "l2": lambda fit, _: fit.weights.l2,
+    "max_abs": lambda fit, _: fit.weights.max_abs,
+    "top1": lambda fit, _: fit.weights.top1,
+    "top10": lambda fit, _: fit.weights.top10,
+    "gini": lambda fit, _: fit.weights.gini,
+    "units_dead": lambda fit, _: None if fit.reach is None else fit.reach.units_dead,
+    "inputs_used": lambda fit, _: inputs_used(fit),
+}
+_OF_CERTIFICATES: Mapping[str, Callable[[CertificateRecord], float | None]] = {
+    "stationary_gap": lambda certificate: certificate.gap,
+    "kink_gap": lambda certificate: certificate.kink_gap,
+    "residual": lambda certificate: certificate.residual,
+    "objective": lambda certificate: certificate.objective,
+    "null_objective": lambda certificate: certificate.null_objective,
+}
 
 
 def inputs_used(fit: FitRecord) -> float | None:
@@ -180,10 +212,6 @@ def _chosen(view: RunView, column: ColumnConfig, fits: Mapping[str, FitRecord]) 
             losses.setdefault(fit.index, []).append(float("inf") if loss is None else loss)
     means = {index: fmean(values) for index, values in losses.items()}
     return (min(means, key=means.__getitem__) if means else 0), False
-
-
-def _minus(a: float | None, b: float | None) -> float | None:
-    return None if a is None or b is None else a - b
 
 
 def idle(rows: Sequence[ColumnSummary]) -> list[ColumnSummary]:

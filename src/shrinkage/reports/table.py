@@ -17,20 +17,7 @@ Cell = Callable[[ColumnSummary], Figure | None]
 def table(view: RunView) -> Group:
     """What each column learnt, and what it did to the weights; one line per column."""
     rows = column_summaries(view)
-    held = "test" if any(row.held_out == "test" for row in rows) else "validation"
-    score = next((row.score_name for row in rows if row.score_name), "score")
-    seeds = view.study.seeds
-    name = f"{view.study.data.name}, {view.study.model.name}, "
-    name += f"mean ± sd over {seeds} seeds" if seeds > 1 else "one seed"
-    learnt = _table(
-        name,
-        "chosen",
-        f"train {score}",
-        f"{held} {score}",
-        f"{held} loss",
-        "gap in loss",
-        "KKT gap",
-    )
+    learnt = _table(_title(view), "chosen", *_learnt_heads(rows))
     shrunk = _table(
         "weights",
         "exact zeros",
@@ -47,23 +34,25 @@ def table(view: RunView) -> Group:
             shrunk.add_row(row.label, *(cell(row) for cell in _SHRUNK))
         else:
             learnt.add_row(row.label, (row.failed or "not run yet").partition(":")[0])
-    return Group(learnt, "", shrunk, *(["", *notes] if (notes := remarks(view, rows)) else []))
+    notes = remarks(view, rows)
+    return Group(learnt, "", shrunk, *(["", *notes] if notes else []))
+
+
+def _title(view: RunView) -> str:
+    seeds = view.study.seeds
+    over = f"mean ± sd over {seeds} seeds" if seeds > 1 else "one seed"
+    return f"{view.study.data.name}, {view.study.model.name}, {over}"
+
+
+def _learnt_heads(rows: Sequence[ColumnSummary]) -> tuple[str, ...]:
+    held = "test" if any(row.held_out == "test" for row in rows) else "validation"
+    score = next((row.score_name for row in rows if row.score_name), "score")
+    return f"train {score}", f"{held} {score}", f"{held} loss", "gap in loss", "KKT gap"
 
 
 def remarks(view: RunView, rows: Sequence[ColumnSummary]) -> list[str]:
     """What a reader of the table should know: what lr× means, choices at the edge of the grid."""
-    notes, own = [], view.study.training.name
-    where = "with --lr at that rate" if own is None else "with that rate in your training function"
-    if any(row.fits and row.knob == "learning rate" for row in rows):
-        notes.append(
-            "lr×: columns without a strength try learning rates instead; all others use lr×1."
-        )
-    notes += [
-        f"none validated best at {knob_text(row)}, which columns with a strength could not choose: "
-        f"compare again {where} before you believe small differences."
-        for row in rows
-        if row.fits and row.name == "none" and row.chosen and row.value != 1
-    ]
+    notes = _about_rates(rows, own=view.study.training.name is not None)
     for where, labels in edges(view).items():
         further = "smaller" if where == "smallest" else "larger"
         notes.append(
@@ -77,6 +66,22 @@ def remarks(view: RunView, rows: Sequence[ColumnSummary]) -> list[str]:
             "mode. Of plain gradients; the kink-aware gap is in the report."
         )
     return notes + [idle_text(row) for row in idle(rows)]
+
+
+def _about_rates(rows: Sequence[ColumnSummary], *, own: bool) -> list[str]:
+    """What lr× means, where a column has it, and where none chose another rate than the others."""
+    notes = []
+    where = "with that rate in your training function" if own else "with --lr at that rate"
+    if any(row.fits and row.knob == "learning rate" for row in rows):
+        notes.append(
+            "lr×: columns without a strength try learning rates instead; all others use lr×1."
+        )
+    return notes + [
+        f"none validated best at {knob_text(row)}, which columns with a strength could not choose: "
+        f"compare again {where} before you believe small differences."
+        for row in rows
+        if row.fits and row.name == "none" and row.chosen and row.value != 1
+    ]
 
 
 def table_text(view: RunView, width: int = 120) -> str:

@@ -7,6 +7,7 @@ from shrinkage.lesson import CostSplit, Coverage, PenaltyTerm, Verdict
 from shrinkage.lesson.estimates import mean
 from shrinkage.reports.claims.sentences import ONE_SEED, Claim, conclude, not_measured
 from shrinkage.reports.facts import Facts, weight
+from shrinkage.reports.seed_figures import plus
 from shrinkage.reports.wording import listed, num, percent, strength
 from shrinkage.runs import FitRecord, ParameterConfig
 
@@ -26,15 +27,19 @@ def cost_split(facts: Facts) -> Claim:
             f"Not seen here: in fit {key} the measured penalty departs from λ times the sum over "
             f"the weights by {percent(far.apart)}.",
         )
-    fit = fits[len(fits) // 2]
-    loss, penalty = fit.train.loss, fit.penalty
-    cost = None if loss is None or penalty is None else loss + penalty
     return Claim(
         verdict,
         f"In all {len(fits)} fits under L1 or L2 the measured penalty is λ times that sum, to "
-        f"within {num(far.apart, 1)} of its value; for example {facts.label(fit.column)} at "
-        f"λ = {strength(fit.knob)}: cost {num(cost)} = loss {num(loss)} + penalty "
-        f"{num(penalty)}.",
+        f"within {num(far.apart, 1)} of its value; for example "
+        f"{_example(facts, fits[len(fits) // 2])}.",
+    )
+
+
+def _example(facts: Facts, fit: FitRecord) -> str:
+    loss, penalty = fit.train.loss, fit.penalty
+    return (
+        f"{facts.label(fit.column)} at λ = {strength(fit.knob)}: cost {num(plus(loss, penalty))} "
+        f"= loss {num(loss)} + penalty {num(penalty)}"
     )
 
 
