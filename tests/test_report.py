@@ -25,7 +25,7 @@ from shrinkage.reports.first_layer import FirstLayer, packed
 from shrinkage.reports.networks import BINS
 from shrinkage.reports.panels import first_screen
 from shrinkage.reports.sections import Plot
-from shrinkage.reports.sections.inside import survival
+from shrinkage.reports.sections.survival import survival
 from shrinkage.reports.summary import column_summaries
 from shrinkage.reports.table import remarks
 from shrinkage.reports.wording import num, percent

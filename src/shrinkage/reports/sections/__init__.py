@@ -7,8 +7,9 @@ from shrinkage.reports.sections.along import cost, exchange, overfitting, sizes
 from shrinkage.reports.sections.base import Plot, Section
 from shrinkage.reports.sections.comparison import comparison, coverage, dropout
 from shrinkage.reports.sections.ending import making, next_steps
-from shrinkage.reports.sections.inside import activations, concentration, steps, survival, zeros
+from shrinkage.reports.sections.inside import activations, concentration, steps, zeros
 from shrinkage.reports.sections.stationary import stationary
+from shrinkage.reports.sections.survival import survival
 
 __all__ = ["SECTIONS", "Plot", "Section"]
 

@@ -5,8 +5,18 @@ from collections.abc import Sequence
 from shrinkage.lesson.estimates import mean
 from shrinkage.reports.claims.sizes import penalty_sum
 from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, train_loss, weight
-from shrinkage.reports.figures import LOSS, PENALTY, Dots, Line, curves, differences, dots, lines
-from shrinkage.reports.sections.base import Plot, Section, along, paint, penalised
+from shrinkage.reports.figures import (
+    LOSS,
+    PENALTY,
+    Dots,
+    Line,
+    curves,
+    differences,
+    dots,
+    lines,
+    unzip,
+)
+from shrinkage.reports.sections.base import Plot, Section, along, paint, penalised, ring
 from shrinkage.reports.wording import strength
 
 
@@ -92,18 +102,17 @@ def _top(facts: Facts) -> float | None:
 
 def _against(facts: Facts, name: str) -> Line:
     found = [
-        (index, knob, facts.against_base(name, facts.held_loss, index))
+        (knob, facts.against_base(name, facts.held_loss, index))
         for index, knob in enumerate(facts.columns[name].knobs)
     ]
-    known = [(index, knob, d) for index, knob, d in found if d is not None]
-    chosen = [k for k, (index, _, _) in enumerate(known) if index == facts.chosen(name)]
+    knobs, known = unzip((knob, d) for knob, d in found if d is not None)
     return Line(
         facts.label(name),
         paint(facts, name),
-        [knob for _, knob, _ in known],
-        [d.mean for _, _, d in known],
-        error=[d.half_width for _, _, d in known],
-        chosen=chosen[0] if chosen and facts.stage != "fitting" else None,
+        knobs,
+        [d.mean for d in known],
+        error=[d.half_width for d in known],
+        chosen=ring(facts, name, knobs),
     )
 
 
@@ -111,8 +120,7 @@ def _histories(facts: Facts) -> list[Plot]:
     """Training and held-out loss of the first seed's networks, on one scale."""
     names = [facts.base, facts.exact_l1, facts.l2]
     found = [(n, h) for n in names if n is not None and (h := _history(facts, n)) is not None]
-    ends = [max(h[1][-1] or 0, h[2][-1] or 0) for _, h in found]
-    starts = [max(h[1][0] or 0, h[2][0] or 0) for _, h in found]
+    starts, ends = ([_larger(h, at) for _, h in found] for at in (0, -1))
     top = min(1.05 * max(starts), 3.0 * max(ends)) if found and max(ends) > 0 else None
     return [
         Plot(
@@ -125,6 +133,12 @@ def _histories(facts: Facts) -> list[Plot]:
 
 Losses = Sequence[float | None]
 History = tuple[Sequence[float], Losses, Losses, str]
+
+
+def _larger(history: History, at: int) -> float:
+    """The larger of both losses at one end."""
+    _, train, held, _ = history
+    return max(train[at] or 0, held[at] or 0)
 
 
 def _history(facts: Facts, name: str) -> History | None:
@@ -162,7 +176,6 @@ def _trade(facts: Facts, name: str) -> Dots:
     sizes, losses = facts.along(name, read), dict(facts.along(name, train_loss))
     rows = [(k, mean(v.values()), mean(losses[k].values())) for k, v in sizes if k in losses]
     knobs = [k for k, _, _ in rows]
-    decided = facts.stage != "fitting" and facts.knob(name) in knobs
     return Dots(
         facts.label(name),
         paint(facts, name),
@@ -170,5 +183,5 @@ def _trade(facts: Facts, name: str) -> Dots:
         [y for _, _, y in rows],
         [f"λ = {strength(k)}" for k in knobs],
         joined=True,
-        chosen=knobs.index(facts.knob(name) or 0.0) if decided else None,
+        chosen=ring(facts, name, knobs),
     )

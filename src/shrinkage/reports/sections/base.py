@@ -1,6 +1,6 @@
 """What a section is, and the lines that most of its figures draw."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -59,22 +59,32 @@ def penalised(facts: Facts) -> list[str]:
     ]
 
 
+def ring(facts: Facts, name: str, knobs: list[float]) -> int | None:
+    """Where the chosen knob stands among these; None while nothing is chosen."""
+    chosen = facts.knob(name)
+    return knobs.index(chosen) if chosen in knobs and facts.stage != "fitting" else None
+
+
+def bar_groups(
+    facts: Facts, values: Mapping[str, Sequence[float | None]]
+) -> dict[str, tuple[str, Sequence[float | None]]]:
+    """Values of columns with the label and the colour of each."""
+    return {facts.label(name): (paint(facts, name), row) for name, row in values.items()}
+
+
 def along(facts: Facts, read: ReadFit, names: Iterable[str], *, base: bool = True) -> list[Line]:
     """Means over seeds along λ, and the level of none."""
     series = []
     for name in names:
         path = facts.along(name, read)
         knobs = [knob for knob, _ in path]
-        chosen = facts.knob(name)
         series.append(
             Line(
                 facts.label(name),
                 paint(facts, name),
                 knobs,
                 [mean(values.values()) for _, values in path],
-                chosen=knobs.index(chosen)
-                if chosen in knobs and facts.stage != "fitting"
-                else None,
+                chosen=ring(facts, name, knobs),
                 dash=dash(facts, name),
             )
         )

@@ -1,5 +1,6 @@
 """How far each column's chosen networks are from stationary: the certificates."""
 
+from collections.abc import Sequence
 from html import escape
 
 from shrinkage.reports.facts import Facts
@@ -64,27 +65,36 @@ def _notes(facts: Facts) -> list[str]:
             "After training, the networks with an exact penalty were polished on their training "
             f"data: at most {rounds} rounds each. Training histories end with that."
         )
+    notes += _about_kinks(penalised)
+    notes += dict.fromkeys(note for c in known for note in c.notes)
+    notes += [*_uncertified(facts), *map(idle_text, idle(list(facts.rows.values())))]
+    return notes
+
+
+def _about_kinks(penalised: Sequence[CertificateRecord]) -> list[str]:
+    """What the kink-aware gap is, or why there is none."""
     kinks = next((c for c in penalised if c.kink_gap is not None), None)
     if kinks is not None:
-        notes.append(
+        return [
             "The KKT gap is that of the plain gradient; the kink-aware one that of the best mean "
             f"of {kinks.samples} gradients close by (every weight moved by at most a thousandth "
             "of their root mean square): ReLU and max-pooling put minimisers on kinks, where only "
             "this one vanishes."
-        )
-    elif penalised:
-        notes.append(
-            "The KKT gap is that of the plain gradient, which need not vanish on the kinks of ReLU "
-            "and max-pooling. The kink-aware gap is not measured: parameters × training examples "
-            f"exceed {penalised[0].kinks_up_to:,}."
-        )
-    notes += dict.fromkeys(note for c in known for note in c.notes)
-    notes += [
+        ]
+    return [
+        "The KKT gap is that of the plain gradient, which need not vanish on the kinks of ReLU "
+        "and max-pooling. The kink-aware gap is not measured: parameters × training examples "
+        f"exceed {certificate.kinks_up_to:,}."
+        for certificate in penalised[:1]
+    ]
+
+
+def _uncertified(facts: Facts) -> list[str]:
+    return [
         f"{facts.label(name)}: no certificate: {' '.join(why.split())}"
         for name in facts.names
         if (why := facts.uncertified(name)) is not None
     ]
-    return notes + [idle_text(row) for row in idle(list(facts.rows.values()))]
 
 
 _MEANING = (
