@@ -52,18 +52,11 @@ class FirstLayer:
         entry = next((one for one in plan if len(one.shape) > 1), None)
         if entry is None:
             return None
-        shape = entry.shape
-        kind: Kind | None = None
-        if len(shape) == 4 and shape[2] * shape[3] <= 256:
-            kind = "kernels"
-        elif len(shape) == 2 and shape[1] == prod(image):
-            kind = "neurons" if len(image) == 3 else "columns" if len(image) == 1 else None
-        if kind is None or (kind == "neurons" and prod(image[1:]) > _MOST_CELLS):
+        kind = _kind_of(entry.shape, image)
+        if kind is None:
             return None
-        names = tuple(columns)
-        if len(names) != shape[1]:
-            names = tuple(f"input {k}" for k in range(shape[1])) if kind == "columns" else ()
-        return cls(entry.path, entry.name, kind, shape, image, names)
+        names = _names_of(kind, entry.shape[1], columns)
+        return cls(entry.path, entry.name, kind, entry.shape, image, names)
 
     def picture(self, tensors: dict[str, NDArray[Any]]) -> Picture | None:
         """The picture of one network; several input channels are averaged."""
@@ -126,6 +119,24 @@ class FirstLayer:
             whole = picture.values.sum()
             total += picture.values / whole if whole else 0.0
         return [int(k) for k in np.argsort(-total, kind="stable")[:_COLUMNS]]
+
+
+def _kind_of(shape: tuple[int, ...], image: tuple[int, ...]) -> Kind | None:
+    """How a weight of this shape can be shown; None where it cannot."""
+    if len(shape) == 4:
+        return "kernels" if shape[2] * shape[3] <= 256 else None
+    if len(shape) != 2 or shape[1] != prod(image):
+        return None
+    if len(image) == 1:
+        return "columns"
+    return "neurons" if len(image) == 3 and prod(image[1:]) <= _MOST_CELLS else None
+
+
+def _names_of(kind: Kind, count: int, columns: Sequence[str]) -> tuple[str, ...]:
+    """The names of a table's columns, numbers where there are none."""
+    if len(columns) == count:
+        return tuple(columns)
+    return tuple(f"input {k}" for k in range(count)) if kind == "columns" else ()
 
 
 def _bar(share: float) -> float:

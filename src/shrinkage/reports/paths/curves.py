@@ -1,11 +1,22 @@
 """Sections that follow the path: score and loss along λ, and against the weights left."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import log10
 from typing import Any
 
 from shrinkage.lesson.estimates import mean, sd
-from shrinkage.reports.figures import QUIET, Dots, Line, colour, dots, lines, log_axis, upright
+from shrinkage.reports.figures import (
+    QUIET,
+    Dots,
+    Line,
+    colour,
+    dots,
+    lines,
+    log_axis,
+    unzip,
+    upright,
+)
 from shrinkage.reports.paths.track import Measure, Part, Track
 from shrinkage.reports.paths.wording import family_label, lam
 from shrinkage.reports.sections.base import Plot, Section
@@ -35,19 +46,12 @@ def _along(track: Track, family: Family, measure: Measure) -> Plot | None:
     series = [line for part in parts if (line := _line(track, family, part, measure)).x]
     if not series:
         return None
-    dense = mean(track.results(0.0, "fit", track.held_out, measure))
-    if dense is not None:
-        series.append(Line(_DENSE, QUIET, [0], [dense], level=True))
+    series += _dense_level(track, measure)
     name = _name(track, measure)
     held = [v for line in series[1:] for v in line.y if v is not None]
-    log_y = measure == "loss" and min(held) > 0 and max(held) > _WIDE * min(held)
+    log_y = _is_wide(measure, held)
     made = lines(series, y=name, log_y=log_y, percent=name == "accuracy")
-    bands = (
-        f"; band: ± one sd over {track.chains}"
-        if any(v for line in series for v in line.band or ())
-        else ""
-    )
-    caption = f"{family_label(family).capitalize()}: {name} against λ{bands}"
+    caption = f"{family_label(family).capitalize()}: {name} against λ{_about_bands(track, series)}"
     if log_y:
         made.update_layout(yaxis=log_axis(held) | {"range": _decades(held)})
         caption += "; training loss leaves the figure where it is smaller"
@@ -56,26 +60,52 @@ def _along(track: Track, family: Family, measure: Measure) -> Plot | None:
     return Plot(caption, upright(made, track.marked))
 
 
+def _about_bands(track: Track, series: Sequence[Line]) -> str:
+    has_bands = any(half for line in series for half in line.band or ())
+    return f"; band: ± one sd over {track.chains}" if has_bands else ""
+
+
 def _decades(values: list[float]) -> list[float]:
     return [log10(min(values)) - 0.25, log10(max(values)) + 0.1]
 
 
+def _is_wide(measure: Measure, values: Sequence[float]) -> bool:
+    """Whether losses need a logarithmic axis."""
+    return measure == "loss" and min(values) > 0 and max(values) > _WIDE * min(values)
+
+
+def _dense_level(track: Track, measure: Measure) -> list[Line]:
+    """The held-out level of the dense network; nothing where there is none."""
+    dense = mean(track.results(0.0, "fit", track.held_out, measure))
+    return [] if dense is None else [Line(_DENSE, QUIET, [0], [dense], level=True)]
+
+
 def _line(track: Track, family: Family, part: Part, measure: Measure) -> Line:
     found = [(s, track.results(s, family, part, measure)) for s in track.scales]
-    rows = [(scale, values) for scale, values in found if values]
+    scales, values = unzip((scale, row) for scale, row in found if row)
     held = part == track.held_out
-    chosen = track.chosen
-    at = [k for k, (scale, _) in enumerate(rows) if chosen is not None and scale == chosen.scale]
-    mine = held and chosen is not None and chosen.final and chosen.family == family
     return Line(
         {"train": "training"}.get(part, part),
         COLOURS[family],
-        [scale for scale, _ in rows],
-        [mean(values) for _, values in rows],
-        chosen=at[0] if at and mine else None,
+        scales,
+        [mean(row) for row in values],
+        chosen=_ring(track, family, scales) if held else None,
         dash=_DASHES[part] if track.held_out == "test" or part == "train" else "solid",
-        band=[sd(values) for _, values in rows] if held else None,
+        band=[sd(row) for row in values] if held else None,
     )
+
+
+def _ring(track: Track, family: Family, scales: list[float]) -> int | None:
+    """Where the choice stands among these scales; None before it, and where it is no such fit."""
+    chosen = track.chosen
+    if chosen is None or not chosen.final or chosen.family != family:
+        return None
+    return scales.index(chosen.scale) if chosen.scale in scales else None
+
+
+def _bars(measure: Measure, values: Sequence[Mapping[int, float]]) -> list[float | None] | None:
+    """One standard deviation over seeds, of scores."""
+    return [sd(row) for row in values] if measure == "score" else None
 
 
 def against(track: Track) -> Section:
@@ -109,7 +139,7 @@ def _against(track: Track, measure: Measure) -> Any:
         x="weights that are not zero",
         y=name,
         log_x=True,
-        log_y=measure == "loss" and min(values) > 0 and max(values) > _WIDE * min(values),
+        log_y=_is_wide(measure, values),
         percent_y=name == "accuracy",
     )
 
@@ -127,9 +157,7 @@ def score_along(track: Track) -> Any:
         for family in track.families
     ]
     series = [line for line in found if line.x]
-    dense = mean(track.results(0.0, "fit", track.held_out, "score"))
-    if dense is not None:
-        series.append(Line(_DENSE, QUIET, [0], [dense], level=True))
+    series += _dense_level(track, "score")
     name = f"{track.held_out} {track.score}"
     made = lines(series, y=name, percent=track.score == "accuracy")
     return upright(made.update_layout(yaxis_rangemode="normal"), track.marked)
@@ -157,18 +185,16 @@ def _cloud(track: Track, family: Family, measure: Measure) -> Dots:
         for scale in track.scales
     ]
     rows = [(scale, left, values) for scale, left, values in found if left and values]
-    chosen = track.chosen
-    at = [k for k, (scale, _, _) in enumerate(rows) if chosen is not None and scale == chosen.scale]
-    mine = chosen is not None and chosen.final and chosen.family == family
+    scales, values = [scale for scale, _, _ in rows], [row for _, _, row in rows]
     return Dots(
         family_label(family),
         COLOURS[family],
         [left for _, left, _ in rows],
-        [mean(values) for _, _, values in rows],
-        [f"λ = {lam(scale)}" for scale, _, _ in rows],
+        [mean(row) for row in values],
+        [f"λ = {lam(scale)}" for scale in scales],
         joined=True,
-        chosen=at[0] if at and mine else None,
-        error=[sd(values) for _, _, values in rows] if measure == "score" else None,
+        chosen=_ring(track, family, scales),
+        error=_bars(measure, values),
     )
 
 
@@ -182,35 +208,30 @@ def _dense(track: Track, measure: Measure) -> Dots:
 
 def _stable(track: Track, measure: Measure) -> Dots:
     """The networks of the stable features, which are no point of the path."""
-    apart = [number for number, stop in enumerate(track.stops) if stop.apart]
-    found = [(track.stops[number], track.chosen_stop == number) for number in apart]
-    values = [track.results(s.scale, s.family, track.held_out, measure) for s, _ in found]
-    final = track.chosen is not None and track.chosen.final
+    stops = [stop for stop in track.stops if stop.apart]
+    values = [track.results(s.scale, s.family, track.held_out, measure) for s in stops]
     return Dots(
         family_label("stable"),
         colour("l2"),
-        [track.nonzeros(stop.scale, stop.family) or 0.0 for stop, _ in found],
+        [track.nonzeros(stop.scale, stop.family) or 0.0 for stop in stops],
         [mean(row) for row in values],
-        [f"used at λ ≥ {lam(stop.scale)}" for stop, _ in found],
-        chosen=0 if final and any(mine for _, mine in found) else None,
-        error=[sd(row) for row in values] if measure == "score" else None,
+        [f"used at λ ≥ {lam(stop.scale)}" for stop in stops],
+        chosen=_ring(track, "stable", [stop.scale for stop in stops]),
+        error=_bars(measure, values),
     )
 
 
 def _pruned(track: Track, measure: Measure) -> Dots:
     """Pruned networks beside the points they have their numbers of weights from."""
-    found = [
-        (scale, track.mean(scale, track.kept), track.pruned(scale, measure))
-        for scale in track.scales
-    ]
-    rows = [(left, values) for _, left, values in found if left and values]
+    found = [(track.mean(s, track.kept), track.pruned(s, measure)) for s in track.scales]
+    kept, values = unzip((left, row) for left, row in found if left and row)
     return Dots(
         "magnitude pruning",
         colour("magnitude"),
-        [left for left, _ in rows],
-        [mean(values) for _, values in rows],
-        [f"{left:,.0f} weights kept" for left, _ in rows],
+        kept,
+        [mean(row) for row in values],
+        [f"{left:,.0f} weights kept" for left in kept],
         open_=True,
         joined=True,
-        error=[sd(values) for _, values in rows] if measure == "score" else None,
+        error=_bars(measure, values),
     )

@@ -6,6 +6,7 @@ from statistics import fmean
 
 from shrinkage.analysis.features import Features
 from shrinkage.lesson.estimates import mean, sd
+from shrinkage.reports.paths.track import share_left
 from shrinkage.runs import (
     EvaluatedRecord,
     Family,
@@ -49,19 +50,31 @@ def path_rows(view: RunView) -> Iterator[Row]:
     validation figures are the first seed's alone: they were selected on its training rows, among
     which are other seeds' validation rows.
     """
-    tests, features = view.records(TestRecord), Features.of(view)
+    features = Features.of(view)
     for scale, fits in complete(view).items():
-        yield _row(features, scale, "fit", fits, fits, [tests.get(fit.key) for fit in fits])
+        tested = _tested(view, [fit.key for fit in fits])
+        yield _row(features, scale, "fit", fits, fits, fits, tested)
         refits = [fit.refit for fit in fits if fit.refit is not None and fit.refit.is_usable]
         if len(refits) == len(fits):
-            tested = [tests.get(refit_key(fit.key)) for fit in fits]
-            yield _row(features, scale, "refit", fits, refits, tested)
+            tested = _tested(view, [refit_key(fit.key) for fit in fits])
+            yield _row(features, scale, "refit", fits, refits, refits, tested)
+    yield from _stable_rows(view, features)
+
+
+def _stable_rows(view: RunView, features: Features) -> Iterator[Row]:
+    """The row of the stable features; none before all seeds have their network."""
     stable = [fit for fit in view.records(StableRecord).values() if fit.is_usable]
     decided = view.decided.stable
-    if decided is not None and len(stable) == view.study.seeds:
-        tested = [tests.get(fit.key) for fit in stable]
-        first = [fit for fit in stable if fit.seed == 0]
-        yield _row(features, decided.scale, "stable", stable, stable, tested, first)
+    if decided is None or len(stable) != view.study.seeds:
+        return
+    tested = _tested(view, [fit.key for fit in stable])
+    first = [fit for fit in stable if fit.seed == 0]
+    yield _row(features, decided.scale, "stable", stable, stable, first, tested)
+
+
+def _tested(view: RunView, keys: Sequence[str]) -> list[TestRecord]:
+    tests = view.records(TestRecord)
+    return [tests[key] for key in keys if key in tests]
 
 
 def _row(
@@ -70,27 +83,30 @@ def _row(
     family: Family,
     fits: Sequence[PathFitRecord | StableRecord],
     parts: Sequence[EvaluatedRecord],
-    tests: Sequence[TestRecord | None],
-    validated: Sequence[EvaluatedRecord] | None = None,
+    validated: Sequence[EvaluatedRecord],
+    tests: Sequence[TestRecord],
 ) -> Row:
-    """``validated``: whose validation figures count; all parts' unless given."""
-    tested = [test for test in tests if test is not None]
-    used = [None if fit.features is None else sum(features.used(fit.features)) for fit in fits]
-    held = parts if validated is None else validated
-    known = [count for count in used if count is not None]
+    """``fits``: the whole networks; ``parts``, ``validated``: whose training, validation counts."""
+    scores, test_scores = [part.validation.score for part in validated], [t.score for t in tests]
     return Row(
         scale=scale,
         fit=family,
         nonzeros=fmean(fit.weights.nonzeros for fit in fits),
-        density=fmean(fit.weights.nonzeros / fit.weights.size for fit in fits),
-        features=None if None in used else fmean(known),
+        density=fmean(map(share_left, fits)),
+        features=_used(features, fits),
         penalty=mean(fit.penalty for fit in fits),
         train_loss=mean(part.train.loss for part in parts),
-        validation_loss=mean(part.validation.loss for part in held),
-        validation_score=mean(part.validation.score for part in held),
-        validation_sd=sd(part.validation.score for part in held),
-        test_loss=mean(test.loss for test in tested),
-        test_score=mean(test.score for test in tested),
-        test_sd=sd(test.score for test in tested),
+        validation_loss=mean(part.validation.loss for part in validated),
+        validation_score=mean(scores),
+        validation_sd=sd(scores),
+        test_loss=mean(test.loss for test in tests),
+        test_score=mean(test_scores),
+        test_sd=sd(test_scores),
         score_name=fits[0].score_name,
     )
+
+
+def _used(features: Features, fits: Sequence[PathFitRecord | StableRecord]) -> float | None:
+    """The number of features in use; None where the wiring of a network is not known."""
+    known = [fit.features for fit in fits if fit.features is not None]
+    return fmean(sum(features.used(each)) for each in known) if len(known) == len(fits) else None

@@ -3,7 +3,7 @@
 from html import escape
 
 from shrinkage.analysis.features import ASSUMED, Frequencies, StableSet, frequencies, leaving
-from shrinkage.reports.figures import frequency_paths, leaving_order
+from shrinkage.reports.figures import frequency_paths, leaving_order, unzip
 from shrinkage.reports.paths.track import Track
 from shrinkage.reports.paths.wording import lam
 from shrinkage.reports.sections.base import Plot, Section, table
@@ -102,7 +102,7 @@ def order_of_leaving(track: Track) -> list[Plot]:
     if not any(one.scale for one in shown):
         return []
     stable = () if track.decisions.stable is None else track.decisions.stable.names
-    made = leaving_order([o.name for o in shown], [o.scale for o in shown], stable=stable)
+    made = leaving_order(*unzip((o.name, o.scale) for o in shown), stable=stable)
     some = f", the {len(shown)} of {len(order)} that stay longest" if shown != order else ""
     over = f", median of {track.chains}" if track.seeds > 1 else ""
     coloured = "; coloured: stable" if stable else ""

@@ -21,8 +21,7 @@ def path_table(view: RunView, most: int = MOST) -> str:
     """At most ``most`` points, evenly chosen, both ends and the chosen one among them."""
     track, rows = Track(view), {(row.scale, row.fit): row for row in path_rows(view)}
     stops = [stop for stop in track.stops if (stop.scale, stop.family) in rows]
-    final = track.chosen is not None and track.chosen.final and track.chosen_stop is not None
-    chosen = stops.index(track.stops[track.chosen_stop or 0]) if final else None
+    chosen = _chosen_row(track, stops)
     on_path = sum(not stop.apart for stop in stops)
     beside = range(on_path, len(stops))
     shown = [*evenly(on_path, most, None if chosen in beside else chosen), *beside]
@@ -32,21 +31,35 @@ def path_table(view: RunView, most: int = MOST) -> str:
         table.add_column(head, justify="right", no_wrap=True, vertical="bottom")
     for index in shown:
         table.add_row("▸" if index == chosen else "", *_cells(track, stops[index], rows))
-    data, model = view.study.data.name, view.study.model.name
-    all_shown = len(shown) == len(stops)
-    some = f"{on_path} points"
-    if not all_shown:
-        some = f"{len(shown) - len(beside)} of its {on_path} points (all in the report)"
-    seeds = f"mean ± sd over {track.chains}" if track.seeds > 1 else "one seed"
-    text = f"{data}, {model}: {some}, {seeds}\n\n{plain(table)}"
+    text = f"{_title(track, on_path, len(shown) - len(beside))}\n\n{plain(table)}"
     text += "\n\n▸ chosen" if chosen is not None else ""
+    return "\n".join([text, *filter(None, _notes(track))])
+
+
+def _chosen_row(track: Track, stops: list[Stop]) -> int | None:
+    """Where the choice stands among these; None before it."""
+    chosen, stop = track.chosen, track.chosen_stop
+    if chosen is None or not chosen.final or stop is None:
+        return None
+    return stops.index(track.stops[stop])
+
+
+def _title(track: Track, points: int, shown: int) -> str:
+    study = track.view.study
+    some = f"{points} points"
+    if shown < points:
+        some = f"{shown} of its {points} points (all in the report)"
+    seeds = f"mean ± sd over {track.chains}" if track.seeds > 1 else "one seed"
+    return f"{study.data.name}, {study.model.name}: {some}, {seeds}"
+
+
+def _notes(track: Track) -> tuple[str, ...]:
     inexact = trained_all_the_same(track)
-    notes = [
+    return (
         f"{inexact[0].upper()}{inexact[1:]}." if inexact else "",
         trained_whole(track),
         no_better_sentence(track),
-    ]
-    return "\n".join([text, *filter(None, notes)])
+    )
 
 
 def evenly(count: int, most: int, keep: int | None) -> list[int]:
