@@ -61,28 +61,9 @@ class Controls:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        names = [choice.name for choice in self.columns]
-        for name in names:
-            if name not in OFFERED:
-                raise ExploreError(
-                    "this column cannot be shown live" if name in COLUMNS else "column is unknown",
-                    got=shown(name),
-                    expected=f"some of {', '.join(OFFERED)}",
-                    remedy=did_you_mean(name, [other for other in OFFERED if other not in names])
-                    + ("sh.contrast shows it." if name in COLUMNS else "Check the spelling."),
-                )
-        if not 1 <= len(names) <= _MOST_COLUMNS or len(set(names)) < len(names):
-            raise ExploreError(
-                "these columns do not fit beside each other",
-                got=", ".join(names) or "none",
-                expected=f"one to {_MOST_COLUMNS} different columns",
-                remedy="Name each column once.",
-            )
+        _check_names([choice.name for choice in self.columns])
         for choice in self.columns:
-            most = _DEEPEST if choice.column.most is None else choice.column.most
-            symbol = knob(choice.column.knob if choice.column.most else STRENGTH).symbol
-            what = f"{symbol} of {choice.column.label}"
-            _check(what, choice.knob, 0, most)
+            _check_knob(choice)
         _check("learning rate", self.lr, 1e-12, 1e12)
         _check("batch size", self.batch_size, 1, 10**6)
         _check("training examples", self.train_size, 1, 10**9)
@@ -119,15 +100,7 @@ class Controls:
     def _columns(
         self, names: object, strength: object, knobs: Mapping[str, Any]
     ) -> tuple[Choice, ...]:
-        columns = self.columns
-        if names is not None:
-            if not isinstance(names, list | tuple):
-                raise _not_a("list of columns", names)
-            known = {choice.name: choice for choice in columns}
-            now = next((c.knob for c in columns if _has_strength(c.name)), _usual(self))
-            columns = tuple(
-                known.get(name) or Choice(str(name), _first_knob(str(name), now)) for name in names
-            )
+        columns = self.columns if names is None else self._named(names)
         if strength is not None:
             value = _typed("strength", strength, float)
             columns = tuple(replace(c, knob=value) if _has_strength(c.name) else c for c in columns)
@@ -136,6 +109,16 @@ class Controls:
         return tuple(
             replace(c, knob=_typed("knob", knobs[c.name], float)) if c.name in knobs else c
             for c in columns
+        )
+
+    def _named(self, names: object) -> tuple[Choice, ...]:
+        """Columns by their names; those on screen keep their knobs."""
+        if not isinstance(names, list | tuple):
+            raise _not_a("list of columns", names)
+        known = {choice.name: choice for choice in self.columns}
+        strength = next((c.knob for c in self.columns if _has_strength(c.name)), 0.0)
+        return tuple(
+            known.get(name) or Choice(str(name), _first_knob(str(name), strength)) for name in names
         )
 
     @property
@@ -180,10 +163,6 @@ def first_controls(
     return plain.changed({"columns": list(columns), **given})
 
 
-def _usual(controls: Controls) -> float:
-    return next((c.knob for c in controls.columns if _has_strength(c.name)), 0.0)
-
-
 def _has_strength(name: str) -> bool:
     return name in OFFERED and OFFERED[name].knob == STRENGTH
 
@@ -221,6 +200,32 @@ def _not_a(what: str, value: object, name: str = "controls") -> ExploreError:
         expected=f"a {what}",
         remedy="Reload the page to see the settings in use.",
     )
+
+
+def _check_names(names: list[str]) -> None:
+    for name in names:
+        if name not in OFFERED:
+            raise ExploreError(
+                "this column cannot be shown live" if name in COLUMNS else "column is unknown",
+                got=shown(name),
+                expected=f"some of {', '.join(OFFERED)}",
+                remedy=did_you_mean(name, [other for other in OFFERED if other not in names])
+                + ("sh.contrast shows it." if name in COLUMNS else "Check the spelling."),
+            )
+    if not 1 <= len(names) <= _MOST_COLUMNS or len(set(names)) < len(names):
+        raise ExploreError(
+            "these columns do not fit beside each other",
+            got=", ".join(names) or "none",
+            expected=f"one to {_MOST_COLUMNS} different columns",
+            remedy="Name each column once.",
+        )
+
+
+def _check_knob(choice: Choice) -> None:
+    column = choice.column
+    symbol = knob(column.knob if column.most else STRENGTH).symbol
+    most = _DEEPEST if column.most is None else column.most
+    _check(f"{symbol} of {column.label}", choice.knob, 0, most)
 
 
 def _check(what: str, value: float, least: float, most: float) -> None:

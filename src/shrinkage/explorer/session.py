@@ -23,7 +23,7 @@ from shrinkage.explorer.stories import Target, tell
 from shrinkage.explorer.tour import Check, Scope, View, tour_of
 from shrinkage.explorer.worth import worth
 from shrinkage.plans import Rules
-from shrinkage.reports.figures.style import lean
+from shrinkage.reports.figures.style import lean, unzip
 
 Json = dict[str, Any]
 _NARROW = 0.01
@@ -160,9 +160,7 @@ class Session:
         # Scales are those of the networks that train: a diverged one would hide all others.
         sound = [k for k, lane in enumerate(self.lanes) if not lane.note]
         scale = largest([pictures[k] for k in sound] or pictures)
-        if sound:
-            known = self.edge if self.step else _NARROW
-            self.edge = widened([self.lanes[k] for k in sound], known)
+        self._widen([self.lanes[k] for k in sound])
         if self.target is not None:
             self._follow(self.target)
         return {
@@ -174,10 +172,7 @@ class Session:
                 glance(lane, self.scene, drawn, scale, self.edge)
                 for lane, drawn in zip(self.lanes, pictures, strict=True)
             ],
-            "series": {
-                name: [[step for step, _ in points], lean([value for _, value in points])]
-                for name, points in self.series.items()
-            },
+            "series": {name: _drawn(points) for name, points in self.series.items()},
         }
 
     def looking(self) -> Iterator[Json | None]:
@@ -263,6 +258,11 @@ class Session:
                 remedy="Nothing was changed.",
             )
 
+    def _widen(self, lanes: list[Lane]) -> None:
+        """Let the histograms' axis reach the weights of these; it narrows only at the start."""
+        if lanes:
+            self.edge = widened(lanes, self.edge if self.step else _NARROW)
+
     def _follow(self, target: Target) -> None:
         for lane in self.lanes:
             points = self.series.setdefault(lane.name, [])
@@ -331,6 +331,11 @@ def _lane(setting: Setting, choice: Choice, controls: Controls) -> Lane:
             expected=error.expected,
             remedy=error.remedy,
         ) from None
+
+
+def _drawn(points: list[tuple[int, float]]) -> list[Any]:
+    steps, values = unzip(points)
+    return [steps, lean(values)]
 
 
 def _probes(lanes: list[Lane]) -> dict[str, Probe]:

@@ -1,6 +1,9 @@
 """A network that predicts the same for every input: on, or near, the saddle at zero weights."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from shrinkage.data import Examples
 from shrinkage.explorer.lanes import Lane
@@ -22,17 +25,18 @@ def asleep(lane: Lane, rows: Examples) -> str:
               if len(e.shape) > 1]  # fmt: skip
     if lane.note or not lane.steps or len(layers) < 2 or not _alike(lane, rows):
         return ""
-    zero = [name for name, p in layers if not bool(p.any())]
-    why = (
-        f"All weights of {', '.join(zero)} are zero, so hardly any gradient flows (a saddle)"
-        if zero
-        else "Its weights are so small that hardly any gradient flows (near the saddle at zero)"
-    )
     remedy = "Turn λ down, then wake it." if lane.strength else "Wake it."
     return (
-        f"Asleep: the same prediction for every input. {why}: a smaller λ alone brings it back "
-        f"late or never. {remedy}"
+        f"Asleep: the same prediction for every input. {_why(layers)}: a smaller λ alone brings it "
+        f"back late or never. {remedy}"
     )
+
+
+def _why(layers: Sequence[tuple[str, Tensor]]) -> str:
+    zero = ", ".join(name for name, p in layers if not bool(p.any()))
+    if zero:
+        return f"All weights of {zero} are zero, so hardly any gradient flows (a saddle)"
+    return "Its weights are so small that hardly any gradient flows (near the saddle at zero)"
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from math import inf
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 from shrinkage.errors import RAISED, ShrinkageError, told
@@ -102,6 +102,8 @@ class Worker(threading.Thread):
         self._publish_state()
         while not self._ending.is_set():
             try:
+                while not self._commands.empty():
+                    self._obey(self._commands.get_nowait())
                 self._turn()
             except ShrinkageError as error:
                 self._complain(str(error))
@@ -111,12 +113,7 @@ class Worker(threading.Thread):
                 self._halt(told(error))
 
     def _turn(self) -> None:
-        """One round: all commands that wait, at most one piece of showing, one step."""
-        while True:
-            try:
-                self._obey(self._commands.get_nowait())
-            except Empty:
-                break
+        """One round: at most one piece of showing, one step."""
         now, trained = time.monotonic(), self._trained if self.playing else inf
         if not self._fresh_glance and self._glances.due(now, trained):
             self._show_glance()
