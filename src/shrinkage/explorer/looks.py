@@ -125,11 +125,7 @@ def penalty_of(lane: Lane) -> float:
 
 
 def stand(
-    lane: Lane,
-    probe: Probe | None,
-    lr: float,
-    parts: tuple[Examples, Examples],
-    loss: Loss | None,
+    lane: Lane, probe: Probe | None, lr: float, parts: tuple[Examples, Examples], loss: Loss | None
 ) -> tuple[Standing, Json]:
     """How a network stands, and what is drawn of it beyond :func:`glance`."""
     train, held = (evaluate(lane.model, part, loss) for part in parts)

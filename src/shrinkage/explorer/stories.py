@@ -14,7 +14,7 @@ from shrinkage.graph.untouched import brought, home, untouched
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry
 from shrinkage.plans.grouping import Grouping
-from shrinkage.reports.wording import num
+from shrinkage.reports.wording import capital, num
 
 _AT_REST = 0.1
 _HOPS = 20.0  # a weight this few steps from zero is one that hops around it
@@ -145,7 +145,7 @@ class _Facts:
             verdict = "not worth its price, but no step lands on zero"
         else:
             verdict = "not worth its price"
-        return f"{self.without} and the penalty fall by {num(self.saved)}: {verdict}"
+        return f"{capital(self.without)} and the penalty fall by {num(self.saved)}: {verdict}"
 
 
 def _sentence(f: _Facts, penalty: Penalty | None) -> str:
@@ -192,7 +192,7 @@ def _weight(f: _Facts, penalty: Penalty) -> str:
     if penalty.slope == 0:
         return (
             f"Its price 2λ|w| = {num(price)} fades as the weight shrinks, so it never gets to "
-            f"zero; the loss pulls back with {num(pull)}. {_opened(f.balance)}."
+            f"zero; the loss pulls back with {num(pull)}. {f.balance}."
         )
     if f.lane.is_term and abs(w) <= _HOPS * f.lr * f.lane.strength:
         return (
@@ -202,16 +202,12 @@ def _weight(f: _Facts, penalty: Penalty) -> str:
     if abs(pull - price) <= _AT_REST * price:
         return (
             f"At rest: the loss pays {num(pull)} for a bit more |w|, which is {f.priced(price)}. "
-            f"{_opened(f.balance)}."
+            f"{f.balance}."
         )
-    if pull > price:
-        return (
-            f"The loss pays {num(pull)} for a bit more |w|, more than {f.priced(price)}: it grows. "
-            f"{_opened(f.balance)}."
-        )
+    than, moves = ("more", "grows") if pull > price else ("less", "shrinks")
     return (
-        f"The loss pays {num(pull)} for a bit more |w|, less than {f.priced(price)}: it shrinks. "
-        f"{_opened(f.balance)}."
+        f"The loss pays {num(pull)} for a bit more |w|, {than} than {f.priced(price)}: it {moves}. "
+        f"{f.balance}."
     )
 
 
@@ -236,7 +232,7 @@ def _unit(f: _Facts, penalty: Penalty) -> str:
         )
     part = f"{zeros or 'None'} of its {count} weights {'is' if zeros < 2 else 'are'} exactly zero. "
     fades = "" if penalty.slope or f.rise >= f.saved else ", but a price that fades makes no zero"
-    return f"{part}{_opened(f.balance)}{fades}."
+    return f"{part}{f.balance}{fades}."
 
 
 def _group(f: _Facts, penalty: Penalty) -> str:
@@ -255,12 +251,8 @@ def _group(f: _Facts, penalty: Penalty) -> str:
     pull = -float(f.grad @ f.w) / norm
     return (
         f"The loss pays {num(pull)} for a bit more ‖w‖, its price is λ·√{m} = {num(kink)}. "
-        f"{_opened(f.balance)}."
+        f"{f.balance}."
     )
-
-
-def _opened(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 def gradients(

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 
+from shrinkage.reports.plain import empty_table, plain
 from shrinkage.reports.seed_figures import Figure
 from shrinkage.reports.summary import ColumnSummary, column_summaries, edges, idle, idle_text
 from shrinkage.reports.wording import spread
@@ -86,10 +87,7 @@ def _about_rates(rows: Sequence[ColumnSummary], *, own: bool) -> list[str]:
 
 def table_text(view: RunView, width: int = 120) -> str:
     """The tables as plain text."""
-    console = Console(width=width, force_terminal=False, force_jupyter=False, color_system=None)
-    with console.capture() as capture:
-        console.print(table(view))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+    return plain(table(view), width)
 
 
 def knob_text(row: ColumnSummary) -> str:
@@ -100,7 +98,7 @@ def knob_text(row: ColumnSummary) -> str:
 
 
 def _table(first: str, *heads: str) -> Table:
-    result = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    result = empty_table()
     result.add_column(first, overflow="fold")  # names give way to figures, which are never cut
     for head in heads:
         result.add_column(head, justify="left" if head == "chosen" else "right", no_wrap=True)

@@ -95,6 +95,11 @@ def signed(found: Difference | None) -> str:
     return text if found.se is None else f"{text} ± {num(found.se, 2)}"
 
 
+def capital(text: str) -> str:
+    """Text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def listed(words: Sequence[str]) -> str:
     """Words with commas and an "and".
 

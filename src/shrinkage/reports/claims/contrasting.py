@@ -7,9 +7,9 @@ from shrinkage.reports.claims.sentences import (
     Claim,
     at,
     conclude,
-    inseparable,
     not_measured,
     seeds_note,
+    unclear,
 )
 from shrinkage.reports.facts import Facts, zero_share
 from shrinkage.reports.wording import listed, num, percent, signed
@@ -28,9 +28,7 @@ def in_different_ways(facts: Facts) -> Claim:
         f"{percent(facts.mean(l2, zero_share))}; {facts.held_out} loss of L1 minus L2: "
         f"{signed(loss)}"
     )
-    if loss is not None and loss.sign == 0:
-        text += f", which {inseparable(loss)}"
-    return conclude([(verdict, text + _beside_none(facts))],
+    return conclude([(verdict, text + unclear(loss) + _beside_none(facts))],
                     ending=seeds_note([zeros]), empty="no seed has both yet")  # fmt: skip
 
 
@@ -70,10 +68,8 @@ def pruning(facts: Facts) -> Claim:
         f"with {num(left)} weights left, {at(facts, name)} minus {facts.label(cut)}: "
         f"{facts.held_out} loss {signed(loss)}, {facts.score} {signed(points)}"
     )
-    if loss.sign == 0:
-        text += f", which {inseparable(loss)}"
     verdict = BeatsPruning(-loss).finding.verdict
-    return conclude([(verdict, text)], ending=seeds_note([loss]), empty="")
+    return conclude([(verdict, text + unclear(loss))], ending=seeds_note([loss]), empty="")
 
 
 def dropout(facts: Facts) -> Claim:

@@ -1,7 +1,7 @@
 """Zeros that cost nothing, and what is left."""
 
 from shrinkage.lesson import Concentration, Selection, Sparsity
-from shrinkage.lesson.estimates import Difference, difference, mean
+from shrinkage.lesson.estimates import difference, mean
 from shrinkage.reports.claims.sentences import (
     Claim,
     at,
@@ -9,6 +9,7 @@ from shrinkage.reports.claims.sentences import (
     inseparable,
     not_measured,
     seeds_note,
+    unclear,
 )
 from shrinkage.reports.facts import Facts, weight, zero_share
 from shrinkage.reports.summary import inputs_used
@@ -108,15 +109,8 @@ def concentration(facts: Facts) -> Claim:
         f"Σ|w| under {at(facts, name)} and {percent(facts.mean(base, weight('top10')))} under "
         f"none (difference {signed(top10)}; Gini index {signed(gini)})"
     )
-    text += _unclear(top10, gini)
-    if drop is not None:
-        text += drop[1]
+    text += unclear(top10, gini) + ("" if drop is None else drop[1])
     return conclude([(judged.finding.verdict, text)], ending=seeds_note([top10, gini]), empty="")
-
-
-def _unclear(*found: Difference | None) -> str:
-    unclear = [d for d in found if d is not None and d.sign == 0]
-    return f", which {inseparable(unclear[0])}" if unclear else ""
 
 
 def _removed(facts: Facts, name: str) -> tuple[float, str] | None:

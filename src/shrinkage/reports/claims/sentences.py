@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shrinkage.lesson import Verdict, worst
 from shrinkage.lesson.estimates import Difference
 from shrinkage.reports.facts import Facts
-from shrinkage.reports.wording import strength
+from shrinkage.reports.wording import capital, strength
 from shrinkage.runs.knobs import knob
 
 ONE_SEED = "one seed: no uncertainty"
@@ -35,8 +35,18 @@ def conclude(
     verdict = worst(v for v, _ in told)
     start = {"not seen": "Not seen here: ", "partly": "Seen in part: "}.get(verdict, "")
     body = opening + "; ".join(text for _, text in told) + (f" ({ending})" if ending else "")
-    body = start + body if start else body[0].upper() + body[1:]
+    body = start + body if start else capital(body)
     return Claim(verdict, f"{body}.")
+
+
+def of_first_seed(parts: Sequence[tuple[Verdict, str]], *, opening: str = "") -> Claim:
+    """One claim from what the closer look at the chosen networks of the first seed shows."""
+    return conclude(
+        parts,
+        opening=opening,
+        ending="one network each, the first seed: no uncertainty",
+        empty="the closer look at the chosen networks comes at the end of a run",
+    )
 
 
 def inseparable(found: Difference, what: str = "") -> str:
@@ -51,6 +61,12 @@ def inseparable(found: Difference, what: str = "") -> str:
     """
     finding = f"{what} apart" if what else "from 0"
     return f"a paired t test over {found.n} seeds cannot tell {finding}"
+
+
+def unclear(*found: Difference | None) -> str:
+    """That the seeds do not show one of these differences; else nothing."""
+    alike = [d for d in found if d is not None and d.sign == 0]
+    return f", which {inseparable(alike[0])}" if alike else ""
 
 
 def seeds_note(found: Iterable[Difference | None]) -> str:

@@ -4,7 +4,14 @@ from collections.abc import Callable
 
 from shrinkage.lesson import Calmer, Compromise, Smaller, Verdict, moves
 from shrinkage.lesson.estimates import Difference, difference, mean
-from shrinkage.reports.claims.sentences import ONE_SEED, Claim, at, conclude, inseparable
+from shrinkage.reports.claims.sentences import (
+    ONE_SEED,
+    Claim,
+    at,
+    conclude,
+    inseparable,
+    of_first_seed,
+)
 from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, train_loss, weight
 from shrinkage.reports.wording import num, strength
 from shrinkage.runs import ActivityRecord, FitRecord
@@ -17,9 +24,7 @@ def smaller(facts: Facts) -> Claim:
     """Do Σ|w|, ‖w‖₂ and max|w| fall from the smallest to the largest λ?"""
     parts = [_falls(facts, name) for name in facts.textbook]
     return conclude(
-        parts,
-        ending=ONE_SEED if facts.seeds == 1 else "",
-        empty="no two strengths of L1 or L2 yet",
+        parts, ending=ONE_SEED if facts.seeds == 1 else "", empty="no two strengths of L1 or L2 yet"
     )
 
 
@@ -109,12 +114,7 @@ def overpowering(facts: Facts) -> Claim:
 
 def _in_layers(facts: Facts, read: OfLayer, words: str) -> Claim:
     parts = [_calmer(facts, name, read, words) for name in facts.textbook]
-    return conclude(
-        parts,
-        opening="against none, ",
-        ending="one network each, the first seed: no uncertainty",
-        empty="the closer look at the chosen networks comes at the end of a run",
-    )
+    return of_first_seed(parts, opening="against none, ")
 
 
 def _calmer(facts: Facts, name: str, read: OfLayer, words: str) -> tuple[Verdict, str]:

@@ -3,7 +3,7 @@
 from types import MappingProxyType
 
 from shrinkage.lesson import Removal, Slopes, Survival, Verdict
-from shrinkage.reports.claims.sentences import Claim, at, conclude
+from shrinkage.reports.claims.sentences import Claim, at, of_first_seed
 from shrinkage.reports.facts import Facts
 from shrinkage.reports.wording import num, percent
 from shrinkage.runs import WorthRecord
@@ -17,11 +17,7 @@ Slope = tuple[float, float, float]
 def survival(facts: Facts) -> Claim:
     """Does setting a large weight to zero raise the loss by at least the penalty it saves?"""
     parts = [_worth(facts, name) for name in facts.textbook]
-    return conclude(
-        parts,
-        ending="one network each, the first seed: no uncertainty",
-        empty="the closer look at the chosen networks comes at the end of a run",
-    )
+    return of_first_seed(parts)
 
 
 def _worth(facts: Facts, name: str) -> tuple[Verdict, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from shrinkage.reports.figures.style import figure, lean
+from shrinkage.reports.figures.style import error_bars, figure, lean
 
 
 def bars(
@@ -28,10 +28,7 @@ def bars(
     made = figure(traces, "", y, barmode="group", bargap=0.25)
     return made.update_layout(
         xaxis={"type": "category"},
-        yaxis={
-            "tickformat": "~%" if percent else "",
-            "rangemode": "tozero",
-        },
+        yaxis={"tickformat": "~%" if percent else "", "rangemode": "tozero"},
     )
 
 
@@ -45,9 +42,7 @@ def column_bars(
         y=[label for label, *_ in rows],
         orientation="h",
         marker={"color": [colour for _, colour, *_ in rows]},
-        error_x={"type": "data", "array": lean(errors), "thickness": 1.2, "width": 3}
-        if any(errors)
-        else None,
+        error_x=error_bars(errors, thickness=1.2, width=3),
         hovertemplate="%{y}: %{x:.4g}",
         showlegend=False,
     )

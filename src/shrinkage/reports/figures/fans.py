@@ -9,11 +9,7 @@ from shrinkage.reports.figures.ticks import log_axis
 
 
 def fan(
-    x: Sequence[float],
-    rows: Mapping[str, Sequence[float | None]],
-    *,
-    y: str,
-    named: int,
+    x: Sequence[float], rows: Mapping[str, Sequence[float | None]], *, y: str, named: int
 ) -> go.Figure:
     """``rows``: name → a value per strength; the first ``named`` have colours and a legend."""
     colours = [*palette(min(named, len(rows))), *[QUIET] * max(0, len(rows) - named)]

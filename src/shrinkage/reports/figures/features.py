@@ -44,9 +44,7 @@ def frequency_paths(
     dashed = {"type": "line", "line": {"color": QUIET, "width": 1.5, "dash": "dash"}}
     shapes = [dashed | shape for shape in ends]
     return figure(traces, "strength λ", "selection frequency").update_layout(
-        xaxis=log_axis(scales),
-        yaxis={"tickformat": "~%", "range": [0, 1.03]},
-        shapes=shapes,
+        xaxis=log_axis(scales), yaxis={"tickformat": "~%", "range": [0, 1.03]}, shapes=shapes
     )
 
 
@@ -65,15 +63,9 @@ def leaving_order(
         showlegend=False,
         hovertemplate="%{y}: up to λ = %{x:.3g}<extra></extra>",
     )
+    stem = {"type": "line", "x0": least / 2}
     stems = [
-        {
-            "type": "line",
-            "x0": least / 2,
-            "x1": scale,
-            "y0": name,
-            "y1": name,
-            "line": {"color": paint, "width": 2},
-        }
+        stem | {"x1": scale, "y0": name, "y1": name, "line": {"color": paint, "width": 2}}
         for name, scale, paint in zip(names, scales, paints, strict=True)
         if scale
     ]

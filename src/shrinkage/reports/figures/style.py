@@ -37,6 +37,7 @@ ZERO = "#e5383b"
 LOSS = "#64748b"
 PENALTY = "#ea7317"
 QUIET = "#8a9099"
+DASHED = MappingProxyType({"color": QUIET, "width": 1.5, "dash": "dash"})
 
 
 def colour(name: str, names: Sequence[str] = ()) -> str:

@@ -2,15 +2,10 @@
 
 from shrinkage.lesson import BeatsPruning, Ends, Exchange, Stand
 from shrinkage.lesson.estimates import Difference, mean, paired
-from shrinkage.reports.claims.sentences import (
-    Claim,
-    inseparable,
-    not_measured,
-    seeds_note,
-)
+from shrinkage.reports.claims.sentences import Claim, not_measured, seeds_note, unclear
 from shrinkage.reports.paths.track import Track
 from shrinkage.reports.paths.wording import lam, penalty_sum
-from shrinkage.reports.wording import num, percent, score, signed
+from shrinkage.reports.wording import capital, num, percent, score, signed
 from shrinkage.runs import Family
 
 TEXTS = {
@@ -50,7 +45,7 @@ def _compromise(track: Track, stands: list[Stand]) -> Claim:
     paid = [(a, b) for a, b in judged.steps if b.size < a.size and b.loss > a.loss]
     if len(paid) > 1:
         sentence += f"; a unit of {symbol} costs {_rate(*paid[0])} and {_rate(*paid[-1])}"
-    return Claim(judged.finding.verdict, _from_capital(sentence))
+    return Claim(judged.finding.verdict, f"{capital(sentence)}.")
 
 
 def _rate(a: Stand, b: Stand) -> str:
@@ -66,7 +61,7 @@ def _ends(track: Track, stands: list[Stand]) -> Claim:
     judged = Ends(stands[0], stands[-1])
     symbol = penalty_sum(track)
     sentence = f"{_end(track, judged.weak, symbol)}; {_end(track, judged.strong, symbol)}"
-    return Claim(judged.finding.verdict, _from_capital(sentence))
+    return Claim(judged.finding.verdict, f"{capital(sentence)}.")
 
 
 def _pruning(track: Track) -> Claim:
@@ -82,9 +77,8 @@ def _pruning(track: Track) -> Claim:
         f"{track.score} at {ahead} of {len(means)} points and pruning at {behind}; the mean "
         f"difference is {_points(track, found)}"
     )
-    unclear = f", which {inseparable(found)}" if found.sign == 0 else ""
-    sentence += f" ({seeds_note([found])}){unclear}"
-    return Claim(BeatsPruning(found).finding.verdict, _from_capital(sentence))
+    sentence += f" ({seeds_note([found])}){unclear(found)}"
+    return Claim(BeatsPruning(found).finding.verdict, f"{capital(sentence)}.")
 
 
 def _gain(track: Track, scale: float) -> dict[int, float]:
@@ -119,7 +113,3 @@ def _end(track: Track, stand: Stand, symbol: str) -> str:
         f"{num(stand.size)}, with {percent(left / track.size)} of the weights left and "
         f"{track.held_out} {track.score} {reached}"
     )
-
-
-def _from_capital(sentence: str) -> str:
-    return f"{sentence[0].upper()}{sentence[1:]}."

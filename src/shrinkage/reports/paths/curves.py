@@ -114,10 +114,7 @@ def against(track: Track) -> Section:
     part = track.held_out.capitalize()
     words = {"score": bars, "loss": ""}
     plots = [
-        Plot(
-            f"{part} {_name(track, measure)} against weights left{words[measure]}",
-            made,
-        )
+        Plot(f"{part} {_name(track, measure)} against weights left{words[measure]}", made)
         for measure in ("score", "loss")
         if (made := _against(track, measure)) is not None
     ]

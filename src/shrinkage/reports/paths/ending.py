@@ -16,8 +16,15 @@ from shrinkage.reports.paths.wording import (
 )
 from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section, plan_table, table
-from shrinkage.reports.sections.ending import beginning, cutting, failures, training_words, versions
-from shrinkage.reports.wording import count, num, percent
+from shrinkage.reports.sections.ending import (
+    described,
+    failures,
+    studied,
+    suggested,
+    training_words,
+    versions,
+)
+from shrinkage.reports.wording import capital, count, num, percent
 
 _NEIGHBOURS = 3
 """A narrower path reaches from so many points before the chosen one to as many after it."""
@@ -35,7 +42,7 @@ def rows_to_copy(track: Track) -> Section:
     marked = track.chosen_stop if track.chosen is not None and track.chosen.final else None
     seeds = f"mean ± standard deviation over {track.chains}" if track.seeds > 1 else "one seed"
     button = '<button type="button" class="copy" data-copy="rows">copy the table</button>'
-    note = f'<p class="note">{button} {escape(seeds[0].upper() + seeds[1:])}.</p>'
+    note = f'<p class="note">{button} {escape(capital(seeds))}.</p>'
     html = table(head, rows, marked=marked) + note if rows else ""
     return Section("table", "All points", (), [], html)
 
@@ -64,15 +71,8 @@ def coverage(track: Track) -> Section:
 
 def making(track: Track) -> Section:
     """From run.json, nothing else."""
-    config = track.config
-    data = config.data
-    kinds = len(data.classes)
     rows = {
-        "data": f"{data.name}: {data.examples:,} examples, {data.task}"
-        + (f" in {kinds} classes" if kinds else ""),
-        "cut": cutting(config, track.tests),
-        "network": f"{config.model.name}, input {' × '.join(map(str, config.spec.input_shape))}",
-        "begun at": beginning(config),
+        **studied(track.config, track.tests),
         "penalty": f"λ × {penalties(track)}",
         "strengths": _strengths(track),
         "a point": _solver(track),
@@ -81,10 +81,7 @@ def making(track: Track) -> Section:
         "failed fits": failures(list(track.failed)),
         "versions": versions(track.view),
     }
-    items = "".join(
-        f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in rows.items() if text
-    )
-    return Section("making", "How this was made", (), [], f"<dl>{items}</dl>")
+    return described(rows)
 
 
 def _strengths(track: Track) -> str:
@@ -140,12 +137,7 @@ def next_steps(track: Track) -> Section:
         if track.config.data.columns:
             ideas.append(("Then ask it about new rows:",
                           f"shrinkage predict {_folder(track)} NEW.csv"))  # fmt: skip
-    items = "".join(
-        f'<li>{escape(why)}<pre tabindex="0"><code>{escape(what)}</code></pre></li>'
-        for why, what in ideas
-    )
-    html = f'<ul class="next">{items}</ul>' if items else ""
-    return Section("next", "What to type next", (), [], html)
+    return suggested("What to type next", ideas)
 
 
 def _tolerance(track: Track) -> str:

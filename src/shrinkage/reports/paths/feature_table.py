@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from shrinkage.reports.paths.wording import lam
-from shrinkage.reports.plain import plain
+from shrinkage.reports.plain import empty_table, plain
 from shrinkage.reports.wording import num, percent
 
 _MOST = 20
@@ -24,7 +23,7 @@ def feature_table(rows: Sequence[dict[str, Any]], most: int = _MOST) -> str:
         "weight": ("weight", num),
     }
     known = [name for name in columns if any(row.get(name) is not None for row in rows)]
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = empty_table()
     table.add_column("feature", vertical="bottom")
     for name in known:
         table.add_column(columns[name][0], justify="right", no_wrap=True, vertical="bottom")

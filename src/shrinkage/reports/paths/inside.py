@@ -113,12 +113,7 @@ def _feature_paths(track: Track, layer: FirstLayer) -> list[Plot]:
     some = f"; named: the {named} of {len(rows)} that stay longest" if len(rows) > named else ""
     caption = f"{words} against λ, first seed{some}"
     axis = words.split(" ")[0].replace("C", "c", 1)  # Σ has a small letter, too, and keeps its own
-    return [
-        Plot(
-            caption,
-            _marked(track, fan(list(found), rows, y=axis, named=named)),
-        )
-    ]
+    return [Plot(caption, _marked(track, fan(list(found), rows, y=axis, named=named)))]
 
 
 def _reading(track: Track, layer: FirstLayer) -> tuple[str, Any]:

@@ -13,12 +13,7 @@ from shrinkage.reports.paths.rows import path_rows
 from shrinkage.reports.paths.screen import path_screen
 from shrinkage.reports.paths.stability import stability
 from shrinkage.reports.paths.track import Track
-from shrinkage.reports.paths.wording import (
-    choice_sentence,
-    dense_sentence,
-    penalties,
-    penalty_sum,
-)
+from shrinkage.reports.paths.wording import choice_sentence, dense_sentence, penalties, penalty_sum
 from shrinkage.reports.sections.ending import train_examples
 from shrinkage.runs import FailedMagnitudeRecord, MagnitudeRecord, RunView
 

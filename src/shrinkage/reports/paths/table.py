@@ -1,7 +1,5 @@
 """The table that a path ends with in the terminal."""
 
-from rich.table import Table
-
 from shrinkage.reports.paths.rows import Row, path_rows
 from shrinkage.reports.paths.track import Stop, Track
 from shrinkage.reports.paths.wording import (
@@ -10,8 +8,8 @@ from shrinkage.reports.paths.wording import (
     trained_all_the_same,
     trained_whole,
 )
-from shrinkage.reports.plain import plain
-from shrinkage.reports.wording import count, num, percent, score
+from shrinkage.reports.plain import empty_table, plain
+from shrinkage.reports.wording import capital, count, num, percent, score
 from shrinkage.runs import Family, RunView
 
 MOST = 12
@@ -25,7 +23,7 @@ def path_table(view: RunView, most: int = MOST) -> str:
     on_path = sum(not stop.apart for stop in stops)
     beside = range(on_path, len(stops))
     shown = [*evenly(on_path, most, None if chosen in beside else chosen), *beside]
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = empty_table()
     table.add_column("")
     for head in _heads(track):
         table.add_column(head, justify="right", no_wrap=True, vertical="bottom")
@@ -56,7 +54,7 @@ def _title(track: Track, points: int, shown: int) -> str:
 def _notes(track: Track) -> tuple[str, ...]:
     inexact = trained_all_the_same(track)
     return (
-        f"{inexact[0].upper()}{inexact[1:]}." if inexact else "",
+        f"{capital(inexact)}." if inexact else "",
         trained_whole(track),
         no_better_sentence(track),
     )

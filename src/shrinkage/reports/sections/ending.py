@@ -29,16 +29,9 @@ _SEEDS = 5
 def making(facts: Facts) -> Section:
     """From run.json, nothing else."""
     config = facts.config
-    data, training = config.data, config.training
-    total = data.examples
-    kinds = len(data.classes)
     rows = {
-        "data": f"{data.name}: {total:,} examples, {data.task}"
-        + (f" in {kinds} classes" if kinds else ""),
-        "cut": cutting(config, facts.tests),
-        "network": f"{config.model.name}, input {' × '.join(map(str, config.spec.input_shape))}",
-        "begun at": beginning(config),
-        "training": training_words(training, epochs_of(config)),
+        **studied(config, facts.tests),
+        "training": training_words(config.training, epochs_of(config)),
         "seeds": f"{facts.seeds}, from 0; a seed draws the cut"
         + (", the first weights" if config.weights is None else "")
         + " and the order",
@@ -48,15 +41,27 @@ def making(facts: Facts) -> Section:
         "not applicable": _inapplicable(facts),
         "versions": versions(facts.view),
     }
+    return described(rows)
+
+
+def described(rows: Mapping[str, str]) -> Section:
+    """How a run was made: terms with what is said of each; those without are left out."""
     items = "".join(
         f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in rows.items() if text
     )
-    return Section("making", "How this was made", (), [], f"<dl>{items}</dl>")
+    return Section("making", "How this was made", html=f"<dl>{items}</dl>")
 
 
-def beginning(config: StudyConfig) -> str:
-    """The weights that every fit begins at, where the user gave them."""
-    return "" if config.weights is None else f"the weights given (SHA-256 {config.weights[:12]}…)"
+def studied(config: StudyConfig, tests: Mapping[str, TestRecord]) -> dict[str, str]:
+    """Data, cut and network; the weights that every fit begins at, where the user gave them."""
+    data, given = config.data, config.weights
+    kinds = f" in {len(data.classes)} classes" if data.classes else ""
+    return {
+        "data": f"{data.name}: {data.examples:,} examples, {data.task}{kinds}",
+        "cut": _cutting(config, tests),
+        "network": f"{config.model.name}, input {' × '.join(map(str, config.spec.input_shape))}",
+        "begun at": "" if given is None else f"the weights given (SHA-256 {given[:12]}…)",
+    }
 
 
 def train_examples(config: StudyConfig) -> int:
@@ -68,8 +73,7 @@ def train_examples(config: StudyConfig) -> int:
     return rest - (ceil(rest / cut.folds) if cut.folds else ceil(cut.validation * rest))
 
 
-def cutting(config: StudyConfig, tests: Mapping[str, TestRecord]) -> str:
-    """How the data are cut."""
+def _cutting(config: StudyConfig, tests: Mapping[str, TestRecord]) -> str:
     cut, n = config.cut, train_examples(config)
     tested = next((test.n for test in tests.values()), None)
     parts = [
@@ -181,13 +185,17 @@ def next_steps(facts: Facts) -> Section:
     epochs = str(4 * facts.config.epochs)
     ideas.append(("Longer training, nearer to rest:", "epochs", epochs))
     command = facts.view.decided.command
+    told = [(why, _call(command, name, value)) for why, name, value in ideas]
+    return suggested("What to try next", told)
+
+
+def suggested(title: str, ideas: Sequence[tuple[str, str]]) -> Section:
+    """Reasons, each with what to type."""
     items = "".join(
-        f'<li>{escape(why)}<pre tabindex="0"><code>{escape(_call(command, name, value))}'
-        "</code></pre></li>"
-        for why, name, value in ideas
+        f'<li>{escape(why)}<pre tabindex="0"><code>{escape(what)}</code></pre></li>'
+        for why, what in ideas
     )
-    html = f'<ul class="next">{items}</ul>'
-    return Section("next", "What to try next", (), [], html)
+    return Section("next", title, html=f'<ul class="next">{items}</ul>' if items else "")
 
 
 def _why_seeds(seeds: int) -> str:
