@@ -6,7 +6,7 @@ from typing import Literal
 
 from shrinkage.lesson.estimates import Difference, difference, mean
 from shrinkage.reports.seed_figures import minus
-from shrinkage.reports.summary import column_summaries, has_failed
+from shrinkage.reports.summary import column_summaries, fits_of, has_failed
 from shrinkage.runs import (
     CertificateRecord,
     FailedCertificateRecord,
@@ -109,15 +109,10 @@ class Facts:
         """The unregularized column."""
         return BASE if self.chosen(BASE) is not None else None
 
-    def of_try(self, name: str, index: int) -> list[FitRecord]:
-        """The fits of one try that succeeded, by seed."""
-        keys = (f"{name}/{index}/{seed}" for seed in range(self.seeds))
-        return [self.fits[key] for key in keys if key in self.fits]
-
     def values(self, name: str, read: ReadFit, index: int | None = None) -> dict[int, float]:
         """What ``read`` finds in each seed's fit of a try (the chosen one)."""
         at = self.chosen(name) if index is None else index
-        found = [] if at is None else self.of_try(name, at)
+        found = [] if at is None else fits_of(self.view, name, at)
         pairs = ((fit.seed, read(fit)) for fit in found)
         return {seed: float(value) for seed, value in pairs if value is not None}
 
@@ -177,12 +172,7 @@ def zero_share(fit: FitRecord) -> float:
 
 def weight(measure: WeightMeasure) -> ReadFit:
     """Reads one measure of the penalised weights, such as ``"l1"``."""
-
-    def read(fit: FitRecord) -> float | None:
-        value: float | None = getattr(fit.weights, measure)
-        return value
-
-    return read
+    return lambda fit: getattr(fit.weights, measure)
 
 
 def train_loss(fit: FitRecord) -> float | None:

@@ -100,7 +100,7 @@ def _versus(row: ColumnSummary, base: ColumnSummary) -> ColumnSummary:
 def _row(view: RunView, column: ColumnConfig) -> ColumnSummary:
     fits, tests = view.records(FitRecord), view.records(TestRecord)
     index, chosen = _chosen(view, column, fits)
-    found = _by_seed(view, f"{column.name}/{index}")
+    found = fits_of(view, column.name, index)
     opened = chosen and bool(found) and tests.keys() >= {fit.key for fit in found}
     held = [(fit, tests[fit.key] if opened else fit.validation) for fit in found]
     without = _failures(view, column)
@@ -122,10 +122,10 @@ def _row(view: RunView, column: ColumnConfig) -> ColumnSummary:
     )
 
 
-def _by_seed(view: RunView, name: str) -> list[FitRecord]:
-    """The fits of a try that succeeded."""
+def fits_of(view: RunView, name: str, index: int) -> list[FitRecord]:
+    """The fits of one try that succeeded, by seed."""
     fits = view.records(FitRecord)
-    keys = [f"{name}/{seed}" for seed in range(view.study.seeds)]
+    keys = (f"{name}/{index}/{seed}" for seed in range(view.study.seeds))
     return [fits[key] for key in keys if key in fits]
 
 
@@ -150,6 +150,9 @@ def _measured(held: Sequence[tuple[FitRecord, PartRecord | TestRecord]]) -> dict
     return {
         name: figure({fit.seed: read(fit, part) for fit, part in held})
         for name, read in _OF_FITS.items()
+    } | {
+        name: figure({fit.seed: getattr(fit.weights, name) for fit, _ in held})
+        for name in _OF_WEIGHTS
     }
 
 
@@ -157,8 +160,8 @@ def _certified(view: RunView, found: Sequence[FitRecord]) -> dict[str, Any]:
     certificates = view.records(CertificateRecord)
     known = [(fit.seed, certificates[fit.key]) for fit in found if fit.key in certificates]
     return {
-        name: figure({seed: read(certificate) for seed, certificate in known})
-        for name, read in _OF_CERTIFICATES.items()
+        name: figure({seed: getattr(certificate, field) for seed, certificate in known})
+        for name, field in _OF_CERTIFICATES.items()
     }
 
 
@@ -171,22 +174,12 @@ _OF_FITS: Mapping[str, Callable[[FitRecord, PartRecord | TestRecord], float | No
     "penalty": lambda fit, _: fit.penalty,
     "penalty_share": lambda fit, _: fit.penalty_share,
     "zeros": lambda fit, _: fit.weights.zeros / fit.weights.size,
-    "nonzeros": lambda fit, _: fit.weights.nonzeros,
-    "l1": lambda fit, _: fit.weights.l1,
-    "l2": lambda fit, _: fit.weights.l2,
-    "max_abs": lambda fit, _: fit.weights.max_abs,
-    "top1": lambda fit, _: fit.weights.top1,
-    "top10": lambda fit, _: fit.weights.top10,
-    "gini": lambda fit, _: fit.weights.gini,
     "units_dead": lambda fit, _: None if fit.reach is None else fit.reach.units_dead,
     "inputs_used": lambda fit, _: inputs_used(fit),
 }
-_OF_CERTIFICATES: Mapping[str, Callable[[CertificateRecord], float | None]] = {
-    "stationary_gap": lambda certificate: certificate.gap,
-    "kink_gap": lambda certificate: certificate.kink_gap,
-    "residual": lambda certificate: certificate.residual,
-    "objective": lambda certificate: certificate.objective,
-    "null_objective": lambda certificate: certificate.null_objective,
+_OF_WEIGHTS = ("nonzeros", "l1", "l2", "max_abs", "top1", "top10", "gini")
+_OF_CERTIFICATES = {"stationary_gap": "gap"} | {
+    name: name for name in ("kink_gap", "residual", "objective", "null_objective")
 }
 
 

@@ -18,17 +18,14 @@ Cell = Callable[[ColumnSummary], Figure | None]
 def table(view: RunView) -> Group:
     """What each column learnt, and what it did to the weights; one line per column."""
     rows = column_summaries(view)
-    learnt = _table(_title(view), "chosen", *_learnt_heads(rows))
+    study = view.study
+    over = f"mean ± sd over {study.seeds} seeds" if study.seeds > 1 else "one seed"
+    title = f"{study.data.name}, {study.model.name}, {over}"
+    learnt = _table(title, "chosen", *_learnt_heads(rows))
     shrunk = _table(
-        "weights",
-        "exact zeros",
-        "‖w‖₂",
-        "max|w|",
-        "top 10 %",
-        "penalty",
-        "dead units",
-        "inputs used",
-    )
+        "weights", "exact zeros", "‖w‖₂", "max|w|", "top 10 %", "penalty", "dead units",
+        "inputs used"
+    )  # fmt: skip
     for row in rows:
         if row.fits:
             learnt.add_row(row.label, *(cell(row) for cell in _LEARNT))
@@ -37,12 +34,6 @@ def table(view: RunView) -> Group:
             learnt.add_row(row.label, (row.failed or "not run yet").partition(":")[0])
     notes = remarks(view, rows)
     return Group(learnt, "", shrunk, *(["", *notes] if notes else []))
-
-
-def _title(view: RunView) -> str:
-    seeds = view.study.seeds
-    over = f"mean ± sd over {seeds} seeds" if seeds > 1 else "one seed"
-    return f"{view.study.data.name}, {view.study.model.name}, {over}"
 
 
 def _learnt_heads(rows: Sequence[ColumnSummary]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ def num(value: float | None, digits: int = 3) -> str:
     if size >= 1e7 or 0 < size < 1e-5:
         mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
         mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-        text = f"{mantissa}·10{str(int(exponent)).translate(_RAISED)}"
+        text = f"{mantissa}·10{str(int(exponent)).translate(RAISED)}"
     elif size >= 10 ** (digits - 1):
         text = f"{value:,.0f}"
     else:
@@ -27,7 +27,7 @@ def num(value: float | None, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def percent(value: float | None) -> str:
@@ -76,6 +76,15 @@ def count(value: float | None) -> str:
 def score(name: str, value: float | None) -> str:
     """A score: accuracies in per cent, others as they are."""
     return percent(value) if name == "accuracy" else num(value)
+
+
+def score_spread(name: str, mean: float | None, sd: float | None) -> str:
+    """A score's mean ± standard deviation."""
+    if mean is None or sd is None:
+        return score(name, mean)
+    if name == "accuracy":
+        return f"{100 * mean:.1f} ± {100 * sd:.1f} %"
+    return f"{num(mean)} ± {num(sd, 2)}"
 
 
 def strength(value: float | None) -> str:

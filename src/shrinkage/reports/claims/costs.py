@@ -27,19 +27,14 @@ def cost_split(facts: Facts) -> Claim:
             f"Not seen here: in fit {key} the measured penalty departs from λ times the sum over "
             f"the weights by {percent(far.apart)}.",
         )
+    fit = fits[len(fits) // 2]
+    loss, penalty = fit.train.loss, fit.penalty
     return Claim(
         verdict,
         f"In all {len(fits)} fits under L1 or L2 the measured penalty is λ times that sum, to "
-        f"within {num(far.apart, 1)} of its value; for example "
-        f"{_example(facts, fits[len(fits) // 2])}.",
-    )
-
-
-def _example(facts: Facts, fit: FitRecord) -> str:
-    loss, penalty = fit.train.loss, fit.penalty
-    return (
-        f"{facts.label(fit.column)} at λ = {strength(fit.knob)}: cost {num(plus(loss, penalty))} "
-        f"= loss {num(loss)} + penalty {num(penalty)}"
+        f"within {num(far.apart, 1)} of its value; for example {facts.label(fit.column)} at "
+        f"λ = {strength(fit.knob)}: cost {num(plus(loss, penalty))} = loss {num(loss)} + penalty "
+        f"{num(penalty)}.",
     )
 
 

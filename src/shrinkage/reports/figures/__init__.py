@@ -23,30 +23,8 @@ from shrinkage.reports.figures.style import (
 from shrinkage.reports.figures.ticks import log_axis
 
 __all__ = [
-    "LOSS",
-    "PENALTY",
-    "QUIET",
-    "ZERO",
-    "Dots",
-    "Line",
-    "bars",
-    "colour",
-    "column_bars",
-    "curves",
-    "differences",
-    "dots",
-    "fan",
-    "frequency_paths",
-    "in_script",
-    "leaving_order",
-    "legend",
-    "lines",
-    "log_axis",
-    "palette",
-    "pixels",
-    "row_bars",
-    "side_by_side",
-    "to_json",
-    "unzip",
-    "upright",
-]
+    "LOSS", "PENALTY", "QUIET", "ZERO", "Dots", "Line", "bars", "colour", "column_bars", "curves",
+    "differences", "dots", "fan", "frequency_paths", "in_script", "leaving_order", "legend",
+    "lines", "log_axis", "palette", "pixels", "row_bars", "side_by_side", "to_json", "unzip",
+    "upright"
+]  # fmt: skip

@@ -5,6 +5,7 @@ from math import ceil, floor, log10
 from typing import Any
 
 from shrinkage.reports.figures.style import lean
+from shrinkage.reports.wording import RAISED
 
 MOST = 6
 """Labels on an axis: more overlap in the narrow figures of a phone."""
@@ -13,7 +14,6 @@ _MANTISSAS = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7))
 """From coarse to fine; a range too narrow for all of them has even steps."""
 _ALONE = 10.0
 """A single value stands in the middle of two decades, as plotly draws it."""
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def log_axis(values: Iterable[float | None]) -> dict[str, Any]:
@@ -86,5 +86,5 @@ def _with_power(value: float) -> str:
         return f"{value:g}"
     mantissa, _, exponent = f"{value:.9e}".partition("e")
     factor = f"{float(mantissa):.9g}"
-    power = f"10{str(int(exponent)).translate(_RAISED)}"
+    power = f"10{str(int(exponent)).translate(RAISED)}"
     return power if factor == "1" else f"{factor}·{power}"

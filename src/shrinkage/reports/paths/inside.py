@@ -1,5 +1,6 @@
 """Sections about the networks along the path: survivors per layer, zeros, features, exchange."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,15 @@ from shrinkage.reports.figures import (
     upright,
 )
 from shrinkage.reports.first_layer import FirstLayer
-from shrinkage.reports.networks import Weights, stored
-from shrinkage.reports.paths.screen import biggest_layers, layer_of
+from shrinkage.reports.networks import stored
+from shrinkage.reports.paths.screen import biggest_layers, layer_of, parameters
 from shrinkage.reports.paths.stability import order_of_leaving
 from shrinkage.reports.paths.track import Track, share_left
 from shrinkage.reports.paths.wording import lam, penalty_sum
 from shrinkage.reports.sections.base import Plot, Section
 from shrinkage.runs import PathFitRecord
 
+Array = NDArray[Any]
 _NAMED = 8
 """Features with a colour of their own; the others stay grey."""
 
@@ -33,7 +35,7 @@ _NAMED = 8
 def survivors(track: Track) -> Section:
     """Weights left per parameter, and the share of exact zeros, along λ."""
     names = biggest_layers(track)
-    more = _parameters(track) - len(names)
+    more = len(parameters(track)) - len(names)
     note = f", the {len(names)} largest of {len(names) + more}" if more > 0 else ""
     plots = []
     if names and track.scales:
@@ -52,11 +54,6 @@ def survivors(track: Track) -> Section:
         made = lines([zeros], y="exact zeros", percent=True)
         plots.append(Plot("Share of exact zeros among the penalised weights", _marked(track, made)))
     return Section("survivors", "What survives", (), plots, pairs=True)
-
-
-def _parameters(track: Track) -> int:
-    first = next((row[0] for row in track.rows.values()), None)
-    return 0 if first is None else sum(1 for layer in first.layers if layer.size)
 
 
 def _left(track: Track, scale: float, name: str) -> float | None:
@@ -101,7 +98,7 @@ def _feature_paths(track: Track, layer: FirstLayer) -> list[Plot]:
     for scale in track.scales:
         tensors = stored(track.view, track.rows[scale][0].key)
         if tensors is not None and layer.path in tensors:
-            found[scale] = read(tensors)
+            found[scale] = read(tensors[layer.path])
     if not found:
         return []
     table = np.stack(list(found.values()))
@@ -116,29 +113,16 @@ def _feature_paths(track: Track, layer: FirstLayer) -> list[Plot]:
     return [Plot(caption, _marked(track, fan(list(found), rows, y=axis, named=named)))]
 
 
-def _reading(track: Track, layer: FirstLayer) -> tuple[str, Any]:
+def _reading(track: Track, layer: FirstLayer) -> tuple[str, Callable[[Array], Array]]:
     """What is drawn per column: the coefficient where there is one, else Σ|w|."""
     single = sum(1 for entry in track.config.plan if len(entry.shape) > 1) == 1
     classes = track.config.data.classes
 
-    def coefficient(tensors: Weights) -> NDArray[Any]:
-        row: NDArray[Any] = tensors[layer.path][0]
-        return row
-
-    def log_odds(tensors: Weights) -> NDArray[Any]:
-        weight = tensors[layer.path]
-        difference: NDArray[Any] = weight[1] - weight[0]
-        return difference
-
-    def total(tensors: Weights) -> NDArray[Any]:
-        sums: NDArray[Any] = np.abs(tensors[layer.path]).sum(axis=0)
-        return sums
-
     if single and layer.shape[0] == 1:
-        return "Coefficient", coefficient
+        return "Coefficient", lambda weight: weight[0]
     if single and layer.shape[0] == 2 and len(classes) == 2:
-        return f"Coefficient of the log-odds of {classes[1]}", log_odds
-    return "Σ|w| per input column", total
+        return f"Coefficient of the log-odds of {classes[1]}", lambda weight: weight[1] - weight[0]
+    return "Σ|w| per input column", lambda weight: np.abs(weight).sum(axis=0)
 
 
 def exchange(track: Track) -> Section:
@@ -160,10 +144,8 @@ def _pareto(track: Track) -> Plot:
         joined=True,
         chosen=scales.index(at) if at in scales else None,
     )
-    return Plot(
-        f"Pareto curve: training loss against {symbol}; λ grows to the left",
-        dots([cloud], x=symbol, y="training loss"),
-    )
+    caption = f"Pareto curve: training loss against {symbol}; λ grows to the left"
+    return Plot(caption, dots([cloud], x=symbol, y="training loss"))
 
 
 def _parts(track: Track) -> Plot:

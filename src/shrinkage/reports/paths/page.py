@@ -18,17 +18,9 @@ from shrinkage.reports.sections.ending import train_examples
 from shrinkage.runs import FailedMagnitudeRecord, MagnitudeRecord, RunView
 
 _SECTIONS = (
-    along,
-    against,
-    survivors,
-    stability,
-    features,
-    exchange,
-    rows_to_copy,
-    coverage,
-    making,
-    next_steps,
-)
+    along, against, survivors, stability, features, exchange, rows_to_copy, coverage, making,
+    next_steps
+)  # fmt: skip
 
 
 def path_page(view: RunView) -> str:

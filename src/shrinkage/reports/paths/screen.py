@@ -33,22 +33,27 @@ def path_screen(track: Track) -> Json:
             _point(track, stop, layers) | pictures.of_network(number)
             for number, stop in enumerate(track.stops)
         ],
-        "start": _start(track),
+        "start": track.chosen_stop or 0,
         "chosen": _chosen(track),
         "edge_text": num(pictures.edge, 2),
         "most": pictures.most,
         "layer": (pictures.described or {}) | {"across": _ACROSS} if pictures.firsts else None,
         "score": track.score,
         "held_out": track.held_out,
-        "families": [family_label(family) for family in track.families],
+        "families": list(map(family_label, track.families)),
         "parts": [part for part in _PARTS if part != "test" or track.held_out == "test"],
     }
 
 
+def parameters(track: Track) -> Sequence[WeightsRecord]:
+    """The penalised parameters of the first network, in its order."""
+    first = next((row[0] for row in track.rows.values()), None)
+    return [] if first is None else [layer for layer in first.layers if layer.size]
+
+
 def biggest_layers(track: Track) -> list[str]:
     """The penalised parameters, in the network's order; of many the largest."""
-    first = next((row[0] for row in track.rows.values()), None)
-    known = [] if first is None else [layer for layer in first.layers if layer.size]
+    known = parameters(track)
     ranked = sorted(known, key=lambda layer: -layer.size)[:_MOST_LAYERS]
     names = {layer.name for layer in ranked}
     return [layer.name for layer in known if layer.name in names]
@@ -61,7 +66,7 @@ def layer_of(fit: NetworkRecord, name: str) -> WeightsRecord | None:
 
 def _point(track: Track, stop: Stop, layers: list[str]) -> Json:
     left = track.nonzeros(stop.scale, stop.family) or 0.0
-    zeros = track.size - left
+    zeros, used = track.size - left, track.features(stop.scale, stop.family)
     return {
         "scale": lam(stop.scale),
         "name": "stable features" if stop.apart else "",
@@ -71,7 +76,7 @@ def _point(track: Track, stop: Stop, layers: list[str]) -> Json:
         "zeros": int(stop.fits[0].weights.zeros),
         "zeros_text": f"{zeros:,.0f}",
         "share_text": f"{percent(zeros / track.size)} of {track.size:,}",
-        "inputs": _inputs(track, stop),
+        "inputs": None if used is None else f"{count(used)} of {track.config.spec.n_inputs:,}",
         "rest": _rest(track, stop),
         "layers": [_layer(stop, name) for name in layers],
         **_scores(track, stop),
@@ -83,11 +88,6 @@ def _cost(track: Track, stop: Stop) -> Json:
     penalty = fmean(fit.penalty or 0.0 for fit in stop.fits)
     cost = plus(loss, penalty)
     return cost_parts(loss, penalty, penalty / cost if cost and penalty else 0.0)
-
-
-def _inputs(track: Track, stop: Stop) -> str | None:
-    used = track.features(stop.scale, stop.family)
-    return None if used is None else f"{count(used)} of {track.config.spec.n_inputs:,}"
 
 
 def _scores(track: Track, stop: Stop) -> Json:
@@ -141,17 +141,8 @@ def _chosen(track: Track) -> Json | None:
     chosen, index = track.chosen, track.chosen_stop
     if chosen is None or index is None:
         return None
-    families = [*track.families]
-    return {
-        "index": index,
-        "family": len(families) - 1
-        if track.stops[index].apart
-        else families.index(chosen.family)
-        if chosen.family in families
-        else None,
-        "final": chosen.final,
-    }
-
-
-def _start(track: Track) -> int:
-    return track.chosen_stop or 0
+    families = track.families
+    family = families.index(chosen.family) if chosen.family in families else None
+    if track.stops[index].apart:
+        family = len(families) - 1
+    return {"index": index, "family": family, "final": chosen.final}

@@ -9,7 +9,7 @@ from shrinkage.reports.paths.wording import (
     trained_whole,
 )
 from shrinkage.reports.plain import empty_table, plain
-from shrinkage.reports.wording import capital, count, num, percent, score
+from shrinkage.reports.wording import capital, count, percent, score_spread
 from shrinkage.runs import Family, RunView
 
 MOST = 12
@@ -103,11 +103,6 @@ def _has_features(track: Track) -> bool:
 
 
 def _score(row: Row, part: str) -> str:
-    mean, sd = row.validation_score, row.validation_sd
     if part == "test":
-        mean, sd = row.test_score, row.test_sd
-    if mean is None or sd is None:
-        return score(row.score_name, mean)
-    if row.score_name == "accuracy":
-        return f"{100 * mean:.1f} ± {100 * sd:.1f} %"
-    return f"{num(mean)} ± {num(sd, 2)}"
+        return score_spread(row.score_name, row.test_score, row.test_sd)
+    return score_spread(row.score_name, row.validation_score, row.validation_sd)

@@ -2,7 +2,7 @@
 
 from shrinkage.lesson.estimates import mean, sd
 from shrinkage.reports.paths.track import Chosen, Part, Stop, Track
-from shrinkage.reports.wording import count, listed, num, percent, score
+from shrinkage.reports.wording import count, listed, percent, score, score_spread
 from shrinkage.runs import Family, PathFitRecord
 
 FAMILIES = {"fit": "penalised fit", "refit": "refit", "stable": "stable features, refit"}
@@ -39,12 +39,7 @@ def family_label(family: str) -> str:
 
 def spread(track: Track, values: dict[int, float]) -> str:
     """A score's mean ± standard deviation over seeds."""
-    middle, width = mean(values), sd(values)
-    if middle is None or width is None:
-        return score(track.score, middle)
-    if track.score == "accuracy":
-        return f"{100 * middle:.1f} ± {100 * width:.1f} %"
-    return f"{num(middle)} ± {num(width, 2)}"
+    return score_spread(track.score, mean(values), sd(values))
 
 
 def shown(track: Track, stop: Stop, family: Family, part: Part) -> dict[int, float]:
@@ -67,10 +62,8 @@ def choice_sentence(track: Track) -> str:
         network = f"λ = {lam(chosen.scale)}, the dense network"
     why = f": {chosen.why}"
     if chosen.family == "stable":
-        network, why = (
-            "the stable features alone, refit",
-            f": {chosen.why} at λ ≥ {lam(chosen.scale)}",
-        )
+        network = "the stable features alone, refit"
+        why += f" at λ ≥ {lam(chosen.scale)}"
     sentence = f"{opening}: {network}, with {_size(track, chosen)}, {_scores(track, chosen)}{why}."
     return f"{sentence} {no_better_sentence(track)}".rstrip()
 

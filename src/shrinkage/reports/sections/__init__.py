@@ -14,19 +14,6 @@ from shrinkage.reports.sections.survival import survival
 __all__ = ["SECTIONS", "Plot", "Section"]
 
 SECTIONS: tuple[Callable[[Facts], Section], ...] = (
-    cost,
-    coverage,
-    sizes,
-    overfitting,
-    activations,
-    steps,
-    zeros,
-    concentration,
-    survival,
-    stationary,
-    exchange,
-    comparison,
-    dropout,
-    making,
-    next_steps,
-)
+    cost, coverage, sizes, overfitting, activations, steps, zeros, concentration, survival,
+    stationary, exchange, comparison, dropout, making, next_steps
+)  # fmt: skip

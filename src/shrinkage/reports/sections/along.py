@@ -25,17 +25,15 @@ def cost(facts: Facts) -> Section:
     plots = []
     shares = along(facts, lambda fit: fit.penalty_share, facts.textbook, base=False)
     if shares:
-        plots.append(
-            Plot("Share of the penalty in the cost", lines(shares, y="share", percent=True))
-        )
+        made = lines(shares, y="share", percent=True)
+        plots.append(Plot("Share of the penalty in the cost", made))
     for name in facts.textbook[-2:]:
         parts = [
             _part(facts, name, "loss", LOSS, train_loss),
             _part(facts, name, "penalty", PENALTY, lambda fit: fit.penalty),
         ]
-        plots.append(
-            Plot(f"{facts.label(name)}: the two parts", lines(parts, y="part of the cost"))
-        )
+        made = lines(parts, y="part of the cost")
+        plots.append(Plot(f"{facts.label(name)}: the two parts", made))
     return Section("cost", "The cost has two parts", ("cost_split", "penalty_share"), plots)
 
 
@@ -61,16 +59,12 @@ def overfitting(facts: Facts) -> Section:
     names = facts.textbook or penalised(facts)
     gaps = along(facts, facts.gap, names)
     if gaps:
+        series, percent = along(facts, facts.held_score, names), facts.score == "accuracy"
+        scores = lines(series, y=facts.score, percent=percent)
+        scores.update_layout(yaxis_rangemode="normal")
         plots = [
             Plot(f"Gap: {part} loss minus training loss", lines(gaps, y="gap")),
-            Plot(
-                f"{part.capitalize()} {facts.score}",
-                lines(
-                    along(facts, facts.held_score, names),
-                    y=facts.score,
-                    percent=facts.score == "accuracy",
-                ).update_layout(yaxis_rangemode="normal"),
-            ),
+            Plot(f"{part.capitalize()} {facts.score}", scores),
         ]
     against = [line for name in names if (line := _against(facts, name)).x]
     if against:
@@ -157,17 +151,11 @@ def exchange(facts: Facts) -> Section:
     """Loss against the sum over the weights, over all strengths."""
     plots = []
     for symbol in ("Σ|w|", "Σw²"):
-        clouds = [
-            _trade(facts, name) for name in facts.textbook if penalty_sum(facts, name)[0] == symbol
-        ]
-        clouds = [cloud for cloud in clouds if cloud.x]
+        names = [name for name in facts.textbook if penalty_sum(facts, name)[0] == symbol]
+        clouds = [cloud for name in names if (cloud := _trade(facts, name)).x]
         if clouds:
-            plots.append(
-                Plot(
-                    f"Training loss against {symbol}; along a line λ grows to the left",
-                    dots(clouds, x=symbol, y="training loss"),
-                )
-            )
+            caption = f"Training loss against {symbol}; along a line λ grows to the left"
+            plots.append(Plot(caption, dots(clouds, x=symbol, y="training loss")))
     return Section("exchange", "λ is an exchange rate", ("compromise",), plots)
 
 

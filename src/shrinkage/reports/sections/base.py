@@ -78,21 +78,14 @@ def along(facts: Facts, read: ReadFit, names: Iterable[str], *, base: bool = Tru
     for name in names:
         path = facts.along(name, read)
         knobs = [knob for knob, _ in path]
+        means = [mean(values.values()) for _, values in path]
+        label, ring_at = facts.label(name), ring(facts, name, knobs)
         series.append(
-            Line(
-                facts.label(name),
-                paint(facts, name),
-                knobs,
-                [mean(values.values()) for _, values in path],
-                chosen=ring(facts, name, knobs),
-                dash=dash(facts, name),
-            )
+            Line(label, paint(facts, name), knobs, means, chosen=ring_at, dash=dash(facts, name))
         )
     if base and facts.base is not None:
-        level = facts.mean(facts.base, read)
-        series.append(
-            Line(facts.label(facts.base), paint(facts, facts.base), [0], [level], level=True)
-        )
+        label, level = facts.label(facts.base), facts.mean(facts.base, read)
+        series.append(Line(label, paint(facts, facts.base), [0], [level], level=True))
     return [line for line in series if line.x]
 
 

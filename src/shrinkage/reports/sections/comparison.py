@@ -7,7 +7,7 @@ from shrinkage.reports.sections.base import Plot, Section, paint, plan_table, ta
 from shrinkage.reports.seed_figures import Figure, figure
 from shrinkage.reports.summary import ColumnSummary
 from shrinkage.reports.table import knob_text
-from shrinkage.reports.wording import percent, signed, spread
+from shrinkage.reports.wording import score_spread, signed, spread
 
 
 def coverage(facts: Facts) -> Section:
@@ -20,25 +20,10 @@ def comparison(facts: Facts) -> Section:
     """Everything measured about every column, at its own choice."""
     held = facts.held_out
     head = (
-        "column",
-        "at",
-        f"train {facts.score}",
-        f"{held} {facts.score}",
-        f"{held} loss",
-        "… minus none",
-        "gap",
-        "… minus none",
-        "exact zeros",
-        "weights left",
-        "Σ|w|",
-        "‖w‖₂",
-        "max|w|",
-        "largest 10 %",
-        "Gini",
-        "penalty",
-        "dead units",
-        "inputs used",
-    )
+        "column", "at", f"train {facts.score}", f"{held} {facts.score}", f"{held} loss",
+        "… minus none", "gap", "… minus none", "exact zeros", "weights left", "Σ|w|", "‖w‖₂",
+        "max|w|", "largest 10 %", "Gini", "penalty", "dead units", "inputs used"
+    )  # fmt: skip
     rows = [_row(facts, row) for row in facts.rows.values()]
     how = (
         f"mean ± standard deviation over {facts.seeds} seeds; differences are paired by seed, "
@@ -90,11 +75,7 @@ def _versus(facts: Facts, name: str, found: Difference | None) -> str:
 
 
 def _percent(figure: Figure | None) -> str:
-    if figure is None:
-        return "—"
-    if figure.sd is None:
-        return percent(figure.mean)
-    return f"{100 * figure.mean:.1f} ± {100 * figure.sd:.1f} %"
+    return "—" if figure is None else score_spread("accuracy", figure.mean, figure.sd)
 
 
 def _of(part: Figure | None, whole: int | None) -> str:

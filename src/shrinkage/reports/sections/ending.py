@@ -105,11 +105,8 @@ def _knobs(column: ColumnConfig) -> str:
 def epochs_of(config: ContrastConfig) -> str:
     """The epochs of a network; from the first try of a warm-started path to its last."""
     first, last = config.epochs, config.epochs + _more(config)
-    return (
-        f"{first} to {last}"
-        if any(map(_is_chained, config.columns)) and last > first
-        else f"{last}"
-    )
+    grows = last > first and any(map(_is_chained, config.columns))
+    return f"{first} to {last}" if grows else f"{last}"
 
 
 def _warm(config: ContrastConfig) -> str:

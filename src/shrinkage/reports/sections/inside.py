@@ -14,6 +14,7 @@ from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, weight
 from shrinkage.reports.figures import Dots, bars, dots, pixels, row_bars
 from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.sections.base import Plot, Section, bar_groups, paint, penalised
+from shrinkage.reports.summary import fits_of
 from shrinkage.reports.wording import strength
 from shrinkage.runs import ActivityRecord, FitRecord
 from shrinkage.runs.knobs import knob
@@ -38,26 +39,16 @@ def activations(facts: Facts) -> Section:
     plots = []
     if known:
         layers = [a.name for a in next(iter(known.values()))]
+        levels = "Mean |activation| per layer, before its nonlinearity"
         strongest = "Share of the strongest filter or neuron per layer"
         for read, y, caption in (
-            (_mean_abs, "mean |activation|", _MEAN_ABS),
-            (_strongest_share, "share", strongest),
+            (lambda layer: layer.mean_abs, "mean |activation|", levels),
+            (lambda layer: layer.strongest_share, "share", strongest),
         ):
             values = {name: _by_layer(each, layers, read) for name, each in known.items()}
             made = bars(layers, bar_groups(facts, values), y=y, percent=y == "share")
             plots.append(Plot(caption, made))
     return Section("activations", "Activations", ("activations", "overpowering"), plots)
-
-
-_MEAN_ABS = "Mean |activation| per layer, before its nonlinearity"
-
-
-def _mean_abs(layer: ActivityRecord) -> float | None:
-    return layer.mean_abs
-
-
-def _strongest_share(layer: ActivityRecord) -> float | None:
-    return layer.strongest_share
 
 
 def _by_layer(
@@ -116,7 +107,7 @@ def zeros(facts: Facts) -> Section:
 
 def _layers(facts: Facts, names: list[str]) -> list[str]:
     for name in names:
-        for fit in facts.of_try(name, facts.chosen(name) or 0):
+        for fit in fits_of(facts.view, name, facts.chosen(name) or 0):
             return [layer.name for layer in fit.layers]
     return []
 
@@ -205,18 +196,13 @@ def concentration(facts: Facts) -> Section:
     plots = []
     names = _fitted(facts)
     measures: dict[str, WeightMeasure] = {
-        "largest 1 %": "top1",
-        "largest 10 %": "top10",
-        "Gini index": "gini",
-    }
+        "largest 1 %": "top1", "largest 10 %": "top10", "Gini index": "gini"
+    }  # fmt: skip
     if names:
         values = {n: [facts.mean(n, weight(key)) for key in measures.values()] for n in names}
-        plots.append(
-            Plot(
-                "Share of Σ|w| in the largest 1 % and 10 % of all weights, and the Gini index",
-                bars(list(measures), bar_groups(facts, values), y="share", percent=True),
-            )
-        )
+        caption = "Share of Σ|w| in the largest 1 % and 10 % of all weights, and the Gini index"
+        made = bars(list(measures), bar_groups(facts, values), y="share", percent=True)
+        plots.append(Plot(caption, made))
     without = {name: _without(facts, name) for name in names}
     known = {name: row for name, row in without.items() if row is not None}
     if known:

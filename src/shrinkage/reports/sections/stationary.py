@@ -11,15 +11,9 @@ from shrinkage.reports.wording import num, spread
 from shrinkage.runs import CertificateRecord
 
 _HEAD = (
-    "column",
-    "at",
-    "objective",
-    "best constant",
-    "KKT gap",
-    "residual",
-    "first seed: largest at",
-    "kink-aware",
-)
+    "column", "at", "objective", "best constant", "KKT gap", "residual", "first seed: largest at",
+    "kink-aware"
+)  # fmt: skip
 
 
 def stationary(facts: Facts) -> Section:

@@ -15,6 +15,11 @@ Row = TypeVar("Row", Slope, tuple[float, float])
 _FLOOR = 1e-3  # of the middle one of the penalty's slopes
 _RATIOS = (-5.0, 20.0)
 _LEAST = 1e-8  # of the largest weight
+_NOTE = (
+    '<p class="note">Left: at rest the slope of the loss is that of the penalty, λ (L1) or '
+    "2λ|w| (L2), at every weight left, and at most λ at L1's zeros. Right: above the line a "
+    "weight is worth what it costs.</p>"
+)
 
 
 def survival(facts: Facts) -> Section:
@@ -26,16 +31,8 @@ def survival(facts: Facts) -> Section:
             continue
         plots.append(_slopes(facts, name, trace.worth))
         plots.append(_removals(facts, name, trace.worth.survivors))
-    note = (
-        '<p class="note">Left: at rest the slope of the loss is that of the penalty, λ (L1) or '
-        "2λ|w| (L2), at every weight left, and at most λ at L1's zeros. Right: above the line a "
-        "weight is worth what it costs.</p>"
-        if plots
-        else ""
-    )
-    return Section(
-        "survival", "What a weight must be worth", ("survival",), plots, note, pairs=True
-    )
+    title, note = "What a weight must be worth", _NOTE if plots else ""
+    return Section("survival", title, ("survival",), plots, note, pairs=True)
 
 
 def _slopes(facts: Facts, name: str, worth: WorthRecord) -> Plot:
