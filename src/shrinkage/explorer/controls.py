@@ -63,7 +63,10 @@ class Controls:
     def __post_init__(self) -> None:
         _check_names([choice.name for choice in self.columns])
         for choice in self.columns:
-            _check_knob(choice)
+            column = choice.column
+            symbol = knob(column.knob if column.most else STRENGTH).symbol
+            most = _DEEPEST if column.most is None else column.most
+            _check(f"{symbol} of {column.label}", choice.knob, 0, most)
         _check("learning rate", self.lr, 1e-12, 1e12)
         _check("batch size", self.batch_size, 1, 10**6)
         _check("training examples", self.train_size, 1, 10**9)
@@ -219,13 +222,6 @@ def _check_names(names: list[str]) -> None:
             expected=f"one to {_MOST_COLUMNS} different columns",
             remedy="Name each column once.",
         )
-
-
-def _check_knob(choice: Choice) -> None:
-    column = choice.column
-    symbol = knob(column.knob if column.most else STRENGTH).symbol
-    most = _DEEPEST if column.most is None else column.most
-    _check(f"{symbol} of {column.label}", choice.knob, 0, most)
 
 
 def _check(what: str, value: float, least: float, most: float) -> None:

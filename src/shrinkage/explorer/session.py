@@ -132,11 +132,9 @@ class Session:
     def select(self, command: Select) -> None:
         """Follow a weight or a unit; :class:`ExploreError` where there is none such."""
         self.target = chosen(command, self.scene, self.lanes) if command.kind else None
-        self.series = (
-            {}
-            if self.target is None
-            else {lane.name: self.past.series(self.target, lane.name) for lane in self.lanes}
-        )
+        self.series = {}
+        if (target := self.target) is not None:
+            self.series = {lane.name: self.past.series(target, lane.name) for lane in self.lanes}
 
     def lead(self, step: int) -> None:
         """Go to a step of the tour and set its controls; −1 ends it."""

@@ -199,13 +199,11 @@ def concentration(_view: View, none: Standing, l1: Standing) -> Check:
 def survival(view: View, _l1: Standing) -> Check:
     """Large weights raise the loss by more than they cost, and zeros would not."""
     if view.worth is None:
-        why = "Single weights are not judged here: λ is 0, or groups are penalised."
-        return Check.waiting(why)
+        return Check.waiting("Single weights are not judged here: λ is 0, or groups are penalised.")
     judged = view.worth.survival
     slopes = judged.slopes
     if slopes.within is None or not judged.large:
-        why = "There must be zeros and survivors: λ is too small or too large."
-        return Check.waiting(why)
+        return Check.waiting("There must be zeros and survivors: λ is too small or too large.")
     moving = (
         f" But the median large weight is held with {num(slopes.pull)} λ only: it still shrinks."
         if slopes.is_moving
