@@ -133,7 +133,7 @@ def shown(value: object) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, str):
-        return repr(_cut(value))
+        return repr(shortened(value, _SHORT))
     try:
         shape = getattr(value, "shape", None)
         if isinstance(shape, tuple) and shape:
@@ -144,10 +144,6 @@ def shown(value: object) -> str:
     if 0 < len(words) <= _SHORT and "\n" not in words and " at 0x" not in words:
         return words
     return _named(value, kind)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHORT else text[:_SHORT] + "…"
 
 
 def _named(value: object, kind: str) -> str:
@@ -179,6 +175,22 @@ _FEW, _SHORT, _TOLD, _LONG = 8, 80, 300, 600
 """Entries of a container; characters of a value, of an exception, of a part of a message."""
 
 
+def shortened(text: str, most: int = _TOLD) -> str:
+    """At most ``most`` characters: libraries quote what they could not read whole.
+
+    >>> shortened("9" * 500, 3)
+    '999…'
+    """
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def listed(names: Iterable[str], most: int = 8, then: str = " … and") -> str:
+    """``"a, b, c"``, and ``"… and 5 more"`` beyond ``most``."""
+    names = list(names)
+    more = f"{then} {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def told(error: BaseException) -> str:
     """An exception of somebody else's code in one line: its type, its first paragraph, and where.
 
@@ -189,8 +201,7 @@ def told(error: BaseException) -> str:
     except Exception:  # an exception of the user's may refuse to say anything
         words = ""
     words = " ".join(words.strip().partition("\n\n")[0].split())
-    words = words if len(words) <= _TOLD else f"{words[:_TOLD]}…"
-    said = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    said = f"{type(error).__name__}: {shortened(words)}" if words else type(error).__name__
     for frame in reversed(extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if path.is_relative_to(_OURS):

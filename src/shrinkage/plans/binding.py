@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from shrinkage.errors import PlanError, did_you_mean, warn
+from shrinkage.errors import PlanError, did_you_mean, listed, warn
 from shrinkage.graph.layers import Role, check_registered, describe
 from shrinkage.graph.wrappers import canonical
 from shrinkage.penalties import Penalty
@@ -354,5 +354,4 @@ def _warn_if_shadowed(rule: Rule, meant: set[str], taken: set[str]) -> None:
 
 
 def _some(names: "Iterator[str] | set[str]") -> str:
-    unique = list(dict.fromkeys(names))
-    return ", ".join(unique[:6]) + (f" and {len(unique) - 6} more" if len(unique) > 6 else "")
+    return listed(dict.fromkeys(names), 6, " and")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shrinkage.errors import PlanError
+from shrinkage.errors import PlanError, listed
 from shrinkage.graph import NetworkError, UnknownStructureError
 from shrinkage.graph.examples import fault_of
 from shrinkage.graph.layers import Role
@@ -201,11 +201,10 @@ def _told(
     if entry.path in penalties:
         penalty, group = penalties[entry.path]
         others = [p.entry.name for p in group.parts if p.entry.path != entry.path]
-        shown = ", ".join(others[:2]) + (f" and {len(others) - 2} more" if len(others) > 2 else "")
         reason = entry.reason.partition(";")[0] if entry.path in asking else "coupled"
-        how = f"{reason}; vanishes with {shown}" if others else f"{reason}; alone"
+        reason += f"; vanishes with {listed(others, 2, ' and')}" if others else "; alone"
         return replace(
-            entry, penalty=penalty, reason=how, sphere=None, invariance=None, coupled=True
+            entry, penalty=penalty, reason=reason, sphere=None, invariance=None, coupled=True
         )
     if entry.path in asking:
         return replace(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from shrinkage.errors import warn
+from shrinkage.errors import listed, warn
 from shrinkage.graph.layers import Role, known_axes
 from shrinkage.plans.rules import Rules, Site
 
@@ -103,5 +103,5 @@ def _registered_as(site: Site) -> tuple[type[nn.Module], str]:
 
 
 def _some(found: Left) -> str:
-    shown = ", ".join(f"{site.name} ({type(site.layer[1]).__name__})" for site, _ in found[:_SHOWN])
-    return shown + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    names = (f"{site.name} ({type(site.layer[1]).__name__})" for site, _ in found)
+    return listed(names, _SHOWN, " and")

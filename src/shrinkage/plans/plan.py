@@ -14,7 +14,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from shrinkage.arguments import as_int, check_type
-from shrinkage.errors import PlanError, ShrinkageWarning, warn
+from shrinkage.errors import PlanError, ShrinkageWarning, listed, warn
 from shrinkage.graph.wrappers import check_network
 from shrinkage.penalties import Penalty
 from shrinkage.penalties.base import check_sizes
@@ -408,5 +408,4 @@ def _acts_on_size(entry: Entry) -> bool:
 
 
 def _shown(pairs: list[tuple[str, str]]) -> str:
-    shown = ", ".join(f"{name} (before {norm})" for name, norm in pairs[:3])
-    return shown + (f" and {len(pairs) - 3} more" if len(pairs) > 3 else "")
+    return listed((f"{name} (before {norm})" for name, norm in pairs), 3, " and")
