@@ -13,20 +13,19 @@ import torch
 from torch import nn
 
 from shrinkage.data import Spec
+from shrinkage.data.importing import load_object
 from shrinkage.data.models import (
     MODELS,
     build,
-    check_output,
     default_model,
     lenet_5,
     linear,
-    load_object,
     mlp,
     resolve,
     set_dropout,
     takes_dropout,
-    warn_of_probabilities,
 )
+from shrinkage.data.outputs import check_output, warn_of_probabilities
 from shrinkage.errors import ModelError, ShrinkageWarning
 
 TABLE = Spec(13, (13,), 3)

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 import shrinkage as sh
 from shrinkage.data import Spec, from_user
-from shrinkage.data.models import reads_ids
+from shrinkage.data.outputs import reads_ids
 from shrinkage.errors import DataError, FitError, ShrinkageWarning
 from shrinkage.explorer.exploring import session_of
 

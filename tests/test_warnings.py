@@ -12,7 +12,7 @@ from torch import nn
 
 import shrinkage as sh
 from shrinkage.data import load
-from shrinkage.data.models import warn_of_logits, warn_of_probabilities
+from shrinkage.data.outputs import warn_of_logits, warn_of_probabilities
 from shrinkage.errors import ShrinkageWarning
 from shrinkage.experiments.paths import pathing
 

@@ -1,29 +1,20 @@
-"""Small reference networks, and how a user's own network is found, built and checked."""
+"""Small reference networks, and how a user's own network is found and built."""
 
-import hashlib
-import importlib.util
 import inspect
-import sys
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from types import MappingProxyType, ModuleType
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 
-import cloudpickle
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from shrinkage.arguments import as_number, check_type
-from shrinkage.data import Spec
-from shrinkage.errors import RAISED, ModelError, did_you_mean, foreign_code, shown, warn
+from shrinkage.data.examples import Spec
+from shrinkage.data.importing import load_object
+from shrinkage.errors import ModelError, did_you_mean, foreign_code, shown
 
 Factory = Callable[..., nn.Module]
-_NEAR_ONE = 1e-4
 
 
 def linear(spec: Spec) -> nn.Module:
@@ -89,13 +80,7 @@ def lenet_5(spec: Spec, dropout: float = 0.0) -> nn.Module:
 
 
 MODELS: Mapping[str, Factory] = MappingProxyType(
-    {
-        "linear": linear,
-        "mlp": mlp,
-        "cnn": cnn,
-        "lenet-300-100": lenet_300_100,
-        "lenet-5": lenet_5,
-    }
+    {"linear": linear, "mlp": mlp, "cnn": cnn, "lenet-300-100": lenet_300_100, "lenet-5": lenet_5}
 )
 
 
@@ -129,46 +114,6 @@ def resolve(model: str | Factory) -> Factory:
             "as well." + ("" if callable(model) else " make_model comes first, then the data."),
         )
     return model
-
-
-def load_object(reference: str) -> Callable[..., Any]:
-    """The callable NAME of ``FILE.py:NAME``; modules beside the file can be imported by it.
-
-    A file is run once for each content it has. Its objects, and those of the modules beside it,
-    are pickled by value with cloudpickle, so that worker processes need no path to them.
-    Raises :class:`ModelError` for a file that is missing or cannot be imported (with the original
-    error), and a name that is missing or cannot be called.
-    """
-    check_type("this is no reference to code", reference, str, expected="FILE.py:NAME",
-               remedy="For instance nets.py:make_net.", error=ModelError)  # fmt: skip
-    file, colon, name = reference.rpartition(":")
-    if not colon or not file.endswith(".py") or not name:
-        raise ModelError(
-            "not a reference to an object in a file",
-            got=shown(reference),
-            expected="FILE.py:NAME",
-            remedy="For instance nets.py:make_net.",
-        )
-    path = Path(file).expanduser().resolve()
-    if not path.is_file():
-        beside = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise ModelError(
-            "file not found",
-            got=shown(file),
-            expected="a Python file that exists",
-            remedy=did_you_mean(path.name, beside) + "Check the path.",
-        )
-    module = _import(path)
-    found = getattr(module, name, None)
-    if not callable(found):
-        known = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        raise ModelError(
-            f"{path.name} has no callable {name!r}",
-            got="no such name" if found is None else f"a {type(found).__name__}",
-            expected=f"one of {', '.join(known) or '(nothing callable in this file)'}",
-            remedy=did_you_mean(name, known) + "Check the spelling.",
-        )
-    return found  # type: ignore[no-any-return]
 
 
 def build(factory: Factory, spec: Spec, *, dropout: float | None = None) -> nn.Module:
@@ -245,10 +190,7 @@ def _part_from_others(parameters: Collection[nn.Parameter]) -> None:
 
 def takes_dropout(factory: Factory) -> bool:
     """Whether the factory has a parameter called ``dropout``."""
-    try:
-        return "dropout" in inspect.signature(factory).parameters
-    except (TypeError, ValueError):  # some callables written in C do not tell
-        return False
+    return "dropout" in _parameters(factory)
 
 
 def set_dropout(model: nn.Module, p: float) -> int:
@@ -265,149 +207,6 @@ def set_dropout(model: nn.Module, p: float) -> int:
 def has_dropout(model: nn.Module) -> bool:
     """Whether there is a dropout layer in the network."""
     return bool(_dropout_layers(model))
-
-
-def check_output(
-    model: nn.Module,
-    spec: Spec,
-    task: Literal["classification", "regression"],
-    *,
-    ids: bool = False,
-    free: bool = False,
-) -> Tensor:
-    """What the network puts out for two rows of zeros in eval mode; it is left as it was.
-
-    ``ids``: the zeros are integers. ``free``: a loss of the user's own takes what it likes, and
-    outputs are any two rows. Raises :class:`ModelError` where that fails, or gives anything but
-    finite (2, n_outputs).
-    """
-    first = next(iter(model.parameters()), torch.zeros(()))
-    kind = torch.int64 if ids else first.dtype
-    zeros = torch.zeros(2, *spec.input_shape, device=first.device, dtype=kind)
-    with (
-        _eval_mode(model),
-        torch.no_grad(),
-        foreign_code(
-            lambda got: ModelError(
-                f"{type(model).__name__} cannot take these inputs",
-                got=got,
-                expected=f"a network for batches (n, {', '.join(map(str, spec.input_shape))})",
-                remedy="Build it from the spec: n_inputs, input_shape, n_outputs.",
-            )
-        ),
-    ):
-        out = model(zeros)
-    expected = (2, spec.n_outputs)
-    unit = "one logit per class" if task == "classification" else "one number per target"
-    fits = isinstance(out, Tensor) and (
-        out.shape[:1] == (2,) if free else tuple(out.shape) == expected
-    )
-    of_two = task == "classification" and spec.n_outputs == 2
-    is_logit = of_two and isinstance(out, Tensor) and tuple(out.shape) in ((2,), (2, 1))
-    if not fits or not isinstance(out, Tensor):
-        raise ModelError(
-            f"{type(model).__name__} has a wrong output",
-            got=f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__,
-            expected=f"a tensor of shape {expected} for 2 examples, {unit}",
-            remedy=f"End the network with {spec.n_outputs} outputs (spec.n_outputs)."
-            + (" For one logit of two classes pass loss=nn.BCEWithLogitsLoss()." * is_logit),
-        )
-    if not bool(out.isfinite().all()):
-        raise ModelError(
-            f"{type(model).__name__} has an output that is not finite",
-            got=f"{int((~out.isfinite()).sum())} NaN or infinite values for inputs of zeros",
-            expected="finite numbers",
-            remedy="Look at the initial weights, and for a division or logarithm of zero.",
-        )
-    return out
-
-
-def reads_ids(model: nn.Module, x: Tensor) -> bool:
-    """Whether the network reads whole numbers ``x`` as ids: of tokens, of levels of a category.
-
-    It does where it takes no floats (an embedding), or takes them for the whole numbers below
-    (``x.long()``): x + ¼ then gives what x gives. Told at random parameters, so that layers of
-    zeros do not hide it.
-    """
-    with _eval_mode(model), torch.no_grad():
-        try:
-            by_numbers = [_at_random(model, x.float() + shift) for shift in (0.0, 0.25)]
-        except RAISED:  # of whatever it is made
-            by_numbers = []
-        try:
-            by_ids = _at_random(model, x.long())
-        except RAISED:
-            return False
-    return not by_numbers or (torch.equal(*by_numbers) and torch.equal(by_numbers[0], by_ids))
-
-
-def columns_of_ids(model: nn.Module, x: Tensor) -> list[int]:
-    """Columns of a table that the network casts to whole numbers, as those of an embedding beside
-    others that are quantities; none where there is no embedding.
-
-    There ``x`` and x + ¼ are the same to it.
-    """
-    if not any(isinstance(layer, nn.Embedding | nn.EmbeddingBag) for layer in model.modules()):
-        return []
-    with _eval_mode(model), torch.no_grad():
-        try:
-            usual = _at_random(model, x)
-            quarters = 0.25 * torch.eye(x.shape[1]).to(x)
-            shifted = [_at_random(model, x + quarter) for quarter in quarters]
-        except RAISED:  # of whatever it is made
-            return []
-    return [k for k, other in enumerate(shifted) if torch.equal(usual, other)]
-
-
-def _at_random(model: nn.Module, x: Tensor) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    parameters = {
-        name: torch.randn(p.shape, generator=generator).to(p)
-        for name, p in model.named_parameters()
-    }
-    output: Tensor = functional_call(model, parameters, (x,))
-    return output
-
-
-def warn_of_probabilities(outputs: Tensor) -> None:
-    """Warn (:class:`ShrinkageWarning`) where each row of what cross-entropy takes sums to 1.
-
-    >>> warn_of_probabilities(torch.tensor([[0.5, -1.0]]))  # logits
-    """
-    sums = outputs.double().sum(dim=1)
-    if bool((outputs >= 0).all()) and bool(((sums - 1).abs() <= _NEAR_ONE).all()):
-        warn(
-            "the network's outputs are probabilities, as behind a Softmax, and cross-entropy takes "
-            "them for logits: behind its own softmax no prediction can be sure, and training is "
-            "slow and blunt. Return logits (leave the Softmax out), or pass a loss of your own in "
-            "Python, such as loss=lambda p, y: nll_loss(p.log(), y)",
-        )
-
-
-def warn_of_logits(outputs: Tensor) -> None:
-    """Warn (:class:`ShrinkageWarning`) where rows for ``nn.NLLLoss`` are no log-probabilities.
-
-    >>> warn_of_logits(torch.tensor([[0.5, -1.0]]).log_softmax(dim=1))
-    """
-    if not bool((outputs.double().logsumexp(dim=1).abs() <= _NEAR_ONE).all()):
-        warn(
-            "the network's outputs are no log-probabilities, as behind a LogSoftmax, and without "
-            "it nn.NLLLoss has no minimum. Take nn.CrossEntropyLoss(), or let the network end in "
-            "nn.LogSoftmax(dim=1)",
-        )
-
-
-def check_state(model: nn.Module) -> None:
-    """Raise :class:`ModelError` unless the state of the network can be stored: tensors only."""
-    others = [(k, v) for k, v in model.state_dict().items() if not isinstance(v, Tensor)]
-    if others:
-        name, value = others[0]
-        raise ModelError(
-            f"the state of {type(model).__name__} cannot be stored",
-            got=f"{name!r} ({type(value).__name__}) in its state_dict",
-            expected="only tensors, which are stored without pickles",
-            remedy="Let get_extra_state return a tensor, or keep it out of the state.",
-        )
 
 
 def _sequential(**layers: nn.Module) -> nn.Sequential:
@@ -448,15 +247,8 @@ def _image(spec: Spec, name: str, least: int) -> tuple[int, int, int]:
 
 
 def _checked_p(p: float) -> float:
-    return as_number(
-        "dropout",
-        p,
-        least=0,
-        below=1,
-        expected="a probability, 0 ≤ p < 1",
-        remedy="0 switches it off, 0.5 is usual.",
-        error=ModelError,
-    )
+    return as_number("dropout", p, least=0, below=1, expected="a probability, 0 ≤ p < 1",
+                     remedy="0 switches it off, 0.5 is usual.", error=ModelError)  # fmt: skip
 
 
 def _dropout_layers(model: nn.Module) -> list[nn.modules.dropout._DropoutNd]:
@@ -470,99 +262,37 @@ def _name(factory: Factory) -> str:
 def _arguments(
     factory: Factory, spec: Spec, dropout: float | None
 ) -> tuple[tuple[Spec, ...], dict[str, float]]:
-    try:
-        parameters = inspect.signature(factory).parameters
-    except (TypeError, ValueError):  # some callables written in C do not tell
-        return (spec,), {}
+    parameters = _parameters(factory)
     kwargs = {} if dropout is None or "dropout" not in parameters else {"dropout": dropout}
-    open_ones = [
-        p
-        for key, p in parameters.items()
-        if key not in kwargs and p.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-    needed = [
-        p
-        for p in open_ones
-        if p.default is inspect.Parameter.empty and p.kind is not inspect.Parameter.VAR_POSITIONAL
-    ]
-    keyword_only = any(p.kind is inspect.Parameter.KEYWORD_ONLY for p in needed)
-    if len(needed) > 1 or keyword_only:
+    places = [p for key, p in parameters.items() if key not in kwargs and p.kind != p.VAR_KEYWORD]
+    _check_required(factory, [p for p in places if _is_required(p)])
+    return ((spec,) if _takes_spec(places) else ()), kwargs
+
+
+def _parameters(factory: Factory) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a factory; of some callables written in C, which do not tell, a spec."""
+    try:
+        return inspect.signature(factory).parameters
+    except (TypeError, ValueError):
+        return inspect.signature(linear).parameters
+
+
+def _is_required(p: inspect.Parameter) -> bool:
+    return p.default is p.empty and p.kind != p.VAR_POSITIONAL
+
+
+def _check_required(factory: Factory, required: list[inspect.Parameter]) -> None:
+    """Raise :class:`ModelError` where more than a spec is asked for."""
+    if len(required) > 1 or any(p.kind == p.KEYWORD_ONLY for p in required):
         raise ModelError(
             f"the factory {_name(factory)} takes too many arguments",
-            got=f"required: {', '.join(p.name for p in needed)}",
+            got=f"required: {', '.join(p.name for p in required)}",
             expected="no argument, or one spec (n_inputs, input_shape, n_outputs)",
             remedy="Wrap it: lambda spec: MyNetwork(spec.n_inputs, spec.n_outputs).",
         )
-    takes_spec = bool(needed) or any(
-        p.kind is inspect.Parameter.VAR_POSITIONAL or (i == 0 and p.name == "spec")
-        for i, p in enumerate(open_ones)
-    )
-    return ((spec,) if takes_spec else ()), kwargs
 
 
-@contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside; afterwards every layer, frozen ones too, is as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def _import(path: Path) -> ModuleType:
-    """The module of a file; its name holds a hash of path and content."""
-    content = path.read_bytes()
-    tag = hashlib.sha256(str(path).encode() + b"\0" + content).hexdigest()[:12]
-    name = f"{path.stem}_{tag}"
-    if name in sys.modules:
-        return sys.modules[name]
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:  # pragma: no cover - a .py file always has one
-        raise ImportError(path)
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module
-    before = set(sys.modules)
-    try:
-        with (
-            _importable(path.parent),
-            foreign_code(
-                lambda got: ModelError(
-                    f"{path.name} cannot be imported",
-                    got=got,
-                    expected="a file that runs without error",
-                    remedy="Run it with python to see the whole traceback.",
-                )
-            ),
-        ):
-            found.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    cloudpickle.register_pickle_by_value(module)
-    for other in set(sys.modules) - before:
-        if _is_beside(path.parent, other):
-            cloudpickle.register_pickle_by_value(sys.modules[other])
-    return module
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Make the modules of a folder importable, after all others."""
-    if str(folder) in sys.path:
-        yield
-        return
-    sys.path.append(str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-
-
-def _is_beside(folder: Path, name: str) -> bool:
-    """Is it a top-level module or package that lies in this very folder?"""
-    file = getattr(sys.modules[name], "__file__", None)
-    homes = (folder / f"{name}.py", folder / name / "__init__.py")
-    return file is not None and Path(file).resolve() in homes
+def _takes_spec(places: list[inspect.Parameter]) -> bool:
+    """Whether a spec is required, or taken: by its name, or by ``*args``."""
+    is_first = [p.name for p in places[:1]] == ["spec"]
+    return is_first or any(_is_required(p) or p.kind == p.VAR_POSITIONAL for p in places)

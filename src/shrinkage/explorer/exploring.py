@@ -15,7 +15,8 @@ from shrinkage.arguments import (
     check_type,
     plain,
 )
-from shrinkage.data.models import Factory, check_state
+from shrinkage.data.models import Factory
+from shrinkage.data.outputs import check_state
 from shrinkage.errors import ExploreError
 from shrinkage.experiments.contrasts.settings import Setting
 from shrinkage.experiments.fitting import Loss, Training

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 
-from shrinkage.data.models import check_state
+from shrinkage.data.outputs import check_state
 from shrinkage.errors import FitError
 from shrinkage.experiments.contrasts.settings import Job, Setting
 from shrinkage.experiments.contrasts.working import train

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import replace
 
-from shrinkage.data.models import check_state
+from shrinkage.data.outputs import check_state
 from shrinkage.experiments.fitting import DivergedError
 from shrinkage.experiments.paths.ends import check_ends
 from shrinkage.experiments.paths.points import fit_point
