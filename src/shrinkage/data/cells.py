@@ -5,8 +5,7 @@ from unicodedata import decimal
 
 import polars as pl
 
-from shrinkage.data.source import listed
-from shrinkage.errors import DataError
+from shrinkage.errors import DataError, listed
 
 _QUOTED = r'^\s+"(.*)"\s*$'
 _UNCLEAN = r"^\s|\s$"
@@ -72,7 +71,7 @@ def check_bytes(name: str, frame: pl.DataFrame) -> None:
     if where:
         raise DataError(
             f"{name} holds null bytes",
-            got=listed([repr(column) for column in dict.fromkeys(where)]),
+            got=listed(map(repr, dict.fromkeys(where))),
             expected="a csv file in UTF-8",
             remedy="If it is in UTF-16 (“Unicode”), save it as CSV UTF-8; else it is damaged.",
         )

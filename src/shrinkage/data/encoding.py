@@ -1,6 +1,6 @@
 """How the columns of a table became a network's inputs, to be done again to new rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from typing import Any, Self
@@ -9,9 +9,9 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from shrinkage.data.missing import LEVEL, as_text, is_category
-from shrinkage.data.source import Data, listed
-from shrinkage.errors import DataError, did_you_mean
+from shrinkage.data.missing import LEVEL, as_text, is_readable
+from shrinkage.data.source import Data
+from shrinkage.errors import DataError, did_you_mean, listed
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,12 @@ class Encoding:
     @classmethod
     def of(cls, data: Data) -> Self:
         """Of a table; of what has no columns, no inputs."""
-        origins = data.features if data.columns else ()
-        pairs = list(zip(data.columns, origins, strict=True))
-        numbers = {origin for column, origin in pairs if column == origin}
-        inputs = [(o, None if c == o else c[len(o) + 1 :]) for c, o in pairs]
-        levels: dict[str, tuple[str, ...]] = {}
-        for column, level in inputs:
-            if level is not None and column not in numbers:
-                levels[column] = (*levels.get(column, ()), level)
-        gaps = (column for column, level in inputs if level is not None and column in numbers)
-        return cls(tuple(inputs), levels, tuple(gaps))
+        pairs = zip(data.columns, data.features if data.columns else (), strict=True)
+        inputs = tuple((o, None if c == o else c[len(o) + 1 :]) for c, o in pairs)
+        levels = _levels_of(inputs)
+        numbers = {column for column, level in inputs if level is None}
+        gaps = tuple(column for column in levels if column in numbers)
+        return cls(inputs, {c: found for c, found in levels.items() if c not in numbers}, gaps)
 
     def of_inputs(self, places: Sequence[int]) -> Self:
         """The same for some of the inputs."""
@@ -78,35 +74,28 @@ class Encoding:
         or holds no numbers, a missing value where there was none, and a level that was unknown.
         """
         columns = [c for c in dict.fromkeys(column for column, _ in self.inputs) if c not in idle]
-        gone = [column for column in columns if column not in frame.columns]
-        if gone:
-            others = [column for column in frame.columns if column not in columns]
-            raise DataError(
-                f"{name}: columns are missing",
-                got=listed([repr(column) for column in gone], 20),
-                expected=f"the columns that the network reads: {listed(columns, 20)}",
-                remedy=did_you_mean(gone[0], others) + "Name them as they were.",
-            )
+        _check_columns(name, frame, columns)
         read = {c: (self._texts if c in self.levels else self._numbers) for c in columns}
-        values = {column: read[column](name, frame[column]) for column in columns}
-        found = [
-            pl.repeat(nan, len(frame), eager=True)
-            if column in idle
-            else values[column]
-            if level is None
-            else values[column] == level
-            if column in self.levels
-            else values[column].is_null()
+        cells = {column: read[column](name, frame[column]) for column in columns}
+        unread = pl.repeat(nan, len(frame), eager=True)
+        found = (
+            self._input(cells[column], level) if column in cells else unread
             for column, level in self.inputs
-        ]
+        )
         x = pl.DataFrame([part.cast(pl.Float64).alias(str(k)) for k, part in enumerate(found)])
         return torch.from_numpy(x.to_numpy().copy())
+
+    def _input(self, cells: pl.Series, level: str | None) -> pl.Series:
+        """The numbers of a column, where it has a level, or where its number is missing."""
+        if level is None:
+            return cells
+        return cells == level if cells.name in self.levels else cells.is_null()
 
     def _numbers(self, name: str, series: pl.Series) -> pl.Series:
         if series.null_count() < len(series) and not series.dtype.is_numeric():
             raise DataError(
                 f"{name}: column {series.name!r} holds no numbers",
-                got=f"dtype {series.dtype}, such as {listed([repr(v) for v in series.head(3)])}",
+                got=f"dtype {series.dtype}, such as {listed(map(repr, series.head(3)))}",
                 expected="numbers, as in the rows that the network has learnt from",
                 remedy="Numbers need decimal points, and no unit, currency or percent sign beside "
                 "them.",
@@ -125,11 +114,11 @@ class Encoding:
 
     def _texts(self, name: str, series: pl.Series) -> pl.Series:
         known = self.levels[series.name]
-        if not (is_category(series) or series.dtype.is_numeric() or series.dtype == pl.Null):
+        if not is_readable(series):
             raise DataError(
                 f"{name}: column {series.name!r} holds no levels",
                 got=f"dtype {series.dtype}",
-                expected=f"levels such as {listed([repr(level) for level in known])}",
+                expected=f"levels such as {listed(map(repr, known))}",
                 remedy="Write them as text.",
             )
         if series.null_count() and LEVEL not in known:
@@ -138,15 +127,37 @@ class Encoding:
         if {*known} <= {"False", "True", LEVEL}:  # booleans, in a file that has them as text
             found = found.str.to_titlecase()
         found = found.fill_null(LEVEL)
-        strange = sorted(set(found.to_list()) - set(known))
+        strange = sorted(set(found.to_list()).difference(known))
         if strange:
             raise DataError(
                 f"{name}: column {series.name!r} has levels that were unknown",
-                got=listed([repr(level) for level in strange]),
-                expected=listed([repr(level) for level in known], 20),
+                got=listed(map(repr, strange)),
+                expected=listed(map(repr, known), 20),
                 remedy="Leave those rows out, or write the level that comes nearest.",
             )
         return found
+
+
+def _levels_of(inputs: Iterable[tuple[str, str | None]]) -> dict[str, tuple[str, ...]]:
+    """The levels of each column that has some."""
+    levels: dict[str, list[str]] = {}
+    for column, level in inputs:
+        if level is not None:
+            levels.setdefault(column, []).append(level)
+    return {column: tuple(found) for column, found in levels.items()}
+
+
+def _check_columns(name: str, frame: pl.DataFrame, columns: list[str]) -> None:
+    """Raise :class:`DataError` where one of the columns is not in the frame."""
+    gone = [column for column in columns if column not in frame.columns]
+    if gone:
+        others = [column for column in frame.columns if column not in columns]
+        raise DataError(
+            f"{name}: columns are missing",
+            got=listed(map(repr, gone), 20),
+            expected=f"the columns that the network reads: {listed(columns, 20)}",
+            remedy=did_you_mean(gone[0], others) + "Name them as they were.",
+        )
 
 
 def _missing(name: str, column: str, count: int, rows: int) -> DataError:

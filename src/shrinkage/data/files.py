@@ -10,8 +10,7 @@ from typing import Any
 import polars as pl
 
 from shrinkage.data.cells import check_bytes, cleaned
-from shrinkage.data.source import listed, shortened
-from shrinkage.errors import DataError, told
+from shrinkage.errors import DataError, listed, shortened, told
 
 MISSING = [
     "", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "?",
@@ -130,7 +129,7 @@ def _check_names(path: Path, names: list[str]) -> None:
     if twice:
         raise DataError(
             f"{path.name}: columns share a name",
-            got=listed([repr(name) for name in twice], 20),
+            got=listed(map(repr, twice), 20),
             expected="a name of its own for every column",
             remedy="Rename or drop the repeated columns.",
         )

@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from torch import Tensor
 
 from shrinkage.data.arrays import Array
-from shrinkage.data.source import Data, listed, shortened
-from shrinkage.errors import DataError, told, warn
+from shrinkage.data.source import Data
+from shrinkage.errors import DataError, listed, shortened, told, warn
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -37,11 +39,23 @@ def read_images(folder: Path, image_size: int | tuple[int, int] | None = None) -
     """
     size = _checked_size(image_size)
     files = {path.name: _files(path) for path in _folders(folder)}
-    paths = [path for found in files.values() for path in found]
+    paths = list(chain.from_iterable(files.values()))
     heads = [_head(path) for path in paths]
     mode = "L" if all(head.mode in _GREY for head in heads) else "RGB"
     _check_total(folder, size or heads[0].size, len(paths), mode)
     _warn_of_frames(folder, [path for path, head in zip(paths, heads, strict=True) if head.moves])
+    counts = torch.tensor([len(found) for found in files.values()])
+    return Data(
+        name=folder.name,
+        x=_stacked(folder, paths, mode, size).float().div_(255),
+        y=torch.arange(len(files)).repeat_interleave(counts),
+        task="classification",
+        classes=tuple(files),
+    )
+
+
+def _stacked(folder: Path, paths: list[Path], mode: str, size: tuple[int, int] | None) -> Tensor:
+    """The images as bytes (n, channels, height, width)."""
     pixels: list[Array] = []
     for path in paths:
         pixels.append(_pixels(path, mode, size))
@@ -55,15 +69,7 @@ def read_images(folder: Path, image_size: int | tuple[int, int] | None = None) -
                 remedy="Pass image_size=… to resize them (height, width in pixels).",
             )
     stacked = np.stack(pixels).reshape(len(pixels), *shape, -1)
-    x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(stacked, -1, 1)))
-    labels = [label for label, found in enumerate(files.values()) for _ in found]
-    return Data(
-        name=folder.name,
-        x=x.float().div_(255),
-        y=torch.tensor(labels, dtype=torch.int64),
-        task="classification",
-        classes=tuple(files),
-    )
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(stacked, -1, 1)))
 
 
 def _checked_size(size: object) -> tuple[int, int] | None:

@@ -1,11 +1,12 @@
 """Cells of a table that hold nothing: told, left out with their rows, or filled."""
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 import polars as pl
 
-from shrinkage.data.source import check_one_of, listed
-from shrinkage.errors import DataError, warn
+from shrinkage.arguments import as_choice
+from shrinkage.errors import DataError, listed, warn
 
 Missing = Literal["drop", "fill"]
 LEVEL = "(missing)"
@@ -25,41 +26,51 @@ def without_gaps(
     """
     check_one_of("missing", missing, get_args(Missing), "where every cell has a value")
     frame = frame.with_columns(pl.selectors.float().fill_nan(None))
-    counts = {series.name: series.null_count() for series in frame.get_columns()}
-    gaps = [f"{column!r} ({count})" for column, count in counts.items() if count]
+    gaps = _gaps(frame)
     if not gaps:
         return frame
+    said = listed((f"{column!r} ({count})" for column, count in gaps.items()), 20)
     if missing is None:
         raise DataError(
             f"{name}: missing values",
-            got=f"{listed(gaps, 20)} of {frame.height} rows",
+            got=f"{said} of {frame.height} rows",
             expected="a value in every cell",
             remedy='missing="drop" leaves those rows out; missing="fill" takes the mean of the '
             "training part, and tells the network where (on the command line --missing). Or drop "
             "those columns.",
         )
     kept = frame.drop_nulls(None if missing == "drop" else target)
-    left_out = frame.height - kept.height
-    said = [f"{left_out} of {frame.height} rows were left out"] if left_out else []
     if not kept.height:
         raise DataError(
             f"{name}: no row is left",
-            got=f"missing values in {listed(gaps, 20)} of {frame.height} rows",
+            got=f"missing values in {said} of {frame.height} rows",
             expected="rows with a value in every cell",
             remedy='Drop the emptiest columns, or take missing="fill".',
         )
-    holes = [s.name for s in kept.get_columns() if s.null_count()]  # none after a "drop"
+    left_out, holes = frame.height - kept.height, _gaps(kept)  # none after a "drop"
+    done = [f"{left_out} of {frame.height} rows were left out"] if left_out else []
     if holes:
-        filled = "all" if len(holes) == len(gaps) else listed([repr(hole) for hole in holes], 20)
-        said.append(f"{filled} were filled")
+        filled = "all" if len(holes) == len(gaps) else listed(map(repr, holes), 20)
+        done.append(f"{filled} were filled")
         kept = _levelled(name, kept, holes)
-    warn(
-        f"{name}: missing values in {listed(gaps, 20)}; {' and '.join(said)}",
-    )
+    warn(f"{name}: missing values in {said}; {' and '.join(done)}")
     return kept
 
 
-def _levelled(name: str, frame: pl.DataFrame, holes: list[str]) -> pl.DataFrame:
+def check_one_of(what: str, value: str | None, names: tuple[str, ...], otherwise: str) -> None:
+    """Raise :class:`DataError` unless ``value`` is one of the names, or None."""
+    if value is not None:
+        expected, remedy = " or ".join(names), f"Leave it out {otherwise}."
+        as_choice(what, value, names, expected=expected, remedy=remedy, error=DataError)
+
+
+def _gaps(frame: pl.DataFrame) -> dict[str, int]:
+    """How many values are missing in each column that lacks some."""
+    counts = {series.name: series.null_count() for series in frame.get_columns()}
+    return {column: count for column, count in counts.items() if count}
+
+
+def _levelled(name: str, frame: pl.DataFrame, holes: Iterable[str]) -> pl.DataFrame:
     """Missing text of these columns as a level of its own."""
     for hole in holes:
         _check_level(name, frame[hole])
@@ -81,6 +92,11 @@ def _check_level(name: str, series: pl.Series) -> None:
 def is_category(series: pl.Series) -> bool:
     """Whether a column's values are levels."""
     return isinstance(series.dtype, pl.String | pl.Boolean | pl.Categorical | pl.Enum)
+
+
+def is_readable(series: pl.Series) -> bool:
+    """Whether a column holds numbers or levels, or nothing."""
+    return is_category(series) or series.dtype.is_numeric() or series.dtype == pl.Null
 
 
 def as_text(series: pl.Series) -> pl.Series:

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 
 from shrinkage.data.missing import Missing
-from shrinkage.data.source import Data, Task, listed
+from shrinkage.data.source import Data, Task
 from shrinkage.data.tables import from_frame
-from shrinkage.errors import DataError, told
+from shrinkage.errors import DataError, listed, told
 
 
 def read_openml(
@@ -26,7 +26,7 @@ def read_openml(
         if len(targets) != 1:
             raise DataError(
                 f"openml:{name} has no single target",
-                got=listed([repr(column) for column in targets]) or "none",
+                got=listed(map(repr, targets)) or "none",
                 expected="one target column",
                 remedy=f"Name one with target=…: {listed([str(c) for c in bunch.frame], 20)}.",
             )

@@ -14,7 +14,7 @@ from torch import Tensor
 from shrinkage.arguments import as_choice
 from shrinkage.data.examples import Examples, Spec, check_lengths, swapped
 from shrinkage.data.precision import never_varies
-from shrinkage.errors import DataError, did_you_mean, shown
+from shrinkage.errors import DataError, listed, shown
 
 _ONE_HOT = re.compile(r"(.+?)(?<![<>!])=", re.DOTALL)
 """``name=value``; ``<=``, ``>=`` and ``!=`` are comparisons, and a feature each."""
@@ -58,6 +58,7 @@ class Data:
         _check_types(self)
         check_lengths(f"{self.name}: x and y", self.x, self.y)
         _check_task(self)
+        _check_size(self)
         _check_columns(self)
         _check_values(self, self.x, self.y, "")
         if self.test is not None:
@@ -149,33 +150,26 @@ def _all_of(value: object, kind: type) -> bool:
 def _check_task(data: Data) -> None:
     remedy = "Labels are a classification, numbers a regression."
     as_choice(f"{data.name}: task", data.task, get_args(Task), remedy=remedy, error=DataError)
-    labels = data.task == "classification"
-    for what, tensor, expected, fits in (
-        (
-            "x",
-            data.x,
-            "a float tensor",
-            data.x.is_floating_point() or (data.integers and data.x.dtype == torch.int64),
-        ),
-        (
-            "y",
-            data.y,
-            "int64 labels of shape (n,)" if labels else "float targets of shape (n, n_targets)",
-            (data.y.dtype == torch.int64 and data.y.ndim == 1)
-            if labels
-            else (data.y.is_floating_point() and data.y.ndim == 2),
-        ),
-    ):
-        if not fits:
-            raise DataError(
-                f"{data.name}: {what} does not fit a {data.task}",
-                got=f"{tensor.dtype} of shape {tuple(tensor.shape)}",
-                expected=expected,
-                remedy="from_user((x, y)) converts arrays and tensors.",
-            )
+    x, y = data.x, data.y
+    if not (x.is_floating_point() or (data.integers and x.dtype == torch.int64)):
+        raise _unfit(data, "x", "a float tensor")
+    if data.task == "classification" and (y.dtype != torch.int64 or y.ndim != 1):
+        raise _unfit(data, "y", "int64 labels of shape (n,)")
+    if data.task == "regression" and not (y.is_floating_point() and y.ndim == 2):
+        raise _unfit(data, "y", "float targets of shape (n, n_targets)")
 
 
-def _check_columns(data: Data) -> None:
+def _unfit(data: Data, what: str, expected: str) -> DataError:
+    tensor = getattr(data, what)
+    return DataError(
+        f"{data.name}: {what} does not fit a {data.task}",
+        got=f"{tensor.dtype} of shape {tuple(tensor.shape)}",
+        expected=expected,
+        remedy="from_user((x, y)) converts arrays and tensors.",
+    )
+
+
+def _check_size(data: Data) -> None:
     if data.x.ndim < 2 or data.x.numel() == 0:
         raise DataError(
             f"{data.name} holds nothing to learn from",
@@ -184,19 +178,19 @@ def _check_columns(data: Data) -> None:
             remedy=swapped(data.x, data.y)
             or "x needs a row per example: reshape a single feature to (n, 1).",
         )
+
+
+def _check_columns(data: Data) -> None:
     twice = [column for column, count in Counter(data.columns).items() if count > 1]
     if twice:
         raise DataError(
             f"{data.name}: two inputs have one name",
-            got=listed([repr(column) for column in twice]),
+            got=listed(map(repr, twice)),
             expected="a name of its own for every input; levels of a column are COLUMN=LEVEL",
             remedy="Rename the column, or the level.",
         )
-    for what, names in (
-        ("columns", data.columns),
-        ("standardise", data.standardise),
-        ("origins", data.origins),
-    ):
+    for what in ("columns", "standardise", "origins"):
+        names = getattr(data, what)
         if names and (data.x.ndim != 2 or len(names) != data.x.shape[1]):
             raise DataError(
                 f"{data.name}: {what} does not fit x",
@@ -257,11 +251,15 @@ def _check_labels(data: Data) -> None:
             expected="a target of at least two classes",
             remedy="There is nothing to tell apart: choose another target.",
         )
-    if data.test is None:
-        return
-    unseen = [label for label in _distinct(data.test.y) if label not in found]
+    if data.test is not None:
+        _check_seen(data, set(_distinct(data.test.y)).difference(found))
+
+
+def _check_seen(data: Data, unseen: set[int]) -> None:
+    """Refuse labels that only the test part has."""
     if unseen:
-        names = [repr(data.classes[i]) if 0 <= i < k else str(i) for i in unseen]
+        known = range(len(data.classes))
+        names = [repr(data.classes[i]) if i in known else str(i) for i in sorted(unseen)]
         raise unseen_labels(data.name, names)
 
 
@@ -287,29 +285,3 @@ def unseen_labels(name: str, labels: list[str]) -> DataError:
         expected="the labels of the training part",
         remedy="Drop those test rows, or put examples of them into the training part.",
     )
-
-
-def check_one_of(what: str, value: str | None, names: tuple[str, ...], otherwise: str) -> None:
-    """Raise :class:`DataError` unless ``value`` is one of the names, or None."""
-    if value is not None and value not in names:
-        raise DataError(
-            f"{what} is unknown",
-            got=repr(value),
-            expected=" or ".join(names),
-            remedy=did_you_mean(str(value), names) + f"Leave it out {otherwise}.",
-        )
-
-
-def listed(names: list[str], most: int = 8) -> str:
-    """``"a, b, c"``, and ``"… and 5 more"`` beyond ``most``."""
-    more = f" … and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def shortened(text: str, most: int = 300) -> str:
-    """At most ``most`` characters: libraries quote what they could not read whole.
-
-    >>> shortened("9" * 500, 3)
-    '999…'
-    """
-    return text if len(text) <= most else f"{text[:most]}…"

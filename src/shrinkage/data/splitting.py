@@ -11,8 +11,8 @@ from torch import Tensor
 from shrinkage.arguments import as_int, as_number, check_type
 from shrinkage.data.examples import Examples
 from shrinkage.data.precision import never_varies
-from shrinkage.data.source import Data, listed
-from shrinkage.errors import DataError
+from shrinkage.data.source import Data
+from shrinkage.errors import DataError, listed
 
 TEST = 0.2
 """The share of all rows that is kept for testing where nothing else is said."""

@@ -10,11 +10,18 @@ from torch import Tensor
 
 from shrinkage.data.arrays import Array, class_names
 from shrinkage.data.files import read_frame
-from shrinkage.data.missing import LEVEL, Missing, is_category, without_gaps
+from shrinkage.data.missing import (
+    LEVEL,
+    Missing,
+    check_one_of,
+    is_category,
+    is_readable,
+    without_gaps,
+)
 from shrinkage.data.precision import as_tensor, check_whole, needs_double
-from shrinkage.data.source import Data, Task, check_one_of, listed
+from shrinkage.data.source import Data, Task
 from shrinkage.data.texts import check_texts
-from shrinkage.errors import DataError, did_you_mean, warn
+from shrinkage.errors import DataError, did_you_mean, listed, warn
 
 MOST_LEVELS = 1000
 _MANY = 50
@@ -62,26 +69,22 @@ def from_frame(
     _check_columns(name, frame)
     check_texts(name, frame)
     frame = without_gaps(name, frame, str(target), missing)
-    features = [series for series in frame.get_columns() if series.name != target]
+    features = frame.drop(str(target)).get_columns()
     blocks = [_block(name, series) for series in features]
     y, classes = _targets(name, frame.get_column(str(target)), task)
     x = np.concatenate([block for block, _ in blocks], axis=1)
+    pairs = zip(features, blocks, strict=True)
+    inputs = [(series, column) for series, (_, columns) in pairs for column in columns]
     return Data(
         name=name,
         x=as_tensor(x, double=needs_double(x)),
         y=y,
         task="classification" if classes else "regression",
         classes=classes,
-        columns=tuple(column for _, names in blocks for column in names),
-        standardise=tuple(
-            column == series.name and series.dtype.is_numeric()
-            for series, (_, names) in zip(features, blocks, strict=True)
-            for column in names
-        ),
+        columns=tuple(column for _, column in inputs),
+        standardise=tuple(c == series.name and series.dtype.is_numeric() for series, c in inputs),
         holes=bool(np.isnan(x).any()),
-        origins=tuple(
-            series.name for series, (_, names) in zip(features, blocks, strict=True) for _ in names
-        ),
+        origins=tuple(series.name for series, _ in inputs),
     )
 
 
@@ -92,7 +95,7 @@ def _check_target(name: str, frame: pl.DataFrame, target: str | None) -> None:
         raise DataError(
             f"{name}: {what}",
             got="none" if target is None else repr(target),
-            expected=f"one of {listed([repr(column) for column in frame.columns], 20)}",
+            expected=f"one of {listed(map(repr, frame.columns), 20)}",
             remedy=hint + 'Name it: load(FILE, target="…"), on the command line --target COLUMN.',
         )
     if not frame.height or frame.width < 2:
@@ -114,7 +117,7 @@ def _check_columns(name: str, frame: pl.DataFrame) -> None:
                 remedy="A nameless column is often a row number, which must not be learnt from: "
                 "drop it, or name it.",
             )
-        if not (series.dtype.is_numeric() or is_category(series) or series.dtype == pl.Null):
+        if not is_readable(series):
             raise DataError(
                 f"{name}: column {series.name!r} is neither number nor category",
                 got=f"dtype {series.dtype}",

@@ -2,8 +2,7 @@
 
 import polars as pl
 
-from shrinkage.data.source import listed
-from shrinkage.errors import DataError
+from shrinkage.errors import DataError, listed
 
 _FEW = 20
 """So many levels may well be categories, such as 0, 1, 2 and 3+."""
@@ -32,27 +31,30 @@ def check_texts(name: str, frame: pl.DataFrame) -> None:
     are; so are many numbers with one unit.
     """
     for series in frame.get_columns():
-        if series.dtype != pl.String:
-            continue
         present = series.drop_nulls()
-        is_number = _numbers(present)
-        signed = present.str.contains(_SIGN)
-        strange = present.filter(~is_number)
-        marked = len(strange) and strange.str.to_lowercase().is_in(_MARKS).all()
-        if present.n_unique() <= _FEW and not (marked or (is_number.all() and signed.any())):
-            continue
-        if not len(strange):
-            strange = present.filter(~present.str.contains(_CODE))
-        if len(strange) and int(is_number.sum()) >= _MOST * len(present):
+        strange = _strange(present) if series.dtype == pl.String else ()
+        if len(strange):
             raise DataError(
                 f"{name}: column {series.name!r} is text, but most of its values are numbers",
-                got=f"{listed([repr(v) for v in strange.unique(maintain_order=True)])} among "
-                f"{len(present)} values",
+                got=f"{listed(map(repr, dict.fromkeys(strange)))} among {len(present)} values",
                 expected="numbers alone, with decimal points, or text",
                 remedy="Empty those cells (then --missing drop or fill) or write plain numbers: 12 "
                 "for 12 % or 12 kg, 3.50 for $3.50, 1200 for 1,200, with the unit in the column's "
                 "name. Decimal commas are understood where cells are parted by semicolons or tabs.",
             )
+
+
+def _strange(cells: pl.Series) -> pl.Series:
+    """Cells that are no plain numbers, of a column that was meant to hold numbers; else none."""
+    is_number = _numbers(cells)
+    strange = cells.filter(~is_number)
+    if len(strange):
+        is_meant = strange.str.to_lowercase().is_in(_MARKS).all()
+    else:
+        is_meant = cells.str.contains(_SIGN).any()
+        strange = cells.filter(~cells.str.contains(_CODE))
+    is_meant = is_meant or cells.n_unique() > _FEW
+    return strange if is_meant and is_number.sum() >= _MOST * len(cells) else strange.clear()
 
 
 def _numbers(cells: pl.Series) -> pl.Series:
