@@ -1,64 +1,23 @@
-"""Arrays, tensors and ``.npz`` files as data."""
+"""Arrays and tensors as data."""
 
-import struct
-import zlib
 from collections.abc import Callable
-from pathlib import Path
-from tokenize import TokenError
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
 import torch
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from torch import Tensor
 
 from shrinkage.data.examples import Examples, check_lengths
 from shrinkage.data.precision import as_tensor, check_whole, needs_double
-from shrinkage.data.source import Data, listed, unseen_labels
-from shrinkage.errors import DataError, did_you_mean
+from shrinkage.data.source import Data, unseen_labels
+from shrinkage.errors import DataError
 
 Array = NDArray[Any]
-_BROKEN = (
-    OSError, ValueError, EOFError, BadZipFile, MemoryError, RuntimeError, SyntaxError,
-    TokenError, struct.error, OverflowError, TypeError, KeyError,
-)  # fmt: skip
-"""What NumPy and zipfile raise for damaged, encrypted and made-up archives."""
 Labels = Callable[[tuple[int, ...]], bool]
 """Whether integers of a shape are class labels."""
-_KEYS = ("x_train", "y_train", "x_test", "y_test")
-
-
-def read_npz(path: Path) -> Data:
-    """``x_train``, ``y_train``, and ``x_test`` with ``y_test`` where given.
-
-    2-D inputs are a table; (n, h, w) and (n, h, w, c) become (n, c, h, w), channels being last
-    where the last axis is 1 or 3 and the second is not. uint8 images are scaled by 1/255.
-    Targets of an integer, boolean or string dtype are labels; **a float dtype is a regression,
-    whole numbers or not**. Nothing is unpickled.
-
-    Raises :class:`DataError` for a file that cannot be read, missing arrays and object arrays.
-    """
-    arrays, names = _read(path)
-    missing = [key for key in _KEYS[:2] if key not in arrays]
-    if ("x_test" in arrays) != ("y_test" in arrays):
-        missing += [key for key in _KEYS[2:] if key not in arrays]
-    if missing:
-        others = [name for name in names if name not in arrays]
-        raise DataError(
-            f"{path.name}: array {missing[0]!r} is missing",
-            got=listed(sorted(names)) or "no arrays",
-            expected="x_train and y_train, and both or none of x_test and y_test",
-            remedy=did_you_mean(missing[0], others) + "Save with np.savez(file, x_train=…, …).",
-        )
-    images = {
-        key: _images(path.name, arrays[key]) for key in ("x_train", "x_test") if key in arrays
-    }
-    return from_arrays(
-        path.name, images["x_train"], arrays["y_train"], images.get("x_test"), arrays.get("y_test")
-    )
+_Targets = tuple[tuple[str, ...], Tensor, Tensor | None]
 
 
 def from_arrays(
@@ -81,25 +40,15 @@ def from_arrays(
     dtypes that are no numbers.
     """
     inputs, targets = _numeric(f"{name}: x", x), _texts(_array(y))
-    columns: tuple[str, ...] = ()
-    standardise: tuple[bool, ...] = ()
-    if inputs.ndim == 2:
-        columns = tuple(f"x{i}" for i in range(inputs.shape[1]))
-        standardise = (inputs.dtype.kind != "b",) * inputs.shape[1]
+    columns = tuple(f"x{i}" for i in range(inputs.shape[1])) if inputs.ndim == 2 else ()
     is_labels = _is_labels(f"{name}: y", targets, labels)
-    held = None if x_test is None else (_numeric(f"{name}: x_test", x_test), _texts(_array(y_test)))
-    if held is not None:
-        _check_like(name, inputs, held[0])
-        _check_same_kind(name, targets, held[1], labels)
-    integers = inputs.dtype.kind in "iu" and not (inputs.dtype == np.uint8 and inputs.ndim > 2)
-    first, second = _inputs(name, inputs, columns, held and held[0])
-    classes: tuple[str, ...] = ()
-    if is_labels:
-        values, codes = np.unique(_flat(name, targets), return_inverse=True)
-        classes, first_y = class_names(values), torch.from_numpy(codes.astype(np.int64))
-        second_y = held and _codes(name, values, _flat(name, held[1]))
-    else:
-        first_y, second_y = _targets(name, targets, held and held[1])
+    held_x, held_y = None, None
+    if x_test is not None:
+        held_x, held_y = _numeric(f"{name}: x_test", x_test), _texts(_array(y_test))
+        _check_like(name, inputs, held_x)
+        _check_same_kind(name, targets, held_y, labels)
+    first, second = _inputs(name, inputs, columns, held_x)
+    classes, first_y, second_y = (_labels if is_labels else _targets)(name, targets, held_y)
     return Data(
         name=name,
         x=first,
@@ -107,8 +56,8 @@ def from_arrays(
         task="classification" if is_labels else "regression",
         classes=classes,
         columns=columns,
-        standardise=standardise,
-        integers=integers,
+        standardise=(inputs.dtype.kind != "b",) * len(columns),
+        integers=inputs.dtype.kind in "iu" and not _is_bytes(inputs),
         test=_part(name, second, second_y),
     )
 
@@ -116,47 +65,6 @@ def from_arrays(
 def class_names(values: Array) -> tuple[str, ...]:
     """Label values as text; byte strings are decoded."""
     return tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values)
-
-
-def _read(path: Path) -> tuple[dict[str, Array], list[str]]:
-    """The arrays we know, and the names of all."""
-    try:
-        with path.open("rb") as stream:  # opened here: np.load leaves broken archives open
-            file = np.load(stream, allow_pickle=False)
-            if isinstance(file, NpzFile):
-                known = {key: np.asanyarray(file[key]) for key in file.files if key in _KEYS}
-                return known, file.files
-    except (*_BROKEN, zlib.error) as error:
-        pickled = "Object arrays" in str(error)
-        alien = "pickled (object) data" in str(error)  # what np.load takes unknown files for
-        raise DataError(
-            f"{path.name} holds an object array" if pickled else f"{path.name} cannot be read",
-            got="a file that is no archive" if alien else f"{type(error).__name__}: {error}",
-            expected="an .npz file of number or string arrays",
-            remedy="Save with np.savez(file, x_train=…, y_train=…), with a dtype of its own each.",
-        ) from error
-    raise DataError(
-        f"{path.name} is a single array",
-        got="an .npy file",
-        expected="an .npz file",
-        remedy="Save with np.savez(file, x_train=…, y_train=…).",
-    )
-
-
-def _images(name: str, x: Array) -> Array:
-    if x.ndim == 3:
-        return x[:, None]
-    if x.ndim == 4:
-        last = x.shape[-1] in (1, 3) and x.shape[1] not in (1, 3)
-        return np.moveaxis(x, -1, 1) if last else x
-    if x.ndim != 2:
-        raise DataError(
-            f"{name}: x has a shape that is no table and no image",
-            got=f"{x.ndim} dimensions, {x.shape}",
-            expected="(n, features), (n, h, w), (n, c, h, w) or (n, h, w, c)",
-            remedy="Reshape it; other shapes can be given as tensors from Python.",
-        )
-    return x
 
 
 def _array(value: object) -> Array:
@@ -255,9 +163,14 @@ def _inputs(
     double = bool(columns) and _either_needs_double(x, x_test)
     first = as_tensor(x, double=double)
     second = None if x_test is None else as_tensor(x_test, double=double)
-    if x.dtype == np.uint8 and x.ndim > 2:
+    if _is_bytes(x):
         first, second = first.div_(255), None if second is None else second.div_(255)
     return first, second
+
+
+def _is_bytes(x: Array) -> bool:
+    """Whether these are images of numbers from 0 to 255."""
+    return x.dtype == np.uint8 and x.ndim > 2
 
 
 def _either_needs_double(x: Array, x_test: Array | None) -> bool:
@@ -271,12 +184,19 @@ def _part(name: str, x: Tensor | None, y: Tensor | None) -> Examples | None:
     return Examples(x, y)
 
 
-def _targets(name: str, y: Array, y_test: Array | None) -> tuple[Tensor, Tensor | None]:
-    """Targets of both parts, (n, n_targets) in one dtype."""
+def _labels(name: str, y: Array, y_test: Array | None) -> _Targets:
+    """Names of the classes, and the numbers of both parts' labels."""
+    values, codes = np.unique(_flat(name, y), return_inverse=True)
+    second = None if y_test is None else _codes(name, values, _flat(name, y_test))
+    return class_names(values), torch.from_numpy(codes.astype(np.int64)), second
+
+
+def _targets(name: str, y: Array, y_test: Array | None) -> _Targets:
+    """No classes, and targets of both parts, (n, n_targets) in one dtype."""
     first, second = _rows(name, y), None if y_test is None else _rows(name, y_test)
     double = _either_needs_double(first, second)
     held = None if second is None else as_tensor(second, double=double)
-    return as_tensor(first, double=double), held
+    return (), as_tensor(first, double=double), held
 
 
 def _rows(name: str, y: Array) -> Array:

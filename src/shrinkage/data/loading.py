@@ -1,38 +1,40 @@
 """From what a user names or holds to :class:`Data`."""
 
-from collections.abc import Sized
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict
 
 from torch import Tensor
 from torch.utils.data import (
-    BatchSampler,
     DataLoader,
     Dataset,
-    IterableDataset,
-    RandomSampler,
-    SequentialSampler,
-    TensorDataset,
-    default_collate,
 )
 
 from shrinkage.arguments import as_path, check_type
-from shrinkage.data.arrays import Labels, from_arrays, read_npz, tensor_of
+from shrinkage.data.arrays import Labels, from_arrays, tensor_of
 from shrinkage.data.builtin import BUILT_IN
+from shrinkage.data.datasets import is_pair, plain_dataset, stacked
 from shrinkage.data.examples import Examples, check_dense
 from shrinkage.data.images import read_images
 from shrinkage.data.missing import Missing
+from shrinkage.data.npz import read_npz
 from shrinkage.data.openml import read_openml
 from shrinkage.data.source import Data, Task
 from shrinkage.data.tables import read_table
-from shrinkage.errors import DataError, did_you_mean, foreign_code, shown, told
+from shrinkage.errors import DataError, did_you_mean, shown, told
 
 _SUFFIXES = (".npz", ".csv", ".parquet")
 _SOURCES = (
     f"one of {', '.join(BUILT_IN)}, an .npz, .csv or .parquet file, "
     "a folder with one sub-folder of images per class, or openml:NAME"
 )
+
+
+class _OfTables(TypedDict):
+    """What tables alone are read with."""
+
+    target: str | None
+    task: Task | None
+    missing: Missing | None
 
 
 def load(
@@ -66,37 +68,20 @@ def load(
     >>> load("digits").spec
     Spec(n_inputs=64, input_shape=(1, 8, 8), n_outputs=10)
     """
-    of_tables = {"target": target, "task": task, "missing": missing}
     source = source if isinstance(source, str) and source in BUILT_IN else _named(source)
-    for name, value in {"target": target, "task": task, "missing": missing}.items():
-        if value is not None:
-            check_type(f"{name} is no text", value, str, expected="text, or None", error=DataError,
-                       remedy=f"Leave {name} out, or name it.")  # fmt: skip
-    if isinstance(source, str) and source.startswith("openml:"):
+    of_tables = _OfTables(target=target, task=task, missing=missing)
+    for name, value in of_tables.items():
+        check_type(f"{name} is no text", value, (str, type(None)), expected="text, or None",
+                   error=DataError, remedy=f"Leave {name} out, or name it.")  # fmt: skip
+    if isinstance(source, Path):
+        return _read(source, of_tables, image_size)
+    if source.startswith("openml:"):
         _refuse(source, image_size=image_size)
-        return read_openml(source.removeprefix("openml:"), target, task, missing)
-    if isinstance(source, str) and source in BUILT_IN:
+        return read_openml(source.removeprefix("openml:"), **of_tables)
+    if source in BUILT_IN:
         _refuse(source, **of_tables, image_size=image_size)
         return BUILT_IN[source]()
-    path = _at_home(source)
-    if path.is_dir():
-        _refuse(str(source), **of_tables)
-        return read_images(path, image_size)
-    if not path.exists():
-        raise _not_found(source, path)
-    _refuse(str(source), image_size=image_size)
-    match path.suffix.lower():
-        case ".npz":
-            _refuse(str(source), **of_tables)
-            return read_npz(path)
-        case ".csv" | ".parquet":
-            return read_table(path, target, task, missing)
-    raise DataError(
-        f"{path.name}: unknown type of file",
-        got=shown(path.suffix),
-        expected=_SOURCES,
-        remedy="Save the data as one of these.",
-    )
+    return _read(source, of_tables, image_size)
 
 
 def from_user(data: object, *, target: str | None = None, labels: Labels = lambda _: True) -> Data:
@@ -120,7 +105,7 @@ def from_user(data: object, *, target: str | None = None, labels: Labels = lambd
         return _from_dataset(plain_dataset(data), labels)
     if isinstance(data, Dataset):
         return _from_dataset(data, labels)
-    if isinstance(data, tuple) and len(data) == 2:
+    if isinstance(data, tuple) and is_pair(data):
         for part in data:
             if isinstance(part, Tensor):
                 check_dense("(X, y)", part)
@@ -143,7 +128,7 @@ def examples(data: object) -> Examples:
         return data
     if isinstance(data, DataLoader):
         data = plain_dataset(data)
-    x, y = _stacked(data) if isinstance(data, Dataset) else _pair_of(data)
+    x, y = stacked(data) if isinstance(data, Dataset) else _pair_of(data)
     try:
         inputs, targets = tensor_of(x), tensor_of(y)
     except DataError:
@@ -165,6 +150,29 @@ def _named(source: object) -> str | Path:
     return source if isinstance(source, str) else path
 
 
+def _read(source: str | Path, of_tables: _OfTables, image_size: Any) -> Data:
+    """A file or folder."""
+    path = _at_home(source)
+    if path.is_dir():
+        _refuse(str(source), **of_tables)
+        return read_images(path, image_size)
+    if not path.exists():
+        raise _not_found(source, path)
+    _refuse(str(source), image_size=image_size)
+    match path.suffix.lower():
+        case ".npz":
+            _refuse(str(source), **of_tables)
+            return read_npz(path)
+        case ".csv" | ".parquet":
+            return read_table(path, **of_tables)
+    raise DataError(
+        f"{path.name}: unknown type of file",
+        got=shown(path.suffix),
+        expected=_SOURCES,
+        remedy="Save the data as one of these.",
+    )
+
+
 def _at_home(source: str | Path) -> Path:
     """The path of a source, with ~ as the folder that it stands for."""
     try:
@@ -180,7 +188,7 @@ def _at_home(source: str | Path) -> Path:
 
 
 def _pair_of(data: object) -> tuple[Any, Any]:
-    if isinstance(data, tuple) and len(data) == 2:
+    if isinstance(data, tuple) and is_pair(data):
         return data
     if data is None:
         raise DataError(
@@ -201,7 +209,7 @@ def _pair_of(data: object) -> tuple[Any, Any]:
 def _refuse(source: str, **options: object) -> None:
     for option, value in options.items():
         if value is not None:
-            tables = option in ("target", "task", "missing")
+            tables = option in _OfTables.__annotations__
             where = ".csv, .parquet and openml:NAME" if tables else "image folders"
             raise DataError(
                 f"{option} has no meaning for {source}",
@@ -229,85 +237,5 @@ def _not_found(source: str | Path, path: Path) -> DataError:
     )
 
 
-def plain_dataset(loader: DataLoader[Any]) -> Dataset[Any]:
-    """The dataset of a loader that serves its rows as they are; :class:`DataError` otherwise."""
-    if isinstance(loader.dataset, IterableDataset) or not hasattr(loader.dataset, "__len__"):
-        return loader.dataset
-    with reading(loader.dataset):
-        len(loader.dataset)
-    changes = {
-        "sampler": not _serves_all_once(loader),
-        "batch_sampler": type(loader.batch_sampler) not in (BatchSampler, type(None)),
-        "collate_fn": loader.batch_size is not None and loader.collate_fn is not default_collate,
-    }
-    for part, is_own in changes.items():
-        if is_own:
-            raise DataError(
-                f"the DataLoader has a {part} of its own",
-                got=shown(getattr(loader, part)),
-                expected="a DataLoader that serves every row of its dataset once, as it is",
-                remedy="Pass a Dataset that holds exactly the rows to learn from "
-                "(torch.utils.data.Subset picks some).",
-            )
-    return loader.dataset
-
-
-def _serves_all_once(loader: DataLoader[Any]) -> bool:
-    """Does the sampler draw every row of the loader's dataset exactly once?"""
-    sampler, n = loader.sampler, len(cast("Sized", loader.dataset))
-    if type(sampler) is RandomSampler:
-        return not sampler.replacement and sampler.num_samples == len(sampler.data_source) == n
-    return type(sampler) is SequentialSampler and len(sampler) == n
-
-
 def _from_dataset(dataset: Dataset[Any], labels: Labels) -> Data:
-    return from_arrays(type(dataset).__name__, *_stacked(dataset), labels=labels)
-
-
-def reading(dataset: object) -> AbstractContextManager[None]:
-    """What a user's dataset raises when it is read comes out as :class:`DataError`."""
-    return foreign_code(
-        lambda got: DataError(
-            f"{type(dataset).__name__} cannot be read",
-            got=got,
-            expected="a length, and a pair (x, y) at each index below it",
-            remedy="Read dataset[0] by itself to see the traceback.",
-        )
-    )
-
-
-def _stacked(dataset: Dataset[Any]) -> tuple[Any, Any]:
-    """All rows of a map-style dataset as one x and one y."""
-    name = type(dataset).__name__
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-        raise DataError(
-            "an iterable dataset cannot be split",
-            got=name,
-            expected="a map-style Dataset, with a length and an index",
-            remedy="Read its rows once and pass the pair (X, y).",
-        )
-    if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
-        return dataset.tensors[0], dataset.tensors[1]
-    with reading(dataset):
-        rows = [dataset[i] for i in range(len(dataset))]
-    wrong = next((row for row in rows if not isinstance(row, tuple | list) or len(row) != 2), None)
-    if wrong is not None or not rows:
-        raise DataError(
-            f"{name} does not hold pairs (x, y)",
-            got="no rows"
-            if not rows
-            else f"a row of type {type(wrong).__name__}"
-            + (f" and length {len(wrong)}" if isinstance(wrong, tuple | list) else ""),
-            expected="an input and a target in each row",
-            remedy="Wrap it in a Dataset that returns (x, y).",
-        )
-    try:
-        x, y = default_collate(rows)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{name}: rows cannot be stacked",
-            got=told(error),
-            expected="tensors, arrays or numbers of one shape in all rows",
-            remedy="Give the dataset a transform to tensors of one size.",
-        ) from error
-    return x, y
+    return from_arrays(type(dataset).__name__, *stacked(dataset), labels=labels)

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
+from shrinkage.data.datasets import check_indexed, is_pair, n_rows, plain_dataset, reading
 from shrinkage.data.examples import Examples
-from shrinkage.data.loading import examples, plain_dataset, reading
+from shrinkage.data.loading import examples
 from shrinkage.errors import DataError, shown
 
 NUMBERS = 2**22  # that a batch of tensors holds at most, unless 64 rows hold more
@@ -48,8 +49,7 @@ class Stream:
             yield from self.source.batches(self.rows_at_once)
             return
         for batch in _served(self.source):
-            is_pair = isinstance(batch, tuple | list) and len(batch) == 2
-            if not is_pair or not all(isinstance(part, Tensor) for part in batch):
+            if not is_pair(batch) or not all(isinstance(part, Tensor) for part in batch):
                 raise DataError(
                     "the DataLoader does not serve pairs (x, y)",
                     got=shown(batch),
@@ -113,14 +113,8 @@ def stream(data: object) -> Stream:
 
 def _of_loader(loader: DataLoader[Any]) -> Stream:
     dataset = plain_dataset(loader)
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-        raise DataError(
-            "an iterable dataset cannot be read in a fixed order",
-            got=type(dataset).__name__,
-            expected="a map-style Dataset, with a length and an index",
-            remedy="Read its rows once and pass the pair (X, y).",
-        )
-    n = len(dataset)
+    check_indexed(dataset, "read in a fixed order")
+    n = n_rows(dataset)
     if loader.drop_last and loader.batch_size and n % loader.batch_size:
         raise DataError(
             "the DataLoader drops its last batch",
@@ -155,9 +149,7 @@ def _in_order(loader: DataLoader[Any], dataset: Dataset[Any]) -> DataLoader[Any]
 
 def _changes(dataset: Dataset[Any]) -> bool:
     """Whether a few rows differ when they are read again, under another random state."""
-    with reading(dataset):
-        rows = len(dataset)  # type: ignore[arg-type]
-    for index in range(min(rows, _READ_TWICE)):
+    for index in range(min(n_rows(dataset), _READ_TWICE)):
         with torch.random.fork_rng(devices=[]), reading(dataset):
             torch.manual_seed(2 * index)
             first = dataset[index]
