@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
+from itertools import chain
+from math import prod
 from typing import Any
 
 import torch
@@ -11,11 +14,11 @@ from torch import Tensor, nn
 from shrinkage.compression.checks import check, check_runs
 from shrinkage.compression.computed import remedies
 from shrinkage.compression.copying import copied
-from shrinkage.compression.deciding import Decision, decide, selected
+from shrinkage.compression.deciding import Decision, decide, kept_inputs, narrowed
 from shrinkage.compression.folding import bias_of, fold, shifts
 from shrinkage.compression.liveness import dense
 from shrinkage.compression.proof import Proof, other_inputs, prove
-from shrinkage.errors import CompactionError, did_you_mean, told
+from shrinkage.errors import CompactionError, did_you_mean, listed, told
 from shrinkage.graph import Inputs, NetworkError, Record, Units, UnknownStructureError, trace
 from shrinkage.graph.call import replaced
 from shrinkage.graph.cut import Cuts, cut, tensor_of
@@ -49,13 +52,10 @@ def compacted(
     _check_names(model, ignored)
     before = copied(model)
     check_runs(before, inputs)
-    exact = copied(model).cpu().double()
-    doubled = tuple(replaced(value, _doubled) for value in inputs)
+    exact, doubled = in_float64(model, inputs)
     check_runs(exact, doubled, in_float64=True)
-    labels = None
     units = Units()
-    if drop_inputs:
-        labels = units.fresh(doubled[0][0].numel()).reshape(doubled[0].shape[1:])
+    labels = fresh_labels(units, doubled[0].shape[1:]) if drop_inputs else None
     try:
         record, _ = trace(exact, doubled, units=units, labels=labels)
         record = confirmed(exact, doubled, labels, record)
@@ -73,26 +73,40 @@ def compacted(
     small = copied(exact)
     cut(small, cuts)
     fold(small, moved)
-
-    def select(batch: Inputs) -> Inputs:
-        return selected(batch, labels, decision.removed)[0]
-
-    batches = [doubled, *(other_inputs(exact, doubled, seed) for seed in (1, 2))]
-    proofs = {"float64": prove(exact, small, batches, select, cuts, record, decision.removed)}
+    kept = kept_inputs(labels, decision.removed)
+    proof = partial(prove, select=partial(narrowed, kept=kept), cuts=cuts, record=record,
+                    removed=decision.removed)  # fmt: skip
+    proofs = {"float64": proof(exact, small, _batches(exact, doubled))}
     after = copied(model)
     cut(after, cuts)
     _take_biases(after, small, moved)
     kind = str(home(model)[1]).removeprefix("torch.")
     if kind != "float64":
-        own = [inputs, *(other_inputs(before, inputs, seed) for seed in (1, 2))]
-        zero = proofs["float64"].noise
+        own, zero = _batches(before, inputs), proofs["float64"].noise
         with untouched(after):
-            proofs[kind] = prove(before, after, own, select, cuts, record, decision.removed, zero)
+            proofs[kind] = proof(before, after, own, noise=zero)
     after.train(False)
-    kept = None
-    if labels is not None and bool(decision.removed[labels.long()].any()):
-        kept = (~decision.removed[labels.flatten().long()]).nonzero().flatten()
     return Compacted(model, after, cuts, kept, _notes(exact, record, decision), proofs)
+
+
+def fresh_labels(units: Units, shape: Sequence[int]) -> Tensor:
+    """New units, one for each number of an example."""
+    return units.fresh(prod(shape)).reshape(tuple(shape))
+
+
+def in_float64(model: nn.Module, inputs: Inputs) -> tuple[nn.Module, Inputs]:
+    """A copy of the network, and the inputs, on the CPU."""
+
+    def doubled(tensor: Tensor) -> Tensor:
+        tensor = tensor.detach().cpu()
+        return tensor.double() if tensor.is_floating_point() else tensor
+
+    return copied(model).cpu().double(), tuple(replaced(value, doubled) for value in inputs)
+
+
+def _batches(model: nn.Module, inputs: Inputs) -> list[Inputs]:
+    """The inputs and two others like them."""
+    return [inputs, *(other_inputs(model, inputs, seed) for seed in (1, 2))]
 
 
 def _keep(record: Record, ignored: Sequence[str], units: Units) -> None:
@@ -107,7 +121,7 @@ def confirmed(model: nn.Module, inputs: Inputs, labels: Tensor | None, record: R
     """The record with only those constants that other inputs leave as they are."""
     units = Units()
     if labels is not None:
-        labels = units.fresh(labels.numel()).reshape(labels.shape)
+        labels = fresh_labels(units, labels.shape)
     again, _ = trace(model, other_inputs(model, inputs, 3), units=units, labels=labels)
     if [op.name for op in again.ops] != [op.name for op in record.ops]:
         raise UnknownStructureError("another way through the network for other inputs")
@@ -148,11 +162,6 @@ def _is_ignored(where: str, weight: str, pattern: str) -> bool:
     return any(fnmatchcase(name, pattern) for name in names)
 
 
-def _doubled(tensor: Tensor) -> Tensor:
-    tensor = tensor.detach().cpu()
-    return tensor.double() if tensor.is_floating_point() else tensor
-
-
 def _notes(model: nn.Module, record: Record, decision: Decision) -> tuple[str, ...]:
     """Per layer, the zero units that stay, and why."""
     lines: dict[str, None] = {}
@@ -185,15 +194,14 @@ def _unfollowed(model: nn.Module, read: set[str]) -> Iterator[str]:
     """What stays because it is not known what becomes of it; registered layers once a class."""
     registered = _registered(model, read)
     for kind, names in registered.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         yield (
-            f"{names[0]}{more}: kept as it is: register_layer tells plans what {kind.__name__} "
-            "has, and what it computes of it is not followed here"
+            f"{listed(names, 1, ' and')}: kept as it is: register_layer tells plans what "
+            f"{kind.__name__} has, and what it computes of it is not followed here"
         )
-    told = {canonical(name) for names in registered.values() for name in names}
+    told = read.union(map(canonical, chain.from_iterable(registered.values())))
     for name, module in model.named_modules():
         for local in ("weight", "in_proj_weight", "weight_ih_l0", "weight_orig"):
             full = canonical(f"{name}.{local}".strip("."))
             tensor = getattr(module, local, None)
-            if isinstance(tensor, Tensor) and tensor.ndim > 1 and full not in read | told:
+            if isinstance(tensor, Tensor) and tensor.ndim > 1 and full not in told:
                 yield f"{name or 'the network'}: kept as it is, its weight is not followed"

@@ -8,6 +8,12 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
+_HOOKS = {
+    BasePruningMethod: ("_tensor_name", "pruning mask", "prune.remove"),
+    WeightNorm: ("name", "weight norm", "remove_weight_norm"),
+    SpectralNorm: ("name", "spectral norm", "remove_spectral_norm"),
+}
+
 
 def remedies(model: nn.Module, followed: Collection[str]) -> Iterator[str]:
     """Per layer whose weight a mask, a norm or a parametrization computes: what takes that off.
@@ -27,16 +33,10 @@ def remedies(model: nn.Module, followed: Collection[str]) -> Iterator[str]:
 
 def _calls(module: nn.Module, where: str) -> Iterator[tuple[str, str]]:
     for hook in module._forward_pre_hooks.values():
-        if isinstance(hook, BasePruningMethod):
-            yield (
-                f"{hook._tensor_name} has a pruning mask",
-                _removal("prune.remove", where, hook._tensor_name),
-            )
-        elif isinstance(hook, WeightNorm):
-            yield f"{hook.name} has a weight norm", _removal("remove_weight_norm", where, hook.name)
-        elif isinstance(hook, SpectralNorm):
-            call = _removal("remove_spectral_norm", where, hook.name)
-            yield f"{hook.name} has a spectral norm", call
+        for kind, (attribute, what, function) in _HOOKS.items():
+            if isinstance(hook, kind):
+                tensor = getattr(hook, attribute)
+                yield f"{tensor} has a {what}", _removal(function, where, tensor)
     if parametrize.is_parametrized(module):
         for tensor in module.parametrizations:  # type: ignore[union-attr]
             call = _removal("parametrize.remove_parametrizations", where, tensor)

@@ -29,14 +29,11 @@ def decide(
     classes, pins = units.classes(), units.reasons()
     weights = {y.weight: tensor_of(model, y.weight).detach() for y in record.layers}
     found = readers(record, classes, weights)
-    tried: set[str] = set()
-    balances = [b for b in units.balances if b.whole]
+    balances, pieces = list[Balance](), dict[str, list[Balance]]()
+    for balance in units.balances:
+        (balances if balance.whole else pieces.setdefault(balance.key, [])).append(balance)
     while True:
-        gone, reasons = removable(found, units.count, pins)
-        more = _emptied(found, gone) or _uneven(balances, classes, gone)
-        if more:
-            pins = {**more, **pins}
-            continue
+        gone, reasons, pins = _settled(found, classes, units.count, balances, pins)
         removed = gone[classes]
         cuts = Cuts.of(record, removed)
         blamed = _mismatch(model, inputs, labels, record, removed, cuts)
@@ -44,12 +41,22 @@ def decide(
             return Decision(removed, classes, reasons, cuts)
         op, why = blamed
         key = f"{op.where}/{op.name}"
-        extra = [b for b in units.balances if b.key == key and not b.whole]
-        if extra and key not in tried:  # pieces may stay equal instead of whole
-            tried.add(key)
-            balances += extra
-            continue
-        pins = {**_pinned(op.inputs + op.outputs, classes, gone, f"{key}: {why}"), **pins}
+        if key in pieces:  # they may stay equal instead of whole
+            balances += pieces.pop(key)
+        else:
+            pins = {**_pinned(op.inputs + op.outputs, classes, gone, f"{key}: {why}"), **pins}
+
+
+def _settled(
+    found: list[Reader], classes: Tensor, count: int, balances: list[Balance], pins: Reasons
+) -> tuple[Tensor, Reasons, Reasons]:
+    """What goes, where no layer is left empty and groups stay equal; reasons; all pins."""
+    while True:
+        gone, reasons = removable(found, count, pins)
+        more = _emptied(found, gone) or _uneven(balances, classes, gone)
+        if not more:
+            return gone, reasons, pins
+        pins = {**more, **pins}
 
 
 def _mismatch(
@@ -68,11 +75,26 @@ def _mismatch(
 def selected(
     inputs: Inputs, labels: Tensor | None, removed: Tensor
 ) -> tuple[Inputs, Tensor | None]:
-    """The first input, flat and without the removed elements, where some of them are."""
-    if labels is None or not bool(removed[labels.long()].any()):
+    """The inputs and their labels without the removed elements, where some of them are."""
+    kept = kept_inputs(labels, removed)
+    if labels is None or kept is None:
         return inputs, labels
-    keep = ~removed[labels.flatten().long()]
-    return (inputs[0].flatten(1)[:, keep], *inputs[1:]), labels.flatten()[keep]
+    return narrowed(inputs, kept), labels.flatten()[kept]
+
+
+def kept_inputs(labels: Tensor | None, removed: Tensor) -> Tensor | None:
+    """The places of the numbers of an example that stay; None where all do."""
+    if labels is None:
+        return None
+    stays = ~removed[labels.flatten().long()]
+    return None if bool(stays.all()) else stays.nonzero().flatten()
+
+
+def narrowed(inputs: Inputs, kept: Tensor | None) -> Inputs:
+    """The first input, flat and with these places alone; as it is for None."""
+    if kept is None:
+        return inputs
+    return (inputs[0].flatten(1)[:, kept.to(inputs[0].device)], *inputs[1:])
 
 
 def _pinned(tensors: tuple[Tensor, ...], classes: Tensor, gone: Tensor, why: str) -> Reasons:

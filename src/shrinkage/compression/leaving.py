@@ -2,18 +2,19 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from shrinkage.compression.compacting import confirmed
+from shrinkage.compression.compacting import confirmed, fresh_labels, in_float64
 from shrinkage.compression.copying import copied
-from shrinkage.compression.deciding import decide, selected
+from shrinkage.compression.deciding import decide, kept_inputs, narrowed
 from shrinkage.compression.proof import other_inputs, prove
 from shrinkage.errors import CompactionError, told
 from shrinkage.graph import Inputs, NetworkError, Record, Units, UnknownStructureError, trace
-from shrinkage.graph.call import replaced, running
+from shrinkage.graph.call import running
 from shrinkage.graph.cut import Cuts, cut
 
 
@@ -50,10 +51,8 @@ def leaving(
     dropout, whose masks are drawn by shape. ``inputs``: a few real examples. Raises
     :class:`CompactionError` where the network cannot be followed, or would compute something else.
     """
-    exact = copied(model).cpu().double()
-    doubled = tuple(replaced(value, _doubled) for value in inputs)
     try:
-        return _leaving(exact, doubled, held, drop_inputs=drop_inputs)
+        return _leaving(*in_float64(model, inputs), held, drop_inputs=drop_inputs)
     except (UnknownStructureError, NetworkError) as error:
         raise CompactionError(
             "the network cannot be cut while it trains",
@@ -67,21 +66,13 @@ def _leaving(
     exact: nn.Module, inputs: Inputs, held: Collection[str], *, drop_inputs: bool
 ) -> Leaving:
     units = Units()
-    labels = None
-    if drop_inputs:
-        labels = units.fresh(inputs[0][0].numel()).reshape(inputs[0].shape[1:])
+    labels = fresh_labels(units, inputs[0].shape[1:]) if drop_inputs else None
     probe = _with_nonzero(exact, held)
     record, _ = trace(_training(probe), inputs, units=units, labels=labels)
     record = _zeros_alone(confirmed(probe.eval(), inputs, labels, record))
     decision = decide(_training(probe), inputs, labels, record, units)
-    kept = None
-    if labels is not None and bool(decision.removed[labels.long()].any()):
-        kept = (~decision.removed[labels.flatten().long()]).nonzero().flatten()
-    found = Leaving(decision.cuts, kept)
-
-    def select(batch: Inputs) -> Inputs:
-        return selected(batch, labels, decision.removed)[0]
-
+    kept = kept_inputs(labels, decision.removed)
+    found, select = Leaving(decision.cuts, kept), partial(narrowed, kept=kept)
     small, batches = found.small(exact), [inputs, other_inputs(exact, inputs, 1)]
     for one, two in ((_training(exact), _training(small)), (exact.eval(), small.eval())):
         with running():
@@ -113,8 +104,3 @@ def _training(model: nn.Module) -> nn.Module:
         if isinstance(module, _DropoutNd):
             module.eval()
     return model
-
-
-def _doubled(tensor: Tensor) -> Tensor:
-    tensor = tensor.detach().cpu()
-    return tensor.double() if tensor.is_floating_point() else tensor

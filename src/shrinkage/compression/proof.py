@@ -79,12 +79,7 @@ def prove(
         _proof((before, inputs), (after, select(inputs)), cuts, tolerance, noise)
         for inputs in batches
     ]
-    found = Proof(
-        max(p.outputs for p in proofs),
-        max(p.gradients for p in proofs),
-        max(p.tolerance for p in proofs),
-        frozenset().union(*(p.noise for p in proofs)),
-    )
+    found = _worst(proofs)
     tolerance = found.tolerance
     # In float32 the sign of a ReLU's input may turn with the rounding, and its gradient jumps.
     bounds_gradients = dtype == torch.float64
@@ -97,6 +92,15 @@ def prove(
         layer = _at_fault(before, after, inputs, select, record, removed)
         raise _refuted(found, dtype, layer)
     return found
+
+
+def _worst(proofs: list[Proof]) -> Proof:
+    return Proof(
+        max(p.outputs for p in proofs),
+        max(p.gradients for p in proofs),
+        max(p.tolerance for p in proofs),
+        frozenset().union(*(p.noise for p in proofs)),
+    )
 
 
 def _refuted(found: Proof, dtype: torch.dtype, layer: str) -> CompactionError:

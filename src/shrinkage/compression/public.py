@@ -12,6 +12,7 @@ from shrinkage.arguments import as_flag, as_int, as_names
 from shrinkage.compression.checks import as_inputs
 from shrinkage.compression.compacting import Compacted, compacted
 from shrinkage.compression.copying import copied
+from shrinkage.compression.deciding import narrowed
 from shrinkage.compression.exporting import export_onnx, export_program
 from shrinkage.compression.measuring import Latency, latencies, macs
 from shrinkage.compression.proof import check_equal
@@ -102,19 +103,29 @@ def compact(
     sparse = None if sparse is None else _rows("sparse", sparse)
     many = isinstance(batch_sizes, list | tuple | range)
     batch_sizes = [_rows("batch_sizes", size) for size in (batch_sizes if many else [batch_sizes])]
-    if drop_inputs and not (inputs and isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
+    if drop_inputs:
+        _check_first(inputs)
+    with running_eagerly():
+        found = compacted(model, inputs, ignored=ignored, drop_inputs=drop_inputs)
+    return _measured(found, inputs, sparse, batch_sizes)
+
+
+def _check_first(inputs: Inputs) -> None:
+    """Refuse inputs of which none can be dropped."""
+    if not (inputs and isinstance(inputs[0], Tensor) and inputs[0].ndim > 1):
         raise CompactionError(
             "inputs cannot be dropped",
             got=type(inputs[0]).__name__ if inputs else "nothing",
             expected="a batch of examples as the first input",
             remedy="Leave drop_inputs out.",
         )
-    with running_eagerly():
-        found = compacted(model, inputs, ignored=ignored, drop_inputs=drop_inputs)
-    small_inputs = inputs
-    if found.kept_inputs is not None:
-        kept = found.kept_inputs.to(inputs[0].device)
-        small_inputs = (inputs[0].flatten(1)[:, kept], *inputs[1:])
+
+
+def _measured(
+    found: Compacted, inputs: Inputs, sparse: int | None, batch_sizes: Sequence[int]
+) -> Compact:
+    """With sparse layers where they are asked for and faster, and with a report."""
+    small_inputs = narrowed(inputs, found.kept_inputs)
     after, choices = found.after, tuple[Choice, ...]()
     if sparse is not None:
         after = copied(after)
@@ -127,14 +138,8 @@ def compact(
 
 
 def _rows(name: str, size: object) -> int:
-    return as_int(
-        name,
-        size,
-        least=1,
-        most=2**31 - 1,
-        remedy="It is a number of rows, such as 1.",
-        error=CompactionError,
-    )
+    remedy = "It is a number of rows, such as 1."
+    return as_int(name, size, least=1, most=2**31 - 1, remedy=remedy, error=CompactionError)
 
 
 def _report(

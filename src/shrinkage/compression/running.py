@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from shrinkage.analysis.measures import evaluate
 from shrinkage.compression.chosen import Chosen, Point, chosen, words
+from shrinkage.compression.deciding import narrowed
 from shrinkage.compression.exporting import onnx_outputs
 from shrinkage.compression.public import Compact, compact
 from shrinkage.data import Data, Examples, load, split
@@ -103,33 +104,36 @@ def compact_run(
     network = build(_factory(view, model), spec)
     _load(network, which)
     parts = split(source, seed, **vars(study.cut), as_given=study.targets is not None)
-    test = parts.test
-    sizes, example = (1, batch), test.x[:_EXAMPLES]
-    small = compact(network, example, drop_inputs=drop_inputs, sparse=batch, batch_sizes=sizes)
+    test, sizes = parts.test, (1, batch)
+    small = compact(network, test.x[:_EXAMPLES], drop_inputs=drop_inputs, sparse=batch,
+                    batch_sizes=sizes)  # fmt: skip
     name = f"compact-{which.column}-{seed}" + ("" if small.inputs is None else "-inputs")
     where = Path(out) if out is not None else view.folder / name
-    about: dict[str, Any] = {"model": study.model.name, "run": view.folder.name}
-    about |= {"spec": asdict(spec), "classes": list(source.classes)}
-    names = [str(name) for name in source.columns or range(spec.n_inputs)]
-    kept = names if small.inputs is None else [names[k] for k in small.inputs.tolist()]
-    if source.columns:
-        about["columns"] = kept
     questions = Questions.of(source, parts, shares=study.loss is None, middle=study.middle)
+    kept = list(map(str, source.columns or range(spec.n_inputs)))
     if small.inputs is not None:
         questions = questions.of_inputs(small.inputs.tolist())
-    about["questions"] = questions.as_json()
-    small.save(where, network=which.label, **about)
-    for stale in ("model.pt2", "model.onnx"):
-        (where / stale).unlink(missing_ok=True)  # it may be of another network
-    small.export(where / "model.pt2")
-    left = test if small.inputs is None else Examples(test.x.flatten(1)[:, small.inputs], test.y)
-    predictions = None
-    if find_spec("onnx") and find_spec("onnxruntime") and find_spec("onnxscript"):
-        predictions = onnx_outputs(small.onnx(where / "model.onnx"), left.x)
+        kept = [kept[k] for k in small.inputs.tolist()]
+    about: dict[str, Any] = {"model": study.model.name, "run": view.folder.name}
+    about |= {"spec": asdict(spec), "classes": list(source.classes)}
+    about |= {"columns": kept} if source.columns else {}
+    small.save(where, network=which.label, **about, questions=questions.as_json())
+    left = Examples(narrowed((test.x,), small.inputs)[0], test.y)
+    predictions = _export(small, where, left.x)
     own = study.loss is not None
     outcome = _outcome(where, which, (network, test), (small, left), predictions, own=own)
     left_over = (spec.n_inputs, kept) if drop_inputs else None
     return replace(outcome, inputs=left_over, of_table=bool(source.columns))
+
+
+def _export(small: Compact, where: Path, x: Tensor) -> Tensor | None:
+    """Write the programs; the outputs of the ONNX one, None without its packages."""
+    for stale in ("model.pt2", "model.onnx"):
+        (where / stale).unlink(missing_ok=True)  # it may be of another network
+    small.export(where / "model.pt2")
+    if not all(map(find_spec, ("onnx", "onnxruntime", "onnxscript"))):
+        return None
+    return onnx_outputs(small.onnx(where / "model.onnx"), x)
 
 
 def _outcome(

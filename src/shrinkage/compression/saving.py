@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from shrinkage.arguments import as_path
 from shrinkage.compression.copying import copied
 from shrinkage.compression.records import FORMAT, CompactRecord, damaged, read_record
-from shrinkage.compression.sparse import SparseLinear
+from shrinkage.compression.sparse import SparseLinear, put
 from shrinkage.data import Spec
 from shrinkage.data.models import Factory, build, resolve
 from shrinkage.errors import RAISED, CompactionError, ModelError, told
@@ -244,14 +244,13 @@ def _agrees(found: list[float] | None, expected: list[float], dtype: torch.dtype
 
 def _prepare(model: nn.Module, name: str, count: int) -> None:
     """A CSR layer with room for ``count`` values in place of a linear one."""
-    path, _, local = name.rpartition(".")
     linear = model.get_submodule(name)
     if not isinstance(linear, nn.Linear):
         raise TypeError(f"{name} is a {type(linear).__name__}, not a Linear")
     sparse = SparseLinear(linear)
     sparse.values = torch.zeros(count, dtype=sparse.values.dtype)
     sparse.columns = torch.zeros(count, dtype=torch.int32)
-    setattr(model.get_submodule(path), local, sparse)
+    put(model, name, sparse)
 
 
 def _sparse(tensor: Tensor) -> dict[str, Tensor] | None:

@@ -94,7 +94,7 @@ def sparsified(model: nn.Module, inputs: Inputs, batch: int) -> tuple[Choice, ..
             dense_ms, csr_ms = interleaved([lambda: layer(x), lambda: sparse(x)], 0.1)  # noqa: B023
             found.append(Choice(name, density, dense_ms, csr_ms))
             if found[-1].is_sparse:
-                _put(model, name, sparse)
+                put(model, name, sparse)
     return tuple(found)
 
 
@@ -102,7 +102,7 @@ def densified(model: nn.Module) -> None:
     """Ordinary layers instead of CSR, in place."""
     for name, module in list(model.named_modules()):
         if isinstance(module, SparseLinear):
-            _put(model, name, module.dense())
+            put(model, name, module.dense())
 
 
 def _seen(model: nn.Module, inputs: Inputs) -> dict[str, tuple[nn.Linear, Tensor]]:
@@ -129,6 +129,7 @@ def _seen(model: nn.Module, inputs: Inputs) -> dict[str, tuple[nn.Linear, Tensor
     return found
 
 
-def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+def put(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Replace the layer of this name."""
     path, _, local = name.rpartition(".")
     setattr(model.get_submodule(path), local, module)

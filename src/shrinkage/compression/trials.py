@@ -52,14 +52,15 @@ def trial(model: nn.Module, inputs: Inputs) -> Trial:
         with _Roundings() as seen:
             result = model(*inputs)
         outputs = [_real(t) for t in returned(result)]
-        gradients = _gradients([t for t in outputs if t.requires_grad], parameters)
+        gradients = _gradients(outputs, parameters)
     if any(p.dtype != torch.float64 for p in parameters.values()):
         outputs = [t for t in outputs if t.is_floating_point()]
     return Trial(tuple(t.detach() for t in outputs), gradients, seen.coarsest)
 
 
-def _gradients(ends: list[Tensor], parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+def _gradients(outputs: list[Tensor], parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     """Those of a random sum of all that is put out."""
+    ends = [t for t in outputs if t.requires_grad]
     if not ends:
         return {}
     total = torch.stack([(t * _weights(t)).sum() for t in ends]).sum()
