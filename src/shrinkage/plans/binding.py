@@ -14,7 +14,7 @@ from shrinkage.graph.layers import Role, check_registered, describe
 from shrinkage.graph.wrappers import canonical
 from shrinkage.penalties import Penalty
 from shrinkage.plans.grouping import Grouping, grouping
-from shrinkage.plans.leftover import causes, leftover, warn_of_leftover
+from shrinkage.plans.leftover import Left, causes, leftover, warn_of_leftover
 from shrinkage.plans.normalisation import Invariance, invariances
 from shrinkage.plans.rules import Rule, Rules, Site
 
@@ -81,7 +81,7 @@ def bind(model: nn.Module, rules: Rules) -> tuple[Entry, ...]:
     entries = tuple(_entry(item, rules, known) for item in found)
     left = leftover(list(_unruled(found, rules)), rules)
     if not any(entry.penalty and not entry.frozen for entry in entries):
-        raise _idle(entries, f" Left out are {causes(left)}." if left else "")
+        raise _idle(entries, left)
     _warn_of_idle(rules, sites, told={site.name for site, _ in left})
     if left:
         warn_of_leftover(left, sum(prod(entry.shape) for entry in entries if not entry.frozen))
@@ -95,12 +95,12 @@ def _unruled(found: Iterable[_Found], rules: Rules) -> Iterator[tuple[Site, nn.P
             yield _at(rules, item.sites), item.parameter
 
 
-def _idle(entries: tuple[Entry, ...], left: str) -> PlanError:
+def _idle(entries: tuple[Entry, ...], left: Left) -> PlanError:
     return PlanError(
         "the plan penalises nothing",
         got="; ".join(f"{entry.name} ({entry.reason})" for entry in entries[:3]),
         expected="at least one penalised parameter",
-        remedy=_to_penalise(entries) + left,
+        remedy=_to_penalise(entries) + (f" Left out are {causes(left)}." if left else ""),
     )
 
 
@@ -334,24 +334,29 @@ def _warn_of_idle(rules: Rules, sites: list[Site], told: set[str]) -> None:
     taken: set[str] = set()
     for rule in rules.rules:
         matched = _matched(rule, sites)
-        applied = {site.name for site in matched if _applies(rule, site, rules)}
-        if applied or rule.penalty is None or told & {site.name for site in matched}:
-            _warn_if_shadowed(rule, {s.name for s in matched if _admits(rule, s, rules)}, taken)
+        applied = _names(site for site in matched if _applies(rule, site, rules))
+        if applied or rule.penalty is None or told.intersection(_names(matched)):
+            meant = _names(site for site in matched if _admits(rule, site, rules))
+            _warn_if_shadowed(rule, meant, taken)
         else:
             warn(
                 f"the rule {rule.label} penalises nothing: it matches only "
-                f"{_some(site.name for site in matched)} ({_why_not(matched[0])})",
+                f"{_some(_names(matched))} ({_why_not(matched[0])})",
             )
-        taken |= applied
+        taken.update(applied)
 
 
-def _warn_if_shadowed(rule: Rule, meant: set[str], taken: set[str]) -> None:
-    if meant and meant <= taken:
+def _warn_if_shadowed(rule: Rule, meant: list[str], taken: set[str]) -> None:
+    if meant and taken.issuperset(meant):
         warn(
             f"the rule {rule.label} never acts: earlier rules take all it matches "
             f"({_some(meant)}). The first match wins: put it first",
         )
 
 
-def _some(names: "Iterator[str] | set[str]") -> str:
+def _names(sites: Iterable[Site]) -> list[str]:
+    return [site.name for site in sites]
+
+
+def _some(names: Iterable[str]) -> str:
     return listed(dict.fromkeys(names), 6, " and")

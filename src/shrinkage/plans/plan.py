@@ -23,11 +23,6 @@ from shrinkage.plans.coupled import Coupled, Term, couple, terms_of
 from shrinkage.plans.normalisation import followed_by_norm
 from shrinkage.plans.rules import Key, Rules
 
-_ANEW = (
-    "Prune, parametrise, tie and replace layers first, then make optimizer and plan; where a "
-    "handle is attached, call its remove() before."
-)
-
 Held = tuple[Entry, Penalty, nn.Parameter]
 
 Place = tuple[Mapping[str, object], str, object]
@@ -123,25 +118,22 @@ class Plan:
             remedy="Pass entry of: for entry in plan.entries.",
             error=PlanError,
         )
-        owner, name = self._owner_of(entry)
-        parameter = owner._parameters.get(name) if owner is not None else None
+        parameter = self._present(entry)
         if parameter is None:
-            raise PlanError(
+            raise _outdated(
                 f"the network no longer has the parameter {entry.name!r}",
-                got="a layer that was replaced, deleted, pruned or parametrised, or no longer is, "
+                "a layer that was replaced, deleted, pruned or parametrised, or no longer is, "
                 "after the plan was made",
-                expected="the parameters that the plan was made for",
-                remedy=_ANEW,
             )
         return parameter
 
-    def _owner_of(self, entry: Entry) -> tuple[nn.Module | None, str]:
-        """The module that holds the parameter, None if it is gone, and its name there."""
+    def _present(self, entry: Entry) -> nn.Parameter | None:
+        """The network's parameter behind ``entry``, None if it is gone."""
         *way, name = entry.path.split(".")
         module: nn.Module | None = self.model
         for step in way:
             module = None if module is None else module._modules.get(step)
-        return module, name
+        return None if module is None else module._parameters.get(name)
 
     def blocks(self) -> Iterator[Held]:
         """Entry, penalty and parameter of everything that is penalised."""
@@ -158,12 +150,10 @@ class Plan:
                 continue
             parameter = self.parameter(entry)
             if names.setdefault(id(parameter), entry.name) != entry.name:
-                raise PlanError(
+                raise _outdated(
                     "two parameters of the plan have become one",
-                    got=f"{names[id(parameter)]!r} and {entry.name!r}, tied after the plan was "
+                    f"{names[id(parameter)]!r} and {entry.name!r}, tied after the plan was "
                     "made: its penalty would count twice",
-                    expected="the parameters that the plan was made for",
-                    remedy=_ANEW,
                 )
             yield entry, entry.penalty, parameter
 
@@ -179,11 +169,9 @@ class Plan:
         for term in terms_of(self.bound_blocks(), self.coupled, self.parameter):
             for entry, parameter in term.parts:
                 if tuple(parameter.shape) != entry.shape:
-                    raise PlanError(
+                    raise _outdated(
                         f"parameter {entry.name!r} has another shape than the plan knows",
-                        got=f"{tuple(parameter.shape)}, for {entry.shape} when it was made",
-                        expected="the parameters that the plan was made for",
-                        remedy=_ANEW,
+                        f"{tuple(parameter.shape)}, for {entry.shape} when it was made",
                     )
             yield term
 
@@ -377,8 +365,7 @@ class Plan:
 
     def _why(self, entry: Entry) -> str:
         """The reason as it is now: what was frozen may be trained by now, or the other way."""
-        owner, name = self._owner_of(entry)
-        parameter = owner._parameters.get(name) if owner is not None else None
+        parameter = self._present(entry)
         is_trained = parameter is None or parameter.requires_grad
         if is_trained and entry.frozen:
             return f"{entry.once_trained}; was frozen when the plan was made"
@@ -399,6 +386,16 @@ _CONSTANT = (
 )
 _SCALES = "norms=True penalises the layer's own scales, which can switch filters off. "
 _OTHERS = "GroupL1(…, coupled=True) takes these scales into the groups; L1 acts on single weights"
+
+
+def _outdated(what: str, got: str) -> PlanError:
+    return PlanError(
+        what,
+        got=got,
+        expected="the parameters that the plan was made for",
+        remedy="Prune, parametrise, tie and replace layers first, then make optimizer and plan; "
+        "where a handle is attached, call its remove() before.",
+    )
 
 
 def _acts_on_size(entry: Entry) -> bool:

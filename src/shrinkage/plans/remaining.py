@@ -2,13 +2,15 @@
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import starmap
 
 from torch import nn
 
 from shrinkage.errors import PlanError, ShrinkageWarning
 from shrinkage.penalties import Penalty
 from shrinkage.plans.plan import Plan
-from shrinkage.plans.rules import Rule, Rules
+from shrinkage.plans.rules import Rule
 
 
 def remaining(plan: Plan, small: nn.Module, example_inputs: object = None) -> Plan:
@@ -25,18 +27,10 @@ def remaining(plan: Plan, small: nn.Module, example_inputs: object = None) -> Pl
         bound = Plan(small, rules, example_inputs=example_inputs)
         if _outline(bound) != _outline(plan):
             raise _other("groups over other parameters")
-        parts = dict(_parts(plan, bound))
-        if parts:
-            bound = Plan(
-                small,
-                Rules(
-                    (*(Rule(name, part) for name, part in parts.items()), *rules.rules),
-                    biases=rules.biases,
-                    norms=rules.norms,
-                    rescale=rules.rescale,
-                ),
-                example_inputs=example_inputs,
-            )
+        parts = starmap(Rule, dict(_parts(plan, bound)).items())
+        widened = replace(rules, rules=(*parts, *rules.rules))
+        if widened != rules:
+            bound = Plan(small, widened, example_inputs=example_inputs)
     before, after = plan.value(), bound.value()
     if abs(before - after) > 1e-9 * abs(before):
         raise _other(f"a penalty of {after:.10g} where the whole network has {before:.10g}")

@@ -72,12 +72,15 @@ class Rule:
             case Role.NORM:
                 return norms or self._names_exactly(site)
             case Role.EMBEDDING | Role.OTHER:
-                by_type = not isinstance(self.key, str)
-                return not self._names_all(site) and not (site.tied and by_type)
+                return not self._names_all(site) and not self._names_other_use(site)
             case Role.PARAMETRISED:  # what is meant for the weight is not meant for it
                 return not self.matches(replace(site, names=site.names[1:]))
             case Role.DIRECTION | Role.SCALE_FREE:
                 return False
+
+    def _names_other_use(self, site: Site) -> bool:
+        """Whether the key is a type of layers, and the parameter an embedding beside this place."""
+        return site.tied and not isinstance(self.key, str)
 
     def _names_all(self, site: Site) -> bool:
         """Whether the key is for the whole network, and so names nothing in it."""
@@ -155,12 +158,8 @@ class Rules:
     def including(self, *, biases: bool, norms: bool, rescale: bool) -> Self:
         """The same rules, with what is True here beside what they include already."""
         asked = type(self)(self.rules, biases=biases, norms=norms, rescale=rescale)
-        return type(self)(
-            self.rules,
-            biases=self.biases or asked.biases,
-            norms=self.norms or asked.norms,
-            rescale=self.rescale or asked.rescale,
-        )
+        flags = ("biases", "norms", "rescale")
+        return replace(self, **{key: getattr(self, key) or getattr(asked, key) for key in flags})
 
     def scaled(self, factor: float) -> Self:
         """The same rules with every penalty multiplied by ``factor``."""
@@ -176,12 +175,8 @@ class Rules:
         return self._with(lambda penalty: penalty.convex)
 
     def _with(self, change: Callable[[Penalty], Penalty]) -> Self:
-        return type(self)(
-            tuple(replace(r, penalty=r.penalty and change(r.penalty)) for r in self.rules),
-            biases=self.biases,
-            norms=self.norms,
-            rescale=self.rescale,
-        )
+        changed = (replace(r, penalty=r.penalty and change(r.penalty)) for r in self.rules)
+        return replace(self, rules=tuple(changed))
 
 
 def _as_rules(rules: object) -> tuple[Rule, ...]:
