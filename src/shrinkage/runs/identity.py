@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path, PurePath
 from types import CellType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
@@ -40,8 +41,10 @@ def fingerprint(thing: object) -> str:
 
 
 _DEEPEST = 5
-_PLAIN = (str, int, float, bool, complex, bytes, type(None), range, PurePath)
-_PLAIN_OF_TORCH = (torch.device, torch.dtype, torch.Size)
+_PLAIN = (
+    str, int, float, bool, complex, bytes, type(None), range, PurePath,
+    torch.device, torch.dtype, torch.Size,
+)  # fmt: skip
 _READS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 _WRITES = ("STORE_GLOBAL", "DELETE_GLOBAL")
 _INSIDE: Mapping[type, tuple[str, ...]] = MappingProxyType(
@@ -73,15 +76,15 @@ class _Walk:
                 yield from self._traits(part, 1)
 
     def _traits(self, thing: object, depth: int) -> Iterator[str]:
-        if isinstance(thing, _PLAIN + _PLAIN_OF_TORCH):
+        if isinstance(thing, _PLAIN):
             yield repr(thing)
             return
         yield describe(thing)
         if isinstance(thing, FunctionType | type | ModuleType):
-            if id(thing) not in self.met:
-                self.met[id(thing)] = thing
-                self.waiting.append(thing)  # a chain of functions may be long: no recursion
-        elif isinstance(thing, Tensor) or (isinstance(thing, np.ndarray) and not _is_boxed(thing)):
+            self._meet(thing)
+        elif isinstance(thing, Tensor) or (  # objects in an array are but addresses
+            isinstance(thing, np.ndarray) and not thing.dtype.hasobject
+        ):
             yield from _numbers(thing)
         elif isinstance(thing, set | frozenset):
             # each item by a walk of its own: what it meets must not depend on the set's order
@@ -89,6 +92,11 @@ class _Walk:
         elif depth <= _DEEPEST:
             for part in self._parts(thing):
                 yield from self._traits(part, depth + 1)
+
+    def _meet(self, thing: object) -> None:
+        if id(thing) not in self.met:
+            self.met[id(thing)] = thing
+            self.waiting.append(thing)  # a chain of functions may be long: no recursion
 
     def _parts(self, thing: object) -> Iterator[object]:
         """What a thing is made of, as far as it decides its behaviour."""
@@ -99,7 +107,7 @@ class _Walk:
         elif isinstance(thing, ModuleType):
             yield from self._of_files(thing)
         elif isinstance(thing, Mapping):
-            yield from (part for item in thing.items() for part in item)
+            yield from chain.from_iterable(thing.items())
         elif isinstance(thing, tuple | list):
             yield from thing
         elif isinstance(thing, np.ndarray):
@@ -139,11 +147,6 @@ class _Walk:
             if path not in self.read:
                 self.read.add(path)
                 yield text
-
-
-def _is_boxed(array: np.ndarray) -> bool:
-    """Are the items objects, so that the bytes are addresses?"""
-    return bool(array.dtype.hasobject)
 
 
 def _numbers(thing: Tensor | np.ndarray) -> Iterator[str]:

@@ -105,10 +105,8 @@ class Questions:
         scaling = _scaling(field(told, "scaling", dict[str, Any], "questions."), shape)
         if encoding["inputs"] and (len(encoding["inputs"]),) != shape:
             raise ValueError(f"{len(encoding['inputs'])} encoded inputs for a shape of {shape}")
-        classes, shares = (
-            tuple(field(told, "classes", list[str], "questions.")),
-            field(told, "shares", bool, "questions."),
-        )
+        classes = tuple(field(told, "classes", list[str], "questions."))
+        shares = field(told, "shares", bool, "questions.")
         return cls(
             Encoding.of_json(encoding),
             scaling,
@@ -168,15 +166,9 @@ class Questions:
         )
         return torch.where(x.isnan() | constant.bool(), 0.0, ((x.double() - mean) / scale).float())
 
-    def _checked(self, rows: Tensor | np.ndarray[Any, Any]) -> Tensor:
-        x = _tensor(rows)
-        fits = x is not None and tuple(x.shape[1:]) == self.shape
-        if (
-            x is None
-            or not fits
-            or (x.dtype == torch.uint8 and x.ndim > 2)
-            or not x.isfinite().all()
-        ):
+    def _checked(self, rows: Tensor) -> Tensor:
+        is_raw = rows.dtype == torch.uint8 and rows.ndim > 2
+        if tuple(rows.shape[1:]) != self.shape or is_raw or not rows.isfinite().all():
             raise DataError(
                 "the rows do not fit the network",
                 got=f"{rows.dtype} of shape {tuple(rows.shape)}, or numbers that are not finite",
@@ -184,7 +176,7 @@ class Questions:
                 remedy="Give them as the network has learnt: images as floats, channels first, "
                 "those of uint8 divided by 255; tables in the units of the data.",
             )
-        return x.double()
+        return rows.double()
 
     def _whole(self, x: Tensor) -> Tensor:
         """Ids: whole numbers of any dtype, as a frame's or an array's."""
