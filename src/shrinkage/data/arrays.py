@@ -1,20 +1,17 @@
 """Arrays and tensors as data."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from shrinkage.data.examples import Examples, check_lengths
-from shrinkage.data.precision import as_tensor, check_whole, needs_double
+from shrinkage.data.precision import Array, as_tensor, check_whole, needs_double
 from shrinkage.data.source import Data, unseen_labels
 from shrinkage.errors import DataError
 
-Array = NDArray[Any]
 Labels = Callable[[tuple[int, ...]], bool]
 """Whether integers of a shape are class labels."""
 _Targets = tuple[tuple[str, ...], Tensor, Tensor | None]

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from shrinkage.data.arrays import Array
+from shrinkage.data.precision import Array
 from shrinkage.data.source import Data
 from shrinkage.errors import DataError, listed, shortened, told, warn
 

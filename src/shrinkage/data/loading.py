@@ -4,10 +4,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from torch import Tensor
-from torch.utils.data import (
-    DataLoader,
-    Dataset,
-)
+from torch.utils.data import DataLoader, Dataset
 
 from shrinkage.arguments import as_path, check_type
 from shrinkage.data.arrays import Labels, from_arrays, tensor_of

@@ -10,7 +10,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from shrinkage.data.arrays import Array, from_arrays
+from shrinkage.data.arrays import from_arrays
+from shrinkage.data.precision import Array
 from shrinkage.data.source import Data
 from shrinkage.errors import DataError, did_you_mean, listed
 

@@ -237,15 +237,9 @@ def _folds(rows: Rows, folds: int, labels: Rows | None) -> list[tuple[Rows, Rows
 
 
 def _share(part: str, share: object) -> float:
-    return as_number(
-        f"the fraction {part}",
-        share,
-        least=0,
-        below=1,
-        expected="a part of the rows, above 0 and below 1",
-        remedy="The default is 0.2.",
-        error=DataError,
-    )
+    expected = "a part of the rows, above 0 and below 1"
+    return as_number(f"the fraction {part}", share, least=0, below=1, expected=expected,
+                     remedy="The default is 0.2.", error=DataError)  # fmt: skip
 
 
 def _checked_seed(seed: object) -> int:

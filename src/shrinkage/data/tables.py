@@ -8,7 +8,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from shrinkage.data.arrays import Array, class_names
+from shrinkage.data.arrays import class_names
 from shrinkage.data.files import read_frame
 from shrinkage.data.missing import (
     LEVEL,
@@ -18,7 +18,7 @@ from shrinkage.data.missing import (
     is_readable,
     without_gaps,
 )
-from shrinkage.data.precision import as_tensor, check_whole, needs_double
+from shrinkage.data.precision import Array, as_tensor, check_whole, needs_double
 from shrinkage.data.source import Data, Task
 from shrinkage.data.texts import check_texts
 from shrinkage.errors import DataError, did_you_mean, listed, warn
