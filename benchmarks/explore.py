@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from playwright.sync_api import sync_playwright
 
-from shrinkage.explorer.exploring import prepare, session_of
+from shrinkage.explorer._explore import prepare, session_of
 from shrinkage.explorer.server import Live
 from shrinkage.explorer.session import Session
 

@@ -27,9 +27,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import shrinkage as sh
-import shrinkage.experiments.contrasts.contrasting as contrasting
-import shrinkage.experiments.paths.pathing as pathing
-import shrinkage.explorer.exploring as exploring
+import shrinkage.experiments.contrasts._contrast as contrasting
+import shrinkage.experiments.paths._path as pathing
+import shrinkage.explorer._explore as exploring
 from shrinkage import data as shdata
 from shrinkage.data import Data, Examples, Spec, models
 from shrinkage.graph.layers import _REGISTERED

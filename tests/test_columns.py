@@ -16,7 +16,7 @@ from shrinkage.data import Examples, Spec
 from shrinkage.errors import ExploreError, FitError
 from shrinkage.experiments.columns import COLUMNS, LESSON, Column
 from shrinkage.experiments.fitting import Budget, Training, fit
-from shrinkage.explorer.exploring import session_of
+from shrinkage.explorer._explore import session_of
 from shrinkage.penalties import L1
 from shrinkage.reports import table_text
 from shrinkage.runs import CertificateRecord

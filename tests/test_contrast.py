@@ -23,9 +23,9 @@ from shrinkage.experiments.contrasts import (
     COLUMNS,
     Column,
     Contrast,
+    _contrast,
     certifying,
     contrast,
-    contrasting,
     kinks,
     stages,
 )
@@ -247,7 +247,7 @@ def test_a_finished_run_is_read_and_not_repeated(
     before = points(whole.folder)
     for name in ("Workers", "evaluate", "trace_steps"):
         monkeypatch.setattr(stages, name, never)
-    monkeypatch.setattr(contrasting, "rehearse_training", never)
+    monkeypatch.setattr(_contrast, "rehearse_training", never)
     again = full(whole.folder)
     assert points(again.folder) == before
     assert again.summary() == whole.summary()

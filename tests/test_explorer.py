@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from shrinkage.data import Examples
 from shrinkage.errors import ExploreError, ModelError, ShrinkageWarning
+from shrinkage.explorer._explore import session_of
 from shrinkage.explorer.commands import Change, Reset, Select, Wake, read_command
 from shrinkage.explorer.controls import FIRST, Controls, first_controls
-from shrinkage.explorer.exploring import session_of
 from shrinkage.explorer.lanes import Probe
 from shrinkage.explorer.messages import hello, state
 from shrinkage.explorer.past import Curves

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shrinkage.data import load
-from shrinkage.explorer.exploring import prepare, session_of
+from shrinkage.explorer._explore import prepare, session_of
 from shrinkage.explorer.server import Live
 
 pytestmark = pytest.mark.browser

@@ -20,8 +20,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from shrinkage.cli import main
 from shrinkage.errors import ExploreError
-from shrinkage.explorer import exploring, worker
-from shrinkage.explorer.exploring import prepare, session_of
+from shrinkage.explorer import _explore, worker
+from shrinkage.explorer._explore import prepare, session_of
 from shrinkage.explorer.server import Live
 
 Message = dict[str, Any]
@@ -239,7 +239,7 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delitem(sys.modules, "shrinkage.explorer.server")
     made = session_of("mlp", "digits", columns=("none", "l1"))
     with pytest.raises(ExploreError, match=r"pip install 'shrinkage\[explore\]'"):
-        exploring.prepare(made, port=0, runs=tmp_path, say=print)
+        _explore.prepare(made, port=0, runs=tmp_path, say=print)
 
 
 NET = """
@@ -312,6 +312,6 @@ def test_the_port_is_free_again_whatever_fails(tmp_path: Path) -> None:
 
     for _ in range(2):  # the second time the port would be in use
         with pytest.raises(ExploreError, match="say failed"):
-            exploring.explore("mlp", "digits", port=port, say=broken, browser=False)
+            _explore.explore("mlp", "digits", port=port, say=broken, browser=False)
     with socket.socket() as again:
         again.bind(("127.0.0.1", port))

@@ -18,7 +18,7 @@ import shrinkage as sh
 from shrinkage.data import Spec, from_user
 from shrinkage.data.outputs import reads_ids
 from shrinkage.errors import DataError, FitError, ShrinkageWarning
-from shrinkage.explorer.exploring import session_of
+from shrinkage.explorer._explore import session_of
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 3)).astype("f4")

@@ -14,7 +14,7 @@ import shrinkage as sh
 from shrinkage.data import load
 from shrinkage.data.outputs import warn_of_logits, warn_of_probabilities
 from shrinkage.errors import ShrinkageWarning
-from shrinkage.experiments.paths import pathing
+from shrinkage.experiments.paths import _path
 
 X, Y = torch.randn(40, 4), torch.arange(40) % 2
 SOURCE = Path(sh.__file__).parent
@@ -118,12 +118,12 @@ class _Begun(Exception):  # noqa: N818
     """The path would train now."""
 
 
-def _path(folder: Path, x: Any, y: Any, **options: Any) -> None:
+def _begin(folder: Path, x: Any, y: Any, **options: Any) -> None:
     def begin(*_: object, **__: object) -> None:
         raise _Begun
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pathing, "Stages", begin)
+        patch.setattr(_path, "Stages", begin)
         with pytest.raises(_Begun):
             sh.path(lambda: nn.Linear(4, 2), (x, y), "l1", run=folder / "run", **options)
 
@@ -131,11 +131,11 @@ def _path(folder: Path, x: Any, y: Any, **options: Any) -> None:
 def constant_columns(folder: Path) -> None:
     x = X.clone()
     x[:, 1] = 3.0
-    _path(folder, x, Y)
+    _begin(folder, x, Y)
 
 
 def numbered(folder: Path) -> None:
-    _path(folder, X, 3 * Y, loss=lambda p, y: nn.functional.cross_entropy(p, y))
+    _begin(folder, X, 3 * Y, loss=lambda p, y: nn.functional.cross_entropy(p, y))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import shrinkage as sh
 from shrinkage.cli import app
 from shrinkage.errors import ModelError, RunError, ShrinkageWarning
-from shrinkage.explorer.exploring import session_of
+from shrinkage.explorer._explore import session_of
 
 X = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] > 0).long()

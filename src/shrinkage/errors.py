@@ -61,6 +61,10 @@ class ModelError(ShrinkageError):
     """A network, factory or training function that cannot be built or run."""
 
 
+class OptionError(ShrinkageError, TypeError):
+    """A function was called with options that it does not have, with too many or too few."""
+
+
 class RunError(ShrinkageError):
     """A run folder that cannot be used: locked, of another configuration, not writable."""
 

@@ -1,12 +1,15 @@
 """compact: a run's zeros as a smaller network."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from shrinkage.cli.app import app
+from shrinkage.cli.options import typed
 from shrinkage.cli.words import guarded
+from shrinkage.compression.options import CompactOptions, PointOptions
 from shrinkage.errors import RunError
 
 if TYPE_CHECKING:
@@ -14,45 +17,8 @@ if TYPE_CHECKING:
 
 
 @app.command("compact")
-def compact_command(
-    run: Annotated[Path, typer.Argument(help="The run folder of a path or a contrast.")],
-    column: Annotated[
-        str | None, typer.Option(help="Column of a contrast. [default: group_l1, else l1]")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Which of the run's seeds.")] = 0,
-    model: Annotated[
-        str | None, typer.Option(help="Name or FILE.py:FACTORY. [default: the run's own]")
-    ] = None,
-    data: Annotated[str | None, typer.Option(help="Data. [default: the run's own]")] = None,
-    target: Annotated[str | None, typer.Option(help="Target column. [default: the run's]")] = None,
-    scale: Annotated[
-        float | None, typer.Option(help="Of a path: the point at this λ × instead of its choice.")
-    ] = None,
-    nonzeros: Annotated[
-        int | None,
-        typer.Option(
-            help="Of a path: the best point with at most so many weights, mean over seeds."
-        ),
-    ] = None,
-    features: Annotated[
-        int | None,
-        typer.Option(help="Of a path: the best with at most so many features, mean over seeds."),
-    ] = None,
-    within: Annotated[
-        float | None,
-        typer.Option(help="Of a path: the fewest weights whose score is within this of the best."),
-    ] = None,
-    drop_inputs: Annotated[
-        bool,
-        typer.Option("--drop-inputs", help="Leave out inputs that nobody reads; lists the others."),
-    ] = False,
-    batch: Annotated[
-        int, typer.Option(min=1, help="Batch size that latency is measured for, beside 1.")
-    ] = 128,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the files. [default: RUN/compact-COLUMN-SEED]")
-    ] = None,
-) -> None:
+@typed
+def compact_command(options: CompactOptions, point: PointOptions) -> None:
     """Turn a run's zeros into a smaller network, proven equal: safetensors, torch.export, ONNX.
 
     Dead units are cut out with everything that must vanish with them. Outputs and gradients are
@@ -62,21 +28,21 @@ def compact_command(
     """
     from shrinkage.compression import compact_run
 
-    asked = {"scale": scale, "nonzeros": nonzeros, "features": features, "within": within}
-    point = _point(run, asked) if any(value is not None for value in asked.values()) else None
+    other = _point(Path(options.folder), point)
     with guarded():
-        made = compact_run(
-            run, column=column, seed=seed, model=model, data=data, target=target, batch=batch,
-            drop_inputs=drop_inputs, point=point, out=out,
-        )  # fmt: skip
+        made = compact_run(**vars(replace(options, point=other)))
     typer.echo(made)
 
 
-def _point(run: Path, asked: dict[str, Any]) -> "Point":
+def _point(run: Path, asked: PointOptions) -> "Point | None":
+    """The point that is asked for; None for the path's own choice."""
     from shrinkage.compression import Point
     from shrinkage.experiments.paths import Wanted, select
     from shrinkage.runs import read
 
+    given = [name for name, value in vars(asked).items() if value is not None]
+    if not given:
+        return None
     view = read(run)
     if view.command == "path" and view.decided.choice is None:
         raise RunError(
@@ -86,12 +52,11 @@ def _point(run: Path, asked: dict[str, Any]) -> "Point":
             remedy="Finish the run with the command it was begun with.",
         )
     if view.command != "path":
-        name = next(name for name, value in asked.items() if value is not None)
         raise RunError(
             "the run has no points to choose from",
-            got=f"--{name} for a run of {view.command!r}",
+            got=f"--{given[0]} for a run of {view.command!r}",
             expected="a run of shrinkage path",
             remedy="Of a contrast, name a --column.",
         )
-    found = select(view, Wanted(**asked))
+    found = select(view, Wanted(**vars(asked)))
     return Point(found.scale, found.family)

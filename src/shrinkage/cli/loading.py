@@ -1,16 +1,15 @@
 """Data, from the options that say how they are read."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
+
+from shrinkage.experiments.options import ReadingOptions
 
 if TYPE_CHECKING:
     from shrinkage.data import Data
 
 
-def loaded(
-    data: str, target: str | None, task: str | None, missing: str | None, image_size: int | None
-) -> "Data":
+def loaded(data: str, reading: ReadingOptions) -> "Data":
     """What :func:`load` makes of them; it checks the words."""
     from shrinkage.data import load
 
-    known = {"task": cast("Any", task), "missing": cast("Any", missing)}
-    return load(data, target=target, image_size=image_size, **known)
+    return load(data, **vars(reading))

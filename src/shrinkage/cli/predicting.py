@@ -24,7 +24,8 @@ def predict_command(
         Path | None, typer.Option(help="Write rows and predictions to this csv file.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="FILE.py:FACTORY of the whole network. [default: the run's]")
+        str | None,
+        typer.Option(help="FILE.py:FACTORY of the whole network.", show_default="the run's"),
     ] = None,
 ) -> None:
     """Ask the small network about new rows of a table.

@@ -71,23 +71,3 @@ def command(arguments: list[str], data: str) -> str:
     if data in words[1:]:
         words.insert(1, words.pop(words.index(data, 1)))
     return shlex.join(["shrinkage", *words])
-
-
-def listed(text: str) -> list[str]:
-    """The parts between commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def numbers(option: str, text: str) -> list[float]:
-    """Numbers between commas; :class:`FitError` for anything else."""
-    from shrinkage.errors import FitError
-
-    try:
-        return [float(part) for part in listed(text)]
-    except ValueError:
-        raise FitError(
-            f"{option} is not a list of numbers",
-            got=repr(text),
-            expected="numbers with commas between them",
-            remedy="For instance 1e-4,1e-3,1e-2.",
-        ) from None

@@ -1,19 +1,5 @@
 """A smaller network that computes the same: removal, proof, latency, files."""
 
-from shrinkage.compression.chosen import Point
-from shrinkage.compression.predicting import predict
-from shrinkage.compression.public import Compact, compact
-from shrinkage.compression.reporting import Report
-from shrinkage.compression.running import Outcome, compact_run
-from shrinkage.compression.saving import load_compact
+import lazy_loader
 
-__all__ = [
-    "Compact",
-    "Outcome",
-    "Point",
-    "Report",
-    "compact",
-    "compact_run",
-    "load_compact",
-    "predict",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

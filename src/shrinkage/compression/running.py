@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.analysis.measures import evaluate
-from shrinkage.compression.chosen import Chosen, Point, chosen, words
+from shrinkage.arguments import takes
+from shrinkage.compression.chosen import Chosen, chosen, words
 from shrinkage.compression.deciding import narrowed
 from shrinkage.compression.exporting import onnx_outputs
+from shrinkage.compression.options import CompactOptions
 from shrinkage.compression.public import Compact, compact
 from shrinkage.data import Data, Examples, load, split
 from shrinkage.data.models import MODELS, Factory, build, resolve
@@ -74,41 +76,39 @@ class Outcome:
         return f"It takes {len(left)} of {count} inputs (all in compact.json): {some}\n"
 
 
-def compact_run(
-    folder: str | Path,
-    *,
-    column: str | None = None,
-    seed: int = 0,
-    model: str | None = None,
-    data: str | None = None,
-    target: str | None = None,
-    batch: int = 128,
-    drop_inputs: bool = False,
-    point: Point | None = None,
-    out: str | Path | None = None,
-) -> Outcome:
+@takes(CompactOptions)
+def compact_run(options: CompactOptions) -> Outcome:
     """Compact the network that a run has chosen, and write it into ``RUN/compact-COLUMN-SEED``.
 
-    ``point``: another one of a path. ``drop_inputs``: without inputs that nobody reads; then
-    ``compact.json`` has the places of those that are left, and their columns where they have names.
     Weights (safetensors), ``model.pt2``, ``model.onnx`` and ``compact.json`` (with names of classes
     and columns, how those became inputs, and what these and a regression target were scaled by).
-    ``model`` and ``data`` are taken from the run's command line where they are not given. Linear
-    layers are measured as CSR at ``batch``. Raises :class:`RunError` for a folder without a run,
-    :class:`CompactionError` and the errors of data and models.
+    Model and data are taken from the run's command line where they are not given. Linear layers are
+    measured as CSR at ``batch``.
+
+    Returns
+    -------
+    Outcome
+        The files, the network, and how it does on the test set.
+
+    Raises
+    ------
+    RunError
+        For a folder without a run.
+    CompactionError
+        Where the network cannot be compacted; the errors of data and models besides.
     """
-    view = read(folder)
-    which, study = chosen(view, column, seed, point), view.study
-    source = _data(view, data, target)
+    view = read(options.folder)
+    seed, study = options.seed, view.study
+    which = chosen(view, options.column, seed, options.point)
+    source = _data(view, options.data, options.target)
     spec = replace(source.spec, n_outputs=study.spec.n_outputs)
-    network = build(_factory(view, model), spec)
+    network = build(_factory(view, options.model), spec)
     _load(network, which)
     parts = split(source, seed, **vars(study.cut), as_given=study.targets is not None)
-    test, sizes = parts.test, (1, batch)
-    small = compact(network, test.x[:_EXAMPLES], drop_inputs=drop_inputs, sparse=batch,
-                    batch_sizes=sizes)  # fmt: skip
-    name = f"compact-{which.column}-{seed}" + ("" if small.inputs is None else "-inputs")
-    where = Path(out) if out is not None else view.folder / name
+    test, batch = parts.test, options.batch
+    small = compact(network, test.x[:_EXAMPLES], drop_inputs=options.drop_inputs, sparse=batch,
+                    batch_sizes=(1, batch))  # fmt: skip
+    where = _folder(options, view, which.column, small)
     questions = Questions.of(source, parts, shares=study.loss is None, middle=study.middle)
     kept = list(map(str, source.columns or range(spec.n_inputs)))
     if small.inputs is not None:
@@ -122,8 +122,16 @@ def compact_run(
     predictions = _export(small, where, left.x)
     own = study.loss is not None
     outcome = _outcome(where, which, (network, test), (small, left), predictions, own=own)
-    left_over = (spec.n_inputs, kept) if drop_inputs else None
+    left_over = (spec.n_inputs, kept) if options.drop_inputs else None
     return replace(outcome, inputs=left_over, of_table=bool(source.columns))
+
+
+def _folder(options: CompactOptions, view: RunView, column: str, small: Compact) -> Path:
+    """Where the files go: of a network with fewer inputs beside that with all of them."""
+    if options.out is not None:
+        return Path(options.out)
+    inputs = "" if small.inputs is None else "-inputs"
+    return view.folder / f"compact-{column}-{options.seed}{inputs}"
 
 
 def _export(small: Compact, where: Path, x: Tensor) -> Tensor | None:

@@ -1,5 +1,5 @@
 """The live page: the dial in the hand while networks train, side by side."""
 
-from shrinkage.explorer.exploring import explore
+import lazy_loader
 
-__all__ = ["explore"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,13 +11,13 @@ from shrinkage.arguments import as_choice
 from shrinkage.errors import ExploreError, did_you_mean, shown
 from shrinkage.experiments.columns import COLUMNS, Column
 from shrinkage.experiments.fitting import LEARNING_RATES
+from shrinkage.explorer.options import FIRST
 from shrinkage.runs.knobs import STRENGTH, knob
 
 OFFERED: Mapping[str, Column] = MappingProxyType(
     {name: column for name, column in COLUMNS.items() if column.is_live}
 )
 """The columns that can train live."""
-FIRST = ("none", "l1_term", "l1", "l2")
 OPTIMIZERS = ("sgd", "adam")
 _P = 0.5
 _MOST_COLUMNS = 4

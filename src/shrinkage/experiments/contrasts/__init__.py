@@ -1,7 +1,7 @@
 """Several columns side by side: same seeds, same budget, equal tries, chosen on validation."""
 
 from shrinkage.experiments.columns import COLUMNS, Column
-from shrinkage.experiments.contrasts.contrasting import Contrast, contrast
+from shrinkage.experiments.contrasts._contrast import Contrast, contrast
 from shrinkage.experiments.contrasts.settings import Setting
 
 __all__ = ["COLUMNS", "Column", "Contrast", "Setting", "contrast"]

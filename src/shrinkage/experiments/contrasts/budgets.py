@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from shrinkage.arguments import as_choice, as_int
+from shrinkage.experiments.options import ContrastOptions
 
 BudgetName = Literal["quick", "normal", "thorough"]
 
@@ -36,30 +37,22 @@ BUDGETS = MappingProxyType(
 )
 
 
-def sized(
-    budget: str,
-    n_train: int,
-    *,
-    tries: int | None = None,
-    seeds: int | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-) -> Size:
+def sized(options: ContrastOptions, n_train: int) -> Size:
     """The size of a contrast on ``n_train`` examples; what is given goes before the budget.
 
     Epochs: the budget's examples seen divided by ``n_train``, at least 2 and at most the
     budget's most. Batches of 32 up to 5,000 examples, above of 128.
     Raises :class:`FitError` for an unknown budget and numbers below 1.
     """
-    budget = as_choice("budget", budget, BUDGETS, remedy="Or give --tries, --seeds and --epochs.")
-    b = BUDGETS[budget]
+    remedy = "Or give --tries, --seeds and --epochs."
+    b = BUDGETS[as_choice("budget", options.budget, BUDGETS, remedy=remedy)]
     size = Size(
         tries=b.tries,
         seeds=b.seeds,
         epochs=min(b.most_epochs, max(2, round(b.seen / max(1, n_train)))),
         batch_size=32 if n_train <= 5000 else 128,
     )
-    given = {"tries": tries, "seeds": seeds, "epochs": epochs, "batch_size": batch_size}
+    given = {name: getattr(options, name) for name in vars(size)}
     remedy = "Leave it out for the budget's own."
     return replace(
         size,

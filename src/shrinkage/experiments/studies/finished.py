@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from shrinkage.arguments import as_int, as_path, check_type
 from shrinkage.errors import RunError
+from shrinkage.experiments.options import RunOptions
 from shrinkage.experiments.studies.study import Study
 from shrinkage.progress import check_progress
 from shrinkage.runs import Run, RunView, default_folder, has_points
@@ -41,25 +42,22 @@ class Finished(Generic[S]):
         return as_int("seed", seed, most=self.setting.seeds - 1, remedy=remedy)
 
 
-def check_options(run: object, command: object, progress: object) -> None:
+def check_options(options: RunOptions) -> None:
     """Raise the package's errors for wrong types of what every call takes, before it begins."""
-    if run is not None:
-        as_path("run", run, error=RunError)
-    if command is not None:
-        check_type("command is no text", command, str, expected="a command line, or None",
+    if options.run is not None:
+        as_path("run", options.run, error=RunError)
+    if options.command is not None:
+        check_type("command is no text", options.command, str, expected="a command line, or None",
                    remedy="Leave it out.")  # fmt: skip
-    check_progress(progress)
+    check_progress(options.progress)
 
 
 @contextmanager
 def opened(
-    folder: str | Path | None,
-    config: dict[str, Any],
-    rehearse: Callable[[], None],
-    command: str | None,
+    options: RunOptions, config: dict[str, Any], rehearse: Callable[[], None]
 ) -> Iterator[Run]:
     """The run folder, locked; a new one after the rehearsal, so that bad input writes nothing."""
-    where = Path(folder or default_folder(config))
+    where, command = Path(options.run or default_folder(config)), options.command
     if not has_points(where):
         rehearse()
     with Run(where, config) as run:

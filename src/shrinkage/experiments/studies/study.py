@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,6 +18,7 @@ from shrinkage.data.models import Factory, build, check_new
 from shrinkage.data.outputs import check_output, warn_of_logits, warn_of_probabilities
 from shrinkage.errors import FitError, ModelError, ShrinkageWarning, shown, warn
 from shrinkage.experiments.fitting import Loss, Train, Training
+from shrinkage.experiments.options import TrainingOptions
 from shrinkage.experiments.studies.start import Start
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs import ParameterConfig, describe, fingerprint
@@ -284,13 +284,14 @@ def train_function(train: str | Train) -> Train:
     return train
 
 
-def refuse_idle(train: object, options: Mapping[str, object]) -> None:
+def refuse_idle(options: TrainingOptions) -> None:
     """Refuse options that would be parsed and ignored beside the user's training function."""
-    idle = [name for name, value in options.items() if value is not None]
-    if train is not None and idle:
+    ours = ("optimizer", "lr", "batch_size")
+    idle = [name for name in ours if getattr(options, name) is not None]
+    if options.train is not None and idle:
         raise FitError(
             f"{idle[0]} has no meaning beside a training function of your own",
-            got=f"{idle[0]}={shown(options[idle[0]])}",
+            got=f"{idle[0]}={shown(getattr(options, idle[0]))}",
             expected="your function to make its optimizer and its batches",
             remedy=f"Leave {idle[0]} out, or train out.",
         )

@@ -34,11 +34,8 @@ class Subject:
 def subject(
     make_model: str | Factory | None,
     data: Any,
+    cut: Cut,
     *,
-    train_size: int | None,
-    validation: float,
-    test: float | None,
-    folds: int | None = None,
     loss: Loss | None = None,
     train: object = None,
 ) -> Subject:
@@ -65,7 +62,7 @@ def subject(
     model = default_model(source.is_image) if make_model is None else make_model
     factory = resolve(model)
     source = _with_ids(factory, source)
-    cut = Cut(train_size, validation, share_for_test(source, test), folds)
+    cut = replace(cut, test=share_for_test(source, cut.test))
     first = split(source, 0, **vars(cut))
     _warn_of_constants(source, first)
     return Subject(source, cut, model, factory, len(first.train))

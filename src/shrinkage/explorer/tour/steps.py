@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from shrinkage.explorer.controls import FIRST
+from shrinkage.explorer.options import FIRST
 from shrinkage.explorer.tour.checks import (
     activity,
     compromise,

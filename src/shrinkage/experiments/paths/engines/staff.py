@@ -1,15 +1,16 @@
 """Which engine works on a run: checked early, started late."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from shrinkage.arguments import as_choice, check_type, settle
 from shrinkage.errors import FitError, shown
+from shrinkage.experiments.options import WorkerOptions
 from shrinkage.experiments.paths.engines.cluster import Cluster, has_ray
 from shrinkage.experiments.paths.engines.engine import Engine
 from shrinkage.experiments.paths.engines.here import Here
 from shrinkage.experiments.paths.engines.processes import Processes
-from shrinkage.experiments.studies import workers
+from shrinkage.experiments.studies import device_named, jobs_on, workers
 
 EngineName = Literal["auto", "process", "ray"]
 
@@ -45,6 +46,13 @@ class Staff:
                 expected="Ray to be installed",
                 remedy="Install it: pip install 'shrinkage[ray]'.",
             )
+
+    @classmethod
+    def of(cls, options: WorkerOptions) -> Self:
+        """Who is asked for; on a GPU one worker unless a number is given."""
+        return cls(
+            jobs_on(device_named(options.device), options.jobs), options.engine, options.address
+        )
 
     @property
     def on_ray(self) -> bool:

@@ -1,0 +1,3 @@
+from ._explore import explore
+
+__all__ = ["explore"]
