@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shrinkage.arguments import takes
 from shrinkage.cli import main
+from shrinkage.experiments.options import ContrastOptions
 from shrinkage.runs import Run
 
 QUICK = "--model linear --columns none,l1 --tries 1 --seeds 1 --epochs 1 --jobs 1 --run run"
@@ -394,8 +396,10 @@ class StoppedError(Exception):
 def asked_for(monkeypatch: pytest.MonkeyPatch, argv: list[str]) -> dict[str, Any]:
     """What a command line hands to contrast, but for what does not decide the figures."""
 
-    def caught(model: object, data: Any, **options: Any) -> None:
-        raise StoppedError({"model": model, "data": getattr(data, "name", data), **options})
+    @takes(ContrastOptions)
+    def caught(options: ContrastOptions) -> None:
+        asked = vars(options)
+        raise StoppedError({**asked, "data": getattr(options.data, "name", options.data)})
 
     monkeypatch.setattr("shrinkage.experiments.contrasts.contrast", caught)
     monkeypatch.setattr(sys, "argv", argv)

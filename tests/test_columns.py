@@ -46,7 +46,6 @@ def trained(column: Column, value: float, training: Any, epochs: int = 5) -> nn.
     with column.acting(plan, value):
         list(
             fit(
-                model,
                 plan,
                 column.training(training, None, PART, value),
                 {"train": PART, "validation": PART},
@@ -115,7 +114,7 @@ def test_early_stopping_keeps_the_epoch_of_the_lowest_validation_loss() -> None:
     column, model = COLUMNS["early_stopping"], network()
     plan = sh.Plan(model, L1(0.0))
     stopping = column.training(watched, None, held, 0.3)
-    list(fit(model, plan, stopping, {"train": PART}, epochs=10, seed=0))
+    list(fit(plan, stopping, {"train": PART}, epochs=10, seed=0))
     assert len(losses) - 1 < 10, "it went on to the end"
     best = min(range(1, len(losses)), key=losses.__getitem__)
     assert len(losses) - 1 == best + 3  # patience: 3 of 10 epochs

@@ -24,7 +24,7 @@ from shrinkage.experiments.contrasts import (
     Column,
     Contrast,
     _contrast,
-    certifying,
+    certificates,
     contrast,
     kinks,
     stages,
@@ -245,8 +245,8 @@ def test_a_finished_run_is_read_and_not_repeated(
         raise AssertionError("computed again")
 
     before = points(whole.folder)
-    for name in ("Workers", "evaluate", "trace_steps"):
-        monkeypatch.setattr(stages, name, never)
+    monkeypatch.setattr("shrinkage.experiments.runner.stages.Workers", never)
+    monkeypatch.setattr(stages, "trace_steps", never)
     monkeypatch.setattr(_contrast, "rehearse_training", never)
     again = full(whole.folder)
     assert points(again.folder) == before
@@ -399,7 +399,7 @@ def test_a_certificate_that_cannot_be_had_ends_no_run(
     def refused(*_: Any, **__: Any) -> None:
         raise FitError("cannot", got="nothing", expected="something", remedy="None.")
 
-    monkeypatch.setattr("shrinkage.experiments.contrasts.certifying.certify", refused)
+    monkeypatch.setattr("shrinkage.experiments.contrasts.certificates.certify", refused)
     result = small("linear", "wine", tmp_path, jobs=1)
     assert "cannot" in result.view.of_kind("certificate")["l1/0/0"]["failed"]
     assert result.view.decisions["finished"]
@@ -456,7 +456,7 @@ def test_polish_out_of_range(tmp_path: Path, wrong: Any) -> None:
 
 
 def test_a_fault_of_our_own_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certifying, "certify", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(certificates, "certify", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         small("linear", "wine", tmp_path)
 

@@ -12,7 +12,7 @@ from torch import nn
 from shrinkage.errors import FitError, RunError
 from shrinkage.experiments.contrasts import Contrast, contrast
 from shrinkage.experiments.contrasts.settings import Job
-from shrinkage.experiments.contrasts.working import train
+from shrinkage.experiments.contrasts.trial import train
 from shrinkage.experiments.fitting import Budget, Training
 from shrinkage.optim import attach
 from shrinkage.plans import Plan

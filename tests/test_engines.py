@@ -19,7 +19,7 @@ import torch
 
 import shrinkage as sh
 from shrinkage.errors import FitError, PlanError, RunError
-from shrinkage.experiments.paths import Staff, Workers
+from shrinkage.experiments.runner import Staff, Workers
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 needs_ray = pytest.mark.skipif(not HAS_RAY, reason="needs the extra ray")
@@ -172,7 +172,7 @@ def test_a_killed_worker_is_survived(cluster: None, tmp_path: Path) -> None:
 def test_a_job_that_kills_every_worker(
     cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shrinkage.experiments.paths.engines.cluster._RETRIES", 1)
+    monkeypatch.setattr("shrinkage.experiments.runner.cluster._RETRIES", 1)
 
     def deadly(folder: Path, job: int) -> None:
         (folder / str(os.getpid())).touch()
@@ -236,7 +236,7 @@ def test_choices_without_meaning(options: dict[str, Any], message: str, tmp_path
 
 
 def test_ray_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shrinkage.experiments.paths.engines.staff.has_ray", lambda: False)
+    monkeypatch.setattr("shrinkage.experiments.runner.staff.has_ray", lambda: False)
     with pytest.raises(FitError, match=r"needs Ray: .*pip install 'shrinkage\[ray\]'"):
         Staff(engine="ray")
     assert Staff().engine == "auto"

@@ -6,6 +6,7 @@ follow. The records lie beside the commands; no module of theirs imports PyTorch
 """
 
 from shrinkage.arguments.checks import (
+    BELOW_ONE,
     as_choice,
     as_flag,
     as_int,
@@ -23,6 +24,7 @@ from shrinkage.arguments.options import Listed, Option, Options, Typed, options_
 from shrinkage.arguments.taking import takes
 
 __all__ = [
+    "BELOW_ONE",
     "Listed",
     "Option",
     "Options",

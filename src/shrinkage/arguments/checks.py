@@ -8,7 +8,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from math import inf
+from math import inf, nextafter
 from numbers import Integral, Real
 from pathlib import Path
 from sys import float_info
@@ -18,6 +18,9 @@ from shrinkage.errors import FitError, ShrinkageError, did_you_mean, foreign_cod
 
 T = TypeVar("T")
 _DEFAULT = "Leave it out for the default."
+
+BELOW_ONE = nextafter(1.0, 0.0)
+"""The largest number below 1."""
 
 
 def as_int(
@@ -51,7 +54,6 @@ def as_number(
     least: float = -float_info.max,
     above: float = -inf,
     most: float = float_info.max,
-    below: float | None = None,
     expected: str | None = None,
     remedy: str = _DEFAULT,
     error: type[ShrinkageError] = FitError,
@@ -59,12 +61,11 @@ def as_number(
     """A finite number within bounds; a whole one stays an int. Raises ``error``."""
     found = plain(value)
     fits = isinstance(found, Real) and not isinstance(found, bool)
-    inside = fits and least <= found <= most and above < found  # type: ignore[operator]
-    if not inside or not (below is None or found < below):  # type: ignore[operator]
+    if not fits or not (least <= found <= most and above < found):  # type: ignore[operator]
         raise error(
             f"{name} is out of range" if fits else f"{name} is not a number",
             got=shown(found),
-            expected=expected or _within(least, above, most, below),
+            expected=expected or _within(least, above, most),
             remedy=remedy,
         )
     return int(found) if isinstance(found, Integral) else float(found)  # type: ignore[arg-type]
@@ -236,12 +237,10 @@ def plain(value: object) -> object:
     return found
 
 
-def _within(least: float, above: float, most: float, below: float | None) -> str:
+def _within(least: float, above: float, most: float) -> str:
     """The bounds in words."""
     lower = f" > {above:g}" if above > -inf else f" ≥ {least:g}" if least > -float_info.max else ""
-    upper = (
-        f" < {below:g}" if below is not None else f" ≤ {most:g}" if most < float_info.max else ""
-    )
+    upper = f" ≤ {most:g}" if most < float_info.max else ""
     return "a finite number" + " and".join(part for part in (lower, upper) if part)
 
 

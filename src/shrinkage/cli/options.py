@@ -18,18 +18,20 @@ def typed(command: Callable[..., None]) -> Callable[..., None]:
     """
     records: dict[str, type[Options]] = {}
     parameters: list[Parameter] = []
+    own: list[str] = []
     for parameter in signature(command).parameters.values():
         if isinstance(parameter.annotation, type) and issubclass(parameter.annotation, Options):
             records[parameter.name] = parameter.annotation
             parameters += map(_parameter, _typed(parameter.annotation))
         else:
             parameters.append(parameter)
+            own.append(parameter.name)
 
     @wraps(command)
     def call(**given: Any) -> None:
         command(
             **{name: _record(record, given) for name, record in records.items()},
-            **{name: given[name] for name in signature(command).parameters if name in given},
+            **{name: given[name] for name in own},
         )
 
     parameters.sort(key=lambda one: one.default is not Parameter.empty)

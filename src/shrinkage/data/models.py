@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from shrinkage.arguments import as_number, check_type
+from shrinkage.arguments import BELOW_ONE, as_number, check_type
 from shrinkage.data.examples import Spec
 from shrinkage.data.importing import load_object
 from shrinkage.errors import ModelError, did_you_mean, foreign_code, shown
@@ -247,7 +247,7 @@ def _image(spec: Spec, name: str, least: int) -> tuple[int, int, int]:
 
 
 def _checked_p(p: float) -> float:
-    return as_number("dropout", p, least=0, below=1, expected="a probability, 0 ≤ p < 1",
+    return as_number("dropout", p, least=0, most=BELOW_ONE, expected="a probability, 0 ≤ p < 1",
                      remedy="0 switches it off, 0.5 is usual.", error=ModelError)  # fmt: skip
 
 

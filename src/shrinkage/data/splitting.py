@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shrinkage.arguments import as_int, as_number, check_type
+from shrinkage.arguments import BELOW_ONE, as_int, as_number, check_type
 from shrinkage.data.examples import Examples
 from shrinkage.data.precision import never_varies
 from shrinkage.data.source import Data
@@ -238,7 +238,7 @@ def _folds(rows: Rows, folds: int, labels: Rows | None) -> list[tuple[Rows, Rows
 
 def _share(part: str, share: object) -> float:
     expected = "a part of the rows, above 0 and below 1"
-    return as_number(f"the fraction {part}", share, least=0, below=1, expected=expected,
+    return as_number(f"the fraction {part}", share, least=0, most=BELOW_ONE, expected=expected,
                      remedy="The default is 0.2.", error=DataError)  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from shrinkage.analysis.measures import CHUNKS, Evaluation, checked_loss, evaluate, loss_for
-from shrinkage.arguments import as_int, as_number, settle
+from shrinkage.arguments import BELOW_ONE, as_int, as_number, settle
 from shrinkage.data import Examples
 from shrinkage.errors import FitError, ModelError, foreign_code, shown
 from shrinkage.optim import Warmup, attach
@@ -89,7 +89,7 @@ class Training:
                 "penalty_from",
                 self.penalty_from,
                 least=0,
-                below=1,
+                most=BELOW_ONE,
                 expected="a share of the epochs, 0 ≤ share < 1",
                 remedy="0 lets the penalty act from the first step.",
             ),
@@ -186,7 +186,6 @@ class Epoch:
 
 
 def fit(
-    model: nn.Module,
     plan: Plan,
     train: Train,
     parts: Mapping[str, Examples],
@@ -197,15 +196,15 @@ def fit(
     loss: Loss | None = None,
     looks: int = 20,
 ) -> Iterator[Epoch]:
-    """Train ``model`` in place on ``parts["train"]``; yields about ``looks`` epochs and the last.
+    """Train the plan's model in place on ``parts["train"]``; yields some epochs and the last.
 
-    ``train`` is a training function; if it yields after every epoch (as :class:`Training` does),
-    the stream shows the way, else only the end. The last :class:`Epoch` is always the last epoch
-    of training. Raises :class:`DivergedError` where training diverges, and :class:`ModelError`
-    for what a user's function raises, and where it never applies the plan.
+    ``looks``: about how many. ``train`` is a training function; if it yields after every epoch (as
+    :class:`Training` does), the stream shows the way, else only the end. The last :class:`Epoch` is
+    always the last epoch of training. Raises :class:`DivergedError` where training diverges, and
+    :class:`ModelError` for what a user's function raises, and where it never applies the plan.
     """
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
+    model, generator = plan.model, torch.Generator().manual_seed(seed)
     done: float = 0
     for length, keep in _stages(epochs, treatment.keep, plan.n_penalised):
         masks = {} if keep is None else _magnitude_masks(plan, keep)

@@ -20,8 +20,8 @@ from shrinkage.data.outputs import check_state
 from shrinkage.errors import ExploreError
 from shrinkage.experiments.contrasts.settings import Setting
 from shrinkage.experiments.fitting import Training
+from shrinkage.experiments.runner.threads import threads
 from shrinkage.experiments.studies import Cut, Start, Subject, subject
-from shrinkage.experiments.studies.threads import threads
 from shrinkage.explorer.controls import OFFERED, first_controls
 from shrinkage.explorer.options import ExploreOptions
 from shrinkage.explorer.session import Session

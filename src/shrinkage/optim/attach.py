@@ -21,6 +21,7 @@ from shrinkage.optim.checking import (
     check_state,
     claim,
     lost,
+    refuse_maximized,
     release,
     warn_of_no_line_search,
     warn_of_strangers,
@@ -149,13 +150,8 @@ class Handle:
         self._crew: Crew | None = None  # made at the end of a step
         self._rest = 0  # steps until one is made again
         check_all_updated(plan, _groups(optimizer))
-        if method == "subgradient" and any(g.get("maximize") for g in optimizer.param_groups):
-            raise AttachError(
-                "the loss term cannot be maximized",
-                got="an optimizer with maximize=True",
-                expected="an optimizer that minimises loss + penalty",
-                remedy="Minimise the negative loss, or use the exact form (method='auto').",
-            )
+        if method == "subgradient":
+            refuse_maximized(optimizer)
         warn_of_strangers(plan)
         if method == "subgradient":
             warn_of_no_line_search(optimizer, self._penalties)

@@ -1,9 +1,8 @@
 """What must hold before a plan acts through an optimizer, and what is said where it does not."""
 
 import weakref
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from math import prod
-from operator import itemgetter
 from typing import Protocol
 
 from torch import Tensor
@@ -225,16 +224,33 @@ _DECOUPLED = (
 )
 
 
+def refuse_maximized(optimizer: Optimizer) -> None:
+    """Raise :class:`AttachError` for a loss term that the optimizer would make large."""
+    if any(group.get("maximize") for group in optimizer.param_groups):
+        raise AttachError(
+            "the loss term cannot be maximized",
+            got="an optimizer with maximize=True",
+            expected="an optimizer that minimises loss + penalty",
+            remedy="Minimise the negative loss, or use the exact form (method='auto').",
+        )
+
+
+def _is_decoupled(optimizer: Optimizer, groups: Sequence[Mapping[str, object]]) -> bool:
+    decaying = [group for group in groups if any(map(group.get, _DECAYS))]
+    named = any(group.get("decoupled_weight_decay") for group in decaying)
+    return named or isinstance(optimizer, Adafactor | Muon)
+
+
 def warn_of_weight_decay(optimizer: Optimizer, penalised: set[int]) -> None:
     """Warn (:class:`ShrinkageWarning`) where the optimizer decays penalised parameters as well."""
-    groups = (g for g in optimizer.param_groups if any(map(g.get, _DECAYS)))
-    decaying = [group for group in groups if not penalised.isdisjoint(map(id, group["params"]))]
-    if not decaying:
+    penalises = [
+        g for g in optimizer.param_groups if not penalised.isdisjoint(map(id, g["params"]))
+    ]
+    decays = [(float(g.get(name) or 0.0), name) for g in penalises for name in _DECAYS]
+    worst, name = max(decays, default=(0.0, ""))
+    if not worst:
         return
-    decays = {key: max(float(g.get(key) or 0.0) for g in decaying) for key in _DECAYS}
-    name, worst = max(decays.items(), key=itemgetter(1))
-    decoupled = any(group.get("decoupled_weight_decay") for group in decaying)
-    what = _DECOUPLED if decoupled or isinstance(optimizer, Adafactor | Muon) else _ADDED
+    what = _DECOUPLED if _is_decoupled(optimizer, penalises) else _ADDED
     warn(
         f"{name}={worst:g} beside a plan: {type(optimizer).__name__}'s decay "
         f"{what}. Set {name}=0 and put an L2 into the plan (from_weight_decay)",

@@ -97,17 +97,11 @@ def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
     """
     from sklearn import linear_model as sk
 
-    rows, remedy = "the number of training rows, at least 1", "Pass len(X)."
-    n_samples = as_number(
-        "n_samples", n_samples, least=1, expected=rows, remedy=remedy, error=PenaltyError
-    )
+    n_samples = as_number("n_samples", n_samples, least=1, error=PenaltyError,
+                          expected="the number of training rows, at least 1",
+                          remedy="Pass len(X).")  # fmt: skip
     if type(estimator) not in (sk.Lasso, sk.ElasticNet, sk.Ridge, sk.LogisticRegression):
-        raise PenaltyError(
-            "estimator has no converter",
-            got=type(estimator).__name__,
-            expected="Lasso, ElasticNet, Ridge or LogisticRegression of scikit-learn",
-            remedy=_instead(estimator),
-        )
+        raise _no_converter(estimator)
     p = estimator.get_params()
     if p.get("positive"):
         raise PenaltyError(
@@ -124,6 +118,15 @@ def from_sklearn(estimator: Estimator, n_samples: float) -> Penalty:
     if type(estimator) is sk.Ridge:
         return L2(_number(p, "alpha") / n_samples)
     return _logistic(p, n_samples)
+
+
+def _no_converter(estimator: Estimator) -> PenaltyError:
+    return PenaltyError(
+        "estimator has no converter",
+        got=type(estimator).__name__,
+        expected="Lasso, ElasticNet, Ridge or LogisticRegression of scikit-learn",
+        remedy=_instead(estimator),
+    )
 
 
 def _logistic(params: Mapping[str, object], n_samples: float) -> ElasticNet:

@@ -72,7 +72,8 @@ def shrink(
         loops = loops_for(rows, residual, step)
         if loops and loops_for(r, held):
             at = (tensor.data_ptr() for tensor in (rows, residual, step, held, r))
-            loops.shrink_each(*at, r.numel(), rows.shape[-1], steps.since, kappa, least)
+            numbers = loops.numbers(steps.since, kappa, least)
+            loops.shrink_each(*at, r.numel(), rows.shape[-1], numbers)
             return
     gone = held == 0
     if not gone.is_cpu or bool(gone.any()):  # to ask a GPU takes longer than to add zeros

@@ -17,8 +17,9 @@ from shrinkage.experiments.contrasts.settings import Job, Setting
 from shrinkage.experiments.contrasts.stages import Stages
 from shrinkage.experiments.fitting import Training
 from shrinkage.experiments.options import ContrastOptions
-from shrinkage.experiments.paths import Staff, checked_grid, strengths, weakest_for
+from shrinkage.experiments.paths import checked_grid, strengths, weakest_for
 from shrinkage.experiments.paths.choice import Rule
+from shrinkage.experiments.runner import Staff
 from shrinkage.experiments.studies import (
     Cut,
     Finished,
@@ -108,13 +109,8 @@ def contrast(options: ContrastOptions) -> Contrast:
     check_options(options)
     refuse_idle(options)
     staff = Staff.of(options)
-    about = subject(
-        options.make_model,
-        options.data,
-        Cut(options.train_size, options.validation, options.test),
-        loss=options.loss,
-        train=options.train,
-    )
+    cut = Cut(options.train_size, options.validation, options.test)
+    about = subject(options.make_model, options.data, cut, loss=options.loss, train=options.train)
     size = sized(options, about.n_train)
     training = _training(options, size)
     setting = _setting(options, about, training, size)

@@ -1,20 +1,19 @@
 """The stages of a contrast over its run folder, from the first fit to the closer look."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from dataclasses import replace
 from math import nan
-from time import monotonic
 
-from shrinkage.analysis.measures import evaluate
 from shrinkage.errors import FitError
-from shrinkage.experiments.contrasts.certifying import certify_fit
-from shrinkage.experiments.contrasts.chaining import Chain, chains, first, way
+from shrinkage.experiments.contrasts.certificates import certify_fit
 from shrinkage.experiments.contrasts.settings import Job, Setting, key
-from shrinkage.experiments.contrasts.tracing import trace, trace_steps
-from shrinkage.experiments.contrasts.working import Outcome, run_job
-from shrinkage.experiments.paths import Staff, Workers, choose
+from shrinkage.experiments.contrasts.trace import Way, trace, trace_steps
+from shrinkage.experiments.contrasts.trial import run_job, test_fit
+from shrinkage.experiments.contrasts.tries import in_chains, way
+from shrinkage.experiments.paths import choose
 from shrinkage.experiments.paths.choice import Rule
-from shrinkage.experiments.studies.threads import threads
+from shrinkage.experiments.runner import Row, Staff, Workers
+from shrinkage.experiments.runner import Stages as RunStages
 from shrinkage.progress import Progress
 from shrinkage.reports import report_page
 from shrinkage.runs import (
@@ -24,18 +23,21 @@ from shrinkage.runs import (
     FailedFitRecord,
     FitRecord,
     Run,
+    RunView,
     StepsRecord,
     TestRecord,
     TraceRecord,
     TrialRecord,
 )
+from shrinkage.runs.schema import LineRecord
 
 _FIRST_PICTURE = 4
+"""Fits after which there is something to see."""
 _FIRST_COLUMNS = ("none", "l1_term", "l1", "l2")
 
 
-class Stages:
-    """The stages of one contrast over an opened run folder; finished work is never repeated."""
+class Stages(RunStages[Setting]):
+    """The stages of one contrast over an opened run folder."""
 
     def __init__(
         self,
@@ -45,67 +47,52 @@ class Stages:
         staff: Staff,
         progress: Callable[[Progress], None],
     ) -> None:
-        self.setting, self.run_, self.rule, self.progress = setting, run, rule, progress
-        self.staff = staff
-        # Threads change the last bits of a sum: one each, so that any number of workers agrees.
-        self.threads = run.view().decided.threads or 1
-        self.reported = 0.0
+        super().__init__(setting, run, staff, progress)
+        self.rule, self.fits, self.next_report = rule, 0, 0.0
 
-    def run(self) -> None:
-        """Fit, choose, prune, choose, certify, open the test set, look inside, report."""
-        if not self.run_.view().decided.finished:
-            with threads(self.threads):
-                engine = self.staff.engine_for(self.setting, threads=self.threads)
-                with Workers(engine) as workers:
-                    self.stages(workers)
-        self.report()
+    def page(self) -> str:
+        """The report of what is there."""
+        return report_page(self.folder.view())
+
+    def note(self, job: Job | Way) -> str:
+        """The column and the seed."""
+        one = job.last if isinstance(job, Way) else job
+        return f"{self.setting.by_name[one.column].label}, seed {one.seed}"
 
     def stages(self, workers: Workers) -> None:
-        """What :meth:`run` does, with the workers that do it."""
-        self.run_.decide(threads=self.threads)
+        """Fit, choose, prune, choose, certify, open the test set, look inside."""
         self.fit(workers, "fits", _jobs(self.setting))
         choices = self.choices()
         self.fit(workers, "pruning", list(self.pruning_jobs(choices)))
         choices = self.choices()
-        self.run_.decide(choices=choices)
+        self.folder.decide(choices=choices)
         if not choices:
             self.report()
             raise self.nothing_usable()
-        self.certify(choices)
-        self.open_test()
-        self.trace(workers, choices)
-        self.run_.finish()
+        chosen = [
+            Job(name, choice.index, choice.knob, seed)
+            for name, choice in choices.items()
+            for seed in range(self.setting.seeds)
+        ]
+        certified = (CertificateRecord, FailedCertificateRecord)
+        self.work(workers, certify_fit, "certificates", _rows(chosen, certified))
+        self.open_test(workers)
+        self.look(workers, choices)
 
     def fit(self, workers: Workers, stage: str, jobs: Sequence[Job]) -> None:
         """Work through the jobs that are not in the run folder yet, chain by chain."""
-        if not jobs:
-            return
-        view = self.run_.view()
-        known = view.records(TrialRecord)
-        done = sum(job.key in known for job in jobs)
-        rows = chains(self.setting, jobs)
-        row_of = {job.key: row for row in rows for job in row}
+        if jobs:
+            self.work(workers, run_job, stage, in_chains(self.setting, jobs), self.show_fits)
 
-        def then(job: Job, result: Outcome) -> Job | None:
-            at_hand = {job.key: result[1]}
-            return first(self.setting, row_of[job.key], self.run_.view(), at_hand)
-
-        self.progress(Progress(stage, done, len(jobs)))
-        left = [job for row in rows if (job := first(self.setting, row, view))]
-        results = workers.work(run_job, left, then)
-        with closing(results):
-            for number, (job, (point, weights)) in enumerate(results, start=done + 1):
-                if weights:
-                    self.run_.save_weights(job.key, weights)
-                self.run_.append(point)
-                note = f"{self.setting.by_name[job.column].label}, seed {job.seed}"
-                self.progress(Progress(stage, number, len(jobs), note))
-                if number >= min(_FIRST_PICTURE, len(jobs)):
-                    self.report(at_most_every=10.0)
+    def show_fits(self) -> None:
+        """The first report where there is something to see; then now and then."""
+        self.fits += 1
+        if self.fits >= _FIRST_PICTURE:
+            self.report_now_and_then()
 
     def choices(self) -> dict[str, ChoiceRecord]:
         """The chosen try of every column, from validation losses only."""
-        fits = self.run_.view().records(TrialRecord)
+        fits = self.folder.view().records(TrialRecord)
         chosen: dict[str, ChoiceRecord] = {}
         for column in self.setting.columns:
             knobs = column.knobs(self.setting.strengths)
@@ -128,7 +115,7 @@ class Stages:
 
     def nothing_usable(self) -> FitError:
         """The error of a run in which every try of every column failed in some seed."""
-        records = self.run_.view().records(TrialRecord).values()
+        records = self.folder.view().records(TrialRecord).values()
         lost = [record for record in records if isinstance(record, FailedFitRecord)]
         failed = [record.failed for record in lost if record.applies]
         fits = len(records) - len(lost) + len(failed)
@@ -144,13 +131,13 @@ class Stages:
             "no column has a usable try",
             got=told or f"{fits} fits without a finite validation loss",
             expected="at least one try with a finite validation loss in every seed",
-            remedy=f"Lower the learning rate (--lr), or look into {self.run_.folder}: "
+            remedy=f"Lower the learning rate (--lr), or look into {self.folder.folder}: "
             "its points are kept.",
         )
 
     def pruning_jobs(self, choices: Mapping[str, ChoiceRecord]) -> Iterator[Job]:
         """Pruning to the number of nonzeros that the chosen fit of each seed has."""
-        fits = self.run_.view().records(FitRecord)
+        fits = self.folder.view().records(FitRecord)
         for column in self.setting.columns:
             like = column.prunes_like
             if like is None or like not in choices:
@@ -161,68 +148,40 @@ class Stages:
                     model = fits[key(like, index, seed)]
                     yield Job(column.name, k, knob, seed, keep=model.weights.nonzeros)
 
-    def certify(self, choices: Mapping[str, ChoiceRecord]) -> None:
-        """How far the chosen network of every seed is from stationary, on its training data."""
-        view = self.run_.view()
-        known = {
-            *view.records(CertificateRecord),
-            *view.records(FailedCertificateRecord),
-        }
-        jobs = [
-            Job(name, choice.index, choice.knob, seed)
-            for name, choice in choices.items()
-            for seed in range(self.setting.seeds)
-        ]
-        self.progress(Progress("certificates", 0, len(jobs)))
-        for number, job in enumerate(jobs, start=1):
-            if job.key not in known:
-                self.run_.append(certify_fit(self.setting, job, view.weights(job.key)))
-            self.progress(Progress("certificates", number, len(jobs)))
-
-    def open_test(self) -> None:
+    def open_test(self, workers: Workers) -> None:
         """Evaluate every network on the test part, once, after the choice."""
-        view = self.run_.view()
-        known, fits = view.records(TestRecord), view.records(FitRecord).values()
-        parts = {seed: self.setting.split(seed).test for seed in range(self.setting.seeds)}
-        for number, fit in enumerate(fits, start=1):
-            if fit.key not in known:
-                column = self.setting.by_name[fit.column]
-                model, _ = self.setting.network(column, fit.knob, fit.seed)
-                model.load_state_dict(view.weights(fit.key))
-                result = evaluate(model, parts[fit.seed], self.setting.loss)
-                self.run_.append(
-                    TestRecord(key=fit.key, loss=result.loss, score=result.score, n=result.n)
-                )
-            self.progress(Progress("test", number, len(fits)))
+        fits = self.folder.view().records(FitRecord).values()
+        jobs = [Job(fit.column, fit.index, fit.knob, fit.seed) for fit in fits]
+        self.work(workers, test_fit, "test", _rows(jobs, (TestRecord,)))
         self.report()
 
-    def trace(self, workers: Workers, choices: Mapping[str, ChoiceRecord]) -> None:
+    def look(self, workers: Workers, choices: Mapping[str, ChoiceRecord]) -> None:
         """Look inside the chosen networks of the first seed."""
-        view = self.run_.view()
+        view = self.folder.view()
         fits = view.records(TrialRecord)
-        ways: list[Chain] = [
-            way(fits, key(name, choice.index, 0)) for name, choice in choices.items()
-        ]
-        jobs = [steps[-1] for steps in ways]
-        left = [steps for steps in ways if steps[-1].key not in view.records(TraceRecord)]
-        self.progress(Progress("closer look", len(jobs) - len(left), len(jobs)))
-        results = workers.work(trace, left)
-        with closing(results):
-            for number, (_, point) in enumerate(results, start=len(jobs) - len(left) + 1):
-                self.run_.append(point)
-                self.progress(Progress("closer look", number, len(jobs)))
-        if "none" in choices:
-            start = view.weights(key("none", choices["none"].index, 0))
-            for job in jobs:
-                column = self.setting.by_name[job.column]
-                if column.penalty is not None and job.key not in view.records(StepsRecord):
-                    self.run_.append(trace_steps(self.setting, job, start))
+        names = [key(name, choice.index, 0) for name, choice in choices.items()]
+        rows = [Row((name,), (TraceRecord,), lambda _, n: Way(way(fits, n))) for name in names]
+        self.work(workers, trace, "closer look", rows)
+        if "none" not in choices:
+            return
+        start = view.weights(key("none", choices["none"].index, 0))
+        for name, choice in choices.items():
+            job = Job(name, choice.index, choice.knob, 0, start=start)
+            column = self.setting.by_name[name]
+            if column.penalty is not None and job.key not in view.records(StepsRecord):
+                self.folder.append(trace_steps(self.setting, job))
 
-    def report(self, at_most_every: float = 0.0) -> None:
-        """Write the report, unless the last one is younger than ``at_most_every`` seconds."""
-        if monotonic() - self.reported >= at_most_every:
-            self.run_.write("report.html", report_page(self.run_.view()))
-            self.reported = monotonic()
+
+def _rows(jobs: Sequence[Job], kinds: tuple[type[LineRecord], ...]) -> list[Row[Job]]:
+    """What is asked of trained networks: of a seed's in a row, as its data are at hand."""
+    by_name = {job.key: job for job in jobs}
+
+    def with_weights(view: RunView, name: str) -> Job:
+        return replace(by_name[name], start=view.weights(name))
+
+    seeds = sorted({job.seed for job in jobs})
+    names = [[job.key for job in jobs if job.seed == seed] for seed in seeds]
+    return [Row(row, kinds, with_weights) for row in names]
 
 
 def _jobs(setting: Setting) -> list[Job]:

@@ -2,7 +2,6 @@
 
 from shrinkage.experiments.paths._path import path
 from shrinkage.experiments.paths.choice import Choice, choose
-from shrinkage.experiments.paths.engines import Staff, Workers
 from shrinkage.experiments.paths.result import PathPoint, RegularizationPath
 from shrinkage.experiments.paths.selection import Wanted, select
 from shrinkage.experiments.paths.strengths import checked_grid, strengths, weakest_for
@@ -11,9 +10,7 @@ __all__ = [
     "Choice",
     "PathPoint",
     "RegularizationPath",
-    "Staff",
     "Wanted",
-    "Workers",
     "checked_grid",
     "choose",
     "path",

@@ -13,7 +13,6 @@ from shrinkage.experiments.fitting import Loss, Training
 from shrinkage.experiments.options import PathOptions
 from shrinkage.experiments.paths.configuration import configuration
 from shrinkage.experiments.paths.ends import is_affine, warn_of_single
-from shrinkage.experiments.paths.engines import Staff
 from shrinkage.experiments.paths.named import named
 from shrinkage.experiments.paths.rehearsal import rehearse, rehearse_training
 from shrinkage.experiments.paths.result import RegularizationPath
@@ -21,6 +20,7 @@ from shrinkage.experiments.paths.selection import Wanted
 from shrinkage.experiments.paths.setting import Setting
 from shrinkage.experiments.paths.stages import Stages
 from shrinkage.experiments.paths.strengths import Grid
+from shrinkage.experiments.runner import Staff
 from shrinkage.experiments.studies import (
     Cut,
     Start,
@@ -34,8 +34,6 @@ from shrinkage.experiments.studies import (
 )
 from shrinkage.plans import Rules
 from shrinkage.progress import shown
-from shrinkage.reports.paths import path_page
-from shrinkage.runs import Run
 
 _SEEN, _MOST_EPOCHS = 300_000, 50
 """Examples that pass by in a dense fit, and epochs at most."""
@@ -67,19 +65,17 @@ def path(options: PathOptions) -> RegularizationPath:
     :func:`shrinkage.polish` at each scale, from the empty model on, unless training of some kind is
     asked for.
 
-    Seeds, or folds, are chains of their own. Validation data choose, as
-    :meth:`RegularizationPath.choose` does; then the test set is opened. The run folder holds
-    everything; the same call goes on where it stopped.
+    Validation data choose, as :meth:`RegularizationPath.choose` does; then the test set is opened.
+    The run folder holds everything; the same call goes on where it stopped.
 
     Returns
     -------
     RegularizationPath
-        The points, the choice, and the networks behind them.
 
     Raises
     ------
     ShrinkageError
-        For bad input, one of the package's errors, before anything is written.
+        For bad input, before anything is written.
 
     References
     ----------
@@ -91,28 +87,18 @@ def path(options: PathOptions) -> RegularizationPath:
     wanted = _wanted(options.choose, options.within, halves)
     refuse_idle(options)
     staff = Staff.of(options)
-    about = subject(
-        options.make_model,
-        options.data,
-        Cut(options.train_size, options.validation, options.test, options.folds),
-        loss=options.loss,
-        train=options.train,
-    )
+    cut = Cut(options.train_size, options.validation, options.test, options.folds)
+    about = subject(options.make_model, options.data, cut, loss=options.loss, train=options.train)
     training = _training(options, about.n_train)
     setting = _setting(options, about, training, halves)
-    asked = _asked(options)
-    exact = _solved_where_convex(setting, asked)
-    setting = setting if asked else exact
-    if setting.start is not None and setting.solver == "polish":
-        warn("loss + penalty is convex and solved exactly: where it begins, weights=, is of no use")
-    plan = rehearse(setting)
+    setting, without = _solved(setting, _asked(options))
     ours = training if options.train is None else None
-    config = configuration(setting, plan, ours, wanted, about.model)
+    config = configuration(setting, rehearse(setting), ours, wanted, about.model)
     with opened(options, config, lambda: rehearse_training(setting)) as folder:
-        if exact.solver != setting.solver and folder.view().decided.exact_without is None:
-            folder.decide(exact_without=asked)
+        if without and folder.view().decided.exact_without is None:
+            folder.decide(exact_without=without)
         with shown(options.progress) as show:
-            Stages(setting, folder, wanted, staff, show, _write_report).run()
+            Stages(setting, folder, wanted, staff, show).run()
         return RegularizationPath(folder.view(), setting)
 
 
@@ -160,10 +146,6 @@ def _setting(
         shrink=options.shrink,
         stability=halves,
     )
-
-
-def _write_report(run: Run) -> None:
-    run.write("report.html", path_page(run.view()))
 
 
 def _wanted(choose: str | None, within: float | None, halves: Stability | None) -> Wanted:
@@ -216,16 +198,23 @@ def _point_epochs(given: float | None, dense: int, train: object) -> float:
     return float(f"{part:.1g}") if train is None else ceil(part)
 
 
-def _solved_where_convex(setting: Setting, asked: list[str]) -> Setting:
-    """The same setting, solved by polish where loss + penalty is convex in the parameters."""
-    x = setting.data.first(8).to(setting.device)
+def _solved(setting: Setting, asked: list[str]) -> tuple[Setting, list[str]]:
+    """Solved by polish where loss + penalty is convex, unless training of some kind is asked for.
+
+    Also the options without which it would have been.
+    """
     if not _is_convex(setting.loss) or setting.rules.convex != setting.rules:
-        return setting
-    if is_affine(setting.build(0), x):
-        return replace(setting, solver="polish", magnitude=False)
-    if not asked:
-        warn_of_single(setting.build(0), x)
-    return setting
+        return setting, []
+    network, x = setting.build(0), setting.data.first(8).to(setting.device)
+    if not is_affine(network, x):
+        if not asked:
+            warn_of_single(network, x)
+        return setting, []
+    if asked:
+        return setting, asked
+    if setting.start is not None:
+        warn("loss + penalty is convex and solved exactly: where it begins, weights=, is of no use")
+    return replace(setting, solver="polish", magnitude=False), []
 
 
 def _is_convex(loss: Loss | None) -> bool:

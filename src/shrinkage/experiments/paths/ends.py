@@ -12,8 +12,9 @@ from shrinkage.analysis.objectives import Objective
 from shrinkage.errors import RAISED, FitError, told, warn
 from shrinkage.experiments.fitting import Treatment, fit
 from shrinkage.experiments.paths.points import empty
-from shrinkage.experiments.paths.setting import Setting, Weights
+from shrinkage.experiments.paths.setting import Setting
 from shrinkage.experiments.paths.smooth import minimise_on_support
+from shrinkage.experiments.runner import Weights
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Plan
 
@@ -139,7 +140,6 @@ def _sweep(setting: Setting, seed: int, dense: Weights) -> Iterator[tuple[float,
     scale, last = _FIRST / min(slopes), _LAST / min(slopes)
     while scale <= last:
         way = fit(
-            model,
             setting.plan(model, seed, scale),
             setting.train,
             {"train": split.train},

@@ -1,7 +1,7 @@
 """What one worker does with one point of a path: fit from the point before, refit, measure."""
 
 from dataclasses import dataclass, replace
-from typing import Self, TypeVar
+from typing import Self
 from zlib import crc32
 
 import torch
@@ -22,13 +22,10 @@ from shrinkage.experiments.fitting import (
 from shrinkage.experiments.paths.setting import Job, Setting, refit_key
 from shrinkage.experiments.paths.shrinking import shrunk
 from shrinkage.experiments.paths.smooth import minimise_on_support
+from shrinkage.experiments.runner import Outcome
 from shrinkage.experiments.studies import evaluated, outcome
 from shrinkage.plans import Plan
-from shrinkage.runs import FailedPointRecord, PathFitRecord, PointRecord, ScaleRecord, ShrunkRecord
-
-R = TypeVar("R", bound=ScaleRecord)
-Outcome = tuple[R, dict[str, dict[str, Tensor]]]
-"""A point, and the weights to store by key."""
+from shrinkage.runs import FailedPointRecord, PathFitRecord, PointRecord, ShrunkRecord
 
 OBJECTIVE_SETTLED, SUPPORT_SETTLED = 5e-3, 0.02
 _TOL = 1e-4
@@ -73,9 +70,7 @@ def fit_point(setting: Setting, job: Job) -> Outcome[PathFitRecord | FailedPoint
     split = setting.split(job.seed)
     parts = {"train": split.train, "validation": split.validation}
     try:
-        found = (_polished if setting.solver == "polish" else _trained)(
-            setting, job, model, plan, parts
-        )
+        found = (_polished if setting.solver == "polish" else _trained)(setting, job, plan, parts)
         weights, refit = {job.key: copied(model)}, None
         measured = outcome(model, plan, found.last, setting.data.spec)
         features = used_inputs(setting, model, job.seed)
@@ -103,13 +98,10 @@ def fit_point(setting: Setting, job: Job) -> Outcome[PathFitRecord | FailedPoint
     return point, weights
 
 
-def _trained(
-    setting: Setting, job: Job, model: nn.Module, plan: Plan, parts: dict[str, Examples]
-) -> _Fitted:
+def _trained(setting: Setting, job: Job, plan: Plan, parts: dict[str, Examples]) -> _Fitted:
     """Train from scratch; or from the point before, in rounds, until it has settled."""
     if job.start is None:
         way = fit(
-            model,
             plan,
             setting.train,
             parts,
@@ -124,7 +116,6 @@ def _trained(
     before = begun(setting, job, small.model, small.plan, train)
     for number in range(setting.most_rounds):
         way = fit(
-            small.model,
             small.plan,
             setting.train,
             train,
@@ -162,13 +153,11 @@ def settled(before: Rest, after: Rest) -> bool:
     )
 
 
-def _polished(
-    setting: Setting, job: Job, model: nn.Module, plan: Plan, parts: dict[str, Examples]
-) -> _Fitted:
+def _polished(setting: Setting, job: Job, plan: Plan, parts: dict[str, Examples]) -> _Fitted:
     """Solve the point to a gap of 1e-4, in float64, from the sparser point before."""
     if job.start is None:
         empty(plan)
-    model.double()
+    model = plan.model.double()
     certificate = polish(
         model, plan, parts["train"], setting.loss, tol=_TOL, rounds=_ROUNDS, progress=quiet
     )
@@ -200,7 +189,6 @@ def refit_on_support(
     small = shrunk(setting, plan, parts, zeros_held=True)
     with zeros_held(small.plan):
         way = fit(
-            small.model,
             small.plan,
             setting.train,
             small.parts,

@@ -1,8 +1,7 @@
 """Magnitude pruning beside a path: as many weights and epochs, chained in the same way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from zlib import crc32
 
 from shrinkage.data import Examples
@@ -14,9 +13,10 @@ from shrinkage.experiments.fitting import (
     prune_by_magnitude,
     zeros_held,
 )
-from shrinkage.experiments.paths.points import Outcome, copied
-from shrinkage.experiments.paths.setting import Setting, Weights, key
+from shrinkage.experiments.paths.points import copied
+from shrinkage.experiments.paths.setting import Setting, key
 from shrinkage.experiments.paths.shrinking import Trained, shrunk
+from shrinkage.experiments.runner import Outcome, Weights
 from shrinkage.experiments.studies import evaluated
 from shrinkage.runs import (
     FailedMagnitudeRecord,
@@ -25,8 +25,6 @@ from shrinkage.runs import (
     RunView,
     ScaleRecord,
 )
-
-_NONE: Mapping[str, Weights] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +93,6 @@ def _trained(
     """Train what is left, and write it back."""
     with zeros_held(small.plan):
         way = fit(
-            small.model,
             small.plan,
             setting.train,
             parts,
@@ -110,59 +107,50 @@ def _trained(
     return last
 
 
-class Chains:
-    """What is to be pruned in a run: for every seed the fits of its path, from the dense end on."""
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """Points of magnitude pruning like the ``fits`` of a seed's path, from the dense end on."""
 
-    def __init__(self, setting: Setting, view: RunView) -> None:
-        self.setting, self.view = setting, view
-        self.known: dict[str, ScaleRecord] = {
-            **view.records(MagnitudeRecord),
-            **view.records(FailedMagnitudeRecord),
-        }
-        self._done = len(self.known)
-        fits = sorted(view.records(PathFitRecord).values(), key=lambda fit: fit.scale)
-        self.fits = {
-            seed: [fit for fit in fits if fit.seed == seed and _is_prunable(fit)]
-            for seed in range(setting.seeds)
-        }
+    setting: Setting
+    seed: int
+    fits: Sequence[PathFitRecord]
 
     @property
-    def total(self) -> int:
-        """Points in all."""
-        return sum(map(len, self.fits.values()))
+    def names(self) -> Sequence[str]:
+        """The keys of the points."""
+        return [_name(fit.key) for fit in self.fits]
 
-    @property
-    def done(self) -> int:
-        """Points that were in the run folder."""
-        return self._done
+    def known(self, view: RunView) -> Mapping[str, ScaleRecord]:
+        """The points that are in the run folder."""
+        return {**view.records(MagnitudeRecord), **view.records(FailedMagnitudeRecord)}
 
-    def first(self) -> list[Pruning]:
-        """The first point of every chain that is not in the run folder."""
-        return [job for seed in self.fits if (job := self._first(seed))]
-
-    def then(self, job: Pruning, result: Outcome[ScaleRecord]) -> Pruning | None:
-        """The point after ``job``; None at the end of a chain."""
-        point, weights = result
-        self.known[job.key] = point
-        return self._first(job.seed, weights)
-
-    def _first(self, seed: int, at_hand: Mapping[str, Weights] = _NONE) -> Pruning | None:
-        before = key(seed, 0.0)
-        for number, like in enumerate(self.fits[seed]):
-            point = self.known.get(_name(like.key))
+    def first(self, view: RunView, at_hand: Mapping[str, Weights]) -> Pruning | None:
+        """The first point that is not in the run folder; None at the end, and after a failure."""
+        known, before = self.known(view), key(self.seed, 0.0)
+        for like in self.fits:
+            point = known.get(_name(like.key))
             if point is None:
-                start = at_hand[before] if before in at_hand else self.view.weights(before)
-                return self._job(seed, number, start)
+                return self._job(
+                    like, at_hand[before] if before in at_hand else view.weights(before)
+                )
             if isinstance(point, FailedMagnitudeRecord):
                 return None
             before = _leading_on(point.key)
         return None
 
-    def _job(self, seed: int, number: int, start: Weights) -> Pruning:
-        like = self.fits[seed][number]
+    def _job(self, like: PathFitRecord, start: Weights) -> Pruning:
         epochs = like.rounds * self.setting.point_epochs
         more = 0.0 if self.setting.refit is None else self.setting.point_epochs
-        return Pruning(seed, like.scale, start, like.weights.nonzeros, epochs, more)
+        return Pruning(self.seed, like.scale, start, like.weights.nonzeros, epochs, more)
+
+
+def in_chains(setting: Setting, view: RunView) -> list[Pruned]:
+    """What is to be pruned in a run, a chain for each seed."""
+    fits = sorted(view.records(PathFitRecord).values(), key=lambda fit: fit.scale)
+    return [
+        Pruned(setting, seed, [fit for fit in fits if fit.seed == seed and _is_prunable(fit)])
+        for seed in range(setting.seeds)
+    ]
 
 
 def _leading_on(name: str) -> str:

@@ -1,22 +1,21 @@
 """What all fits of a path have in common, and what one fit is."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from shrinkage.analysis.features import Stability
-from shrinkage.arguments import as_flag, as_int, as_number, settle
+from shrinkage.arguments import BELOW_ONE, as_flag, as_int, as_number, settle
 from shrinkage.experiments.paths.strengths import Grid
+from shrinkage.experiments.runner import Weights
 from shrinkage.experiments.studies import Study, quiet_plan
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs.chains import key, refit_key
 
-__all__ = ["Job", "Setting", "Solver", "Weights", "key", "refit_key"]
+__all__ = ["Job", "Setting", "Solver", "key", "refit_key"]
 
 Solver = Literal["train", "polish"]
-Weights = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,7 +54,7 @@ class Setting(Study):
             most_rounds=as_int("rounds", self.most_rounds, least=1),
             refit=None
             if self.refit is None
-            else as_number("refit", self.refit, least=0, below=1, expected=factor),
+            else as_number("refit", self.refit, least=0, most=BELOW_ONE, expected=factor),
             magnitude=as_flag("magnitude", self.magnitude),
             shrink=as_flag("shrink", self.shrink),
         )

@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 from shrinkage.analysis.features import Features, Stability, StableSet, frequencies
 from shrinkage.errors import FitError
-from shrinkage.experiments.paths.engines import Workers
 from shrinkage.experiments.paths.setting import Setting
 from shrinkage.experiments.paths.stable import StableJob, fit_stable
 from shrinkage.experiments.paths.stacked import Walks, in_stacks, stack_size, walk_together
 from shrinkage.experiments.paths.subsamples import Walk
+from shrinkage.experiments.runner import Row, Stages, Workers
 from shrinkage.progress import Progress
 from shrinkage.runs import (
     FailedHalfSampleRecord,
@@ -24,33 +24,31 @@ from shrinkage.runs import (
 )
 from shrinkage.runs.chains import stable_key
 
-Show = Callable[[Progress], None]
-
 _FAR = 2.0
 """How many times as many features as can count are far too many."""
 
 
-def select_stable(
-    setting: Setting, run: Run, workers: Workers, show: Show, scales: Sequence[float]
-) -> None:
+def select_stable(stages: Stages[Setting], workers: Workers, scales: Sequence[float]) -> None:
     """Walk every half sample's chain, decide which features are stable, fit them alone."""
-    stability = setting.stability
+    stability, run = stages.setting.stability, stages.folder
     if stability is None:
         return
-    _walk(setting, stability, run, workers, show, scales)
+    _walk(stages, stability, workers, scales)
     if run.view().decided.stable is None:
         run.decide(stable=asdict(_stable(stability, run.view())))
-    _fit(setting, run, workers, show)
+    kinds, seeds = (StableRecord, FailedStableRecord), range(stages.setting.seeds)
+    rows = [Row((stable_key(seed),), kinds, _job(seed)) for seed in seeds]
+    stages.work(workers, fit_stable, "stable", rows)
+
+
+def _job(seed: int) -> Callable[[RunView, str], StableJob]:
+    return lambda view, _: stable_job(view, seed)
 
 
 def _walk(
-    setting: Setting,
-    stability: Stability,
-    run: Run,
-    workers: Workers,
-    show: Show,
-    scales: Sequence[float],
+    stages: Stages[Setting], stability: Stability, workers: Workers, scales: Sequence[float]
 ) -> None:
+    setting, run, show = stages.setting, stages.folder, stages.progress
     view = run.view()
     known = {*view.records(HalfSampleRecord), *view.records(FailedHalfSampleRecord)}
     counted = tuple(scales) if setting.ascending else _counted(stability, view, scales)
@@ -109,22 +107,6 @@ def _stable(stability: Stability, view: RunView) -> StableSet:
             remedy="Lower the learning rate (--lr).",
         )
     return found.stable(stability.threshold, stability.errors)
-
-
-def _fit(setting: Setting, run: Run, workers: Workers, show: Show) -> None:
-    view = run.view()
-    known = {*view.records(StableRecord), *view.records(FailedStableRecord)}
-    seeds = [seed for seed in range(setting.seeds) if stable_key(seed) not in known]
-    done = setting.seeds - len(seeds)
-    show(Progress("stable", done, setting.seeds))
-    results = workers.work(fit_stable, [stable_job(view, seed) for seed in seeds])
-    with closing(results):
-        for _, (point, weights) in results:
-            for name, tensors in weights.items():
-                run.save_weights(name, tensors)
-            run.append(point)
-            done += 1
-            show(Progress("stable", done, setting.seeds))
 
 
 def stable_job(view: RunView, seed: int) -> StableJob:

@@ -10,8 +10,9 @@ from shrinkage.analysis.measures import reach
 from shrinkage.compression import copying
 from shrinkage.errors import FitError
 from shrinkage.experiments.fitting import DivergedError
-from shrinkage.experiments.paths.points import Outcome, copied, refit_on_support, used_inputs
-from shrinkage.experiments.paths.setting import Job, Setting, Weights
+from shrinkage.experiments.paths.points import copied, refit_on_support, used_inputs
+from shrinkage.experiments.paths.setting import Job, Setting
+from shrinkage.experiments.runner import Outcome, Weights
 from shrinkage.experiments.studies import outcome
 from shrinkage.plans import Plan
 from shrinkage.runs import FailedStableRecord, ScaleRecord, StableRecord

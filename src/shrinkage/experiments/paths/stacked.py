@@ -11,8 +11,9 @@ from torch import nn
 from shrinkage.data import Examples
 from shrinkage.experiments.fitting import DivergedError, Training, look
 from shrinkage.experiments.paths.points import Rest, begun, copied, round_seed, settled, used_inputs
-from shrinkage.experiments.paths.setting import Job, Setting, Weights
+from shrinkage.experiments.paths.setting import Job, Setting
 from shrinkage.experiments.paths.subsamples import HalfSample, HalfSampleLine, Walk, walk
+from shrinkage.experiments.runner import Weights
 from shrinkage.experiments.stacks import is_stackable, train_together
 from shrinkage.plans import Plan
 from shrinkage.runs import HalfSampleRecord

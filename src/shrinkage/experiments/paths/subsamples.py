@@ -7,7 +7,8 @@ import torch
 
 from shrinkage.data import Examples, Split
 from shrinkage.experiments.paths.points import ends, fit_point
-from shrinkage.experiments.paths.setting import Job, Setting, Weights
+from shrinkage.experiments.paths.setting import Job, Setting
+from shrinkage.experiments.runner import Weights
 from shrinkage.runs import FailedHalfSampleRecord, HalfSampleRecord, PathFitRecord
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from shrinkage.analysis.measures import evaluate
-from shrinkage.experiments.paths.setting import Setting, Weights
+from shrinkage.experiments.paths.setting import Setting
+from shrinkage.experiments.runner import Outcome, Weights
 from shrinkage.runs import MagnitudeRecord, PathFitRecord, RunView, StableRecord, TestRecord
 from shrinkage.runs.chains import refit_key
 
@@ -29,9 +30,9 @@ def networks(view: RunView) -> dict[int, list[str]]:
     return names
 
 
-def on_test_part(setting: Setting, job: Testing) -> TestRecord:
+def on_test_part(setting: Setting, job: Testing) -> Outcome[TestRecord]:
     """Loss and score on the test part."""
     model = setting.build(job.seed)
     model.load_state_dict(dict(job.weights))
     result = evaluate(model, setting.split(job.seed).test, setting.loss, chunks=1)
-    return TestRecord(key=job.name, loss=result.loss, score=result.score, n=result.n)
+    return TestRecord(key=job.name, loss=result.loss, score=result.score, n=result.n), {}

@@ -77,11 +77,13 @@ def shrink_each(
     r: Any,
     n_rows: int,
     size: int,
-    since: float,
-    kappa: float,
-    least: float,
+    numbers: Any,
 ) -> None:
-    """row ← row·r/(r + κ·since·step); where ``held`` is 0, residual ← residual + row before it."""
+    """row ← row·r/(r + κ·since·step); where ``held`` is 0, residual ← residual + row before it.
+
+    ``numbers``: since, κ, and the least that a row is divided by.
+    """
+    since, kappa, least = numbers[0], numbers[1], numbers[2]
     zero = kappa - kappa
     for g in range(n_rows):
         at, norm = g * size, r[g]
@@ -135,6 +137,10 @@ class Loops(NamedTuple):
     lift_each: Loop
     shrink_each: Loop
     passes: "Passes"
+
+    def numbers(self, *values: float) -> object:
+        """Several numbers where a loop takes the address of one."""
+        return (self.passes.number * len(values))(*values)
 
 
 @dataclass(frozen=True)
@@ -221,7 +227,7 @@ def loops(bits: int) -> Loops:
         clip_each=each,
         lift=compiled(lift, *[floats] * 2, types.intp, *[real] * 2),
         lift_each=compiled(lift_each, *[floats] * 4, types.intp, *[real] * 3),
-        shrink_each=compiled(shrink_each, *[floats] * 5, *[types.intp] * 2, *[real] * 3),
+        shrink_each=compiled(shrink_each, *[floats] * 5, *[types.intp] * 2, floats),
         passes=Passes(
             number,
             compiled(clip_all, many, many, sizes, floats, types.intp),

@@ -1,46 +1,51 @@
 """Which fit follows which: each by itself, or a column's tries warm from one another."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from types import MappingProxyType
-
-from torch import Tensor
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from shrinkage.experiments.contrasts.settings import Job, Setting, key
+from shrinkage.experiments.runner import Weights
 from shrinkage.runs import FailedFitRecord, RunView, TrialRecord
 
-Chain = Sequence[Job]
-Weights = Mapping[str, Tensor]
-_NONE: Mapping[str, Weights] = MappingProxyType({})
+
+@dataclass(frozen=True, eq=False)
+class Tries:
+    """Fits in a chain: one by itself, or those of a column and seed, from its first try on."""
+
+    setting: Setting
+    jobs: Sequence[Job]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The keys of the fits."""
+        return [job.key for job in self.jobs]
+
+    def known(self, view: RunView) -> Container[str]:
+        """The fits that are in the run folder."""
+        return view.records(TrialRecord)
+
+    def first(self, view: RunView, at_hand: Mapping[str, Weights]) -> Job | None:
+        """The first fit that is not in the run folder; None where all are."""
+        known = view.records(TrialRecord)
+
+        def weights(name: str) -> Weights:
+            return at_hand[name] if name in at_hand else view.weights(name)
+
+        before: TrialRecord | None = None
+        for job in self.jobs:
+            if job.key not in known:
+                return _following(self.setting, before, job, weights)
+            before = known[job.key]
+        return None
 
 
-def chains(setting: Setting, jobs: Sequence[Job]) -> list[Chain]:
-    """The fits in chains: one by one, or per column and seed, from its first try to its last."""
+def in_chains(setting: Setting, jobs: Sequence[Job]) -> list[Tries]:
+    """The fits in chains, as the setting has them."""
     rows: dict[object, list[Job]] = {}
     for job in jobs:
         row = (job.column, job.seed) if _is_chained(setting, job) else job.key
         rows.setdefault(row, []).append(job)
-    return [sorted(row, key=lambda job: job.index) for row in rows.values()]
-
-
-def first(
-    setting: Setting, chain: Chain, view: RunView, at_hand: Mapping[str, Weights] = _NONE
-) -> Job | None:
-    """The first fit of a chain that is not in the run folder; None where all are.
-
-    ``at_hand``: weights that need not be read, by name.
-    """
-    known = view.records(TrialRecord)
-
-    def weights(name: str) -> Weights:
-        return at_hand[name] if name in at_hand else view.weights(name)
-
-    before: TrialRecord | None = None
-    for job in chain:
-        if job.key not in known:
-            return _following(setting, before, job, weights)
-        before = known[job.key]
-    return None
+    return [Tries(setting, sorted(row, key=lambda job: job.index)) for row in rows.values()]
 
 
 def _following(
@@ -75,7 +80,7 @@ def epochs(setting: Setting, job: Job) -> int:
     return setting.epochs if job.after is None else more
 
 
-def way(fits: Mapping[str, TrialRecord], name: str) -> Chain:
+def way(fits: Mapping[str, TrialRecord], name: str) -> tuple[Job, ...]:
     """The fits on whose weights one of them stands, from the beginning up to itself."""
     fit = fits[name]
     job = Job(fit.column, fit.index, fit.knob, fit.seed, fit.keep)

@@ -2,25 +2,25 @@
 
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import nn
 
+from shrinkage.analysis.measures import evaluate
 from shrinkage.analysis.polishing import polish, quiet
 from shrinkage.experiments.columns import Column
-from shrinkage.experiments.contrasts.chaining import epochs
 from shrinkage.experiments.contrasts.kinks import kink_samples
 from shrinkage.experiments.contrasts.settings import Job, Setting
+from shrinkage.experiments.contrasts.tries import epochs
 from shrinkage.experiments.fitting import DivergedError, Epoch, NotApplicableError, fit, look
+from shrinkage.experiments.runner import Outcome
 from shrinkage.experiments.studies import history, outcome
 from shrinkage.plans import Plan
-from shrinkage.runs import FailedFitRecord, FitRecord, TrialRecord
-
-Outcome = tuple[TrialRecord, dict[str, Tensor]]
+from shrinkage.runs import FailedFitRecord, FitRecord, TestRecord, TrialRecord
 
 _APART = 1_000_003
 """Between the shuffles of two tries of a chain: each has its own."""
 
 
-def run_job(setting: Setting, job: Job) -> Outcome:
+def run_job(setting: Setting, job: Job) -> Outcome[TrialRecord]:
     """Fit one network; its point for the run folder and its weights.
 
     A fit that diverges, and a column that does not apply, give a point that says so: the other
@@ -34,7 +34,15 @@ def run_job(setting: Setting, job: Job) -> Outcome:
         return FailedFitRecord(**job.about, failed=error.briefly, applies=applies), {}
     measured = outcome(model, plan, looks[-1], setting.data.spec)
     point = FitRecord(**job.about, **vars(measured), history=history(looks))
-    return point, dict(model.state_dict())
+    return point, {job.key: dict(model.state_dict())}
+
+
+def test_fit(setting: Setting, job: Job) -> Outcome[TestRecord]:
+    """Loss and score of a trained network on the test part."""
+    model, _ = setting.network(setting.by_name[job.column], job.knob, job.seed)
+    model.load_state_dict(dict(job.start or {}))
+    result = evaluate(model, setting.split(job.seed).test, setting.loss)
+    return TestRecord(key=job.key, loss=result.loss, score=result.score, n=result.n), {}
 
 
 def train(
@@ -57,7 +65,6 @@ def train(
     with column.acting(plan, job.knob):
         looks = list(
             fit(
-                model,
                 plan,
                 training,
                 parts,

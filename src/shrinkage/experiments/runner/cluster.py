@@ -15,7 +15,7 @@ import cloudpickle
 import torch
 
 from shrinkage.errors import RunError
-from shrinkage.experiments.paths.engines.engine import packing
+from shrinkage.experiments.runner.engine import packing
 
 _RETRIES = 5
 """How often a job is begun again whose worker, or machine, died: it depends on nothing else."""

@@ -2,18 +2,15 @@
 
 from math import isnan
 
-from torch import Tensor
-
 from shrinkage.analysis.certificates import certify
 from shrinkage.errors import ShrinkageError
 from shrinkage.experiments.contrasts import kinks
 from shrinkage.experiments.contrasts.settings import Job, Setting
+from shrinkage.experiments.runner import Outcome
 from shrinkage.runs import CertificateRecord, FailedCertificateRecord, GapRecord
 
 
-def certify_fit(
-    setting: Setting, job: Job, weights: dict[str, Tensor]
-) -> CertificateRecord | FailedCertificateRecord:
+def certify_fit(setting: Setting, job: Job) -> Outcome[CertificateRecord | FailedCertificateRecord]:
     """The certificate of a fit's network, on all training data of its seed, in eval mode.
 
     A column without a penalty has no strength to count in: of the unregularized one the residual
@@ -22,16 +19,16 @@ def certify_fit(
     """
     column = setting.by_name[job.column]
     model, plan = setting.network(column, job.knob, job.seed)
-    model.load_state_dict(weights)
+    model.load_state_dict(dict(job.start or {}))
     examples = setting.split(job.seed).train
     counts = column.penalty is not None
     samples = kinks.kink_samples(model, examples) if counts and job.seed == 0 else 0
     try:
         found = certify(model, plan, examples, setting.loss, samples=samples)
     except ShrinkageError as error:
-        return FailedCertificateRecord(key=job.key, failed=error.briefly)
+        return FailedCertificateRecord(key=job.key, failed=error.briefly), {}
     trained = counts or (column.minimises and column.prunes_like is None)
-    return CertificateRecord(
+    record = CertificateRecord(
         key=job.key,
         objective=found.objective,
         null_objective=None if isnan(found.null_objective) else found.null_objective,
@@ -45,3 +42,4 @@ def certify_fit(
         kinks_up_to=kinks.KINKS_UP_TO,
         notes=found.notes,
     )
+    return record, {}

@@ -6,10 +6,10 @@ from typing import Literal, Self, get_args
 from shrinkage.arguments import as_choice, check_type, settle
 from shrinkage.errors import FitError, shown
 from shrinkage.experiments.options import WorkerOptions
-from shrinkage.experiments.paths.engines.cluster import Cluster, has_ray
-from shrinkage.experiments.paths.engines.engine import Engine
-from shrinkage.experiments.paths.engines.here import Here
-from shrinkage.experiments.paths.engines.processes import Processes
+from shrinkage.experiments.runner.cluster import Cluster, has_ray
+from shrinkage.experiments.runner.engine import Engine
+from shrinkage.experiments.runner.here import Here
+from shrinkage.experiments.runner.processes import Processes
 from shrinkage.experiments.studies import device_named, jobs_on, workers
 
 EngineName = Literal["auto", "process", "ray"]

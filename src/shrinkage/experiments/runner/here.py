@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
-from shrinkage.experiments.studies.threads import threads
+from shrinkage.experiments.runner.threads import threads
 
 _Ticket = partial[Any]
 

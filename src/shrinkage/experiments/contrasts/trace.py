@@ -5,7 +5,7 @@ The test set is open here; nothing chosen depends on it any more.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 
@@ -24,10 +24,10 @@ from shrinkage.analysis.measures import (
 )
 from shrinkage.analysis.measures.evaluation import evaluate_forward
 from shrinkage.data import Examples
-from shrinkage.experiments.contrasts.chaining import Chain
 from shrinkage.experiments.contrasts.settings import Job, Setting
-from shrinkage.experiments.contrasts.working import train
+from shrinkage.experiments.contrasts.trial import train
 from shrinkage.experiments.fitting import Epoch
+from shrinkage.experiments.runner import Outcome
 from shrinkage.experiments.studies import history
 from shrinkage.graph.untouched import brought, home
 from shrinkage.optim import attach
@@ -49,7 +49,19 @@ BATCH = 1024
 _LR = 0.01
 
 
-def trace(setting: Setting, way: Chain) -> TraceRecord:
+@dataclass(frozen=True, eq=False)
+class Way:
+    """The fits on whose weights one stands, from the beginning up to itself."""
+
+    jobs: tuple[Job, ...]
+
+    @property
+    def last(self) -> Job:
+        """The one that is looked at."""
+        return self.jobs[-1]
+
+
+def trace(setting: Setting, way: Way) -> Outcome[TraceRecord]:
     """Fit the last job of its way once more, with the test curve beside it, and look inside.
 
     ``steps``: Δw of one real plain-SGD step that the penalty adds, from the weights of the
@@ -59,10 +71,10 @@ def trace(setting: Setting, way: Chain) -> TraceRecord:
     zero beside the penalty saved (C11). ``without_top``:
     scores without the largest 1 % and 10 % of the weights left (C10).
     """
-    column = setting.by_name[way[-1].column]
+    column = setting.by_name[way.last.column]
     looks: list[Epoch] = []
     start = None
-    for step in way:
+    for step in way.jobs:
         job = replace(step, start=start)
         model, plan, seen = train(setting, job, column, with_test=True)
         looks = [*(look for look in looks if look.epoch <= step.begun), *seen]
@@ -70,7 +82,7 @@ def trace(setting: Setting, way: Chain) -> TraceRecord:
     split = setting.split(job.seed)
     loss = settled(setting.loss, model, split.train)
     paths = reach(model, setting.data.spec.input_shape)
-    return TraceRecord(
+    record = TraceRecord(
         key=job.key,
         history=history(looks),
         activity=[ActivityRecord(**vars(a)) for a in activity(model, split.train, plan)],
@@ -81,17 +93,18 @@ def trace(setting: Setting, way: Chain) -> TraceRecord:
         worth=None if column.penalty is None else _worth(model, plan, split.train, loss),
         inputs_used=None if paths is None else paths.inputs.flatten().tolist(),
     )
+    return record, {}
 
 
-def trace_steps(setting: Setting, job: Job, weights: dict[str, Tensor]) -> StepsRecord:
-    """Δw against w of one real step for a column's chosen penalty, from ``weights``."""
+def trace_steps(setting: Setting, job: Job) -> StepsRecord:
+    """Δw against w of one real step for a column's chosen penalty, from the job's weights."""
     column = setting.by_name[job.column]
     batch = setting.split(job.seed).train
     loss = loss_for(setting.loss, batch.y)
     moved = []
     for penalised in (True, False):
         model, plan = setting.network(column, job.knob, job.seed)
-        model.load_state_dict(weights)
+        model.load_state_dict(dict(job.start or {}))
         model.eval()
         before = {e.name: p.detach().clone() for e, _, p in plan.blocks()}
         optimizer = SGD(model.parameters(), lr=_LR)

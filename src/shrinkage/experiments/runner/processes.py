@@ -18,7 +18,7 @@ import cloudpickle
 import torch
 
 from shrinkage.errors import RunError
-from shrinkage.experiments.paths.engines.engine import packing
+from shrinkage.experiments.runner.engine import packing
 
 _Ticket = Future[Any]
 
