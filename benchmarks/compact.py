@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
 import shrinkage as sh
-from shrinkage.compression.measuring import interleaved, macs
+from shrinkage.compression.latency import interleaved, macs
 from shrinkage.data import Spec, load, split
 from shrinkage.data.models import lenet_5
 

@@ -13,10 +13,10 @@ import torch
 
 import shrinkage as sh
 from shrinkage.analysis.certificates import Certificate
-from shrinkage.analysis.polishing import Round
+from shrinkage.analysis.polish import Round
 from shrinkage.data import load, split
 from shrinkage.data.models import cnn, mlp
-from shrinkage.experiments.fitting import Training, fit
+from shrinkage.experiments.fit import Training, fit
 
 
 def told(what: str, found: Certificate, start: float) -> None:

@@ -21,7 +21,7 @@ from torch import nn
 import shrinkage as sh
 from shrinkage.analysis.measures import evaluate
 from shrinkage.data import Spec, load
-from shrinkage.experiments.fitting import Training, fit
+from shrinkage.experiments.fit import Training, fit
 from shrinkage.experiments.studies import quiet_plan
 
 POINTS, BATCH, VALIDATION = 44, 128, 0.1

@@ -20,7 +20,7 @@ import torch
 import shrinkage as sh
 from shrinkage.data import from_user, load
 from shrinkage.data.models import resolve
-from shrinkage.experiments.fitting import Training
+from shrinkage.experiments.fit import Training
 from shrinkage.experiments.paths import strengths
 from shrinkage.experiments.paths.points import fit_point
 from shrinkage.experiments.paths.setting import Job, Setting, Weights

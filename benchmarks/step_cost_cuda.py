@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy, relu
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import shrinkage as sh
-from shrinkage.optim import crew, holding, methods
+from shrinkage.optim import crew, held, methods
 from shrinkage.penalties import fused
 from shrinkage.penalties.fused import clip
 from shrinkage.penalties.holds import Holds
@@ -199,7 +199,7 @@ class Operations(TorchDispatchMode):
 
 def counted() -> Iterator[str]:
     fused.loops_for = lambda *_: None
-    methods.tiles = holding.tiles = lambda *tensors, **_: (tensors,)
+    methods.tiles = held.tiles = lambda *tensors, **_: (tensors,)
     Holds._one_by_one = Holds._in_lists
     found = crew.passes_for
     for name, make in (("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam)):

@@ -21,7 +21,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from shrinkage.errors import AttachError, PlanError, ShrinkageWarning
 from shrinkage.optim import Metric, attach, register_metric
 from shrinkage.optim.metrics import METRICS
-from shrinkage.optim.verifying import mismatch
+from shrinkage.optim.verification import mismatch
 from shrinkage.penalties import L1, L2, ElasticNet, GroupL1, Penalty
 from shrinkage.penalties.kernels import offered
 from shrinkage.plans import Plan
@@ -276,7 +276,7 @@ def test_wrong_metrics_have_other_fixed_points(
     monkeypatch.setitem(METRICS, variant.kind, wrong)
     with pytest.raises(AttachError, match="is not that of its steps"):
         solve(variant, PENALTIES["l1"], "prox", STEPS)
-    monkeypatch.setattr("shrinkage.optim.verifying.mismatch", lambda *_: None)
+    monkeypatch.setattr("shrinkage.optim.verification.mismatch", lambda *_: None)
     w = solve(variant, PENALTIES["l1"], "prox", STEPS)
     with pytest.raises(AssertionError):
         check_solution(w, "l1")

@@ -15,7 +15,7 @@ from shrinkage.cli import app
 from shrinkage.data import Examples, Spec
 from shrinkage.errors import ExploreError, FitError
 from shrinkage.experiments.columns import COLUMNS, LESSON, Column
-from shrinkage.experiments.fitting import Budget, Training, fit
+from shrinkage.experiments.fit import Budget, Training, fit
 from shrinkage.explorer._explore import session_of
 from shrinkage.penalties import L1
 from shrinkage.reports import table_text

@@ -15,7 +15,7 @@ from architectures import ARCHITECTURES, example, with_dead_units
 from folders import of_path, path_fit
 from shrinkage.cli import app
 from shrinkage.cli.words import command
-from shrinkage.compression import Point, compact_run, measuring
+from shrinkage.compression import Point, compact_run, latency
 from shrinkage.compression.chosen import chosen, words
 from shrinkage.compression.sparse import SparseLinear, sparsified
 from shrinkage.data import load
@@ -496,7 +496,7 @@ def test_timings_that_other_work_has_disturbed_are_told(
     disturbed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = [[1.0, 40.0, 41.0] if disturbed else [1.0, 1.1, 9.0], [1.0, 1.0, 1.0]]
-    monkeypatch.setattr(measuring, "runs", lambda _: taken)
+    monkeypatch.setattr(latency, "runs", lambda _: taken)
     report = sh.compact(half_dead(), torch.randn(5, 6)).report
     assert [one.disturbed for one in report.latencies] == [disturbed] * len(report.latencies)
     assert ("Other work disturbed the timing" in str(report)) == disturbed

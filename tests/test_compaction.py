@@ -446,7 +446,7 @@ def test_no_network_is_refused() -> None:
 
 def test_a_proof_that_fails_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     model = only_dead(made(two_layers()), "0", 1, bias=0.7)
-    monkeypatch.setattr("shrinkage.compression.compacting.fold", lambda *_: None)
+    monkeypatch.setattr("shrinkage.compression.smaller.fold", lambda *_: None)
     with pytest.raises(CompactionError, match=r"has other outputs.*first at 2;"):
         compacted(model)
 

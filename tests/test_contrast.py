@@ -29,7 +29,7 @@ from shrinkage.experiments.contrasts import (
     kinks,
     stages,
 )
-from shrinkage.experiments.fitting import Budget, Training
+from shrinkage.experiments.fit import Budget, Training
 from shrinkage.optim import attach
 from shrinkage.penalties import L1, MCP, LogSum, Penalty, SparseGroupL1
 from shrinkage.penalties.steps import Step
@@ -37,7 +37,7 @@ from shrinkage.plans import Plan
 from shrinkage.progress import Progress
 from shrinkage.reports import table_text
 from shrinkage.reports.seed_figures import Figure, Paired, figure, paired
-from shrinkage.reports.wording import spread
+from shrinkage.reports.words import spread
 from shrinkage.runs import read
 from shrinkage.runs.identity import fingerprint
 

@@ -13,7 +13,7 @@ from shrinkage.errors import FitError, RunError
 from shrinkage.experiments.contrasts import Contrast, contrast
 from shrinkage.experiments.contrasts.settings import Job
 from shrinkage.experiments.contrasts.trial import train
-from shrinkage.experiments.fitting import Budget, Training
+from shrinkage.experiments.fit import Budget, Training
 from shrinkage.optim import attach
 from shrinkage.plans import Plan
 from shrinkage.progress import Progress

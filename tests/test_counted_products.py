@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shrinkage.compression.measuring import macs
+from shrinkage.compression.latency import macs
 
 
 class Scored(nn.Module):

@@ -14,7 +14,7 @@ from shrinkage.errors import CompactionError, PenaltyError, PlanError
 from shrinkage.graph.sets import UnitSet, unit_sets
 from shrinkage.optim import Metric
 from shrinkage.optim.metrics import Reading
-from shrinkage.optim.stacking import stacked
+from shrinkage.optim.stacked import stacked
 
 
 def sets(name: str) -> list[UnitSet]:

@@ -10,7 +10,7 @@ from torch.optim import SGD, Adam, Optimizer
 import shrinkage as sh
 from counting import CountingCalls
 from shrinkage.optim import Handle, Metric, crew
-from shrinkage.optim.clipping import Clipping
+from shrinkage.optim.clips import Clipping
 from shrinkage.optim.metrics import METRICS
 from shrinkage.optim.seats import Read
 from shrinkage.penalties.holds import Holds

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from shrinkage.analysis.polishing.curvature import Scale, corrected, measured
-from shrinkage.analysis.polishing.quadratic import _conjugate_gradients
+from shrinkage.analysis.polish.curvature import Scale, corrected, measured
+from shrinkage.analysis.polish.quadratic import _conjugate_gradients
 
 B = torch.tensor(
     [

@@ -28,7 +28,7 @@ from torch.utils.data import (
 )
 
 from shrinkage.data import Data, Examples, Spec, from_user, load, split
-from shrinkage.data.splitting import share_for_test
+from shrinkage.data._split import share_for_test
 from shrinkage.data.tables import from_frame
 from shrinkage.errors import DataError, ShrinkageWarning
 

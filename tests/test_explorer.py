@@ -18,7 +18,7 @@ from shrinkage.explorer.lanes import Probe
 from shrinkage.explorer.messages import hello, state
 from shrinkage.explorer.past import Curves
 from shrinkage.explorer.rows import Batches, Pool
-from shrinkage.explorer.saving import save
+from shrinkage.explorer.saved import save
 from shrinkage.explorer.session import Session
 from shrinkage.explorer.tour import TOUR, Check, View, tour_of
 from shrinkage.explorer.worker import Pace, Worker, as_text

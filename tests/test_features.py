@@ -21,7 +21,7 @@ from shrinkage.analysis.features.stability import Frequencies
 from shrinkage.data import Data, Spec, load
 from shrinkage.data.models import cnn, linear, mlp
 from shrinkage.errors import FitError, PlanError
-from shrinkage.experiments.paths.stabilising import stable_job
+from shrinkage.experiments.paths.stability import stable_job
 from shrinkage.experiments.paths.stable import check_reads_only, fit_stable, keep_inputs
 from shrinkage.experiments.paths.subsamples import HalfSample, Walk, walk
 from shrinkage.progress import Progress

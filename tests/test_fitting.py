@@ -13,7 +13,7 @@ from torch.optim import SGD, Adam, Optimizer
 
 from shrinkage.data import Examples
 from shrinkage.errors import DataError, FitError, ModelError
-from shrinkage.experiments.fitting import (
+from shrinkage.experiments.fit import (
     Budget,
     DivergedError,
     Epoch,

@@ -18,7 +18,7 @@ from torch.nn import functional
 import shrinkage as sh
 from shrinkage.analysis.features import first_layers
 from shrinkage.analysis.measures import measure, reach
-from shrinkage.compression.leaving import leaving
+from shrinkage.compression.unread import leaving
 from shrinkage.errors import CompactionError, PlanError
 from shrinkage.graph import NetworkError, Record, constants, label_rules, mark_rules, trace
 from shrinkage.graph.call import Call, Interpreter

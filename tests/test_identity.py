@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from shrinkage.data.importing import load_object
+from shrinkage.data.user_code import load_object
 from shrinkage.runs.identity import fingerprint
 
 CELL = """
@@ -230,7 +230,7 @@ import sys
 sys.path.insert(0, {folder!r})
 from pathlib import Path
 from shrinkage.runs.identity import fingerprint
-from shrinkage.data.importing import load_object
+from shrinkage.data.user_code import load_object
 from shrinkage import L1
 import numpy as np
 names = {{"__name__": "__main__"}}

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from killing import assert_equal, decisions, points
 from run_edits import aged, lines, small_contrast, small_path, stored_weights, write_lines
 from shrinkage.cli import app
-from shrinkage.compression.running import compact_run
+from shrinkage.compression._compact_run import compact_run
 from shrinkage.errors import RunError, ShrinkageWarning
 from shrinkage.progress import Progress
 from shrinkage.runs import Run, read

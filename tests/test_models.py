@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from shrinkage.data import Spec
-from shrinkage.data.importing import load_object
 from shrinkage.data.models import (
     MODELS,
     build,
@@ -26,6 +25,7 @@ from shrinkage.data.models import (
     takes_dropout,
 )
 from shrinkage.data.outputs import check_output, warn_of_probabilities
+from shrinkage.data.user_code import load_object
 from shrinkage.errors import ModelError, ShrinkageWarning
 
 TABLE = Spec(13, (13,), 3)

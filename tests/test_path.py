@@ -12,7 +12,7 @@ from torch import nn
 import shrinkage as sh
 from shrinkage.data import from_user, split
 from shrinkage.errors import DataError, FitError, ModelError
-from shrinkage.experiments.fitting import zeros_held
+from shrinkage.experiments.fit import zeros_held
 from shrinkage.experiments.paths import RegularizationPath
 from shrinkage.experiments.paths.ends import is_affine
 from shrinkage.experiments.paths.points import Rest, fit_point, settled

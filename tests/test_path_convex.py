@@ -11,7 +11,7 @@ from skglm import SparseLogisticRegression
 from sklearn.linear_model import enet_path
 
 import shrinkage as sh
-from shrinkage.experiments.fitting import Training
+from shrinkage.experiments.fit import Training
 from shrinkage.experiments.paths import RegularizationPath, ends
 from shrinkage.experiments.paths.setting import key
 

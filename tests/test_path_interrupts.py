@@ -32,7 +32,7 @@ from killing import (
     wait_for_points,
 )
 from shrinkage.errors import FitError, RunError
-from shrinkage.experiments.fitting import Budget
+from shrinkage.experiments.fit import Budget
 from shrinkage.progress import Progress
 from shrinkage.runs import Run
 

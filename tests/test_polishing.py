@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import shrinkage as sh
 from shrinkage.analysis.objectives import Objective
-from shrinkage.analysis.polishing import Round, newton
-from shrinkage.analysis.polishing.layout import joined
+from shrinkage.analysis.polish import Round, newton
+from shrinkage.analysis.polish.layout import joined
 from shrinkage.data import Examples, load, split
 from shrinkage.errors import FitError
-from shrinkage.experiments.fitting import Training, fit
+from shrinkage.experiments.fit import Training, fit
 
 
 def table(name: str) -> tuple[Tensor, Tensor]:

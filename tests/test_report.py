@@ -28,7 +28,7 @@ from shrinkage.reports.sections import Plot
 from shrinkage.reports.sections.survival import survival
 from shrinkage.reports.summary import column_summaries
 from shrinkage.reports.table import remarks
-from shrinkage.reports.wording import num, percent
+from shrinkage.reports.words import num, percent
 from shrinkage.runs import RunView, StudyConfig
 
 Point = dict[str, Any]

@@ -16,7 +16,7 @@ import pytest
 
 from killing import weights
 from run_edits import EDITS, small_contrast, small_path
-from shrinkage.compression.running import compact_run
+from shrinkage.compression._compact_run import compact_run
 from shrinkage.errors import RunError, ShrinkageWarning
 from shrinkage.reports import report_page
 from shrinkage.reports.paths import path_page

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 import shrinkage as sh
 from architectures import ARCHITECTURES, example, with_dead_units
-from shrinkage.compression.leaving import leaving
+from shrinkage.compression.unread import leaving
 from shrinkage.errors import CompactionError, PlanError
 from shrinkage.experiments.paths.points import fit_point
 from shrinkage.experiments.paths.setting import Job
-from shrinkage.experiments.paths.shrinking import shrunk
+from shrinkage.experiments.paths.shrunk import shrunk
 from shrinkage.experiments.studies import quiet_plan
 from shrinkage.graph.cut import Cuts
 from shrinkage.graph.scatter import places, scatter_back, zero_removed
-from shrinkage.plans.remaining import remaining
+from shrinkage.plans.remainder import remaining
 from shrinkage.runs import PathFitRecord
 
 Return = Callable[[nn.Module, nn.Module, Cuts], None]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import shrinkage as sh
 from shrinkage.data import Examples
 from shrinkage.errors import PlanError
-from shrinkage.experiments.fitting import Training, Treatment, fit
-from shrinkage.experiments.paths import stabilising, stacked
+from shrinkage.experiments.fit import Training, Treatment, fit
+from shrinkage.experiments.paths import stability, stacked
 from shrinkage.experiments.paths.stacked import Walks, in_stacks, stack_size, walk_together
 from shrinkage.experiments.paths.subsamples import Walk, walk
 from shrinkage.experiments.stacks import is_stackable, train_together
@@ -166,7 +166,7 @@ def table_path(folder: Path, **options: Any) -> Any:
 
 
 def test_chains_are_the_same_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stabilising, "stack_size", lambda _: 2)
+    monkeypatch.setattr(stability, "stack_size", lambda _: 2)
     path = table_path(tmp_path / "run")
     assert path.view.decisions["stack"] == 2
     scales = tuple(path.view.of_kind("subsample")["subsample/0"]["scales"])
@@ -190,7 +190,7 @@ def test_where_one_diverges_all_are_walked_alone(tmp_path: Path) -> None:
 def test_a_stack_that_was_cut_is_walked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stabilising, "stack_size", lambda _: 2)
+    monkeypatch.setattr(stability, "stack_size", lambda _: 2)
     table_path(tmp_path / "whole")
     append, seen = Run.append, []
 
@@ -205,7 +205,7 @@ def test_a_stack_that_was_cut_is_walked_again(
         with pytest.raises(KeyboardInterrupt):
             table_path(tmp_path / "cut")
     assert len(read(tmp_path / "cut").of_kind("subsample")) == 3
-    monkeypatch.setattr(stabilising, "stack_size", lambda _: 1)  # not asked again
+    monkeypatch.setattr(stability, "stack_size", lambda _: 1)  # not asked again
     table_path(tmp_path / "cut")
     assert read(tmp_path / "cut").decisions["stack"] == 2
     whole, cut = (tmp_path / name / "points.jsonl" for name in ("whole", "cut"))

@@ -14,7 +14,7 @@ from torch.optim import SGD, Adam, Optimizer
 import shrinkage as sh
 from shrinkage.data import Examples
 from shrinkage.errors import AttachError, FitError
-from shrinkage.experiments.fitting import Treatment, fit
+from shrinkage.experiments.fit import Treatment, fit
 
 METHODS = pytest.mark.parametrize("method", ["prox", "averaged", "subgradient"])
 RULES = {"0": sh.L1(0.02), "2": sh.GroupL1(0.02, by="input")}

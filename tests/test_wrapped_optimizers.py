@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import StepLR
 import shrinkage as sh
 from shrinkage.errors import AttachError, ShrinkageWarning
 from shrinkage.optim.metrics import _STEPS, METRICS
-from shrinkage.optim.verifying import _at_worst
-from shrinkage.optim.wrapping import steps_nest
+from shrinkage.optim.verification import _at_worst
+from shrinkage.optim.wrappers import steps_nest
 from test_attach import INPUTS, PENALTIES, TARGETS, check_solution, exact, problem
 
 

@@ -3,11 +3,11 @@
 from .analysis.certificates import Certificate, certify
 from .analysis.features import Stability, StableSet, feature_rules
 from .analysis.measures import Measures, measure
-from .analysis.polishing import polish
+from .analysis.polish import polish
 from .compression import Compact, compact, load_compact, predict
 from .errors import ShrinkageError, ShrinkageWarning
 from .experiments.contrasts import Contrast, contrast
-from .experiments.fitting import Budget, Training
+from .experiments.fit import Budget, Training
 from .experiments.paths import PathPoint, RegularizationPath, path
 from .explorer import explore
 from .optim import Handle, Metric, Warmup, attach, register_metric

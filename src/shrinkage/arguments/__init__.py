@@ -21,7 +21,7 @@ from shrinkage.arguments.checks import (
     settle,
 )
 from shrinkage.arguments.options import Listed, Option, Options, Typed, options_of
-from shrinkage.arguments.taking import takes
+from shrinkage.arguments.signatures import takes
 
 __all__ = [
     "BELOW_ONE",

@@ -1,6 +1,6 @@
 """The command line: parse, call, print. One file per command."""
 
-from shrinkage.cli import compaction, contrasts, explorer, paths, predicting  # noqa: F401  (they register)
+from shrinkage.cli import compact, contrast, explore, path, predict  # noqa: F401  (they register)
 from shrinkage.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -1,9 +1,9 @@
+from ._compact import Compact, compact
+from ._compact_run import Outcome, compact_run
+from ._predict import predict
 from .chosen import Point
-from .predicting import predict
-from .public import Compact, compact
-from .reporting import Report
-from .running import Outcome, compact_run
-from .saving import load_compact
+from .files import load_compact
+from .report import Report
 
 __all__ = [
     "Compact",

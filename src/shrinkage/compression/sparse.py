@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shrinkage.compression.measuring import batch_of, interleaved
+from shrinkage.compression.latency import batch_of, interleaved
 from shrinkage.graph import Inputs
 
 _LEAST_SPARSE = 0.5

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from shrinkage.compression.copying import copied
+from shrinkage.compression.copies import copied
 from shrinkage.errors import RAISED, CompactionError, told
 from shrinkage.graph import Inputs, unfrozen
 from shrinkage.graph.call import returned

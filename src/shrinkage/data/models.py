@@ -11,7 +11,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from shrinkage.arguments import BELOW_ONE, as_number, check_type
 from shrinkage.data.examples import Spec
-from shrinkage.data.importing import load_object
+from shrinkage.data.user_code import load_object
 from shrinkage.errors import ModelError, did_you_mean, foreign_code, shown
 
 Factory = Callable[..., nn.Module]

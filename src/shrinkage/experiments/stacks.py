@@ -13,7 +13,7 @@ from shrinkage.analysis.measures import Criterion, settled
 from shrinkage.analysis.measures.forms import AS_GIVEN
 from shrinkage.data import Examples
 from shrinkage.errors import RAISED
-from shrinkage.experiments.fitting import Budget, Training
+from shrinkage.experiments.fit import Budget, Training
 from shrinkage.plans import Plan
 
 

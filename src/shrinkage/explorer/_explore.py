@@ -19,7 +19,7 @@ from shrinkage.arguments import (
 from shrinkage.data.outputs import check_state
 from shrinkage.errors import ExploreError
 from shrinkage.experiments.contrasts.settings import Setting
-from shrinkage.experiments.fitting import Training
+from shrinkage.experiments.fit import Training
 from shrinkage.experiments.runner.threads import threads
 from shrinkage.experiments.studies import Cut, Start, Subject, subject
 from shrinkage.explorer.controls import OFFERED, first_controls

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from shrinkage.arguments import as_choice
 from shrinkage.errors import ExploreError, did_you_mean, shown
 from shrinkage.experiments.columns import COLUMNS, Column
-from shrinkage.experiments.fitting import LEARNING_RATES
+from shrinkage.experiments.fit import LEARNING_RATES
 from shrinkage.explorer.options import FIRST
 from shrinkage.runs.knobs import STRENGTH, knob
 

@@ -10,11 +10,11 @@ from shrinkage.analysis.measures import Loss
 from shrinkage.errors import RAISED, ShrinkageError, told
 from shrinkage.experiments.columns import Column
 from shrinkage.experiments.contrasts.settings import Setting
-from shrinkage.experiments.fitting import OPTIMIZERS
+from shrinkage.experiments.fit import OPTIMIZERS
 from shrinkage.experiments.studies import quiet_plan
 from shrinkage.explorer.controls import Choice, Controls
 from shrinkage.optim import Handle, attach
-from shrinkage.optim.acting import MethodName
+from shrinkage.optim.assignment import MethodName
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs.knobs import STRENGTH

@@ -23,7 +23,7 @@ from shrinkage.arguments import as_int
 from shrinkage.errors import ExploreError, ShrinkageError
 from shrinkage.explorer.commands import read_command
 from shrinkage.explorer.messages import hello
-from shrinkage.explorer.saving import save
+from shrinkage.explorer.saved import save
 from shrinkage.explorer.session import Session
 from shrinkage.explorer.worker import Json, Worker, as_text
 

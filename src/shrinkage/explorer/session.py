@@ -8,16 +8,16 @@ from shrinkage.analysis.measures import loss_for
 from shrinkage.data import Examples
 from shrinkage.errors import ExploreError, ShrinkageError
 from shrinkage.experiments.contrasts.settings import Setting
-from shrinkage.experiments.fitting import NotApplicableError
+from shrinkage.experiments.fit import NotApplicableError
 from shrinkage.experiments.studies import quiet_plan
-from shrinkage.explorer.choosing import chosen, named
+from shrinkage.explorer.clicks import chosen, named
 from shrinkage.explorer.commands import Select
 from shrinkage.explorer.controls import OFFERED, Choice, Controls
 from shrinkage.explorer.lanes import Lane, Probe
 from shrinkage.explorer.looks import glance, largest, picture, stand, widened
-from shrinkage.explorer.measuring import affordable, first, spread
 from shrinkage.explorer.past import Curves, Past
 from shrinkage.explorer.rows import Batches, Pool
+from shrinkage.explorer.samples import affordable, first, spread
 from shrinkage.explorer.scene import scene_of
 from shrinkage.explorer.stories import Target, tell
 from shrinkage.explorer.tour import Check, Scope, View, tour_of

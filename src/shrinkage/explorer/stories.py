@@ -14,7 +14,7 @@ from shrinkage.graph.untouched import brought, home, untouched
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry
 from shrinkage.plans.grouping import Grouping
-from shrinkage.reports.wording import capital, num
+from shrinkage.reports.words import capital, num
 
 _AT_REST = 0.1
 _HOPS = 20.0  # a weight this few steps from zero is one that hops around it

@@ -1,6 +1,6 @@
 """How a penalty acts while a network trains: metrics of the optimizers, methods, attach."""
 
-from shrinkage.optim.acting import MethodName
+from shrinkage.optim.assignment import MethodName
 from shrinkage.optim.attach import Handle, attach
 from shrinkage.optim.metrics import Metric, register_metric
 from shrinkage.optim.warmup import Warmup

@@ -11,8 +11,9 @@ from torch.utils.hooks import RemovableHandle
 
 from shrinkage.arguments import as_choice
 from shrinkage.errors import AttachError
-from shrinkage.optim.acting import MethodName, acting
-from shrinkage.optim.checking import (
+from shrinkage.optim.assignment import MethodName, acting
+from shrinkage.optim.checkpoint import Checkpoint
+from shrinkage.optim.checks import (
     check_all_updated,
     check_alone,
     check_arguments,
@@ -27,7 +28,6 @@ from shrinkage.optim.checking import (
     warn_of_strangers,
     warn_of_weight_decay,
 )
-from shrinkage.optim.checkpoint import Checkpoint
 from shrinkage.optim.crew import Crew
 from shrinkage.optim.methods import Averaged
 from shrinkage.optim.metrics import (
@@ -37,11 +37,11 @@ from shrinkage.optim.metrics import (
     metric_of,
     was_skipped,
 )
-from shrinkage.optim.stacking import stacked
-from shrinkage.optim.verifying import check_metric
+from shrinkage.optim.stacked import stacked
+from shrinkage.optim.verification import check_metric
 from shrinkage.optim.warmup import Warmup, as_warmup, saved_warmup
 from shrinkage.optim.witness import ForeignWrites
-from shrinkage.optim.wrapping import Wrappers, inside, is_nested, steps_nest
+from shrinkage.optim.wrappers import Wrappers, inside, is_nested, steps_nest
 from shrinkage.penalties.base import check_factor, check_size, check_sizes
 from shrinkage.plans import Plan
 from shrinkage.plans.coupled import Term

@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from shrinkage.errors import AttachError, shown, warn
-from shrinkage.optim.wrapping import callers
+from shrinkage.optim.wrappers import callers
 
 KEY = "shrinkage"
 """In the first parameter group, which every checkpoint keeps and PyTorch neither casts nor reads.

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor
 
-from shrinkage.optim.clipping import Clipping
-from shrinkage.optim.holding import Holding
+from shrinkage.optim.clips import Clipping
+from shrinkage.optim.held import Holding
 from shrinkage.optim.methods import Method
 from shrinkage.optim.seats import Read, Seat, samples_of, seat_of
 from shrinkage.penalties.kernels import Passes, Samples, passes_for

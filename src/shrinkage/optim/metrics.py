@@ -11,7 +11,7 @@ from torch import Tensor, optim
 from torch.optim import Optimizer
 
 from shrinkage.errors import AttachError, shown, told
-from shrinkage.optim.wrapping import held_by
+from shrinkage.optim.wrappers import held_by
 
 Group = Mapping[str, Any]
 State = Mapping[str, Any]

@@ -10,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from shrinkage.errors import warn
 from shrinkage.optim.rounding import Rounding
-from shrinkage.optim.wrapping import Wrappers
+from shrinkage.optim.wrappers import Wrappers
 
 _SOME = 1024
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shrinkage.reports.first_layer import FirstLayer, Picture
 from shrinkage.reports.seed_figures import plus
-from shrinkage.reports.wording import num
+from shrinkage.reports.words import num
 from shrinkage.runs import NetworkRecord, ParameterConfig, RunView, StudyConfig
 
 Json = dict[str, Any]

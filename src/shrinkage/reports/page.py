@@ -10,7 +10,7 @@ from shrinkage.reports.figures import in_script
 from shrinkage.reports.layout import RELOAD, filled, status, text
 from shrinkage.reports.panels import first_screen
 from shrinkage.reports.sections import SECTIONS
-from shrinkage.reports.sections.ending import epochs_of, train_examples
+from shrinkage.reports.sections.next_steps import epochs_of, train_examples
 from shrinkage.runs import RunView
 
 

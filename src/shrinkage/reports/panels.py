@@ -8,7 +8,7 @@ from typing import Any
 from shrinkage.reports.facts import Facts
 from shrinkage.reports.figures import colour
 from shrinkage.reports.networks import Pictures, cost_parts
-from shrinkage.reports.wording import num, percent, score, strength
+from shrinkage.reports.words import num, percent, score, strength
 from shrinkage.runs import FailedFitRecord, FitRecord, TrialRecord
 from shrinkage.runs.knobs import knob
 

@@ -5,7 +5,7 @@ from rich.console import Console, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from shrinkage.reports.wording import num
+from shrinkage.reports.words import num
 
 _WIDTH = 10_000
 """Wider than a table ever is: nothing is cut or wrapped."""

@@ -8,7 +8,7 @@ from rich.table import Table
 from shrinkage.reports.plain import empty_table, plain
 from shrinkage.reports.seed_figures import Figure
 from shrinkage.reports.summary import ColumnSummary, column_summaries, edges, idle, idle_text
-from shrinkage.reports.wording import spread
+from shrinkage.reports.words import spread
 from shrinkage.runs import RunView
 from shrinkage.runs.knobs import knob
 

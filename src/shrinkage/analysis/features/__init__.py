@@ -1,9 +1,9 @@
 """Which inputs matter: rules that drop them, the order in which they leave, and how surely."""
 
 from shrinkage.analysis.features.bound import expected_false
+from shrinkage.analysis.features.exits import Leaving, leaving
 from shrinkage.analysis.features.first_layers import first_layers
-from shrinkage.analysis.features.leaving import Leaving, leaving
-from shrinkage.analysis.features.naming import Features
+from shrinkage.analysis.features.names import Features
 from shrinkage.analysis.features.rules import feature_rules
 from shrinkage.analysis.features.stability import (
     ASSUMED,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrinkage.analysis.features.bound import ROUNDED, expected_false
-from shrinkage.analysis.features.naming import Features
+from shrinkage.analysis.features.names import Features
 from shrinkage.arguments import as_int, as_number, settle
 from shrinkage.errors import FitError
 from shrinkage.runs import (

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from shrinkage.analysis.features.first_layers import first_layers
-from shrinkage.analysis.features.naming import Features
+from shrinkage.analysis.features.names import Features
 from shrinkage.data import Data
 
 

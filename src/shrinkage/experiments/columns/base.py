@@ -9,7 +9,7 @@ from torch import nn
 
 from shrinkage.data import Examples
 from shrinkage.data.models import Factory
-from shrinkage.experiments.fitting import Form, Loss, Train
+from shrinkage.experiments.fit import Form, Loss, Train
 from shrinkage.penalties import L1, Penalty
 from shrinkage.plans import Plan
 from shrinkage.runs.knobs import RATE, knob

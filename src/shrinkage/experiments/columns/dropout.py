@@ -8,7 +8,7 @@ from torch import nn
 
 from shrinkage.data.models import Factory, has_dropout, set_dropout, takes_dropout
 from shrinkage.experiments.columns.base import Column
-from shrinkage.experiments.fitting import NotApplicableError
+from shrinkage.experiments.fit import NotApplicableError
 from shrinkage.runs.knobs import DROPOUT
 
 

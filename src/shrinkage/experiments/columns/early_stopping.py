@@ -11,7 +11,7 @@ from torch import nn
 from shrinkage.analysis.measures import evaluate
 from shrinkage.data import Examples
 from shrinkage.experiments.columns.base import Column
-from shrinkage.experiments.fitting import Budget, Loss, NotApplicableError, Train
+from shrinkage.experiments.fit import Budget, Loss, NotApplicableError, Train
 from shrinkage.plans import Plan
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from shrinkage.analysis.measures.losses import as_module
 from shrinkage.data import Examples
 from shrinkage.experiments.columns.base import Column
-from shrinkage.experiments.fitting import Loss, NotApplicableError, Train, Training
+from shrinkage.experiments.fit import Loss, NotApplicableError, Train, Training
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from shrinkage.experiments.contrasts.configuration import configuration
 from shrinkage.experiments.contrasts.rehearsal import rehearse, rehearse_training
 from shrinkage.experiments.contrasts.settings import Job, Setting
 from shrinkage.experiments.contrasts.stages import Stages
-from shrinkage.experiments.fitting import Training
+from shrinkage.experiments.fit import Training
 from shrinkage.experiments.options import ContrastOptions
 from shrinkage.experiments.paths import checked_grid, strengths, weakest_for
 from shrinkage.experiments.paths.choice import Rule

@@ -3,7 +3,7 @@
 from typing import Any
 
 from shrinkage.experiments.contrasts.settings import Setting
-from shrinkage.experiments.fitting import Training
+from shrinkage.experiments.fit import Training
 from shrinkage.experiments.paths.choice import Rule
 from shrinkage.experiments.studies import describe_plan
 from shrinkage.plans import Plan

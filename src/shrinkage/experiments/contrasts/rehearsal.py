@@ -7,7 +7,7 @@ from shrinkage.data.outputs import check_state
 from shrinkage.errors import FitError
 from shrinkage.experiments.contrasts.settings import Job, Setting
 from shrinkage.experiments.contrasts.trial import train
-from shrinkage.experiments.fitting import DivergedError, NotApplicableError
+from shrinkage.experiments.fit import DivergedError, NotApplicableError
 from shrinkage.experiments.runner.threads import threads
 from shrinkage.plans import Plan
 

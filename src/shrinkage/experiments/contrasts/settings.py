@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from shrinkage.arguments import as_flag, as_int, settle
 from shrinkage.experiments.columns import Column
-from shrinkage.experiments.fitting import Treatment
+from shrinkage.experiments.fit import Treatment
 from shrinkage.experiments.studies import Study, quiet_plan
 from shrinkage.plans import Plan, Rules
 

@@ -26,7 +26,7 @@ from shrinkage.analysis.measures.evaluation import evaluate_forward
 from shrinkage.data import Examples
 from shrinkage.experiments.contrasts.settings import Job, Setting
 from shrinkage.experiments.contrasts.trial import train
-from shrinkage.experiments.fitting import Epoch
+from shrinkage.experiments.fit import Epoch
 from shrinkage.experiments.runner import Outcome
 from shrinkage.experiments.studies import history
 from shrinkage.graph.untouched import brought, home

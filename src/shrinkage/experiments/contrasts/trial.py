@@ -5,12 +5,12 @@ from dataclasses import replace
 from torch import nn
 
 from shrinkage.analysis.measures import evaluate
-from shrinkage.analysis.polishing import polish, quiet
+from shrinkage.analysis.polish import polish, quiet
 from shrinkage.experiments.columns import Column
 from shrinkage.experiments.contrasts.kinks import kink_samples
 from shrinkage.experiments.contrasts.settings import Job, Setting
 from shrinkage.experiments.contrasts.tries import epochs
-from shrinkage.experiments.fitting import DivergedError, Epoch, NotApplicableError, fit, look
+from shrinkage.experiments.fit import DivergedError, Epoch, NotApplicableError, fit, look
 from shrinkage.experiments.runner import Outcome
 from shrinkage.experiments.studies import history, outcome
 from shrinkage.plans import Plan

@@ -10,7 +10,7 @@ from shrinkage.progress import Progress
 
 if TYPE_CHECKING:
     from shrinkage.data.models import Factory
-    from shrinkage.experiments.fitting import Loss, Train
+    from shrinkage.experiments.fit import Loss, Train
 
 MODEL = Typed(
     "linear, mlp, cnn, lenet-300-100, lenet-5, or FILE.py:FACTORY.",

@@ -9,7 +9,7 @@ from shrinkage.analysis.features import Stability
 from shrinkage.analysis.measures.losses import as_module
 from shrinkage.arguments import takes
 from shrinkage.errors import FitError, warn
-from shrinkage.experiments.fitting import Loss, Training
+from shrinkage.experiments.fit import Loss, Training
 from shrinkage.experiments.options import PathOptions
 from shrinkage.experiments.paths.configuration import configuration
 from shrinkage.experiments.paths.ends import is_affine, warn_of_single

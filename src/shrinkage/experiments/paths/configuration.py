@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from shrinkage.experiments.fitting import Training
+from shrinkage.experiments.fit import Training
 from shrinkage.experiments.paths.selection import Wanted
 from shrinkage.experiments.paths.setting import Setting
 from shrinkage.experiments.studies import describe_plan

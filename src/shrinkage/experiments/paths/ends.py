@@ -10,7 +10,7 @@ from torch.func import functional_call
 
 from shrinkage.analysis.objectives import Objective
 from shrinkage.errors import RAISED, FitError, told, warn
-from shrinkage.experiments.fitting import Treatment, fit
+from shrinkage.experiments.fit import Treatment, fit
 from shrinkage.experiments.paths.points import empty
 from shrinkage.experiments.paths.setting import Setting
 from shrinkage.experiments.paths.smooth import minimise_on_support

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.analysis.measures import evaluate, reach
-from shrinkage.analysis.polishing import polish, quiet
-from shrinkage.compression import copying
+from shrinkage.analysis.polish import polish, quiet
+from shrinkage.compression import copies
 from shrinkage.data import Examples
-from shrinkage.experiments.fitting import (
+from shrinkage.experiments.fit import (
     DivergedError,
     Epoch,
     Treatment,
@@ -20,7 +20,7 @@ from shrinkage.experiments.fitting import (
     zeros_held,
 )
 from shrinkage.experiments.paths.setting import Job, Setting, refit_key
-from shrinkage.experiments.paths.shrinking import shrunk
+from shrinkage.experiments.paths.shrunk import shrunk
 from shrinkage.experiments.paths.smooth import minimise_on_support
 from shrinkage.experiments.runner import Outcome
 from shrinkage.experiments.studies import evaluated, outcome
@@ -180,7 +180,7 @@ def refit_on_support(
 
     Source: Meinshausen, Relaxed Lasso (2007).
     """
-    again = copying.copied(model)
+    again = copies.copied(model)
     plan = setting.plan(again, job.seed, job.scale * (setting.refit or 0.0))
     if setting.solver == "polish":
         minimise_on_support(again.double(), plan, parts["train"], setting.loss)

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from shrinkage.data.outputs import check_state
-from shrinkage.experiments.fitting import DivergedError
+from shrinkage.experiments.fit import DivergedError
 from shrinkage.experiments.paths.ends import check_ends
 from shrinkage.experiments.paths.points import fit_point
 from shrinkage.experiments.paths.setting import Job, Setting

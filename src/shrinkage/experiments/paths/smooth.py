@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from shrinkage.analysis.measures import loss_for
 from shrinkage.data import Examples
-from shrinkage.experiments.fitting import Loss, zeros_held
+from shrinkage.experiments.fit import Loss, zeros_held
 from shrinkage.plans import Plan
 
 _STEPS = 500

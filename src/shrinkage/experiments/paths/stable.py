@@ -7,9 +7,9 @@ from torch import nn
 
 from shrinkage.analysis.features import first_layers
 from shrinkage.analysis.measures import reach
-from shrinkage.compression import copying
+from shrinkage.compression import copies
 from shrinkage.errors import FitError
-from shrinkage.experiments.fitting import DivergedError
+from shrinkage.experiments.fit import DivergedError
 from shrinkage.experiments.paths.points import copied, refit_on_support, used_inputs
 from shrinkage.experiments.paths.setting import Job, Setting
 from shrinkage.experiments.runner import Outcome, Weights
@@ -115,6 +115,6 @@ def check_selects_inputs(plan: Plan, input_shape: tuple[int, ...]) -> None:
             expected="a network whose first layer is dense, penalised by L1 or GroupL1",
             remedy='Pass "features" for the penalty (--penalty features).',
         )
-    bare = copying.copied(plan.model)
+    bare = copies.copied(plan.model)
     keep_inputs(bare, input_shape, ())
     check_reads_only(bare, input_shape, ())

@@ -9,7 +9,7 @@ from time import process_time
 from torch import nn
 
 from shrinkage.data import Examples
-from shrinkage.experiments.fitting import DivergedError, Training, look
+from shrinkage.experiments.fit import DivergedError, Training, look
 from shrinkage.experiments.paths.points import Rest, begun, copied, round_seed, settled, used_inputs
 from shrinkage.experiments.paths.setting import Job, Setting
 from shrinkage.experiments.paths.subsamples import HalfSample, HalfSampleLine, Walk, walk

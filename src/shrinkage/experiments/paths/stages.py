@@ -7,12 +7,12 @@ from typing import Any
 
 from shrinkage.errors import FitError
 from shrinkage.experiments.paths.ends import convex_ends, swept_ends
+from shrinkage.experiments.paths.magnitude import in_chains, prune_point
 from shrinkage.experiments.paths.points import fit_point
-from shrinkage.experiments.paths.pruning import in_chains, prune_point
 from shrinkage.experiments.paths.selection import Table, Wanted, select
 from shrinkage.experiments.paths.setting import Setting, key
-from shrinkage.experiments.paths.stabilising import select_stable
-from shrinkage.experiments.paths.testing import Testing, networks, on_test_part
+from shrinkage.experiments.paths.stability import select_stable
+from shrinkage.experiments.paths.test_part import Testing, networks, on_test_part
 from shrinkage.experiments.paths.walk import Scales
 from shrinkage.experiments.runner import Row, Staff, Workers
 from shrinkage.experiments.runner import Stages as RunStages

@@ -4,7 +4,7 @@ from torch import nn
 
 from shrinkage.analysis.measures import Reach, penalty_share, reach, weigh
 from shrinkage.data import Spec
-from shrinkage.experiments.fitting import Epoch
+from shrinkage.experiments.fit import Epoch
 from shrinkage.plans import Plan
 from shrinkage.runs import (
     EvaluatedRecord,

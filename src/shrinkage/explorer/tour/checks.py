@@ -28,7 +28,7 @@ from shrinkage.lesson import (
     worst,
 )
 from shrinkage.lesson.estimates import Difference
-from shrinkage.reports.wording import num, percent
+from shrinkage.reports.words import num, percent
 
 _ABOUT = 0.9  # of the factor between two strengths: the dial has marks
 _SETTLED = 300  # steps

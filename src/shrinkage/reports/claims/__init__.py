@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from shrinkage.lesson import Verdict
-from shrinkage.reports.claims.contrasting import dropout, in_different_ways, pruning
+from shrinkage.reports.claims.comparisons import dropout, in_different_ways, pruning
 from shrinkage.reports.claims.costs import cost_split, coverage, penalty_share
 from shrinkage.reports.claims.overfitting import overfitting
 from shrinkage.reports.claims.selection import concentration, selection

@@ -8,7 +8,7 @@ from shrinkage.lesson.estimates import mean
 from shrinkage.reports.claims.sentences import ONE_SEED, Claim, conclude, not_measured
 from shrinkage.reports.facts import Facts, weight
 from shrinkage.reports.seed_figures import plus
-from shrinkage.reports.wording import listed, num, percent, strength
+from shrinkage.reports.words import listed, num, percent, strength
 from shrinkage.runs import FitRecord, ParameterConfig
 
 

@@ -3,7 +3,7 @@
 from shrinkage.lesson import Overfitting, Verdict
 from shrinkage.reports.claims.sentences import Claim, at, conclude, inseparable, seeds_note
 from shrinkage.reports.facts import Facts
-from shrinkage.reports.wording import num, signed
+from shrinkage.reports.words import num, signed
 
 
 def overfitting(facts: Facts) -> Claim:

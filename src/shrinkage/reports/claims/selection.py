@@ -13,7 +13,7 @@ from shrinkage.reports.claims.sentences import (
 )
 from shrinkage.reports.facts import Facts, weight, zero_share
 from shrinkage.reports.summary import inputs_used
-from shrinkage.reports.wording import count, percent, score, signed
+from shrinkage.reports.words import count, percent, score, signed
 
 
 def selection(facts: Facts) -> Claim:

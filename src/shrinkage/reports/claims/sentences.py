@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shrinkage.lesson import Verdict, worst
 from shrinkage.lesson.estimates import Difference
 from shrinkage.reports.facts import Facts
-from shrinkage.reports.wording import capital, strength
+from shrinkage.reports.words import capital, strength
 from shrinkage.runs.knobs import knob
 
 ONE_SEED = "one seed: no uncertainty"

@@ -13,7 +13,7 @@ from shrinkage.reports.claims.sentences import (
     of_first_seed,
 )
 from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, train_loss, weight
-from shrinkage.reports.wording import num, strength
+from shrinkage.reports.words import num, strength
 from shrinkage.runs import ActivityRecord, FitRecord
 
 OfLayer = Callable[[ActivityRecord], float | None]

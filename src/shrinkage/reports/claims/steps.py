@@ -3,7 +3,7 @@
 from shrinkage.lesson import Moves, ProportionalStep, StepFit, Verdict
 from shrinkage.reports.claims.sentences import Claim, at, conclude
 from shrinkage.reports.facts import Facts, weight, zero_share
-from shrinkage.reports.wording import num, percent
+from shrinkage.reports.words import num, percent
 
 _FLOAT32 = 1.2e-7  # one unit in the last place of a float32 near 1
 _MEASURED = "a real step is measured at the end of a run, for columns with a penalty"

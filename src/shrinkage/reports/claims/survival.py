@@ -5,7 +5,7 @@ from types import MappingProxyType
 from shrinkage.lesson import Removal, Slopes, Survival, Verdict
 from shrinkage.reports.claims.sentences import Claim, at, of_first_seed
 from shrinkage.reports.facts import Facts
-from shrinkage.reports.wording import num, percent
+from shrinkage.reports.words import num, percent
 from shrinkage.runs import WorthRecord
 
 SLOPES = MappingProxyType({"L1": "λ", "L2": "2λ|w|", "ElasticNet": "l1 + 2·l2|w|"})

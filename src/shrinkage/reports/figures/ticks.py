@@ -5,7 +5,7 @@ from math import ceil, floor, log10
 from typing import Any
 
 from shrinkage.reports.figures.style import lean
-from shrinkage.reports.wording import RAISED
+from shrinkage.reports.words import RAISED
 
 MOST = 6
 """Labels on an axis: more overlap in the narrow figures of a phone."""

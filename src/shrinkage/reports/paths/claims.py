@@ -4,8 +4,8 @@ from shrinkage.lesson import BeatsPruning, Ends, Exchange, Stand
 from shrinkage.lesson.estimates import Difference, mean, paired
 from shrinkage.reports.claims.sentences import Claim, not_measured, seeds_note, unclear
 from shrinkage.reports.paths.track import Track
-from shrinkage.reports.paths.wording import lam, penalty_sum
-from shrinkage.reports.wording import capital, num, percent, score, signed
+from shrinkage.reports.paths.words import lam, penalty_sum
+from shrinkage.reports.words import capital, num, percent, score, signed
 from shrinkage.runs import Family
 
 TEXTS = {

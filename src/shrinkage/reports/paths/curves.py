@@ -18,7 +18,7 @@ from shrinkage.reports.figures import (
     upright,
 )
 from shrinkage.reports.paths.track import Measure, Part, Track
-from shrinkage.reports.paths.wording import family_label, lam
+from shrinkage.reports.paths.words import family_label, lam
 from shrinkage.reports.sections.base import Plot, Section
 from shrinkage.runs import Family
 

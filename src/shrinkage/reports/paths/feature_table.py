@@ -5,9 +5,9 @@ from typing import Any
 
 from rich.text import Text
 
-from shrinkage.reports.paths.wording import lam
+from shrinkage.reports.paths.words import lam
 from shrinkage.reports.plain import empty_table, plain
-from shrinkage.reports.wording import num, percent
+from shrinkage.reports.words import num, percent
 
 _MOST = 20
 """Rows."""

@@ -23,7 +23,7 @@ from shrinkage.reports.networks import stored
 from shrinkage.reports.paths.screen import biggest_layers, layer_of, parameters
 from shrinkage.reports.paths.stability import order_of_leaving
 from shrinkage.reports.paths.track import Track, share_left
-from shrinkage.reports.paths.wording import lam, penalty_sum
+from shrinkage.reports.paths.words import lam, penalty_sum
 from shrinkage.reports.sections.base import Plot, Section
 from shrinkage.runs import PathFitRecord
 

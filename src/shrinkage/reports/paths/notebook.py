@@ -5,7 +5,7 @@ from typing import Any
 from shrinkage.reports.figures import side_by_side
 from shrinkage.reports.paths.curves import score_against_weights, score_along
 from shrinkage.reports.paths.track import Track
-from shrinkage.reports.paths.wording import choice_sentence
+from shrinkage.reports.paths.words import choice_sentence
 from shrinkage.runs import RunView
 
 

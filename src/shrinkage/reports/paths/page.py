@@ -7,14 +7,14 @@ from shrinkage.reports.figures import in_script
 from shrinkage.reports.layout import RELOAD, filled, status, text
 from shrinkage.reports.paths.claims import judged
 from shrinkage.reports.paths.curves import against, along
-from shrinkage.reports.paths.ending import coverage, making, next_steps, rows_to_copy
 from shrinkage.reports.paths.inside import exchange, features, survivors
+from shrinkage.reports.paths.next_steps import coverage, making, next_steps, rows_to_copy
 from shrinkage.reports.paths.rows import path_rows
 from shrinkage.reports.paths.screen import path_screen
 from shrinkage.reports.paths.stability import stability
 from shrinkage.reports.paths.track import Track
-from shrinkage.reports.paths.wording import choice_sentence, dense_sentence, penalties, penalty_sum
-from shrinkage.reports.sections.ending import train_examples
+from shrinkage.reports.paths.words import choice_sentence, dense_sentence, penalties, penalty_sum
+from shrinkage.reports.sections.next_steps import train_examples
 from shrinkage.runs import FailedMagnitudeRecord, MagnitudeRecord, RunView
 
 _SECTIONS = (

@@ -10,9 +10,9 @@ from typing import Any
 from shrinkage.lesson.estimates import mean
 from shrinkage.reports.networks import Pictures, cost_parts
 from shrinkage.reports.paths.track import Part, Stop, Track
-from shrinkage.reports.paths.wording import family_label, lam, shown, spread
+from shrinkage.reports.paths.words import family_label, lam, shown, spread
 from shrinkage.reports.seed_figures import plus
-from shrinkage.reports.wording import count, num, percent, score
+from shrinkage.reports.words import count, num, percent, score
 from shrinkage.runs import NetworkRecord, PathFitRecord, WeightsRecord
 
 Json = dict[str, Any]

@@ -5,9 +5,9 @@ from html import escape
 from shrinkage.analysis.features import ASSUMED, Frequencies, StableSet, frequencies, leaving
 from shrinkage.reports.figures import frequency_paths, leaving_order, unzip
 from shrinkage.reports.paths.track import Track
-from shrinkage.reports.paths.wording import lam
+from shrinkage.reports.paths.words import lam
 from shrinkage.reports.sections.base import Plot, Section, table
-from shrinkage.reports.wording import num, percent
+from shrinkage.reports.words import num, percent
 from shrinkage.runs import StabilityConfig
 
 _MOST = 40

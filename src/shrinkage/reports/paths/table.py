@@ -2,14 +2,14 @@
 
 from shrinkage.reports.paths.rows import Row, path_rows
 from shrinkage.reports.paths.track import Stop, Track
-from shrinkage.reports.paths.wording import (
+from shrinkage.reports.paths.words import (
     lam,
     no_better_sentence,
     trained_all_the_same,
     trained_whole,
 )
 from shrinkage.reports.plain import empty_table, plain
-from shrinkage.reports.wording import capital, count, percent, score_spread
+from shrinkage.reports.words import capital, count, percent, score_spread
 from shrinkage.runs import Family, RunView
 
 MOST = 12

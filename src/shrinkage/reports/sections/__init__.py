@@ -6,8 +6,8 @@ from shrinkage.reports.facts import Facts
 from shrinkage.reports.sections.along import cost, exchange, overfitting, sizes
 from shrinkage.reports.sections.base import Plot, Section
 from shrinkage.reports.sections.comparison import comparison, coverage, dropout
-from shrinkage.reports.sections.ending import making, next_steps
 from shrinkage.reports.sections.inside import activations, concentration, steps, zeros
+from shrinkage.reports.sections.next_steps import making, next_steps
 from shrinkage.reports.sections.stationary import stationary
 from shrinkage.reports.sections.survival import survival
 

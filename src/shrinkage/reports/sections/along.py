@@ -17,7 +17,7 @@ from shrinkage.reports.figures import (
     unzip,
 )
 from shrinkage.reports.sections.base import Plot, Section, along, paint, penalised, ring
-from shrinkage.reports.wording import strength
+from shrinkage.reports.words import strength
 
 
 def cost(facts: Facts) -> Section:

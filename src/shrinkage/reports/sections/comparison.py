@@ -7,7 +7,7 @@ from shrinkage.reports.sections.base import Plot, Section, paint, plan_table, ta
 from shrinkage.reports.seed_figures import Figure, figure
 from shrinkage.reports.summary import ColumnSummary
 from shrinkage.reports.table import knob_text
-from shrinkage.reports.wording import score_spread, signed, spread
+from shrinkage.reports.words import score_spread, signed, spread
 
 
 def coverage(facts: Facts) -> Section:

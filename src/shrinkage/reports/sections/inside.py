@@ -15,7 +15,7 @@ from shrinkage.reports.figures import Dots, bars, dots, pixels, row_bars
 from shrinkage.reports.first_layer import FirstLayer
 from shrinkage.reports.sections.base import Plot, Section, bar_groups, paint, penalised
 from shrinkage.reports.summary import fits_of
-from shrinkage.reports.wording import strength
+from shrinkage.reports.words import strength
 from shrinkage.runs import ActivityRecord, FitRecord
 from shrinkage.runs.knobs import knob
 

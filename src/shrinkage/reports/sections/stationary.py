@@ -7,7 +7,7 @@ from shrinkage.reports.facts import Facts
 from shrinkage.reports.sections.base import Section, table
 from shrinkage.reports.summary import ColumnSummary, idle, idle_text
 from shrinkage.reports.table import knob_text
-from shrinkage.reports.wording import num, spread
+from shrinkage.reports.words import num, spread
 from shrinkage.runs import CertificateRecord
 
 _HEAD = (

@@ -8,7 +8,7 @@ from shrinkage.reports.claims.survival import SLOPES, Slope, slopes
 from shrinkage.reports.facts import Facts
 from shrinkage.reports.figures import ZERO, Dots, dots, unzip
 from shrinkage.reports.sections.base import Plot, Section, paint
-from shrinkage.reports.wording import strength
+from shrinkage.reports.words import strength
 from shrinkage.runs import RemovalRecord, WorthRecord
 
 Row = TypeVar("Row", Slope, tuple[float, float])

@@ -5,11 +5,11 @@ from html import escape
 from math import ceil
 
 from shrinkage.lesson.estimates import Difference
+from shrinkage.reports.commands import retyped
 from shrinkage.reports.facts import Facts
-from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section
 from shrinkage.reports.summary import edges
-from shrinkage.reports.wording import listed, num, percent, strength
+from shrinkage.reports.words import listed, num, percent, strength
 from shrinkage.runs import (
     ColumnConfig,
     ContrastConfig,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from shrinkage.cli.app import app
-from shrinkage.cli.loading import loaded
+from shrinkage.cli.data import loaded
 from shrinkage.cli.options import typed
 from shrinkage.cli.words import command, stoppable
 from shrinkage.experiments.options import PathOptions, ReadingOptions, StabilityOptions

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
-from shrinkage.compression.leaving import leaving
+from shrinkage.compression.unread import leaving
 from shrinkage.data import Examples
 from shrinkage.errors import CompactionError, PlanError
-from shrinkage.experiments.fitting import Training
+from shrinkage.experiments.fit import Training
 from shrinkage.experiments.paths.setting import Setting
 from shrinkage.graph.cut import Cuts
 from shrinkage.graph.scatter import scatter_back, zero_removed
 from shrinkage.plans import Plan
-from shrinkage.plans.remaining import remaining
+from shrinkage.plans.remainder import remaining
 from shrinkage.runs import ShrunkRecord
 
 Parts = dict[str, Examples]

@@ -2,7 +2,7 @@
 
 from shrinkage.lesson.estimates import mean, sd
 from shrinkage.reports.paths.track import Chosen, Part, Stop, Track
-from shrinkage.reports.wording import count, listed, percent, score, score_spread
+from shrinkage.reports.words import count, listed, percent, score, score_spread
 from shrinkage.runs import Family, PathFitRecord
 
 FAMILIES = {"fit": "penalised fit", "refit": "refit", "stable": "stable features, refit"}

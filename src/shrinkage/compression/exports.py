@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.arguments import as_path
-from shrinkage.compression.copying import copied
-from shrinkage.compression.measuring import batch_of
-from shrinkage.compression.saving import writing
+from shrinkage.compression.copies import copied
+from shrinkage.compression.files import writing
+from shrinkage.compression.latency import batch_of
 from shrinkage.compression.sparse import densified
 from shrinkage.errors import RAISED, CompactionError, told
 from shrinkage.graph import Inputs

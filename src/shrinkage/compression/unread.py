@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from shrinkage.compression.compacting import confirmed, fresh_labels, in_float64
-from shrinkage.compression.copying import copied
-from shrinkage.compression.deciding import decide, kept_inputs, narrowed
+from shrinkage.compression.copies import copied
+from shrinkage.compression.decision import decide, kept_inputs, narrowed
 from shrinkage.compression.proof import other_inputs, prove
+from shrinkage.compression.smaller import confirmed, fresh_labels, in_float64
 from shrinkage.errors import CompactionError, told
 from shrinkage.graph import Inputs, NetworkError, Record, Units, UnknownStructureError, trace
 from shrinkage.graph.call import running

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from shrinkage.cli.app import app
-from shrinkage.cli.loading import loaded
+from shrinkage.cli.data import loaded
 from shrinkage.cli.options import typed
 from shrinkage.cli.words import command_data, tell
 from shrinkage.experiments.options import ReadingOptions

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from shrinkage.errors import AttachError, PlanError, shown, warn
 from shrinkage.optim.memory import PER_WEIGHT, SAVED_KEYS, Saved
-from shrinkage.optim.wrapping import calls_hooks, held_by
+from shrinkage.optim.wrappers import calls_hooks, held_by
 from shrinkage.penalties import Penalty
 from shrinkage.plans import Entry, Plan, Rules
 

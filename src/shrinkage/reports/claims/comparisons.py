@@ -12,7 +12,7 @@ from shrinkage.reports.claims.sentences import (
     unclear,
 )
 from shrinkage.reports.facts import Facts, zero_share
-from shrinkage.reports.wording import listed, num, percent, signed
+from shrinkage.reports.words import listed, num, percent, signed
 
 
 def in_different_ways(facts: Facts) -> Claim:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from shrinkage.analysis.measures import evaluate
 from shrinkage.arguments import takes
+from shrinkage.compression._compact import Compact, compact
 from shrinkage.compression.chosen import Chosen, chosen, words
-from shrinkage.compression.deciding import narrowed
-from shrinkage.compression.exporting import onnx_outputs
+from shrinkage.compression.decision import narrowed
+from shrinkage.compression.exports import onnx_outputs
 from shrinkage.compression.options import CompactOptions
-from shrinkage.compression.public import Compact, compact
 from shrinkage.data import Data, Examples, load, split
 from shrinkage.data.models import MODELS, Factory, build, resolve
 from shrinkage.errors import CompactionError, DataError

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from shrinkage.arguments import as_flag, as_int, as_names
 from shrinkage.compression.checks import as_inputs
-from shrinkage.compression.compacting import Compacted, compacted
-from shrinkage.compression.copying import copied
-from shrinkage.compression.deciding import narrowed
-from shrinkage.compression.exporting import export_onnx, export_program
-from shrinkage.compression.measuring import Latency, latencies, macs
+from shrinkage.compression.copies import copied
+from shrinkage.compression.decision import narrowed
+from shrinkage.compression.exports import export_onnx, export_program
+from shrinkage.compression.files import answer, encoded, save_compact
+from shrinkage.compression.latency import Latency, latencies, macs
 from shrinkage.compression.proof import check_equal
-from shrinkage.compression.reporting import LayerChange, Report
-from shrinkage.compression.saving import answer, encoded, save_compact
+from shrinkage.compression.report import LayerChange, Report
+from shrinkage.compression.smaller import Compacted, compacted
 from shrinkage.compression.sparse import Choice, sparsified
 from shrinkage.errors import RAISED, CompactionError, told
 from shrinkage.graph import Inputs

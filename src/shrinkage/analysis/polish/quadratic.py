@@ -6,8 +6,8 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from shrinkage.analysis.polishing.curvature import Product, Scale
-from shrinkage.analysis.polishing.layout import Layout, dot
+from shrinkage.analysis.polish.curvature import Product, Scale
+from shrinkage.analysis.polish.layout import Layout, dot
 
 _PROX_STEPS = 20
 _CG_STEPS = 20

@@ -13,7 +13,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from shrinkage.arguments import as_path
-from shrinkage.compression.copying import copied
+from shrinkage.compression.copies import copied
 from shrinkage.compression.records import FORMAT, CompactRecord, damaged, read_record
 from shrinkage.compression.sparse import SparseLinear, put
 from shrinkage.data import Spec

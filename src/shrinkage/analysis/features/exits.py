@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from statistics import median_low
 
-from shrinkage.analysis.features.naming import Features
+from shrinkage.analysis.features.names import Features
 from shrinkage.runs import PathFitRecord, RunView
 
 

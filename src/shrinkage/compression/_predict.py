@@ -6,8 +6,8 @@ import polars as pl
 
 from shrinkage.analysis.answers import ask
 from shrinkage.arguments import as_path
+from shrinkage.compression.files import load_compact
 from shrinkage.compression.records import read_record
-from shrinkage.compression.saving import load_compact
 from shrinkage.data.models import Factory
 from shrinkage.errors import CompactionError
 from shrinkage.runs.questions import Rows

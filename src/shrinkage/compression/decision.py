@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from shrinkage.compression.copying import copied
+from shrinkage.compression.copies import copied
 from shrinkage.compression.liveness import Reader, Reasons, readers, removable
 from shrinkage.graph import NONE, Balance, Inputs, Op, Record, Units
 from shrinkage.graph.cut import Cuts, cut, tensor_of

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from torch.utils.module_tracker import ModuleTracker
 
-from shrinkage.compression.copying import copied
+from shrinkage.compression.copies import copied
 from shrinkage.graph import Inputs
 from shrinkage.graph.call import replaced, tensors
 from shrinkage.graph.wrappers import running_eagerly

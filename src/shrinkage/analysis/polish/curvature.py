@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from shrinkage.analysis.polishing.layout import dot
+from shrinkage.analysis.polish.layout import dot
 
 Product = Callable[[Tensor], Tensor]
 Pair = tuple[Tensor, Tensor]

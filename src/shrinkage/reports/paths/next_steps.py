@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from html import escape
 
 from shrinkage.lesson.estimates import mean
+from shrinkage.reports.commands import retyped
 from shrinkage.reports.paths.track import Part, Stop, Track
-from shrinkage.reports.paths.wording import (
+from shrinkage.reports.paths.words import (
     family_label,
     lam,
     penalties,
@@ -14,9 +15,8 @@ from shrinkage.reports.paths.wording import (
     trained_all_the_same,
     trained_whole,
 )
-from shrinkage.reports.retyping import retyped
 from shrinkage.reports.sections.base import Section, plan_table, table
-from shrinkage.reports.sections.ending import (
+from shrinkage.reports.sections.next_steps import (
     described,
     failures,
     studied,
@@ -24,7 +24,7 @@ from shrinkage.reports.sections.ending import (
     training_words,
     versions,
 )
-from shrinkage.reports.wording import capital, count, num, percent
+from shrinkage.reports.words import capital, count, num, percent
 
 _NEIGHBOURS = 3
 """A narrower path reaches from so many points before the chosen one to as many after it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from shrinkage.cli.app import app
-from shrinkage.cli.loading import loaded
+from shrinkage.cli.data import loaded
 from shrinkage.cli.options import typed
 from shrinkage.cli.words import command, stoppable
 from shrinkage.experiments.options import (

@@ -12,7 +12,7 @@ from torch import Tensor
 from shrinkage.analysis.measures import Evaluation, evaluate
 from shrinkage.errors import ExploreError
 from shrinkage.experiments.contrasts.configuration import configuration
-from shrinkage.experiments.fitting import Epoch, Training
+from shrinkage.experiments.fit import Epoch, Training
 from shrinkage.experiments.studies import Cut, history, outcome
 from shrinkage.explorer.lanes import Lane
 from shrinkage.explorer.looks import Standing, penalty_of

@@ -12,10 +12,10 @@ from shrinkage.analysis.certificates import Certificate, certificate, checked_sa
 from shrinkage.analysis.gaps import Nearest, largest_gap, nearest
 from shrinkage.analysis.measures import Loss
 from shrinkage.analysis.objectives import Objective
-from shrinkage.analysis.polishing.curvature import Pair, Scale, corrected, measured
-from shrinkage.analysis.polishing.layout import Layout, dot, joined
-from shrinkage.analysis.polishing.quadratic import Quadratic
-from shrinkage.analysis.polishing.rounds import Round, Show, told
+from shrinkage.analysis.polish.curvature import Pair, Scale, corrected, measured
+from shrinkage.analysis.polish.layout import Layout, dot, joined
+from shrinkage.analysis.polish.quadratic import Quadratic
+from shrinkage.analysis.polish.rounds import Round, Show, told
 from shrinkage.arguments import as_int, as_number
 from shrinkage.plans import Plan
 from shrinkage.progress import check_progress

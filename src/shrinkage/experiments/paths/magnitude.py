@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from shrinkage.data import Examples
-from shrinkage.experiments.fitting import (
+from shrinkage.experiments.fit import (
     DivergedError,
     Epoch,
     Treatment,
@@ -15,7 +15,7 @@ from shrinkage.experiments.fitting import (
 )
 from shrinkage.experiments.paths.points import copied
 from shrinkage.experiments.paths.setting import Setting, key
-from shrinkage.experiments.paths.shrinking import Trained, shrunk
+from shrinkage.experiments.paths.shrunk import Trained, shrunk
 from shrinkage.experiments.runner import Outcome, Weights
 from shrinkage.experiments.studies import evaluated
 from shrinkage.runs import (

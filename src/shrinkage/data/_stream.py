@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from shrinkage.data._load import examples
 from shrinkage.data.datasets import check_indexed, is_pair, n_rows, plain_dataset, reading
 from shrinkage.data.examples import Examples
-from shrinkage.data.loading import examples
 from shrinkage.errors import DataError, shown
 
 NUMBERS = 2**22  # that a batch of tensors holds at most, unless 64 rows hold more

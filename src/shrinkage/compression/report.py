@@ -7,7 +7,7 @@ from itertools import starmap
 from rich.console import Console
 from rich.table import Table
 
-from shrinkage.compression.measuring import Latency
+from shrinkage.compression.latency import Latency
 from shrinkage.compression.proof import Proof
 from shrinkage.compression.sparse import Choice
 

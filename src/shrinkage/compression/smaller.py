@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from shrinkage.compression.biases import bias_of, fold, shifts
 from shrinkage.compression.checks import check, check_runs
 from shrinkage.compression.computed import remedies
-from shrinkage.compression.copying import copied
-from shrinkage.compression.deciding import Decision, decide, kept_inputs, narrowed
-from shrinkage.compression.folding import bias_of, fold, shifts
+from shrinkage.compression.copies import copied
+from shrinkage.compression.decision import Decision, decide, kept_inputs, narrowed
 from shrinkage.compression.liveness import dense
 from shrinkage.compression.proof import Proof, other_inputs, prove
 from shrinkage.errors import CompactionError, did_you_mean, listed, told
