@@ -23,7 +23,7 @@ from shrinkage.data.models import resolve
 from shrinkage.experiments.fit import Training
 from shrinkage.experiments.paths import strengths
 from shrinkage.experiments.paths.points import fit_point
-from shrinkage.experiments.paths.setting import Job, Setting, Weights
+from shrinkage.experiments.paths.setting import PathSetting, PointJob, Weights
 from shrinkage.experiments.paths.strengths import Grid
 from shrinkage.plans import Rules
 from shrinkage.runs import PathFitRecord
@@ -35,9 +35,9 @@ PENALTIES = {
 }  # ends as the sweep of a path finds them
 
 
-def setting(data: Any, penalty: sh.Penalty, grid: Grid) -> Setting:
+def setting(data: Any, penalty: sh.Penalty, grid: Grid) -> PathSetting:
     """As `sh.path("lenet-300-100", data, penalty, seeds=1)`."""
-    return Setting(
+    return PathSetting(
         data=from_user(data), factory=resolve("lenet-300-100"), train=Training(EPOCHS, BATCH),
         seeds=1, epochs=EPOCHS, rules=Rules(penalty), grid=grid, refine=0, point_epochs=0.2,
         most_rounds=2, refit=0.0, solver="train", magnitude=False,
@@ -51,7 +51,7 @@ def walk(name: str, data: Any, points: int) -> dict[str, Any]:
     whole = replace(small, shrink=False)
     for one in (small, whole):
         one.split(0)  # cut and held from now on
-    _, weights = fit_point(small, Job(0, 0.0))
+    _, weights = fit_point(small, PointJob(0, 0.0))
     starts = [weights["0/0"]] * 2
     rows = []
     for number, scale in enumerate(strengths(points, low, high)):
@@ -77,10 +77,10 @@ def walk(name: str, data: Any, points: int) -> dict[str, Any]:
     }
 
 
-def fitted(chosen: Setting, scale: float, start: Weights) -> tuple[dict[str, Any], Weights]:
+def fitted(chosen: PathSetting, scale: float, start: Weights) -> tuple[dict[str, Any], Weights]:
     """One point, and the weights that the next one starts from."""
     before = process_time()
-    point, weights = fit_point(chosen, Job(0, scale, start))
+    point, weights = fit_point(chosen, PointJob(0, scale, start))
     assert isinstance(point, PathFitRecord)
     assert point.refit is not None
     return {

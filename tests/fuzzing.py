@@ -678,8 +678,12 @@ def stopped_before_training() -> Iterator[None]:
     def reached(*_: object, **__: object) -> Any:
         raise _Reached
 
-    places = ((pathing, "Stages"), (contrasting, "Stages"), (exploring.webbrowser, "open"),
-              (exploring, "threads"))  # fmt: skip
+    places = (
+        (pathing, "PathStages"),
+        (contrasting, "ContrastStages"),
+        (exploring.webbrowser, "open"),
+        (exploring, "threads"),
+    )
     before = [getattr(module, name) for module, name in places]
     for module, name in places:
         setattr(module, name, reached)

@@ -221,7 +221,7 @@ def test_outputs_of_other_kinds(kind: str) -> None:
 def test_classes_are_compared() -> None:
     """A network that gives whole numbers is proven by them."""
     from shrinkage.compression.proof import prove
-    from shrinkage.graph import Record
+    from shrinkage.graph import Recording
     from shrinkage.graph.cut import Cuts
 
     one, two = (Around(lambda me, x: me.inner(x).argmax(1)).double() for _ in range(2))
@@ -229,7 +229,7 @@ def test_classes_are_compared() -> None:
         two.inner[2].weight.neg_()
     nothing = torch.zeros(1, dtype=torch.bool)
     with pytest.raises(CompactionError, match="other outputs"):
-        prove(one, two, [(X.double(),)], lambda x: x, Cuts({}, {}), Record(), nothing)
+        prove(one, two, [(X.double(),)], lambda x: x, Cuts({}, {}), Recording(), nothing)
 
 
 @pytest.mark.parametrize("kind", ["list", "text"])

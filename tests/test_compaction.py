@@ -472,7 +472,7 @@ def test_the_remedy_of_a_failed_proof_helps() -> None:
 def test_gradients_that_differ_are_seen() -> None:
     """The same outputs, but a parameter that takes no part in them any more."""
     from shrinkage.compression.proof import prove
-    from shrinkage.graph import Record
+    from shrinkage.graph import Recording
     from shrinkage.graph.cut import Cuts
 
     class Half(nn.Linear):
@@ -486,7 +486,7 @@ def test_gradients_that_differ_are_seen() -> None:
     batch = (torch.randn(5, 4, dtype=torch.float64),)
     nothing = torch.zeros(1, dtype=torch.bool)
     with pytest.raises(CompactionError, match=r"has other gradients: got a relative difference"):
-        prove(model, other, [batch], lambda x: x, Cuts({}, {}), Record(), nothing)
+        prove(model, other, [batch], lambda x: x, Cuts({}, {}), Recording(), nothing)
 
 
 class Recurrent(nn.Module):

@@ -11,7 +11,7 @@ from torch import nn
 
 from shrinkage.errors import FitError, RunError
 from shrinkage.experiments.contrasts import Contrast, contrast
-from shrinkage.experiments.contrasts.settings import Job
+from shrinkage.experiments.contrasts.settings import TrialJob
 from shrinkage.experiments.contrasts.trial import train
 from shrinkage.experiments.fit import Budget, Training
 from shrinkage.optim import attach
@@ -87,7 +87,7 @@ def test_a_try_is_the_training_of_the_network_before_it(whole: Contrast) -> None
     for name, index in (("l1", 1), ("l1", 2), ("l1_term", 1), ("dropout", 2)):
         fit = fits(whole.folder)[f"{name}/{index}/1"]
         start = whole.view.weights(f"{name}/{index - 1}/1")
-        job = Job(name, index, fit["knob"], 1, fit["keep"], index - 1, fit["begun"], start)
+        job = TrialJob(name, index, fit["knob"], 1, fit["keep"], index - 1, fit["begun"], start)
         model, _, _ = train(whole.setting, job, whole.setting.by_name[name])
         stored = whole.view.weights(fit["key"])
         assert all(torch.equal(tensor, stored[n]) for n, tensor in model.state_dict().items())

@@ -20,7 +20,7 @@ from shrinkage.analysis.features import first_layers
 from shrinkage.analysis.measures import measure, reach
 from shrinkage.compression.unread import leaving
 from shrinkage.errors import CompactionError, PlanError
-from shrinkage.graph import NetworkError, Record, constants, label_rules, mark_rules, trace
+from shrinkage.graph import NetworkError, Recording, constants, label_rules, mark_rules, trace
 from shrinkage.graph.call import Call, Interpreter
 from shrinkage.graph.functions import FUNCTIONS, Kind, look_up
 from shrinkage.plans.normalisation import invariances
@@ -314,7 +314,7 @@ class Convolved(nn.Module):
         return self.two(self.function(self.one(x)))
 
 
-def followed(function: Callable[[Tensor], Tensor], size: int = 6) -> Record:
+def followed(function: Callable[[Tensor], Tensor], size: int = 6) -> Recording:
     torch.manual_seed(0)
     return trace(Convolved(function).double(), (torch.rand(2, 1, size, size).double(),))[0]
 

@@ -16,7 +16,7 @@ from shrinkage.experiments.fit import zeros_held
 from shrinkage.experiments.paths import RegularizationPath
 from shrinkage.experiments.paths.ends import is_affine
 from shrinkage.experiments.paths.points import Rest, fit_point, settled
-from shrinkage.experiments.paths.setting import Job, key
+from shrinkage.experiments.paths.setting import PointJob, key
 from shrinkage.progress import Progress
 
 LASSO = sh.L1(1.0)
@@ -265,7 +265,7 @@ def test_a_point_does_not_depend_on_whether_the_loss_before_is_known(
     known = fits(small)[key(1, following)]
     torch.set_num_threads(1)
     for loss in (None, before["train"]["loss"]):
-        point, _ = fit_point(small.setting, Job(1, following, weights, loss))
+        point, _ = fit_point(small.setting, PointJob(1, following, weights, loss))
         assert json.loads(json.dumps(point.to_json())) == known
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from shrinkage.errors import FitError
 from shrinkage.experiments.paths import checked_grid, choose, strengths, weakest_for
-from shrinkage.experiments.paths.choice import Rule
+from shrinkage.experiments.paths.choice import ChoiceRule
 
 # ---------------------------------------------------------------------------------- strengths
 
@@ -191,7 +191,7 @@ def test_the_walk_ends_at_the_first_try_outside(outside: float) -> None:
 @pytest.mark.parametrize("failure", [inf, nan])
 def test_failed_tries_are_never_chosen(failure: float) -> None:
     losses = table([[1.0, 1.2]], [[failure, 0.1]], [[1.1, 1.1]], [[failure, failure]])
-    for rule in get_args(Rule):
+    for rule in get_args(ChoiceRule):
         choice = choose(losses, rule, ordered=True)
         assert choice is not None
         assert choice.index in (0, 2)

@@ -11,7 +11,7 @@ from torch.nn import functional
 import shrinkage as sh
 from shrinkage.compression.proof import Proof, other_inputs, prove
 from shrinkage.errors import CompactionError
-from shrinkage.graph import Record
+from shrinkage.graph import Recording
 from shrinkage.graph.cut import Cuts
 
 
@@ -103,7 +103,7 @@ def test_what_is_noise_is_told() -> None:
 def proof(before: nn.Module, after: nn.Module, *batch: Tensor) -> Proof:
     nothing = torch.zeros(1, dtype=torch.bool)
     after.load_state_dict(before.state_dict())
-    return prove(before, after, [batch], lambda x: x, Cuts({}, {}), Record(), nothing)
+    return prove(before, after, [batch], lambda x: x, Cuts({}, {}), Recording(), nothing)
 
 
 class Sum(nn.Module):

@@ -14,7 +14,7 @@ from architectures import ARCHITECTURES, example, with_dead_units
 from shrinkage.compression.unread import leaving
 from shrinkage.errors import CompactionError, PlanError
 from shrinkage.experiments.paths.points import fit_point
-from shrinkage.experiments.paths.setting import Job
+from shrinkage.experiments.paths.setting import PointJob
 from shrinkage.experiments.paths.shrunk import shrunk
 from shrinkage.experiments.studies import quiet_plan
 from shrinkage.graph.cut import Cuts
@@ -344,7 +344,7 @@ def own_training(model: nn.Module, plan: sh.Plan, budget: sh.Budget) -> None:
 def test_training_of_ones_own_sees_whole_inputs(small: sh.RegularizationPath) -> None:
     last = cut(small)[-1]
     assert last["shrunk"]["inputs"] < 64
-    job = Job(0, 2 * last["scale"], small.view.weights(last["key"]))
+    job = PointJob(0, 2 * last["scale"], small.view.weights(last["key"]))
     point, _ = fit_point(replace(small.setting, train=own_training), job)
     assert isinstance(point, PathFitRecord)
     assert point.shrunk is not None

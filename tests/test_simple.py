@@ -1,6 +1,7 @@
 """Functions stay small: complexity as radon counts it, lines with their docstring, parameters."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,3 +44,18 @@ def test_functions_are_small(path: Path) -> None:
 )
 def test_what_is_too_large_is_seen(source: str) -> None:
     assert list(too_large(source))
+
+
+def names(source: str) -> Iterator[str]:
+    """Classes and aliases of types at the top of a module; type variables are its own."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign) and not ast.unparse(node.value).startswith("TypeVar"):
+            targets = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            yield from (name for name in targets if name[0].isupper() and not name.isupper())
+
+
+def test_a_name_of_a_type_means_one_thing() -> None:
+    found = Counter(name for path in FILES for name in names(path.read_text(encoding="utf-8")))
+    assert {name for name, count in found.items() if count > 1} == set()

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from shrinkage.explorer.controls import Choice, Controls
+from shrinkage.explorer.controls import ColumnChoice, Controls
 from shrinkage.explorer.looks import Standing
 from shrinkage.explorer.tour import TOUR, Check, View
 from shrinkage.explorer.worth import Worth
 from shrinkage.lesson import Moves, Slopes, StepFit, Survival
 
 NAMES = ("none", "l1_term", "l1", "l2", "dropout")
-CONTROLS = Controls((Choice("l1", 1e-3),), lr=0.1, batch_size=32, train_size=100)
+CONTROLS = Controls((ColumnChoice("l1", 1e-3),), lr=0.1, batch_size=32, train_size=100)
 LAYERS = ((1.0, 0.5), (1.0, 0.5), (1.0, 0.5))
 
 

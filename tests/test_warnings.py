@@ -123,7 +123,7 @@ def _begin(folder: Path, x: Any, y: Any, **options: Any) -> None:
         raise _Begun
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_path, "Stages", begin)
+        patch.setattr(_path, "PathStages", begin)
         with pytest.raises(_Begun):
             sh.path(lambda: nn.Linear(4, 2), (x, y), "l1", run=folder / "run", **options)
 

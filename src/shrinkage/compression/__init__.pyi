@@ -1,5 +1,5 @@
 from ._compact import Compact, compact
-from ._compact_run import Outcome, compact_run
+from ._compact_run import CompactedRun, compact_run
 from ._predict import predict
 from .chosen import Point
 from .files import load_compact
@@ -7,7 +7,7 @@ from .report import Report
 
 __all__ = [
     "Compact",
-    "Outcome",
+    "CompactedRun",
     "Point",
     "Report",
     "compact",

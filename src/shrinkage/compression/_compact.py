@@ -18,7 +18,7 @@ from shrinkage.compression.latency import Latency, latencies, macs
 from shrinkage.compression.proof import check_equal
 from shrinkage.compression.report import LayerChange, Report
 from shrinkage.compression.smaller import Compacted, compacted
-from shrinkage.compression.sparse import Choice, sparsified
+from shrinkage.compression.sparse import SparseChoice, sparsified
 from shrinkage.errors import RAISED, CompactionError, told
 from shrinkage.graph import Inputs
 from shrinkage.graph.cut import Cuts
@@ -126,7 +126,7 @@ def _measured(
 ) -> Compact:
     """With sparse layers where they are asked for and faster, and with a report."""
     small_inputs = narrowed(inputs, found.kept_inputs)
-    after, choices = found.after, tuple[Choice, ...]()
+    after, choices = found.after, tuple[SparseChoice, ...]()
     if sparse is not None:
         after = copied(after)
         with untouched(after), untouched(found.after):
@@ -147,7 +147,7 @@ def _report(
     after: nn.Module,
     inputs: Inputs,
     small_inputs: Inputs,
-    choices: tuple[Choice, ...],
+    choices: tuple[SparseChoice, ...],
     batch_sizes: Sequence[int],
 ) -> Report:
     before, notes = copied(found.before), found.notes

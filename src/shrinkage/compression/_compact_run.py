@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from shrinkage.analysis.measures import evaluate
 from shrinkage.arguments import takes
 from shrinkage.compression._compact import Compact, compact
-from shrinkage.compression.chosen import Chosen, chosen, words
+from shrinkage.compression.chosen import ChosenNetwork, chosen, words
 from shrinkage.compression.decision import narrowed
 from shrinkage.compression.exports import onnx_outputs
 from shrinkage.compression.options import CompactOptions
@@ -27,7 +27,7 @@ _ASK = "\nNew rows: shrinkage predict {} NEW.csv"
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class CompactedRun:
     """What :func:`compact_run` made: the files, the network, and how it does on the test set.
 
     ``scores``: accuracy (or R²) before and after, None where only a loss of the user's own, which
@@ -38,7 +38,7 @@ class Outcome:
     """
 
     folder: Path
-    chosen: Chosen
+    chosen: ChosenNetwork
     compact: Compact
     score_name: str
     scores: tuple[float, float] | None
@@ -77,7 +77,7 @@ class Outcome:
 
 
 @takes(CompactOptions)
-def compact_run(options: CompactOptions) -> Outcome:
+def compact_run(options: CompactOptions) -> CompactedRun:
     """Compact the network that a run has chosen, and write it into ``RUN/compact-COLUMN-SEED``.
 
     Weights (safetensors), ``model.pt2``, ``model.onnx`` and ``compact.json`` (with names of classes
@@ -146,13 +146,13 @@ def _export(small: Compact, where: Path, x: Tensor) -> Tensor | None:
 
 def _outcome(
     where: Path,
-    which: Chosen,
+    which: ChosenNetwork,
     before: tuple[nn.Module, Examples],
     after: tuple[Compact, Examples],
     predictions: Tensor | None,
     *,
     own: bool,
-) -> Outcome:
+) -> CompactedRun:
     (network, test), (small, left) = before, after
     with torch.no_grad():
         old, new = network(test.x), small.model(left.x)
@@ -160,7 +160,7 @@ def _outcome(
     if not own or _has_classes(old, test):
         first, second = evaluate(network, test), evaluate(small.model, left)
         name, scores = first.score_name, (first.score, second.score)
-    return Outcome(
+    return CompactedRun(
         where,
         which,
         small,
@@ -227,7 +227,7 @@ def _factory(view: RunView, model: str | None) -> Factory:
     return factory
 
 
-def _load(network: nn.Module, point: Chosen) -> None:
+def _load(network: nn.Module, point: ChosenNetwork) -> None:
     try:
         network.load_state_dict(dict(point.weights))
     except RuntimeError as error:

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.compression.liveness import spread
-from shrinkage.graph import Layer, Record
+from shrinkage.graph import Layer, Recording
 from shrinkage.graph.cut import tensor_of
 
 
-def shifts(model: nn.Module, record: Record, removed: Tensor) -> dict[str, tuple[Layer, Tensor]]:
+def shifts(model: nn.Module, record: Recording, removed: Tensor) -> dict[str, tuple[Layer, Tensor]]:
     """By weight: what its removed inputs add to each of its output units that stay.
 
     Exact where they are constants and no zeros are padded: Σ_j constant_j · Σ_k w[o, j, k].

@@ -15,7 +15,7 @@ _PREFERRED = ("group_l1", "l1")
 
 
 @dataclass(frozen=True, eq=False)
-class Chosen:
+class ChosenNetwork:
     """A fitted network of a run: its weights, what it is called, and which split it saw."""
 
     label: str
@@ -32,12 +32,12 @@ class Point:
     family: Family
 
 
-OfCommand = Callable[[RunView, str | None, int, Point | None], Chosen]
+OfCommand = Callable[[RunView, str | None, int, Point | None], ChosenNetwork]
 
 
 def chosen(
     view: RunView, column: str | None = None, seed: int = 0, point: Point | None = None
-) -> Chosen:
+) -> ChosenNetwork:
     """The network that a run has chosen; of a contrast that of ``column`` (group L1 or L1).
 
     ``point``: of a path instead of the one it has chosen.
@@ -56,7 +56,9 @@ def chosen(
     return READERS[kind](view, column, seed, point)
 
 
-def _of_contrast(view: RunView, column: str | None, seed: int, point: Point | None) -> Chosen:
+def _of_contrast(
+    view: RunView, column: str | None, seed: int, point: Point | None
+) -> ChosenNetwork:
     if point is not None:
         raise RunError(
             "the run has no points to choose from",
@@ -80,10 +82,10 @@ def _of_contrast(view: RunView, column: str | None, seed: int, point: Point | No
     stored = f"{column}/{choice.index}/{seed}"
     labels = {known.name: known.label for known in view.contrast.columns}
     label = f"{labels[column]}, {choice.knob:g}, seed {seed}"
-    return Chosen(label, column, seed, view.weights(stored))
+    return ChosenNetwork(label, column, seed, view.weights(stored))
 
 
-def _of_path(view: RunView, column: str | None, seed: int, point: Point | None) -> Chosen:
+def _of_path(view: RunView, column: str | None, seed: int, point: Point | None) -> ChosenNetwork:
     choice = view.decided.choice
     if column is not None:
         raise RunError(
@@ -105,7 +107,7 @@ def _of_path(view: RunView, column: str | None, seed: int, point: Point | None) 
     label = f"scale {at.scale:.3g}, {at.family}, seed {seed}"
     name = "path" if point is None else f"path-{at.scale:.10g}-{at.family}"
     weights = view.weights(weights_key(view, at.family, seed, at.scale))
-    return Chosen(label, name, seed, weights)
+    return ChosenNetwork(label, name, seed, weights)
 
 
 READERS: Mapping[str, OfCommand] = MappingProxyType({"contrast": _of_contrast, "path": _of_path})

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from shrinkage.compression.copies import copied
 from shrinkage.compression.liveness import Reader, Reasons, readers, removable
-from shrinkage.graph import NONE, Balance, Inputs, Op, Record, Units
+from shrinkage.graph import NONE, Balance, Inputs, Op, Recording, Units
 from shrinkage.graph.cut import Cuts, cut, tensor_of
 from shrinkage.graph.mismatch import find_mismatch
 from shrinkage.graph.units import distinct
@@ -23,7 +23,7 @@ class Decision:
 
 
 def decide(
-    model: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record, units: Units
+    model: nn.Module, inputs: Inputs, labels: Tensor | None, record: Recording, units: Units
 ) -> Decision:
     """Pin what stands in the way of a decision, and decide again, until nothing does."""
     classes, pins = units.classes(), units.reasons()
@@ -63,7 +63,7 @@ def _mismatch(
     model: nn.Module,
     inputs: Inputs,
     labels: Tensor | None,
-    record: Record,
+    record: Recording,
     removed: Tensor,
     cuts: Cuts,
 ) -> tuple[Op, str] | None:

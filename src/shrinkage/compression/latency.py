@@ -19,7 +19,7 @@ from shrinkage.graph import Inputs
 from shrinkage.graph.call import replaced, tensors
 from shrinkage.graph.wrappers import running_eagerly
 
-Shape = tuple[int, ...]
+Sizes = tuple[int, ...]
 _SECONDS = 0.4
 _ROUNDS = range(5, 200)
 _DISTURBED = 3.0
@@ -66,19 +66,19 @@ class _Whole(ModuleTracker):
         pass
 
 
-def _attention_flops(query: Shape, key: Shape, value: Shape, *_: object, **__: object) -> int:
+def _attention_flops(query: Sizes, key: Sizes, value: Sizes, *_: object, **__: object) -> int:
     return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
 
 
-def _vector_flops(matrix: Shape, *_: object, **__: object) -> int:
+def _vector_flops(matrix: Sizes, *_: object, **__: object) -> int:
     return 2 * prod(matrix)
 
 
-def _added_vector_flops(_: Shape, matrix: Shape, *__: object, **___: object) -> int:
+def _added_vector_flops(_: Sizes, matrix: Sizes, *__: object, **___: object) -> int:
     return 2 * prod(matrix)
 
 
-def _bilinear_flops(left: Shape, weight: Shape, *_: object, **__: object) -> int:
+def _bilinear_flops(left: Sizes, weight: Sizes, *_: object, **__: object) -> int:
     outputs, inner, outer = weight  # the left with the weight, and what comes of it with the right
     return 2 * left[0] * outputs * outer * (inner + 1)
 

@@ -7,7 +7,7 @@ from math import nan
 import torch
 from torch import Tensor
 
-from shrinkage.graph import NONE, Layer, Record
+from shrinkage.graph import NONE, Layer, Recording
 from shrinkage.graph.units import distinct
 
 Reasons = dict[int, str]
@@ -24,7 +24,7 @@ class Reader:
     touches: Tensor
 
 
-def readers(record: Record, classes: Tensor, weights: Mapping[str, Tensor]) -> list[Reader]:
+def readers(record: Recording, classes: Tensor, weights: Mapping[str, Tensor]) -> list[Reader]:
     """Every use of a weight. What is a constant in one use only is none for a bias to take up."""
     constants: dict[str, Tensor] = {}
     for layer in record.layers:

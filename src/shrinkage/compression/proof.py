@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from shrinkage.compression.trials import Noise, difference, distance, trial
 from shrinkage.errors import RAISED, CompactionError
-from shrinkage.graph import Inputs, Record
+from shrinkage.graph import Inputs, Recording
 from shrinkage.graph.call import replaced, returned
 from shrinkage.graph.cut import Cuts, cut_weight
 from shrinkage.graph.untouched import untouched
@@ -58,7 +58,7 @@ def prove(
     batches: list[Inputs],
     select: Callable[[Inputs], Inputs],
     cuts: Cuts,
-    record: Record,
+    record: Recording,
     removed: Tensor,
     noise: frozenset[str] = frozenset(),
 ) -> Proof:
@@ -195,7 +195,7 @@ def _at_fault(
     after: nn.Module,
     inputs: Inputs,
     select: Callable[[Inputs], Inputs],
-    record: Record,
+    record: Recording,
     removed: Tensor,
 ) -> str:
     one, two = _calls(before, inputs, record), _calls(after, select(inputs), record)
@@ -211,7 +211,7 @@ def _at_fault(
     return "none of its layers alone"
 
 
-def _calls(model: nn.Module, inputs: Inputs, record: Record) -> dict[str, Tensor]:
+def _calls(model: nn.Module, inputs: Inputs, record: Recording) -> dict[str, Tensor]:
     """The outputs of the layers in the order of their first calls."""
     found: dict[str, Tensor] = {}
     names = {layer.where for layer in record.layers if layer.where}

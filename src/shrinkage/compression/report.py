@@ -9,9 +9,9 @@ from rich.table import Table
 
 from shrinkage.compression.latency import Latency
 from shrinkage.compression.proof import Proof
-from shrinkage.compression.sparse import Choice
+from shrinkage.compression.sparse import SparseChoice
 
-Pair = tuple[int, int]
+BeforeAfter = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Report:
     differences of outputs and gradients by dtype; ``notes``: what was kept, and why.
     """
 
-    parameters: Pair
-    nonzeros: Pair
-    macs: Pair
-    bytes: Pair
+    parameters: BeforeAfter
+    nonzeros: BeforeAfter
+    macs: BeforeAfter
+    bytes: BeforeAfter
     layers: tuple[LayerChange, ...]
     latencies: tuple[Latency, ...]
-    sparse: tuple[Choice, ...]
+    sparse: tuple[SparseChoice, ...]
     proofs: Mapping[str, Proof]
     notes: tuple[str, ...]
 
@@ -106,7 +106,7 @@ def _times(before: float, after: float) -> str:
     return f"{before / after:.2f} ×" if after else "—"
 
 
-def _sparse_line(choice: Choice) -> str:
+def _sparse_line(choice: SparseChoice) -> str:
     return (
         f"{choice.layer}: {choice.density:.1%} nonzero, dense {choice.dense:.3g} ms, "
         f"CSR {choice.csr:.3g} ms: {'CSR' if choice.is_sparse else 'dense'}"

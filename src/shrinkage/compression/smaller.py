@@ -19,7 +19,7 @@ from shrinkage.compression.decision import Decision, decide, kept_inputs, narrow
 from shrinkage.compression.liveness import dense
 from shrinkage.compression.proof import Proof, other_inputs, prove
 from shrinkage.errors import CompactionError, did_you_mean, listed, told
-from shrinkage.graph import Inputs, NetworkError, Record, Units, UnknownStructureError, trace
+from shrinkage.graph import Inputs, NetworkError, Recording, Units, UnknownStructureError, trace
 from shrinkage.graph.call import replaced
 from shrinkage.graph.cut import Cuts, cut, tensor_of
 from shrinkage.graph.layers import registered_kind
@@ -109,7 +109,7 @@ def _batches(model: nn.Module, inputs: Inputs) -> list[Inputs]:
     return [inputs, *(other_inputs(model, inputs, seed) for seed in (1, 2))]
 
 
-def _keep(record: Record, ignored: Sequence[str], units: Units) -> None:
+def _keep(record: Recording, ignored: Sequence[str], units: Units) -> None:
     """Keep the units of layers that are not to be cut."""
     for layer in record.layers:
         name = next((n for n in ignored if _is_ignored(layer.where, layer.weight, n)), None)
@@ -117,7 +117,9 @@ def _keep(record: Record, ignored: Sequence[str], units: Units) -> None:
             units.keep(torch.cat([layer.inputs, layer.outputs]), f"ignored ({name})")
 
 
-def confirmed(model: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record) -> Record:
+def confirmed(
+    model: nn.Module, inputs: Inputs, labels: Tensor | None, record: Recording
+) -> Recording:
     """The record with only those constants that other inputs leave as they are."""
     units = Units()
     if labels is not None:
@@ -162,7 +164,7 @@ def _is_ignored(where: str, weight: str, pattern: str) -> bool:
     return any(fnmatchcase(name, pattern) for name in names)
 
 
-def _notes(model: nn.Module, record: Record, decision: Decision) -> tuple[str, ...]:
+def _notes(model: nn.Module, record: Recording, decision: Decision) -> tuple[str, ...]:
     """Per layer, the zero units that stay, and why."""
     lines: dict[str, None] = {}
     for layer in record.layers:

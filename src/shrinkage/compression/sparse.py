@@ -14,7 +14,7 @@ _LEAST_SPARSE = 0.5
 
 
 @dataclass(frozen=True)
-class Choice:
+class SparseChoice:
     """One linear layer: milliseconds dense and as CSR at one batch size, and which is kept."""
 
     layer: str
@@ -84,7 +84,7 @@ class SparseLinear(nn.Module):
         return torch.sparse_csr_tensor(starts, columns, values, size, check_invariants=False)
 
 
-def sparsified(model: nn.Module, inputs: Inputs, batch: int) -> tuple[Choice, ...]:
+def sparsified(model: nn.Module, inputs: Inputs, batch: int) -> tuple[SparseChoice, ...]:
     """Replace linear layers by CSR, in place, where that is faster on ``batch`` examples."""
     found = []
     for name, (layer, x) in _seen(model, batch_of(inputs, batch)).items():
@@ -92,7 +92,7 @@ def sparsified(model: nn.Module, inputs: Inputs, batch: int) -> tuple[Choice, ..
         if density <= _LEAST_SPARSE:
             sparse = SparseLinear(layer).eval()
             dense_ms, csr_ms = interleaved([lambda: layer(x), lambda: sparse(x)], 0.1)  # noqa: B023
-            found.append(Choice(name, density, dense_ms, csr_ms))
+            found.append(SparseChoice(name, density, dense_ms, csr_ms))
             if found[-1].is_sparse:
                 put(model, name, sparse)
     return tuple(found)

@@ -13,13 +13,13 @@ from shrinkage.compression.decision import decide, kept_inputs, narrowed
 from shrinkage.compression.proof import other_inputs, prove
 from shrinkage.compression.smaller import confirmed, fresh_labels, in_float64
 from shrinkage.errors import CompactionError, told
-from shrinkage.graph import Inputs, NetworkError, Record, Units, UnknownStructureError, trace
+from shrinkage.graph import Inputs, NetworkError, Recording, Units, UnknownStructureError, trace
 from shrinkage.graph.call import running
 from shrinkage.graph.cut import Cuts, cut
 
 
 @dataclass(frozen=True, eq=False)
-class Leaving:
+class Unread:
     """What stays of a network's tensors.
 
     ``inputs``: the places in the flattened example that are still read; None: all of them.
@@ -37,7 +37,7 @@ class Leaving:
 
 def leaving(
     model: nn.Module, inputs: Inputs, held: Collection[str], *, drop_inputs: bool = False
-) -> Leaving:
+) -> Unread:
     """What can leave a network that goes on training while its zeros are held.
 
     That is units, and with ``drop_inputs`` inputs, that no unit which stays reads; and units whose
@@ -64,7 +64,7 @@ def leaving(
 
 def _leaving(
     exact: nn.Module, inputs: Inputs, held: Collection[str], *, drop_inputs: bool
-) -> Leaving:
+) -> Unread:
     units = Units()
     labels = fresh_labels(units, inputs[0].shape[1:]) if drop_inputs else None
     probe = _with_nonzero(exact, held)
@@ -72,7 +72,7 @@ def _leaving(
     record = _zeros_alone(confirmed(probe.eval(), inputs, labels, record))
     decision = decide(_training(probe), inputs, labels, record, units)
     kept = kept_inputs(labels, decision.removed)
-    found, select = Leaving(decision.cuts, kept), partial(narrowed, kept=kept)
+    found, select = Unread(decision.cuts, kept), partial(narrowed, kept=kept)
     small, batches = found.small(exact), [inputs, other_inputs(exact, inputs, 1)]
     for one, two in ((_training(exact), _training(small)), (exact.eval(), small.eval())):
         with running():
@@ -80,7 +80,7 @@ def _leaving(
     return found
 
 
-def _zeros_alone(record: Record) -> Record:
+def _zeros_alone(record: Recording) -> Recording:
     """The record without the constants that are not 0."""
     zero = [torch.where(layer.constants == 0, 0.0, torch.nan) for layer in record.layers]
     layers = [replace(y, constants=c) for y, c in zip(record.layers, zero, strict=True)]

@@ -22,7 +22,7 @@ _TINY = 1e-100
 
 _FEW_CLASSES = 20
 _FEW = "5 or 10 folds are usual."
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +124,12 @@ class _Cut:
     """Draws rows, stratified where there are labels."""
 
     name: str
-    labels: Rows | None
+    labels: RowNumbers | None
     classes: tuple[str, ...]
 
-    def draw(self, rows: Rows, size: int, seed: int, part: str) -> tuple[Rows, Rows]:
+    def draw(
+        self, rows: RowNumbers, size: int, seed: int, part: str
+    ) -> tuple[RowNumbers, RowNumbers]:
         """(The other rows, ``size`` rows for ``part``)."""
         left = len(rows) - size
         least = 1 if self.labels is None else len(self.classes)
@@ -152,7 +154,7 @@ class _Cut:
             self._check_pairs(labels, part)
         return _shared_out(rows, left, labels, seed)
 
-    def fold(self, rows: Rows, folds: int, number: int) -> tuple[Rows, Rows]:
+    def fold(self, rows: RowNumbers, folds: int, number: int) -> tuple[RowNumbers, RowNumbers]:
         """(The other rows, the rows of fold ``number`` of ``folds``)."""
         labels = None if self.labels is None else self.labels[rows]
         least = len(rows) if labels is None else int(np.bincount(labels).min())
@@ -168,7 +170,7 @@ class _Cut:
             )
         return _folds(rows, folds, labels)[number]
 
-    def keep(self, rows: Rows, size: int, seed: int) -> Rows:
+    def keep(self, rows: RowNumbers, size: int, seed: int) -> RowNumbers:
         """``size`` of the training rows."""
         least = 1 if self.labels is None else len(self.classes)
         remedy = "Leave train_size out to train on all of them."
@@ -189,7 +191,7 @@ class _Cut:
             self._check_pairs(labels, "training")
         return _shared_out(rows, size, labels, seed)[0]
 
-    def check_train(self, rows: Rows) -> None:
+    def check_train(self, rows: RowNumbers) -> None:
         """Every class must have a row to learn from."""
         if self.labels is None:
             return
@@ -203,7 +205,7 @@ class _Cut:
                 remedy="Raise train_size, drop these classes, or bring more rows of them.",
             )
 
-    def _check_pairs(self, labels: Rows, part: str) -> None:
+    def _check_pairs(self, labels: RowNumbers, part: str) -> None:
         counts = np.bincount(labels, minlength=len(self.classes))
         small = [f"{self.classes[i]!r} ({counts[i]})" for i in np.flatnonzero(counts < 2)]
         if small:
@@ -217,7 +219,9 @@ class _Cut:
             )
 
 
-def _shared_out(rows: Rows, size: int, labels: Rows | None, seed: int) -> tuple[Rows, Rows]:
+def _shared_out(
+    rows: RowNumbers, size: int, labels: RowNumbers | None, seed: int
+) -> tuple[RowNumbers, RowNumbers]:
     """(``size`` of the rows, the others); scikit-learn takes a second to import: only here."""
     from sklearn.model_selection import train_test_split
 
@@ -227,7 +231,9 @@ def _shared_out(rows: Rows, size: int, labels: Rows | None, seed: int) -> tuple[
     return first, second
 
 
-def _folds(rows: Rows, folds: int, labels: Rows | None) -> list[tuple[Rows, Rows]]:
+def _folds(
+    rows: RowNumbers, folds: int, labels: RowNumbers | None
+) -> list[tuple[RowNumbers, RowNumbers]]:
     """(Training rows, validation rows) of each fold, the same for every call."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
@@ -249,16 +255,16 @@ def _checked_seed(seed: object) -> int:
     )
 
 
-def _held_out(data: Data, cut: _Cut, share: float) -> tuple[Rows, Examples]:
+def _held_out(data: Data, cut: _Cut, share: float) -> tuple[RowNumbers, Examples]:
     """The rows that are not for testing, and the test part: the data's own, or drawn."""
-    rows: Rows = np.arange(len(data), dtype=np.int64)
+    rows: RowNumbers = np.arange(len(data), dtype=np.int64)
     if data.test is not None:
         return rows, data.test
     rest, drawn = cut.draw(rows, ceil(share * len(rows)), 0, "test")
     return rest, _take(data, drawn)
 
 
-def _take(data: Data, rows: Rows) -> Examples:
+def _take(data: Data, rows: RowNumbers) -> Examples:
     index = torch.from_numpy(rows)
     return Examples(data.x[index], data.y[index])
 

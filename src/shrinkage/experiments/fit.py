@@ -14,15 +14,15 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from shrinkage.analysis.measures import CHUNKS, Evaluation, checked_loss, evaluate, loss_for
+from shrinkage.analysis.measures.losses import Loss
 from shrinkage.arguments import BELOW_ONE, as_int, as_number, settle
 from shrinkage.data import Examples
 from shrinkage.errors import FitError, ModelError, foreign_code, shown
 from shrinkage.optim import Warmup, attach
 from shrinkage.plans import Plan
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 MakeOptimizer = Callable[[list[nn.Parameter], float], Optimizer]
-Form = Literal["exact", "term"]
+PenaltyForm = Literal["exact", "term"]
 
 OPTIMIZERS: Mapping[str, MakeOptimizer] = {
     "sgd": lambda parameters, lr: SGD(parameters, lr=lr, momentum=0.9),
@@ -169,7 +169,7 @@ class Treatment:
     §3, iterative pruning.
     """
 
-    form: Form = "exact"
+    form: PenaltyForm = "exact"
     lr_factor: float = 1.0
     keep: int | None = None
     warm: bool = False

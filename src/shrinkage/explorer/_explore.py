@@ -18,7 +18,7 @@ from shrinkage.arguments import (
 )
 from shrinkage.data.outputs import check_state
 from shrinkage.errors import ExploreError
-from shrinkage.experiments.contrasts.settings import Setting
+from shrinkage.experiments.contrasts.settings import ContrastSetting
 from shrinkage.experiments.fit import Training
 from shrinkage.experiments.runner.threads import threads
 from shrinkage.experiments.studies import Cut, Start, Subject, subject
@@ -111,9 +111,9 @@ def session_of(options: ExploreOptions) -> Session:
     return Session(setting, controls, model=describe(about.model), source=typed)
 
 
-def _setting(options: ExploreOptions, about: Subject) -> Setting:
+def _setting(options: ExploreOptions, about: Subject) -> ContrastSetting:
     """What all networks on the page have in common; checked, and warned of what cannot be."""
-    setting = Setting(
+    setting = ContrastSetting(
         data=about.data,
         factory=about.factory,
         train=Training(),

@@ -29,7 +29,7 @@ SHALLOW_END = 1.0
 
 
 @dataclass(frozen=True)
-class Choice:
+class ColumnChoice:
     """A column on screen and its knob: λ, or p for dropout; 0 and without effect for none."""
 
     name: str
@@ -51,7 +51,7 @@ class Controls:
     Raises :class:`ExploreError` for values without meaning.
     """
 
-    columns: tuple[Choice, ...]
+    columns: tuple[ColumnChoice, ...]
     lr: float
     batch_size: int
     train_size: int
@@ -102,7 +102,7 @@ class Controls:
 
     def _columns(
         self, names: object, strength: object, knobs: Mapping[str, Any]
-    ) -> tuple[Choice, ...]:
+    ) -> tuple[ColumnChoice, ...]:
         columns = self.columns if names is None else self._named(names)
         if strength is not None:
             value = _typed("strength", strength, float)
@@ -114,14 +114,15 @@ class Controls:
             for c in columns
         )
 
-    def _named(self, names: object) -> tuple[Choice, ...]:
+    def _named(self, names: object) -> tuple[ColumnChoice, ...]:
         """Columns by their names; those on screen keep their knobs."""
         if not isinstance(names, list | tuple):
             raise _not_a("list of columns", names)
         known = {choice.name: choice for choice in self.columns}
         strength = next((c.knob for c in self.columns if _has_strength(c.name)), 0.0)
         return tuple(
-            known.get(name) or Choice(str(name), _first_knob(str(name), strength)) for name in names
+            known.get(name) or ColumnChoice(str(name), _first_knob(str(name), strength))
+            for name in names
         )
 
     @property
@@ -162,7 +163,7 @@ def first_controls(
     n_train: int, batch_size: int, columns: tuple[str, ...] = FIRST, /, **given: Any
 ) -> Controls:
     """The controls that a page opens with: every λ at 0, so that the dial is the first move."""
-    plain = Controls((Choice("none", 0.0),), LEARNING_RATES["sgd"], batch_size, n_train)
+    plain = Controls((ColumnChoice("none", 0.0),), LEARNING_RATES["sgd"], batch_size, n_train)
     return plain.changed({"columns": list(columns), **given})
 
 

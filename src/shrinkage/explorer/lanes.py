@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from shrinkage.analysis.measures import Loss
 from shrinkage.errors import RAISED, ShrinkageError, told
 from shrinkage.experiments.columns import Column
-from shrinkage.experiments.contrasts.settings import Setting
+from shrinkage.experiments.contrasts.settings import ContrastSetting
 from shrinkage.experiments.fit import OPTIMIZERS
 from shrinkage.experiments.studies import quiet_plan
-from shrinkage.explorer.controls import Choice, Controls
+from shrinkage.explorer.controls import ColumnChoice, Controls
 from shrinkage.optim import Handle, attach
 from shrinkage.optim.assignment import MethodName
 from shrinkage.penalties import Penalty
@@ -27,7 +27,7 @@ class Lane:
     its own code failed. Other lanes are not touched by that.
     """
 
-    def __init__(self, setting: Setting, choice: Choice, controls: Controls) -> None:
+    def __init__(self, setting: ContrastSetting, choice: ColumnChoice, controls: Controls) -> None:
         self.column: Column = choice.column
         self.knob = choice.knob
         self.note = ""

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +11,15 @@ from torch import Tensor
 from shrinkage.analysis.measures import Loss, channels, evaluate, gini, penalty_share
 from shrinkage.data import Examples
 from shrinkage.explorer.lanes import Lane, Probe
-from shrinkage.explorer.scene import BINS, Layer, Scene
+from shrinkage.explorer.scene import BINS, DrawnLayer, Scene
 from shrinkage.explorer.sleep import asleep
 from shrinkage.lesson import Moves, StepFit
 from shrinkage.lesson.estimates import mean
 from shrinkage.plans import Plan, Role
 from shrinkage.reports.figures.style import lean
 from shrinkage.reports.first_layer import Picture, packed
+from shrinkage.runs.records import Json
 
-Json = dict[str, Any]
 _DOTS = 150
 _ACTIVE_ON = 200
 _WIDEST = 1e6
@@ -214,7 +213,7 @@ def _pixels(lane: Lane, scene: Scene) -> str | None:
     return packed(total, float(total.max(initial=0)))
 
 
-def _connections(layer: Layer, weight: Tensor) -> Json:
+def _connections(layer: DrawnLayer, weight: Tensor) -> Json:
     groups = weight.reshape(-1)[layer.pairs]
     strongest = groups.gather(1, groups.abs().argmax(dim=1, keepdim=True)).flatten()
     cells = strongest.float().nan_to_num(nan=0.0).cpu().numpy()

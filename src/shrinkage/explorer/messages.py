@@ -1,14 +1,13 @@
 """What a page must know once, and controls and clock, as plain values."""
 
 from dataclasses import asdict
-from typing import Any
 
 from shrinkage.explorer.controls import DIAL_END, OFFERED, OPTIMIZERS, SHALLOW_END
 from shrinkage.explorer.looks import picture
 from shrinkage.explorer.session import Session
 from shrinkage.reports.figures.style import colour
+from shrinkage.runs.records import Json
 
-Json = dict[str, Any]
 _SYMBOLS = {
     "l1_term": "Σ|w|",
     "l1": "Σ|w|",

@@ -1,7 +1,6 @@
 """What has been: the curves, and all weights now and then, so that a click finds its past."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,8 +9,8 @@ from shrinkage.explorer.lanes import Lane
 from shrinkage.explorer.looks import Standing
 from shrinkage.explorer.stories import Target
 from shrinkage.reports.figures.style import lean
+from shrinkage.runs.records import Json
 
-Json = dict[str, Any]
 _SHOWN = ("train", "train_score", "held", "held_score", "score_name", "penalty", "l1", "l2",
           "max_abs", "top10", "n_parameters", "step")  # fmt: skip
 _POINTS = 240

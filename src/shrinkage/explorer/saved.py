@@ -5,7 +5,6 @@ import binascii
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -20,8 +19,8 @@ from shrinkage.explorer.session import Session
 from shrinkage.reports import report_page
 from shrinkage.runs import FailedFitRecord, FitRecord, Run, TrialRecord
 from shrinkage.runs.knobs import RATE
+from shrinkage.runs.records import Json
 
-Json = dict[str, Any]
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 

@@ -17,7 +17,7 @@ BINS = 41
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class DrawnLayer:
     """One weight of more than one dimension as connections between inputs and units.
 
     A connection is a linear layer's weight or a convolution's kernel. ``pairs`` are the sampled
@@ -38,10 +38,10 @@ class Layer:
 class Scene:
     """The same for every network of a session: they all have the same layers."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[DrawnLayer, ...]
     first: FirstLayer | None
 
-    def layer(self, path: str) -> Layer | None:
+    def layer(self, path: str) -> DrawnLayer | None:
         """The layer of a parameter."""
         return next((layer for layer in self.layers if layer.path == path), None)
 
@@ -58,7 +58,7 @@ def scene_of(plan: Plan, data: Data) -> Scene:
     return Scene(tuple(layers), first)
 
 
-def _layer(plan: Plan, name: str, path: str) -> Layer:
+def _layer(plan: Plan, name: str, path: str) -> DrawnLayer:
     parameter = plan.model.get_parameter(path)
     layout = describe(plan.model, path).layout
     shape = tuple(parameter.shape)
@@ -75,7 +75,7 @@ def _layer(plan: Plan, name: str, path: str) -> Layer:
         _row_of(units, places)[pairs[:, 0]].tolist(),
         strict=True,
     )
-    return Layer(name, path, units, kernels, inputs.n_groups, pairs, tuple(ends))
+    return DrawnLayer(name, path, units, kernels, inputs.n_groups, pairs, tuple(ends))
 
 
 def _row_of(groups: Grouping, places: Tensor) -> Tensor:

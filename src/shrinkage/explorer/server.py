@@ -25,7 +25,8 @@ from shrinkage.explorer.commands import read_command
 from shrinkage.explorer.messages import hello
 from shrinkage.explorer.saved import save
 from shrinkage.explorer.session import Session
-from shrinkage.explorer.worker import Json, Worker, as_text
+from shrinkage.explorer.worker import Worker, as_text
+from shrinkage.runs.records import Json
 
 HOST = "127.0.0.1"
 _KEPT = ("hello", "state", "glance", "look")

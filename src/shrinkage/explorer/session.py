@@ -7,12 +7,12 @@ from typing import Any
 from shrinkage.analysis.measures import loss_for
 from shrinkage.data import Examples
 from shrinkage.errors import ExploreError, ShrinkageError
-from shrinkage.experiments.contrasts.settings import Setting
+from shrinkage.experiments.contrasts.settings import ContrastSetting
 from shrinkage.experiments.fit import NotApplicableError
 from shrinkage.experiments.studies import quiet_plan
 from shrinkage.explorer.clicks import chosen, named
 from shrinkage.explorer.commands import Select
-from shrinkage.explorer.controls import OFFERED, Choice, Controls
+from shrinkage.explorer.controls import OFFERED, ColumnChoice, Controls
 from shrinkage.explorer.lanes import Lane, Probe
 from shrinkage.explorer.looks import glance, largest, picture, stand, widened
 from shrinkage.explorer.past import Curves, Past
@@ -24,8 +24,8 @@ from shrinkage.explorer.tour import Check, Scope, View, tour_of
 from shrinkage.explorer.worth import worth
 from shrinkage.plans import Rules
 from shrinkage.reports.figures.style import lean, unzip
+from shrinkage.runs.records import Json
 
-Json = dict[str, Any]
 _NARROW = 0.01
 
 
@@ -46,7 +46,7 @@ class Session:
     probes: dict[str, Probe]
 
     def __init__(
-        self, setting: Setting, controls: Controls, *, model: str = "", source: str = ""
+        self, setting: ContrastSetting, controls: Controls, *, model: str = "", source: str = ""
     ) -> None:
         self.setting, self.model, self.source = setting, model, source
         self.edge, self.step = _NARROW, 0
@@ -316,7 +316,7 @@ class Session:
         return f" At rest: {', '.join(names)}. Press the button in its column, then let it train."
 
 
-def _lane(setting: Setting, choice: Choice, controls: Controls) -> Lane:
+def _lane(setting: ContrastSetting, choice: ColumnChoice, controls: Controls) -> Lane:
     """A lane; what the column needs and the network lacks is told as this column's own error."""
     try:
         return Lane(setting, choice, controls)

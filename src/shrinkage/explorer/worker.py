@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from math import inf
 from queue import SimpleQueue
-from typing import Any
 
 from shrinkage.errors import RAISED, ShrinkageError, told
 from shrinkage.explorer.commands import (
@@ -25,8 +24,8 @@ from shrinkage.explorer.commands import (
 from shrinkage.explorer.messages import state
 from shrinkage.explorer.session import Session
 from shrinkage.runs import finite
+from shrinkage.runs.records import Json
 
-Json = dict[str, Any]
 Publish = Callable[[Json], None]
 _GLANCES = 1 / 8
 _LOOKS = 1 / 3

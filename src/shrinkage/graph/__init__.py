@@ -6,7 +6,7 @@ to scale; cutting and putting back.
 
 from shrinkage.graph._trace import CallError, Inputs, trace, unfrozen
 from shrinkage.graph.call import NetworkError, UnknownStructureError
-from shrinkage.graph.record import Channelwise, Layer, Op, Record
+from shrinkage.graph.record import Channelwise, Layer, Op, Recording
 from shrinkage.graph.units import NONE, Balance, Units
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "Layer",
     "NetworkError",
     "Op",
-    "Record",
+    "Recording",
     "Units",
     "UnknownStructureError",
     "trace",

@@ -25,7 +25,7 @@ from shrinkage.graph.constants import at_every_size
 from shrinkage.graph.functions import Kind
 from shrinkage.graph.label_rules import RULES
 from shrinkage.graph.labels import LabelledCall, UnitLabels
-from shrinkage.graph.record import Channelwise, Op, Record
+from shrinkage.graph.record import Channelwise, Op, Recording
 from shrinkage.graph.units import NONE, Units
 from shrinkage.graph.wrappers import running_eagerly
 
@@ -41,7 +41,7 @@ _LAYERS = (
 class CallError(NetworkError):
     """What torch has raised in a call of the network's, with what had been seen until then."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Recording) -> None:
         super().__init__("a call failed")
         self.record = record
 
@@ -66,7 +66,7 @@ def trace(
     units: Units | None = None,
     outputs: Mapping[str, Tensor] | None = None,
     labels: Tensor | None = None,
-) -> tuple[Record, Units]:
+) -> tuple[Recording, Units]:
     """Run ``model`` on ``inputs`` and note what every call does with its units.
 
     ``outputs``: labels of the output units by weight, where they are known already; ``labels``:
@@ -96,7 +96,7 @@ class Tracer(Interpreter):
         self, model: nn.Module, units: Units, outputs: Mapping[str, Tensor] | None
     ) -> None:
         super().__init__()
-        self.units, self.record, self.unknown = units, Record(), ""
+        self.units, self.record, self.unknown = units, Recording(), ""
         self._labels = WeakTensorKeyDictionary()
         self._modules = dict(model.named_modules())
         self._outputs = dict(outputs or {})

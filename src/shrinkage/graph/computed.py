@@ -12,7 +12,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 
-class Part(Enum):
+class WeightPart(Enum):
     """What a parameter is to the weight that is computed from it."""
 
     MASKED = "the weight before a mask"
@@ -30,7 +30,7 @@ class Source:
     one number in all.
     """
 
-    part: Part
+    part: WeightPart
     weight: str
     shape: tuple[int, ...]
     note: str = ""
@@ -73,13 +73,13 @@ def _of_hooks(module: nn.Module, name: str) -> Iterator[Source]:
                 shape = _shape(module, f"{hook.name}_v")
                 if name == f"{hook.name}_g":
                     dim = None if hook.dim == -1 else hook.dim
-                    yield Source(Part.MAGNITUDE, hook.name, shape, _MAGNITUDE, dim=dim)
+                    yield Source(WeightPart.MAGNITUDE, hook.name, shape, _MAGNITUDE, dim=dim)
                 if name == f"{hook.name}_v":
-                    yield Source(Part.DIRECTION, hook.name, shape, _DIRECTION)
+                    yield Source(WeightPart.DIRECTION, hook.name, shape, _DIRECTION)
             case SpectralNorm() if name == f"{hook.name}_orig":
-                yield Source(Part.SCALE_FREE, hook.name, _shape(module, name), _SPECTRAL)
+                yield Source(WeightPart.SCALE_FREE, hook.name, _shape(module, name), _SPECTRAL)
             case BasePruningMethod() if name == f"{hook._tensor_name}_orig":
-                yield Source(Part.MASKED, hook._tensor_name, _shape(module, name))
+                yield Source(WeightPart.MASKED, hook._tensor_name, _shape(module, name))
 
 
 def _of_parametrization(
@@ -91,14 +91,14 @@ def _of_parametrization(
         case _WeightNorm():
             shape, dim = _shape(kept, "original1"), None if only.dim == -1 else only.dim
             if name == "original0":
-                return Source(Part.MAGNITUDE, weight, shape, _MAGNITUDE, up, dim)
-            return Source(Part.DIRECTION, weight, shape, _DIRECTION, up)
+                return Source(WeightPart.MAGNITUDE, weight, shape, _MAGNITUDE, up, dim)
+            return Source(WeightPart.DIRECTION, weight, shape, _DIRECTION, up)
         case _SpectralNorm():
-            return Source(Part.SCALE_FREE, weight, shape, _SPECTRAL, up)
+            return Source(WeightPart.SCALE_FREE, weight, shape, _SPECTRAL, up)
         case _Orthogonal():
-            return Source(Part.SCALE_FREE, weight, shape, _ORTHOGONAL, up)
+            return Source(WeightPart.SCALE_FREE, weight, shape, _ORTHOGONAL, up)
         case _:
-            return Source(Part.UNKNOWN, weight, shape, _UNKNOWN, up)
+            return Source(WeightPart.UNKNOWN, weight, shape, _UNKNOWN, up)
 
 
 def _shape(module: nn.Module, name: str) -> tuple[int, ...]:

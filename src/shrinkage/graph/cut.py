@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from shrinkage.graph.record import Record
+from shrinkage.graph.record import Recording
 
 Kept = tuple[int, ...]
 
@@ -33,7 +33,7 @@ class Cuts:
     new_biases: tuple[str, ...] = field(default=())
 
     @classmethod
-    def of(cls, record: Record, removed: Tensor) -> "Cuts":
+    def of(cls, record: Recording, removed: Tensor) -> "Cuts":
         """The cuts that take away every unit whose label is ``removed``; only what changes."""
         weights, vectors = {}, {}
         for layer in record.layers:

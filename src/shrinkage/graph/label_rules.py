@@ -20,7 +20,7 @@ from shrinkage.graph.units import NONE, Balance, along
 if TYPE_CHECKING:
     from shrinkage.graph._trace import Tracer
 
-Rule = Callable[[LabelledCall, "Tracer"], list[UnitLabels]]
+LabelRule = Callable[[LabelledCall, "Tracer"], list[UnitLabels]]
 
 
 # Element by element
@@ -184,7 +184,7 @@ def _uniform(call: LabelledCall, tracer: "Tracer", dims: tuple[int, ...]) -> Ten
     return torch.where(mixed, NONE, low)
 
 
-_BY_KIND: tuple[tuple[Rule, tuple[Kind, ...]], ...] = (
+_BY_KIND: tuple[tuple[LabelRule, tuple[Kind, ...]], ...] = (
     (_elementwise, (Kind.MAP, Kind.JOIN, Kind.PRODUCT, Kind.QUOTIENT)),
     (channel_map, (Kind.CHANNEL_MAP,)),
     (_alias, (Kind.CAST, Kind.DETACH)),

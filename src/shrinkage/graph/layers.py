@@ -13,7 +13,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.rnn import RNNBase, RNNCellBase
 
 from shrinkage.errors import PlanError, did_you_mean, shown
-from shrinkage.graph.computed import Part, Source, source_of
+from shrinkage.graph.computed import Source, WeightPart, source_of
 
 
 class Role(Enum):
@@ -243,18 +243,18 @@ def _computed_from(
     cut = len(chain) - source.up
     whole = _described(chain[:cut], steps[: cut - 1], source.weight, source.shape)
     role, layout, m = _ROLES.get(source.part, whole.role), _plain(shape), 1
-    if source.part is Part.MASKED:
+    if source.part is WeightPart.MASKED:
         layout, m = whole.layout, whole.stands_for
-    elif source.part is Part.MAGNITUDE and role in (Role.WEIGHT, Role.EMBEDDING):
+    elif source.part is WeightPart.MAGNITUDE and role in (Role.WEIGHT, Role.EMBEDDING):
         layout, m = whole.layout.along(source.dim), prod(source.shape) // max(1, prod(shape))
     note = source.note or whole.note
     return Description(role, layout, source.up + whole.layer, whole.weight, note, m)
 
 
 _ROLES = {
-    Part.DIRECTION: Role.DIRECTION,
-    Part.SCALE_FREE: Role.SCALE_FREE,
-    Part.UNKNOWN: Role.PARAMETRISED,
+    WeightPart.DIRECTION: Role.DIRECTION,
+    WeightPart.SCALE_FREE: Role.SCALE_FREE,
+    WeightPart.UNKNOWN: Role.PARAMETRISED,
 }
 """Where it is not the role of the weight itself."""
 

@@ -13,7 +13,7 @@ from shrinkage.graph.call import Call, UnknownFunctionError, tensors
 from shrinkage.graph.dims import dims_of
 from shrinkage.graph.functions import Kind
 from shrinkage.graph.marks import (
-    Rule,
+    MarkRule,
     indicator,
     is_marked,
     joined,
@@ -214,7 +214,7 @@ def _multi_head_attention(call: Call) -> Any:
     return multiplied(_F.linear, mixed_heads.flatten(-2), p["out_proj_weight"]), None
 
 
-_BY_KIND: tuple[tuple[Rule, tuple[Kind, ...]], ...] = (
+_BY_KIND: tuple[tuple[MarkRule, tuple[Kind, ...]], ...] = (
     (_same, (Kind.MAP, Kind.CHANNEL_MAP)),
     (_join, (Kind.JOIN, Kind.QUOTIENT)),
     (_multiply, (Kind.PRODUCT,)),

@@ -20,7 +20,7 @@ from torch import Tensor
 from shrinkage.graph.call import Call, Interpreter, UnknownFunctionError, by_rule, replaced, tensors
 from shrinkage.graph.functions import Kind
 
-Rule = Callable[[Call], Any]
+MarkRule = Callable[[Call], Any]
 _IN_PLACE = (Kind.MAP, Kind.JOIN, Kind.PRODUCT, Kind.QUOTIENT, Kind.WRITE)
 
 
@@ -45,7 +45,7 @@ class Marking(Interpreter):
     :class:`UnknownFunctionError`, which ``unknown`` keeps: there is no answer, not a wrong one.
     """
 
-    def __init__(self, rules: dict[Kind, Rule]) -> None:
+    def __init__(self, rules: dict[Kind, MarkRule]) -> None:
         super().__init__()
         self._rules = rules
         self.unknown: UnknownFunctionError | None = None

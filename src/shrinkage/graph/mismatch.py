@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from shrinkage.errors import told
 from shrinkage.graph._trace import CallError, Inputs, trace
 from shrinkage.graph.call import NetworkError, UnknownStructureError
-from shrinkage.graph.record import Op, Record
+from shrinkage.graph.record import Op, Recording
 from shrinkage.graph.units import Units
 
 
 def find_mismatch(
-    small: nn.Module, inputs: Inputs, labels: Tensor | None, record: Record, removed: Tensor
+    small: nn.Module, inputs: Inputs, labels: Tensor | None, record: Recording, removed: Tensor
 ) -> tuple[Op, str] | None:
     """The first call of ``record`` that does something else in the cut network, and what.
 

@@ -47,7 +47,7 @@ class Channelwise:
 
 
 @dataclass(eq=False)
-class Record:
+class Recording:
     """Everything one run of a network has shown."""
 
     layers: list[Layer] = field(default_factory=list)

@@ -11,7 +11,7 @@ from shrinkage.graph._trace import Inputs, trace
 from shrinkage.graph.call import replaced, running
 from shrinkage.graph.cut import Cuts, cut
 from shrinkage.graph.mismatch import find_mismatch
-from shrinkage.graph.record import Record
+from shrinkage.graph.record import Recording
 from shrinkage.graph.units import Balance, Units
 
 Signature = tuple[tuple[str, int, int], ...]
@@ -74,7 +74,7 @@ def unit_sets(model: nn.Module, inputs: Inputs) -> tuple[UnitSet, ...]:
     return tuple(sets)
 
 
-def _couple(units: Units, balance: Balance, record: Record) -> None:
+def _couple(units: Units, balance: Balance, record: Recording) -> None:
     if not balance.whole or balance.blocks.shape[1] > 1:
         for block in balance.blocks[1:]:
             units.join(balance.blocks[0], block)
@@ -83,7 +83,7 @@ def _couple(units: Units, balance: Balance, record: Record) -> None:
             units.join(layer.inputs[:, None], layer.outputs.reshape(layer.groups, -1))
 
 
-def _rows(model: nn.Module, record: Record, classes: Tensor) -> dict[int, Places]:
+def _rows(model: nn.Module, record: Recording, classes: Tensor) -> dict[int, Places]:
     """By class: the places along each parameter that make its units."""
     known = dict(model.named_parameters())
     found: dict[int, Places] = {}
@@ -97,7 +97,7 @@ def _rows(model: nn.Module, record: Record, classes: Tensor) -> dict[int, Places
     return found
 
 
-def _axes(record: Record) -> Iterator[tuple[str, int, Tensor]]:
+def _axes(record: Recording) -> Iterator[tuple[str, int, Tensor]]:
     for layer in record.layers:
         if not (layer.transposed and layer.groups > 1):
             yield layer.weight, int(layer.transposed), layer.outputs
@@ -108,7 +108,7 @@ def _axes(record: Record) -> Iterator[tuple[str, int, Tensor]]:
 
 
 def _trial(
-    model: nn.Module, inputs: Inputs, record: Record, classes: Tensor, label: int, n_units: int
+    model: nn.Module, inputs: Inputs, record: Recording, classes: Tensor, label: int, n_units: int
 ) -> str | None:
     """Why the code cannot do without this unit; None where it can."""
     if n_units == 1:

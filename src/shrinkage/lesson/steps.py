@@ -15,7 +15,7 @@ TOLERANCE = 0.05
 NEARLY_ALL = 0.99
 MOST = 0.9
 
-Array = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Moves:
     ``landed``: whether the step ended at zero.
     """
 
-    size: Array
-    shrink: Array
-    rounding: Array
+    size: Floats
+    shrink: Floats
+    rounding: Floats
     landed: NDArray[np.bool_]
 
     @classmethod
@@ -68,7 +68,7 @@ class StepFit:
     stretch: float | None = None
 
     @classmethod
-    def _of(cls, moves: Moves, clear: NDArray[np.bool_], expected: Array) -> Self:
+    def _of(cls, moves: Moves, clear: NDArray[np.bool_], expected: Floats) -> Self:
         landed = int(moves.landed.sum())
         if not clear.any():
             return cls(0, landed)

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from shrinkage.arguments import as_choice, as_int, settle
 from shrinkage.errors import AttachError, shown
 
-Shape = Literal["linear", "geometric"]
+Ramp = Literal["linear", "geometric"]
 
 _FIRST = 0.01
 """The share of λ at which a geometric warmup begins."""
@@ -43,7 +43,7 @@ class Warmup:
     """
 
     steps: int
-    shape: Shape = "linear"
+    shape: Ramp = "linear"
 
     def __post_init__(self) -> None:
         steps = as_int(
@@ -54,7 +54,7 @@ class Warmup:
             error=AttachError,
         )
         remedy = 'Leave it at "linear".'
-        as_choice("warmup shape", self.shape, get_args(Shape), remedy=remedy, error=AttachError)
+        as_choice("warmup shape", self.shape, get_args(Ramp), remedy=remedy, error=AttachError)
         settle(self, steps=steps)
 
     def share(self, step: int) -> float:

@@ -22,7 +22,7 @@ _JOINING = (Role.WEIGHT, Role.BIAS, Role.NORM)
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class CoupledPart:
     """What one parameter has in the groups: ``rows`` (n_groups, k) are places along ``dim``."""
 
     entry: Entry
@@ -54,7 +54,7 @@ class Coupled:
     """
 
     entry: Entry
-    parts: tuple[Part, ...]
+    parts: tuple[CoupledPart, ...]
 
     @property
     def paths(self) -> set[str]:
@@ -178,7 +178,7 @@ def _group(
                 expected=f"{penalty} for all that must vanish with a unit of {first.name!r}",
                 remedy="Let one rule cover both, or leave coupled out.",
             )
-        parts.append(Part(entry, member.dim, member.rows))
+        parts.append(CoupledPart(entry, member.dim, member.rows))
     size, n = sum(part.size for part in parts), unit_set.n_units
     grouping = Grouping((n, size), (n, size), (0, 1), n, size)
     name = f"coupled {number + 1}: {known[first.name].name}" + f" + {len(parts) - 1}" * (

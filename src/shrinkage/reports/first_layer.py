@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrinkage.runs import ParameterConfig, StudyConfig
+from shrinkage.runs.records import Json
 
-Json = dict[str, Any]
-Kind = Literal["kernels", "neurons", "columns"]
+DrawnUnit = Literal["kernels", "neurons", "columns"]
 _MOST_CELLS = 16_384
 _TILES = {"kernels": 16, "neurons": 12}
 _COLUMNS = 12
@@ -31,7 +31,7 @@ class FirstLayer:
 
     path: str
     name: str
-    kind: Kind
+    kind: DrawnUnit
     shape: tuple[int, ...]
     image: tuple[int, ...]
     columns: tuple[str, ...]
@@ -121,7 +121,7 @@ class FirstLayer:
         return [int(k) for k in np.argsort(-total, kind="stable")[:_COLUMNS]]
 
 
-def _kind_of(shape: tuple[int, ...], image: tuple[int, ...]) -> Kind | None:
+def _kind_of(shape: tuple[int, ...], image: tuple[int, ...]) -> DrawnUnit | None:
     """How a weight of this shape can be shown; None where it cannot."""
     if len(shape) == 4:
         return "kernels" if shape[2] * shape[3] <= 256 else None
@@ -132,7 +132,7 @@ def _kind_of(shape: tuple[int, ...], image: tuple[int, ...]) -> Kind | None:
     return "neurons" if len(image) == 3 and prod(image[1:]) <= _MOST_CELLS else None
 
 
-def _names_of(kind: Kind, count: int, columns: Sequence[str]) -> tuple[str, ...]:
+def _names_of(kind: DrawnUnit, count: int, columns: Sequence[str]) -> tuple[str, ...]:
     """The names of a table's columns, numbers where there are none."""
     if len(columns) == count:
         return tuple(columns)

@@ -11,9 +11,9 @@ from shrinkage.reports.first_layer import FirstLayer, Picture
 from shrinkage.reports.seed_figures import plus
 from shrinkage.reports.words import num
 from shrinkage.runs import NetworkRecord, ParameterConfig, RunView, StudyConfig
+from shrinkage.runs.records import Json
 
-Json = dict[str, Any]
-Weights = dict[str, NDArray[Any]]
+Arrays = dict[str, NDArray[Any]]
 BINS = 60
 
 
@@ -73,13 +73,13 @@ class Pictures:
         return drawn
 
 
-def stored(view: RunView, key: str) -> Weights | None:
+def stored(view: RunView, key: str) -> Arrays | None:
     """The weights of a network; None where there are none."""
     tensors = view.weights_left(key)
     return None if tensors is None else {name: t.float().numpy() for name, t in tensors.items()}
 
 
-def histogram(plan: Iterable[ParameterConfig], tensors: Weights, edge: float) -> list[int]:
+def histogram(plan: Iterable[ParameterConfig], tensors: Arrays, edge: float) -> list[int]:
     """Counts of the penalised weights that are not exactly zero, in bins from −edge to edge."""
     counts = np.zeros(BINS, dtype=np.int64)
     for one in plan:

@@ -3,16 +3,14 @@
 Everything the slider shows is counted here, from the stored weights; the page only draws it.
 """
 
-from typing import Any
-
 from shrinkage.reports.facts import Facts
 from shrinkage.reports.figures import colour
 from shrinkage.reports.networks import Pictures, cost_parts
 from shrinkage.reports.words import num, percent, score, strength
 from shrinkage.runs import FailedFitRecord, FitRecord, TrialRecord
 from shrinkage.runs.knobs import knob
+from shrinkage.runs.records import Json
 
-Json = dict[str, Any]
 PANELS = ("none", "l1_term", "l1", "l2")
 
 

@@ -34,7 +34,7 @@ from shrinkage.runs.records import (
 )
 from shrinkage.runs.schema import LineRecord
 from shrinkage.runs.view import RunView, check_types, checked_view, view_of
-from shrinkage.runs.weights import Weights
+from shrinkage.runs.weights import WeightStore
 
 _CONCLUSIONS = ("finished", "choice", "choices", "stable")
 """Decisions that rest on all points before them."""
@@ -58,7 +58,7 @@ class Run:
         self._home = self.folder.absolute()  # whatever becomes of the working directory
         self._points_file = self._home / "points.jsonl"
         self._header = Header(as_json(config))
-        self._weights = Weights(self._home)
+        self._weights = WeightStore(self._home)
         self._unclaimed: dict[str, str] = {}
         self._size = 0
         self._before: Promise | None = None

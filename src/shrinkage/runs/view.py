@@ -15,7 +15,7 @@ from shrinkage.runs.failures import START_ANEW, again, damaged, lost
 from shrinkage.runs.kinds import check_header, record_of
 from shrinkage.runs.records import Header, Json, Line, keeps_promise, read_lines
 from shrinkage.runs.schema import LineRecord, Record
-from shrinkage.runs.weights import Weights
+from shrinkage.runs.weights import WeightStore
 
 R = TypeVar("R", bound=LineRecord)
 H = TypeVar("H", bound=Record)
@@ -30,11 +30,11 @@ class RunView:
         config: Json,
         decisions: Json,
         points: tuple[Json, ...],
-        weights: Weights | None = None,
+        weights: WeightStore | None = None,
         records: tuple[LineRecord, ...] | None = None,
     ) -> None:
         self.folder, self.config, self.decisions, self.points = folder, config, decisions, points
-        self._weights = Weights(folder) if weights is None else weights
+        self._weights = WeightStore(folder) if weights is None else weights
         self._known = records
 
     @property
@@ -120,7 +120,7 @@ def read(folder: str | Path) -> RunView:
         raise damaged(points, error.strerror or str(error)) from None
     if not keeps_promise(header, lines):
         raise lost(folder, remedy)
-    weights = Weights(folder, f"{remedy} {START_ANEW}")
+    weights = WeightStore(folder, f"{remedy} {START_ANEW}")
     for line in lines:
         weights.checksums |= line.files
     return checked_view(view_of(folder, header, lines, weights))
@@ -135,7 +135,7 @@ def checked_view(view: RunView) -> RunView:
     return view
 
 
-def view_of(folder: Path, header: Header, lines: Sequence[Line], weights: Weights) -> RunView:
+def view_of(folder: Path, header: Header, lines: Sequence[Line], weights: WeightStore) -> RunView:
     """What has been read of a folder."""
     return RunView(
         folder,

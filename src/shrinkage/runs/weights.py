@@ -14,7 +14,7 @@ from shrinkage.runs.failures import START_ANEW, damaged
 _AGAIN = f"Repeat the command that the run was begun with: it computes them again. {START_ANEW}"
 
 
-class Weights:
+class WeightStore:
     """The files of weights in a run folder, and their checksums as far as they are known."""
 
     def __init__(self, folder: Path, remedy: str = _AGAIN) -> None:

@@ -1,7 +1,7 @@
 """Which inputs matter: rules that drop them, the order in which they leave, and how surely."""
 
 from shrinkage.analysis.features.bound import expected_false
-from shrinkage.analysis.features.exits import Leaving, leaving
+from shrinkage.analysis.features.exits import Exit, leaving
 from shrinkage.analysis.features.first_layers import first_layers
 from shrinkage.analysis.features.names import Features
 from shrinkage.analysis.features.rules import feature_rules
@@ -16,9 +16,9 @@ from shrinkage.analysis.features.weights import input_weights
 
 __all__ = [
     "ASSUMED",
+    "Exit",
     "Features",
     "Frequencies",
-    "Leaving",
     "Stability",
     "StableSet",
     "expected_false",

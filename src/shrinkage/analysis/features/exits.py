@@ -8,14 +8,14 @@ from shrinkage.runs import PathFitRecord, RunView
 
 
 @dataclass(frozen=True)
-class Leaving:
+class Exit:
     """One feature and the strongest scale whose network uses it; None: no penalised one does."""
 
     name: str
     scale: float | None
 
 
-def leaving(view: RunView) -> list[Leaving]:
+def leaving(view: RunView) -> list[Exit]:
     """Every feature of a path, the one that stays longest first.
 
     Of several seeds the (lower) median counts. Empty where the wiring of the network is not known.
@@ -33,4 +33,4 @@ def leaving(view: RunView) -> list[Leaving]:
         ]
     scales = [median_low(of_seeds) for of_seeds in zip(*last.values(), strict=True)]
     order = sorted(range(len(scales)), key=lambda k: -scales[k])
-    return [Leaving(features.names[k], scales[k] or None) for k in order]
+    return [Exit(features.names[k], scales[k] or None) for k in order]

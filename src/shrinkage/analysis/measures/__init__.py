@@ -14,7 +14,7 @@ from shrinkage.analysis.measures.losses import Loss, checked_loss, default_loss
 from shrinkage.analysis.measures.reachability import Reach, reach
 from shrinkage.analysis.measures.removal import without_largest
 from shrinkage.analysis.measures.report_card import Measures, measure, penalty_share
-from shrinkage.analysis.measures.weights import LayerWeights, Weights, gini, weigh
+from shrinkage.analysis.measures.weights import LayerWeights, WeightCounts, gini, weigh
 
 __all__ = [
     "CHUNKS",
@@ -25,7 +25,7 @@ __all__ = [
     "Loss",
     "Measures",
     "Reach",
-    "Weights",
+    "WeightCounts",
     "activity",
     "channels",
     "checked_loss",

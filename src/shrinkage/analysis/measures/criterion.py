@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from shrinkage.analysis.measures.forms import AS_GIVEN, ROWS, Form, found_form
+from shrinkage.analysis.measures.forms import AS_GIVEN, ROWS, CallForm, found_form
 from shrinkage.analysis.measures.losses import (
     LABELS,
     LOGITS,
@@ -27,7 +27,7 @@ from shrinkage.data import Examples
 from shrinkage.errors import RAISED, FitError, ShrinkageError
 from shrinkage.graph.untouched import brought, home, untouched
 
-Call = Callable[[Loss, Tensor, Tensor], Tensor]
+LossCall = Callable[[Loss, Tensor, Tensor], Tensor]
 
 
 class Criterion:
@@ -43,10 +43,10 @@ class Criterion:
     is not (the Cox partial likelihood, weights of its own) has a meaning on all data at once only.
     """
 
-    def __init__(self, loss: Loss, form: Form | None = None) -> None:
+    def __init__(self, loss: Loss, form: CallForm | None = None) -> None:
         self.loss, self.module = loss, as_module(loss)
         self.is_mean = True
-        self._form: Call | None = form
+        self._form: LossCall | None = form
         if form is None and not is_own_code(loss):
             self._form = AS_GIVEN if loss is mean_squared_error else self._torchs
         self._constants = (
@@ -76,7 +76,7 @@ class Criterion:
         """What a batch with targets ``y`` weighs in the mean over all batches."""
         return weight_of(self.loss, y)
 
-    def settle(self, prediction: Tensor, y: Tensor) -> Call:
+    def settle(self, prediction: Tensor, y: Tensor) -> LossCall:
         """Find out how the loss takes outputs and targets, unless that is known; how it does."""
         if self._form is not None:
             return self._form

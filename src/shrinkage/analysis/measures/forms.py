@@ -20,7 +20,7 @@ ROWS = 64
 
 
 @dataclass(frozen=True)
-class Form:
+class CallForm:
     """How many dimensions outputs and targets have (None: as they are); targets as ``numbers``."""
 
     outputs: int | None = None
@@ -34,14 +34,14 @@ class Form:
         return loss(prediction, y.to(prediction.dtype) if self.numbers else y)
 
 
-AS_GIVEN = Form()
+AS_GIVEN = CallForm()
 
 
 @dataclass(frozen=True)
 class Found:
     """A form; whether the loss is a mean over examples in it; whether other rows would agree."""
 
-    form: Form
+    form: CallForm
     is_mean: bool
     is_sure: bool = True
 
@@ -59,7 +59,7 @@ def found_form(run: Loss, loss: Loss, prediction: Tensor, y: Tensor) -> Found:
         # A loss may be bound to all rows, by weights of its own, say: then all are tried.
         for where in (few, _Rows(prediction.detach().clone(), y.clone())):
             failed: list[BaseException] = []
-            ran: list[Form] = []
+            ran: list[CallForm] = []
             for form in _forms(where.prediction, where.y):
                 here = _Loss(run, loss, form)
                 try:
@@ -91,14 +91,14 @@ class _Rows:
         return [self.prediction, other]
 
 
-def _forms(prediction: Tensor, y: Tensor) -> Iterator[Form]:
+def _forms(prediction: Tensor, y: Tensor) -> Iterator[CallForm]:
     """As given; the same for a single column in other shapes, and integers as numbers."""
     here = (prediction.ndim, y.ndim)
     others = [(1, 1), (2, 1), (2, 2)] if _is_single(prediction, y) else []
     shapes = [(None, None), *(pair for pair in others if pair != here)]
     kinds = (False,) if y.is_floating_point() else (False, True)
     for numbers, (outputs, targets) in product(kinds, shapes):
-        yield Form(outputs, targets, numbers)
+        yield CallForm(outputs, targets, numbers)
 
 
 def _is_single(prediction: Tensor, y: Tensor) -> bool:
@@ -115,7 +115,7 @@ class _Loss:
 
     run: Loss
     loss: Loss
-    form: Form
+    form: CallForm
 
     def at(self, prediction: Tensor, y: Tensor) -> tuple[float, Tensor | None]:
         """Its value, and its gradient in the outputs; None where it has none."""

@@ -15,15 +15,15 @@ from shrinkage.analysis.measures.evaluation import Evaluation, evaluate
 from shrinkage.analysis.measures.losses import Loss, fitting_together
 from shrinkage.analysis.measures.reachability import Reach, reach_or_why
 from shrinkage.analysis.measures.removal import check_same
-from shrinkage.analysis.measures.weights import LayerWeights, Weights, weigh
+from shrinkage.analysis.measures.weights import LayerWeights, WeightCounts, weigh
 from shrinkage.data import Examples, Split, examples
 from shrinkage.errors import DataError
 from shrinkage.graph.wrappers import check_network
 from shrinkage.penalties import L1
 from shrinkage.plans import Plan
 
-Part = Examples | tuple[Any, Any] | Dataset[Any] | DataLoader[Any]
-Parts = Part | Split | Mapping[str, Part]
+DataPart = Examples | tuple[Any, Any] | Dataset[Any] | DataLoader[Any]
+Parts = DataPart | Split | Mapping[str, DataPart]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Measures:
       data, for the shape of an input; ``activity`` is read on "train" or the first part.
     """
 
-    weights: Weights
+    weights: WeightCounts
     parts: Mapping[str, Evaluation]
     penalty: float
     gap: float | None = None

@@ -41,7 +41,7 @@ class LayerWeights:
 
 
 @dataclass(frozen=True)
-class Weights:
+class WeightCounts:
     """Per penalised parameter, over all of them, and counts over *all* parameters."""
 
     layers: tuple[LayerWeights, ...]
@@ -51,7 +51,7 @@ class Weights:
 
 
 @torch.no_grad()
-def weigh(plan: Plan) -> Weights:
+def weigh(plan: Plan) -> WeightCounts:
     """Counts, norms and concentration of what ``plan`` penalises, computed in float64."""
     blocks = [(entry, parameter.detach()) for entry, _, parameter in plan.blocks()]
     layers = tuple(_layer(plan, entry, weight) for entry, weight in blocks)
@@ -64,7 +64,7 @@ def weigh(plan: Plan) -> Weights:
         units=_sum(layer.units for layer in layers),
         zero_units=_sum(layer.zero_units for layer in layers),
     )
-    return Weights(
+    return WeightCounts(
         layers=layers,
         total=total,
         n_parameters=sum(p.numel() for p in everything),

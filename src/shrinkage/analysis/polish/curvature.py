@@ -9,7 +9,7 @@ from torch import Tensor
 from shrinkage.analysis.polish.layout import dot
 
 Product = Callable[[Tensor], Tensor]
-Pair = tuple[Tensor, Tensor]
+TensorPair = tuple[Tensor, Tensor]
 """A step s of the weights and the change y of the gradient that came of it."""
 
 _LEAST = 1e-2
@@ -18,7 +18,7 @@ _LEAST_CURVATURE = 1e-4
 """Of |s|·|y|, that a pair must have: less comes from rounding, or is no valley."""
 
 
-def corrected(product: Product, pairs: Sequence[Pair]) -> Product:
+def corrected(product: Product, pairs: Sequence[TensorPair]) -> Product:
     """B with B·s = y for the latest pairs: what all data have shown corrects what a sample says.
 
     BFGS updates of B, one after the other; pairs without positive curvature are left out.

@@ -9,7 +9,7 @@ from torch import Tensor
 from shrinkage.analysis.blocks import Block, Vector
 
 
-class Layout:
+class FlatLayout:
     """Where each block of the objective lies in the vector w."""
 
     def __init__(self, blocks: Sequence[Block]) -> None:

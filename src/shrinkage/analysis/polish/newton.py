@@ -12,8 +12,8 @@ from shrinkage.analysis.certificates import Certificate, certificate, checked_sa
 from shrinkage.analysis.gaps import Nearest, largest_gap, nearest
 from shrinkage.analysis.measures import Loss
 from shrinkage.analysis.objectives import Objective
-from shrinkage.analysis.polish.curvature import Pair, Scale, corrected, measured
-from shrinkage.analysis.polish.layout import Layout, dot, joined
+from shrinkage.analysis.polish.curvature import Scale, TensorPair, corrected, measured
+from shrinkage.analysis.polish.layout import FlatLayout, dot, joined
 from shrinkage.analysis.polish.quadratic import Quadratic
 from shrinkage.analysis.polish.rounds import Round, Show, told
 from shrinkage.arguments import as_int, as_number
@@ -115,10 +115,10 @@ class _Newton:
         self.objective, self.samples = objective, samples
         sampled = objective.stream.sample(objective.stream.rows_at_once)
         self.sampled = Objective(objective.model, objective.plan, sampled, objective.criterion)
-        self.layout = Layout(objective.blocks)
+        self.layout = FlatLayout(objective.blocks)
         self.scale: Scale | None = None
         self.damping = 1e-6
-        self.pairs: list[Pair] = []
+        self.pairs: list[TensorPair] = []
         self.rest = 0
         self.seed = torch.Generator().manual_seed(0)
 

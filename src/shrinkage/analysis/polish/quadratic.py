@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from shrinkage.analysis.polish.curvature import Product, Scale
-from shrinkage.analysis.polish.layout import Layout, dot
+from shrinkage.analysis.polish.layout import FlatLayout, dot
 
 _PROX_STEPS = 20
 _CG_STEPS = 20
@@ -18,7 +18,7 @@ _CG_ACCURACY = 0.1
 class Quadratic:
     """m(z) = gᵀ(z−w) + ½(z−w)ᵀ(B + μD)(z−w) + P(z) around w."""
 
-    layout: Layout
+    layout: FlatLayout
     w: Tensor
     gradient: Tensor
     product: Product

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from torch import nn
 
+from shrinkage.analysis.measures.losses import Loss
 from shrinkage.data import Examples
 from shrinkage.data.models import Factory
-from shrinkage.experiments.fit import Form, Loss, Train
+from shrinkage.experiments.fit import PenaltyForm, Train
 from shrinkage.penalties import L1, Penalty
 from shrinkage.plans import Plan
 from shrinkage.runs.knobs import RATE, knob
@@ -38,7 +39,7 @@ class Column:
     label: str
     knob: str = RATE
     penalty: Callable[[float], Penalty] | None = None
-    form: Form = "exact"
+    form: PenaltyForm = "exact"
     prunes_like: str | None = None
 
     minimises: ClassVar[bool] = True

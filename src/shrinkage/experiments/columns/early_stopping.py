@@ -9,9 +9,10 @@ from typing import ClassVar
 from torch import nn
 
 from shrinkage.analysis.measures import evaluate
+from shrinkage.analysis.measures.losses import Loss
 from shrinkage.data import Examples
 from shrinkage.experiments.columns.base import Column
-from shrinkage.experiments.fit import Budget, Loss, NotApplicableError, Train
+from shrinkage.experiments.fit import Budget, NotApplicableError, Train
 from shrinkage.plans import Plan
 
 

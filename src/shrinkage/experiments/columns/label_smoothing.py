@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import nn
 
-from shrinkage.analysis.measures.losses import as_module
+from shrinkage.analysis.measures.losses import Loss, as_module
 from shrinkage.data import Examples
 from shrinkage.experiments.columns.base import Column
-from shrinkage.experiments.fit import Loss, NotApplicableError, Train, Training
+from shrinkage.experiments.fit import NotApplicableError, Train, Training
 
 
 @dataclass(frozen=True)

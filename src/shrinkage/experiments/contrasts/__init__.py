@@ -2,6 +2,6 @@
 
 from shrinkage.experiments.columns import COLUMNS, Column
 from shrinkage.experiments.contrasts._contrast import Contrast, contrast
-from shrinkage.experiments.contrasts.settings import Setting
+from shrinkage.experiments.contrasts.settings import ContrastSetting
 
-__all__ = ["COLUMNS", "Column", "Contrast", "Setting", "contrast"]
+__all__ = ["COLUMNS", "Column", "Contrast", "ContrastSetting", "contrast"]

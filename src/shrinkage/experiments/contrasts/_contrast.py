@@ -10,15 +10,15 @@ from shrinkage.analysis.answers import ask
 from shrinkage.arguments import as_choice, check_type, takes
 from shrinkage.errors import FitError, did_you_mean
 from shrinkage.experiments.columns import columns_named
-from shrinkage.experiments.contrasts.budgets import Size, sized
+from shrinkage.experiments.contrasts.budgets import ContrastSize, sized
 from shrinkage.experiments.contrasts.configuration import configuration
 from shrinkage.experiments.contrasts.rehearsal import rehearse, rehearse_training
-from shrinkage.experiments.contrasts.settings import Job, Setting
-from shrinkage.experiments.contrasts.stages import Stages
+from shrinkage.experiments.contrasts.settings import ContrastSetting, TrialJob
+from shrinkage.experiments.contrasts.stages import ContrastStages
 from shrinkage.experiments.fit import Training
 from shrinkage.experiments.options import ContrastOptions
 from shrinkage.experiments.paths import checked_grid, strengths, weakest_for
-from shrinkage.experiments.paths.choice import Rule
+from shrinkage.experiments.paths.choice import ChoiceRule
 from shrinkage.experiments.runner import Staff
 from shrinkage.experiments.studies import (
     Cut,
@@ -38,7 +38,7 @@ from shrinkage.runs.questions import Rows
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Contrast(Finished[Setting]):
+class Contrast(Finished[ContrastSetting]):
     """A finished contrast: its run folder and the networks behind it."""
 
     def summary(self) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ class Contrast(Finished[Setting]):
                 remedy=did_you_mean(column, choices) + "summary() says which columns failed.",
             )
         chosen = choices[column]
-        job = Job(column, chosen.index, chosen.knob, seed)
+        job = TrialJob(column, chosen.index, chosen.knob, seed)
         model, _ = self.setting.network(self.setting.by_name[column], job.knob, seed)
         model.load_state_dict(self.view.weights(job.key))
         return model.eval()
@@ -103,7 +103,7 @@ def contrast(options: ContrastOptions) -> Contrast:
         Where at the end no column has a try that worked in every seed; the run folder then tells
         what each fit came to.
     """
-    rules, remedy = get_args(Rule), "1se is the default."
+    rules, remedy = get_args(ChoiceRule), "1se is the default."
     rule = options.choose
     as_choice("choose", rule, rules, expected=" or ".join(rules), remedy=remedy)
     check_options(options)
@@ -118,20 +118,22 @@ def contrast(options: ContrastOptions) -> Contrast:
     config = configuration(setting, rehearse(setting), ours, rule, about.model)
     with opened(options, config, lambda: rehearse_training(setting)) as folder:
         with shown(options.progress) as show:
-            Stages(setting, folder, rule, staff, show).run()
+            ContrastStages(setting, folder, rule, staff, show).run()
         return Contrast(folder.view(), setting)
 
 
-def _training(options: ContrastOptions, size: Size) -> Training:
+def _training(options: ContrastOptions, size: ContrastSize) -> Training:
     """Our own training."""
     optimizer = "sgd" if options.optimizer is None else options.optimizer
     return Training(size.epochs, size.batch_size, optimizer, options.lr, options.loss)
 
 
-def _setting(options: ContrastOptions, about: Subject, training: Training, size: Size) -> Setting:
+def _setting(
+    options: ContrastOptions, about: Subject, training: Training, size: ContrastSize
+) -> ContrastSetting:
     """What the options come to for these data."""
     train = options.train
-    return Setting(
+    return ContrastSetting(
         data=about.data,
         factory=about.factory,
         train=training if train is None else train_function(train),

@@ -11,7 +11,7 @@ BudgetName = Literal["quick", "normal", "thorough"]
 
 
 @dataclass(frozen=True)
-class Size:
+class ContrastSize:
     """Tries per column, seeds, epochs per fit, examples per batch."""
 
     tries: int
@@ -37,7 +37,7 @@ BUDGETS = MappingProxyType(
 )
 
 
-def sized(options: ContrastOptions, n_train: int) -> Size:
+def sized(options: ContrastOptions, n_train: int) -> ContrastSize:
     """The size of a contrast on ``n_train`` examples; what is given goes before the budget.
 
     Epochs: the budget's examples seen divided by ``n_train``, at least 2 and at most the
@@ -46,7 +46,7 @@ def sized(options: ContrastOptions, n_train: int) -> Size:
     """
     remedy = "Or give --tries, --seeds and --epochs."
     b = BUDGETS[as_choice("budget", options.budget, BUDGETS, remedy=remedy)]
-    size = Size(
+    size = ContrastSize(
         tries=b.tries,
         seeds=b.seeds,
         epochs=min(b.most_epochs, max(2, round(b.seen / max(1, n_train)))),

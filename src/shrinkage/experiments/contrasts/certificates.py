@@ -5,12 +5,14 @@ from math import isnan
 from shrinkage.analysis.certificates import certify
 from shrinkage.errors import ShrinkageError
 from shrinkage.experiments.contrasts import kinks
-from shrinkage.experiments.contrasts.settings import Job, Setting
+from shrinkage.experiments.contrasts.settings import ContrastSetting, TrialJob
 from shrinkage.experiments.runner import Outcome
 from shrinkage.runs import CertificateRecord, FailedCertificateRecord, GapRecord
 
 
-def certify_fit(setting: Setting, job: Job) -> Outcome[CertificateRecord | FailedCertificateRecord]:
+def certify_fit(
+    setting: ContrastSetting, job: TrialJob
+) -> Outcome[CertificateRecord | FailedCertificateRecord]:
     """The certificate of a fit's network, on all training data of its seed, in eval mode.
 
     A column without a penalty has no strength to count in: of the unregularized one the residual
@@ -18,8 +20,7 @@ def certify_fit(setting: Setting, job: Job) -> Outcome[CertificateRecord | Faile
     that of the best constant prediction are told of all.
     """
     column = setting.by_name[job.column]
-    model, plan = setting.network(column, job.knob, job.seed)
-    model.load_state_dict(dict(job.start or {}))
+    model, plan = setting.trained(job)
     examples = setting.split(job.seed).train
     counts = column.penalty is not None
     samples = kinks.kink_samples(model, examples) if counts and job.seed == 0 else 0

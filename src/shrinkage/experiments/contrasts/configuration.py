@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from shrinkage.experiments.contrasts.settings import Setting
+from shrinkage.experiments.contrasts.settings import ContrastSetting
 from shrinkage.experiments.fit import Training
-from shrinkage.experiments.paths.choice import Rule
+from shrinkage.experiments.paths.choice import ChoiceRule
 from shrinkage.experiments.studies import describe_plan
 from shrinkage.plans import Plan
 
 
 def configuration(
-    setting: Setting, plan: Plan, training: Training | None, rule: Rule, model: object
+    setting: ContrastSetting, plan: Plan, training: Training | None, rule: ChoiceRule, model: object
 ) -> dict[str, Any]:
     """The configuration of a contrast as plain JSON values, the plan's table among them."""
     return {

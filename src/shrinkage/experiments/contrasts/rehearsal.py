@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from shrinkage.data.outputs import check_state
 from shrinkage.errors import FitError
-from shrinkage.experiments.contrasts.settings import Job, Setting
+from shrinkage.experiments.contrasts.settings import ContrastSetting, TrialJob
 from shrinkage.experiments.contrasts.trial import train
 from shrinkage.experiments.fit import DivergedError, NotApplicableError
 from shrinkage.experiments.runner.threads import threads
 from shrinkage.plans import Plan
 
 
-def rehearse(setting: Setting) -> Plan:
+def rehearse(setting: ContrastSetting) -> Plan:
     """Build everything once: bad input is told before anything is written, warnings once."""
     for seed in range(setting.seeds):
         setting.split(seed)
@@ -42,7 +42,7 @@ def rehearse(setting: Setting) -> Plan:
     return plan
 
 
-def rehearse_training(setting: Setting) -> None:
+def rehearse_training(setting: ContrastSetting) -> None:
     """Train one epoch, so that what cannot work says so before anything is written.
 
     That is a function of the user's that fails, or a loss that is no mean. What a fit may come to
@@ -50,7 +50,7 @@ def rehearse_training(setting: Setting) -> None:
     """
     penalised = [c for c in setting.columns if c.penalty is not None and c.form == "exact"]
     column = (penalised or list(setting.columns))[0]
-    job = Job(column.name, 0, column.knobs(setting.strengths)[0], 0)
+    job = TrialJob(column.name, 0, column.knobs(setting.strengths)[0], 0)
     with threads(1), suppress(NotApplicableError, DivergedError):
         once = replace(setting, epochs=1, point_epochs=None, polish=min(1, setting.polish))
         train(once, job, column)

@@ -15,7 +15,7 @@ from shrinkage.plans import Plan, Rules
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Setting(Study):
+class ContrastSetting(Study):
     """A study with columns, each with its tries.
 
     ``point_epochs``: how long a try trains that goes on from the one before it; None: every try
@@ -64,9 +64,16 @@ class Setting(Study):
         rules = rules.for_targets(lambda: self.split(seed).train.y)
         return model, quiet_plan(model, rules, self.example)
 
+    def trained(self, job: "TrialJob") -> tuple[nn.Module, Plan]:
+        """The network of a job with the weights that it comes with, and its plan."""
+        model, plan = self.network(self.by_name[job.column], job.knob, job.seed)
+        if job.start is not None:
+            model.load_state_dict(dict(job.start))
+        return model, plan
+
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class TrialJob:
     """One fit: a column, a try, a seed; ``keep``: weights left by pruning.
 
     ``after``: the try it goes on from, whose weights are ``start`` and which had ``begun`` epochs;

@@ -6,14 +6,13 @@ from math import nan
 
 from shrinkage.errors import FitError
 from shrinkage.experiments.contrasts.certificates import certify_fit
-from shrinkage.experiments.contrasts.settings import Job, Setting, key
+from shrinkage.experiments.contrasts.settings import ContrastSetting, TrialJob, key
 from shrinkage.experiments.contrasts.trace import Way, trace, trace_steps
 from shrinkage.experiments.contrasts.trial import run_job, test_fit
 from shrinkage.experiments.contrasts.tries import in_chains, way
 from shrinkage.experiments.paths import choose
-from shrinkage.experiments.paths.choice import Rule
-from shrinkage.experiments.runner import Row, Staff, Workers
-from shrinkage.experiments.runner import Stages as RunStages
+from shrinkage.experiments.paths.choice import ChoiceRule
+from shrinkage.experiments.runner import JobRow, Staff, Stages, Workers
 from shrinkage.progress import Progress
 from shrinkage.reports import report_page
 from shrinkage.runs import (
@@ -36,14 +35,14 @@ _FIRST_PICTURE = 4
 _FIRST_COLUMNS = ("none", "l1_term", "l1", "l2")
 
 
-class Stages(RunStages[Setting]):
+class ContrastStages(Stages[ContrastSetting]):
     """The stages of one contrast over an opened run folder."""
 
     def __init__(
         self,
-        setting: Setting,
+        setting: ContrastSetting,
         run: Run,
-        rule: Rule,
+        rule: ChoiceRule,
         staff: Staff,
         progress: Callable[[Progress], None],
     ) -> None:
@@ -54,7 +53,7 @@ class Stages(RunStages[Setting]):
         """The report of what is there."""
         return report_page(self.folder.view())
 
-    def note(self, job: Job | Way) -> str:
+    def note(self, job: TrialJob | Way) -> str:
         """The column and the seed."""
         one = job.last if isinstance(job, Way) else job
         return f"{self.setting.by_name[one.column].label}, seed {one.seed}"
@@ -70,7 +69,7 @@ class Stages(RunStages[Setting]):
             self.report()
             raise self.nothing_usable()
         chosen = [
-            Job(name, choice.index, choice.knob, seed)
+            TrialJob(name, choice.index, choice.knob, seed)
             for name, choice in choices.items()
             for seed in range(self.setting.seeds)
         ]
@@ -79,7 +78,7 @@ class Stages(RunStages[Setting]):
         self.open_test(workers)
         self.look(workers, choices)
 
-    def fit(self, workers: Workers, stage: str, jobs: Sequence[Job]) -> None:
+    def fit(self, workers: Workers, stage: str, jobs: Sequence[TrialJob]) -> None:
         """Work through the jobs that are not in the run folder yet, chain by chain."""
         if jobs:
             self.work(workers, run_job, stage, in_chains(self.setting, jobs), self.show_fits)
@@ -135,7 +134,7 @@ class Stages(RunStages[Setting]):
             "its points are kept.",
         )
 
-    def pruning_jobs(self, choices: Mapping[str, ChoiceRecord]) -> Iterator[Job]:
+    def pruning_jobs(self, choices: Mapping[str, ChoiceRecord]) -> Iterator[TrialJob]:
         """Pruning to the number of nonzeros that the chosen fit of each seed has."""
         fits = self.folder.view().records(FitRecord)
         for column in self.setting.columns:
@@ -146,12 +145,12 @@ class Stages(RunStages[Setting]):
             for k, knob in enumerate(column.knobs(self.setting.strengths)):
                 for seed in range(self.setting.seeds):
                     model = fits[key(like, index, seed)]
-                    yield Job(column.name, k, knob, seed, keep=model.weights.nonzeros)
+                    yield TrialJob(column.name, k, knob, seed, keep=model.weights.nonzeros)
 
     def open_test(self, workers: Workers) -> None:
         """Evaluate every network on the test part, once, after the choice."""
         fits = self.folder.view().records(FitRecord).values()
-        jobs = [Job(fit.column, fit.index, fit.knob, fit.seed) for fit in fits]
+        jobs = [TrialJob(fit.column, fit.index, fit.knob, fit.seed) for fit in fits]
         self.work(workers, test_fit, "test", _rows(jobs, (TestRecord,)))
         self.report()
 
@@ -160,34 +159,34 @@ class Stages(RunStages[Setting]):
         view = self.folder.view()
         fits = view.records(TrialRecord)
         names = [key(name, choice.index, 0) for name, choice in choices.items()]
-        rows = [Row((name,), (TraceRecord,), lambda _, n: Way(way(fits, n))) for name in names]
+        rows = [JobRow((name,), (TraceRecord,), lambda _, n: Way(way(fits, n))) for name in names]
         self.work(workers, trace, "closer look", rows)
         if "none" not in choices:
             return
         start = view.weights(key("none", choices["none"].index, 0))
         for name, choice in choices.items():
-            job = Job(name, choice.index, choice.knob, 0, start=start)
+            job = TrialJob(name, choice.index, choice.knob, 0, start=start)
             column = self.setting.by_name[name]
             if column.penalty is not None and job.key not in view.records(StepsRecord):
                 self.folder.append(trace_steps(self.setting, job))
 
 
-def _rows(jobs: Sequence[Job], kinds: tuple[type[LineRecord], ...]) -> list[Row[Job]]:
+def _rows(jobs: Sequence[TrialJob], kinds: tuple[type[LineRecord], ...]) -> list[JobRow[TrialJob]]:
     """What is asked of trained networks: of a seed's in a row, as its data are at hand."""
     by_name = {job.key: job for job in jobs}
 
-    def with_weights(view: RunView, name: str) -> Job:
+    def with_weights(view: RunView, name: str) -> TrialJob:
         return replace(by_name[name], start=view.weights(name))
 
     seeds = sorted({job.seed for job in jobs})
     names = [[job.key for job in jobs if job.seed == seed] for seed in seeds]
-    return [Row(row, kinds, with_weights) for row in names]
+    return [JobRow(row, kinds, with_weights) for row in names]
 
 
-def _jobs(setting: Setting) -> list[Job]:
+def _jobs(setting: ContrastSetting) -> list[TrialJob]:
     """All fits but pruning; first those of the first picture: middle knob, first seed."""
     jobs = [
-        Job(column.name, k, knob, seed)
+        TrialJob(column.name, k, knob, seed)
         for seed in range(setting.seeds)
         for column in setting.columns
         if column.prunes_like is None

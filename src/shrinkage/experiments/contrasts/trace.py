@@ -24,7 +24,7 @@ from shrinkage.analysis.measures import (
 )
 from shrinkage.analysis.measures.evaluation import evaluate_forward
 from shrinkage.data import Examples
-from shrinkage.experiments.contrasts.settings import Job, Setting
+from shrinkage.experiments.contrasts.settings import ContrastSetting, TrialJob
 from shrinkage.experiments.contrasts.trial import train
 from shrinkage.experiments.fit import Epoch
 from shrinkage.experiments.runner import Outcome
@@ -53,15 +53,15 @@ _LR = 0.01
 class Way:
     """The fits on whose weights one stands, from the beginning up to itself."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[TrialJob, ...]
 
     @property
-    def last(self) -> Job:
+    def last(self) -> TrialJob:
         """The one that is looked at."""
         return self.jobs[-1]
 
 
-def trace(setting: Setting, way: Way) -> Outcome[TraceRecord]:
+def trace(setting: ContrastSetting, way: Way) -> Outcome[TraceRecord]:
     """Fit the last job of its way once more, with the test curve beside it, and look inside.
 
     ``steps``: Δw of one real plain-SGD step that the penalty adds, from the weights of the
@@ -96,15 +96,14 @@ def trace(setting: Setting, way: Way) -> Outcome[TraceRecord]:
     return record, {}
 
 
-def trace_steps(setting: Setting, job: Job) -> StepsRecord:
+def trace_steps(setting: ContrastSetting, job: TrialJob) -> StepsRecord:
     """Δw against w of one real step for a column's chosen penalty, from the job's weights."""
     column = setting.by_name[job.column]
     batch = setting.split(job.seed).train
     loss = loss_for(setting.loss, batch.y)
     moved = []
     for penalised in (True, False):
-        model, plan = setting.network(column, job.knob, job.seed)
-        model.load_state_dict(dict(job.start or {}))
+        model, plan = setting.trained(job)
         model.eval()
         before = {e.name: p.detach().clone() for e, _, p in plan.blocks()}
         optimizer = SGD(model.parameters(), lr=_LR)

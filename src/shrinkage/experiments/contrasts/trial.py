@@ -8,7 +8,7 @@ from shrinkage.analysis.measures import evaluate
 from shrinkage.analysis.polish import polish, quiet
 from shrinkage.experiments.columns import Column
 from shrinkage.experiments.contrasts.kinks import kink_samples
-from shrinkage.experiments.contrasts.settings import Job, Setting
+from shrinkage.experiments.contrasts.settings import ContrastSetting, TrialJob
 from shrinkage.experiments.contrasts.tries import epochs
 from shrinkage.experiments.fit import DivergedError, Epoch, NotApplicableError, fit, look
 from shrinkage.experiments.runner import Outcome
@@ -20,7 +20,7 @@ _APART = 1_000_003
 """Between the shuffles of two tries of a chain: each has its own."""
 
 
-def run_job(setting: Setting, job: Job) -> Outcome[TrialRecord]:
+def run_job(setting: ContrastSetting, job: TrialJob) -> Outcome[TrialRecord]:
     """Fit one network; its point for the run folder and its weights.
 
     A fit that diverges, and a column that does not apply, give a point that says so: the other
@@ -37,25 +37,22 @@ def run_job(setting: Setting, job: Job) -> Outcome[TrialRecord]:
     return point, {job.key: dict(model.state_dict())}
 
 
-def test_fit(setting: Setting, job: Job) -> Outcome[TestRecord]:
+def test_fit(setting: ContrastSetting, job: TrialJob) -> Outcome[TestRecord]:
     """Loss and score of a trained network on the test part."""
-    model, _ = setting.network(setting.by_name[job.column], job.knob, job.seed)
-    model.load_state_dict(dict(job.start or {}))
+    model, _ = setting.trained(job)
     result = evaluate(model, setting.split(job.seed).test, setting.loss)
     return TestRecord(key=job.key, loss=result.loss, score=result.score, n=result.n), {}
 
 
 def train(
-    setting: Setting, job: Job, column: Column, *, with_test: bool = False
+    setting: ContrastSetting, job: TrialJob, column: Column, *, with_test: bool = False
 ) -> tuple[nn.Module, Plan, list[Epoch]]:
     """Build and train the network of a job; its way, looked at on the parts of its split.
 
     A job that goes on from another counts its epochs from where that one ended. Where the setting
     says so, a network with an exact penalty is polished: one look more.
     """
-    model, plan = setting.network(column, job.knob, job.seed)
-    if job.start is not None:
-        model.load_state_dict(dict(job.start))
+    model, plan = setting.trained(job)
     length = epochs(setting, job)
     split = setting.split(job.seed)
     parts = {"train": split.train, "validation": split.validation}

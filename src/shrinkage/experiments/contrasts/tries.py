@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from shrinkage.experiments.contrasts.settings import Job, Setting, key
+from shrinkage.experiments.contrasts.settings import ContrastSetting, TrialJob, key
 from shrinkage.experiments.runner import Weights
 from shrinkage.runs import FailedFitRecord, RunView, TrialRecord
 
@@ -12,8 +12,8 @@ from shrinkage.runs import FailedFitRecord, RunView, TrialRecord
 class Tries:
     """Fits in a chain: one by itself, or those of a column and seed, from its first try on."""
 
-    setting: Setting
-    jobs: Sequence[Job]
+    setting: ContrastSetting
+    jobs: Sequence[TrialJob]
 
     @property
     def names(self) -> Sequence[str]:
@@ -24,7 +24,7 @@ class Tries:
         """The fits that are in the run folder."""
         return view.records(TrialRecord)
 
-    def first(self, view: RunView, at_hand: Mapping[str, Weights]) -> Job | None:
+    def first(self, view: RunView, at_hand: Mapping[str, Weights]) -> TrialJob | None:
         """The first fit that is not in the run folder; None where all are."""
         known = view.records(TrialRecord)
 
@@ -39,9 +39,9 @@ class Tries:
         return None
 
 
-def in_chains(setting: Setting, jobs: Sequence[Job]) -> list[Tries]:
+def in_chains(setting: ContrastSetting, jobs: Sequence[TrialJob]) -> list[Tries]:
     """The fits in chains, as the setting has them."""
-    rows: dict[object, list[Job]] = {}
+    rows: dict[object, list[TrialJob]] = {}
     for job in jobs:
         row = (job.column, job.seed) if _is_chained(setting, job) else job.key
         rows.setdefault(row, []).append(job)
@@ -49,8 +49,11 @@ def in_chains(setting: Setting, jobs: Sequence[Job]) -> list[Tries]:
 
 
 def _following(
-    setting: Setting, before: TrialRecord | None, job: Job, weights: Callable[[str], Weights]
-) -> Job:
+    setting: ContrastSetting,
+    before: TrialRecord | None,
+    job: TrialJob,
+    weights: Callable[[str], Weights],
+) -> TrialJob:
     """The fit as it goes on after the point ``before`` of its chain, ``weights`` by name.
 
     After a fit that failed it goes on from where that one did: the last that worked, or the
@@ -68,7 +71,7 @@ def _following(
     return replace(job, after=after, begun=begun, start=weights(key(job.column, after, job.seed)))
 
 
-def epochs(setting: Setting, job: Job) -> int:
+def epochs(setting: ContrastSetting, job: TrialJob) -> int:
     """How long a try trains: all epochs, or those of a point that goes on from another.
 
     Learning rates have no order in which one leads on to the next, so that their tries begin anew:
@@ -80,15 +83,15 @@ def epochs(setting: Setting, job: Job) -> int:
     return setting.epochs if job.after is None else more
 
 
-def way(fits: Mapping[str, TrialRecord], name: str) -> tuple[Job, ...]:
+def way(fits: Mapping[str, TrialRecord], name: str) -> tuple[TrialJob, ...]:
     """The fits on whose weights one of them stands, from the beginning up to itself."""
     fit = fits[name]
-    job = Job(fit.column, fit.index, fit.knob, fit.seed, fit.keep)
+    job = TrialJob(fit.column, fit.index, fit.knob, fit.seed, fit.keep)
     if fit.after is None:
         return (job,)
     warm = replace(job, after=fit.after, begun=fit.begun)
     return (*way(fits, key(job.column, fit.after, job.seed)), warm)
 
 
-def _is_chained(setting: Setting, job: Job) -> bool:
+def _is_chained(setting: ContrastSetting, job: TrialJob) -> bool:
     return setting.point_epochs is not None and setting.by_name[job.column].is_ordered

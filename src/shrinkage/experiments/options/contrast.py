@@ -16,7 +16,7 @@ from shrinkage.experiments.options.shared import (
 if TYPE_CHECKING:
     from shrinkage.experiments.columns import Column
     from shrinkage.experiments.contrasts.budgets import BudgetName
-    from shrinkage.experiments.paths.choice import Rule
+    from shrinkage.experiments.paths.choice import ChoiceRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class ContrastOptions(
         Typed("quick (3 tries, 1 seed), normal (5, 3) or thorough (9, 5).", kind=str),
     ] = "normal"
     choose: Annotated[
-        "Rule",
+        "ChoiceRule",
         Typed(
             "1se: most regularized whose validation loss is at most the lowest plus its "
             "standard error; best: the lowest; paired: within one standard error of the paired "

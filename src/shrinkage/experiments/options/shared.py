@@ -9,8 +9,9 @@ from shrinkage.arguments import Option, Options, Typed
 from shrinkage.progress import Progress
 
 if TYPE_CHECKING:
+    from shrinkage.analysis.measures.losses import Loss
     from shrinkage.data.models import Factory
-    from shrinkage.experiments.fit import Loss, Train
+    from shrinkage.experiments.fit import Train
 
 MODEL = Typed(
     "linear, mlp, cnn, lenet-300-100, lenet-5, or FILE.py:FACTORY.",

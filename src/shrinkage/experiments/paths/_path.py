@@ -6,10 +6,10 @@ from math import ceil
 from torch import nn
 
 from shrinkage.analysis.features import Stability
-from shrinkage.analysis.measures.losses import as_module
+from shrinkage.analysis.measures.losses import Loss, as_module
 from shrinkage.arguments import takes
 from shrinkage.errors import FitError, warn
-from shrinkage.experiments.fit import Loss, Training
+from shrinkage.experiments.fit import Training
 from shrinkage.experiments.options import PathOptions
 from shrinkage.experiments.paths.configuration import configuration
 from shrinkage.experiments.paths.ends import is_affine, warn_of_single
@@ -17,8 +17,8 @@ from shrinkage.experiments.paths.named import named
 from shrinkage.experiments.paths.rehearsal import rehearse, rehearse_training
 from shrinkage.experiments.paths.result import RegularizationPath
 from shrinkage.experiments.paths.selection import Wanted
-from shrinkage.experiments.paths.setting import Setting
-from shrinkage.experiments.paths.stages import Stages
+from shrinkage.experiments.paths.setting import PathSetting
+from shrinkage.experiments.paths.stages import PathStages
 from shrinkage.experiments.paths.strengths import Grid
 from shrinkage.experiments.runner import Staff
 from shrinkage.experiments.studies import (
@@ -98,7 +98,7 @@ def path(options: PathOptions) -> RegularizationPath:
         if without and folder.view().decided.exact_without is None:
             folder.decide(exact_without=without)
         with shown(options.progress) as show:
-            Stages(setting, folder, wanted, staff, show).run()
+            PathStages(setting, folder, wanted, staff, show).run()
         return RegularizationPath(folder.view(), setting)
 
 
@@ -122,10 +122,10 @@ def _training(options: PathOptions, n_train: int) -> Training:
 
 def _setting(
     options: PathOptions, about: Subject, training: Training, halves: Stability | None
-) -> Setting:
+) -> PathSetting:
     """What the options come to for these data, to be trained."""
     train = options.train
-    return Setting(
+    return PathSetting(
         data=about.data,
         factory=about.factory,
         train=training if train is None else train_function(train),
@@ -198,7 +198,7 @@ def _point_epochs(given: float | None, dense: int, train: object) -> float:
     return float(f"{part:.1g}") if train is None else ceil(part)
 
 
-def _solved(setting: Setting, asked: list[str]) -> tuple[Setting, list[str]]:
+def _solved(setting: PathSetting, asked: list[str]) -> tuple[PathSetting, list[str]]:
     """Solved by polish where loss + penalty is convex, unless training of some kind is asked for.
 
     Also the options without which it would have been.

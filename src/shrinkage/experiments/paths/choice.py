@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from shrinkage.lesson.estimates import array_standard_error
 
-Rule = Literal["1se", "best", "paired"]
+ChoiceRule = Literal["1se", "best", "paired"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Choice:
 
 def choose(
     chunks: Sequence[Sequence[Sequence[float]]] | np.ndarray,
-    rule: Rule,
+    rule: ChoiceRule,
     *,
     ordered: bool,
     losses: ArrayLike | None = None,
@@ -94,7 +94,7 @@ def _means(table: np.ndarray, held: np.ndarray) -> np.ndarray:
     return np.array([_seed_means(row, held) for row in table], dtype=float)
 
 
-def _own_error(rule: Rule, seeds: np.ndarray, chunks: np.ndarray, held: np.ndarray) -> float:
+def _own_error(rule: ChoiceRule, seeds: np.ndarray, chunks: np.ndarray, held: np.ndarray) -> float:
     """The standard error of one try's loss: by seeds, or chunks; paired, the larger of both."""
     if rule == "paired":
         return _mean_and_error(chunks, held)[1]

@@ -5,13 +5,13 @@ from typing import Any
 
 from shrinkage.experiments.fit import Training
 from shrinkage.experiments.paths.selection import Wanted
-from shrinkage.experiments.paths.setting import Setting
+from shrinkage.experiments.paths.setting import PathSetting
 from shrinkage.experiments.studies import describe_plan
 from shrinkage.plans import Plan
 
 
 def configuration(
-    setting: Setting, plan: Plan, training: Training | None, wanted: Wanted, model: object
+    setting: PathSetting, plan: Plan, training: Training | None, wanted: Wanted, model: object
 ) -> dict[str, Any]:
     """The configuration of a path as plain JSON values, the plan's table among them."""
     return {

@@ -12,7 +12,7 @@ from shrinkage.analysis.objectives import Objective
 from shrinkage.errors import RAISED, FitError, told, warn
 from shrinkage.experiments.fit import Treatment, fit
 from shrinkage.experiments.paths.points import empty
-from shrinkage.experiments.paths.setting import Setting
+from shrinkage.experiments.paths.setting import PathSetting
 from shrinkage.experiments.paths.smooth import minimise_on_support
 from shrinkage.experiments.runner import Weights
 from shrinkage.penalties import Penalty
@@ -85,7 +85,7 @@ def _is_affine(copy: torch.nn.Module, x: torch.Tensor, tolerance: float = 1e-9) 
     )
 
 
-def convex_ends(setting: Setting, seed: int) -> tuple[float, float]:
+def convex_ends(setting: PathSetting, seed: int) -> tuple[float, float]:
     """The ends of a convex path: a thousandth of the smallest scale that empties, and that scale.
 
     At w = 0, with unpenalised parameters fitted, all is stationary from the scale
@@ -113,7 +113,7 @@ def _emptying(penalty: Penalty, gradient: torch.Tensor) -> float:
     return penalty.strength_max(gradient) / penalty.slope if penalty.slope else inf
 
 
-def swept_ends(setting: Setting, seed: int, dense: Weights) -> tuple[float, float]:
+def swept_ends(setting: PathSetting, seed: int, dense: Weights) -> tuple[float, float]:
     """The ends of a network's path, by a quick sweep from its trained dense weights.
 
     The gradient at w = 0 says nothing here: behind a layer of zeros it vanishes, and so does the
@@ -130,7 +130,7 @@ def swept_ends(setting: Setting, seed: int, dense: Weights) -> tuple[float, floa
     raise _never_empty(setting)
 
 
-def _sweep(setting: Setting, seed: int, dense: Weights) -> Iterator[tuple[float, float]]:
+def _sweep(setting: PathSetting, seed: int, dense: Weights) -> Iterator[tuple[float, float]]:
     """(scale, share of the weights left) from weak to strong."""
     model, plan = setting.network(seed, 1.0)
     model.load_state_dict(dict(dense))
@@ -153,7 +153,7 @@ def _sweep(setting: Setting, seed: int, dense: Weights) -> Iterator[tuple[float,
         scale *= _FACTOR
 
 
-def check_ends(setting: Setting, plan: Plan) -> None:
+def check_ends(setting: PathSetting, plan: Plan) -> None:
     """Raise :class:`FitError` where ends are to be found and no scale empties the network."""
     grid = setting.grid
     found = grid.weakest is None or grid.strongest is None
@@ -161,7 +161,7 @@ def check_ends(setting: Setting, plan: Plan) -> None:
         raise _never_empty(setting)
 
 
-def _never_empty(setting: Setting) -> FitError:
+def _never_empty(setting: PathSetting) -> FitError:
     return FitError(
         "no scale empties the network",
         got=", ".join(str(rule.penalty) for rule in setting.rules.rules),

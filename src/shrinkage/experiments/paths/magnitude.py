@@ -14,7 +14,7 @@ from shrinkage.experiments.fit import (
     zeros_held,
 )
 from shrinkage.experiments.paths.points import copied
-from shrinkage.experiments.paths.setting import Setting, key
+from shrinkage.experiments.paths.setting import PathSetting, key
 from shrinkage.experiments.paths.shrunk import Trained, shrunk
 from shrinkage.experiments.runner import Outcome, Weights
 from shrinkage.experiments.studies import evaluated
@@ -47,7 +47,9 @@ class Pruning:
         return _name(key(self.seed, self.scale))
 
 
-def prune_point(setting: Setting, job: Pruning) -> Outcome[MagnitudeRecord | FailedMagnitudeRecord]:
+def prune_point(
+    setting: PathSetting, job: Pruning
+) -> Outcome[MagnitudeRecord | FailedMagnitudeRecord]:
     """Prune to the largest weights, from the denser network before, and train what is left.
 
     A pruned network and the refit of the same scale have had equally many epochs all in all.
@@ -84,7 +86,7 @@ def prune_point(setting: Setting, job: Pruning) -> Outcome[MagnitudeRecord | Fai
 
 
 def _trained(
-    setting: Setting,
+    setting: PathSetting,
     job: Pruning,
     small: Trained,
     epochs: float,
@@ -111,7 +113,7 @@ def _trained(
 class Pruned:
     """Points of magnitude pruning like the ``fits`` of a seed's path, from the dense end on."""
 
-    setting: Setting
+    setting: PathSetting
     seed: int
     fits: Sequence[PathFitRecord]
 
@@ -144,7 +146,7 @@ class Pruned:
         return Pruning(self.seed, like.scale, start, like.weights.nonzeros, epochs, more)
 
 
-def in_chains(setting: Setting, view: RunView) -> list[Pruned]:
+def in_chains(setting: PathSetting, view: RunView) -> list[Pruned]:
     """What is to be pruned in a run, a chain for each seed."""
     fits = sorted(view.records(PathFitRecord).values(), key=lambda fit: fit.scale)
     return [

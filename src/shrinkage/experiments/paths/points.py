@@ -19,7 +19,7 @@ from shrinkage.experiments.fit import (
     look,
     zeros_held,
 )
-from shrinkage.experiments.paths.setting import Job, Setting, refit_key
+from shrinkage.experiments.paths.setting import PathSetting, PointJob, refit_key
 from shrinkage.experiments.paths.shrunk import shrunk
 from shrinkage.experiments.paths.smooth import minimise_on_support
 from shrinkage.experiments.runner import Outcome
@@ -59,7 +59,7 @@ class _Fitted:
     shrunk: ShrunkRecord | None = None
 
 
-def fit_point(setting: Setting, job: Job) -> Outcome[PathFitRecord | FailedPointRecord]:
+def fit_point(setting: PathSetting, job: PointJob) -> Outcome[PathFitRecord | FailedPointRecord]:
     """Fit one point; what it came to, and the weights of the fit and of its refit.
 
     A fit that diverges gives a point that says so, without weights: its chain ends there.
@@ -98,7 +98,9 @@ def fit_point(setting: Setting, job: Job) -> Outcome[PathFitRecord | FailedPoint
     return point, weights
 
 
-def _trained(setting: Setting, job: Job, plan: Plan, parts: dict[str, Examples]) -> _Fitted:
+def _trained(
+    setting: PathSetting, job: PointJob, plan: Plan, parts: dict[str, Examples]
+) -> _Fitted:
     """Train from scratch; or from the point before, in rounds, until it has settled."""
     if job.start is None:
         way = fit(
@@ -136,7 +138,7 @@ def _trained(setting: Setting, job: Job, plan: Plan, parts: dict[str, Examples])
 
 
 def begun(
-    setting: Setting, job: Job, model: nn.Module, plan: Plan, train: dict[str, Examples]
+    setting: PathSetting, job: PointJob, model: nn.Module, plan: Plan, train: dict[str, Examples]
 ) -> Rest:
     """The warm network under the new scale; its loss is known where it has been measured."""
     if job.loss is None:
@@ -153,7 +155,9 @@ def settled(before: Rest, after: Rest) -> bool:
     )
 
 
-def _polished(setting: Setting, job: Job, plan: Plan, parts: dict[str, Examples]) -> _Fitted:
+def _polished(
+    setting: PathSetting, job: PointJob, plan: Plan, parts: dict[str, Examples]
+) -> _Fitted:
     """Solve the point to a gap of 1e-4, in float64, from the sparser point before."""
     if job.start is None:
         empty(plan)
@@ -174,7 +178,7 @@ def empty(plan: Plan) -> None:
 
 
 def refit_on_support(
-    setting: Setting, job: Job, model: nn.Module, parts: dict[str, Examples]
+    setting: PathSetting, job: PointJob, model: nn.Module, parts: dict[str, Examples]
 ) -> tuple[nn.Module, Plan, Epoch]:
     """The network trained once more on its support, under ``refit`` times the penalty; its plan.
 
@@ -203,7 +207,7 @@ def refit_on_support(
     return again, plan, last
 
 
-def used_inputs(setting: Setting, model: nn.Module, seed: int) -> list[int] | None:
+def used_inputs(setting: PathSetting, model: nn.Module, seed: int) -> list[int] | None:
     """The inputs that are on a path to an output; None where the wiring is not known.
 
     An input that is 0 in every training row is not used, whatever its weights, which have no
@@ -218,7 +222,7 @@ def used_inputs(setting: Setting, model: nn.Module, seed: int) -> list[int] | No
     return used.flatten().nonzero().flatten().tolist()
 
 
-def ends(setting: Setting, fit: PointRecord) -> bool:
+def ends(setting: PathSetting, fit: PointRecord) -> bool:
     """Does a chain end here? After a failed fit, and an empty network, which stays so."""
     is_empty = isinstance(fit, PathFitRecord) and not fit.weights.nonzeros
     return isinstance(fit, FailedPointRecord) or (setting.ascending and is_empty)
@@ -229,6 +233,6 @@ def copied(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def round_seed(job: Job, number: int) -> int:
+def round_seed(job: PointJob, number: int) -> int:
     """A seed for the shuffles of a round: of its own for every point, and the same every time."""
     return crc32(f"{job.key}/{number}".encode())

@@ -7,12 +7,12 @@ from shrinkage.data.outputs import check_state
 from shrinkage.experiments.fit import DivergedError
 from shrinkage.experiments.paths.ends import check_ends
 from shrinkage.experiments.paths.points import fit_point
-from shrinkage.experiments.paths.setting import Job, Setting
+from shrinkage.experiments.paths.setting import PathSetting, PointJob
 from shrinkage.experiments.paths.stable import check_selects_inputs
 from shrinkage.plans import Plan
 
 
-def rehearse(setting: Setting) -> Plan:
+def rehearse(setting: PathSetting) -> Plan:
     """Build the network and cut the data of every seed; the plan, which warns."""
     for seed in range(setting.seeds):
         setting.split(seed)
@@ -27,8 +27,8 @@ def rehearse(setting: Setting) -> Plan:
     return plan
 
 
-def rehearse_training(setting: Setting) -> None:
+def rehearse_training(setting: PathSetting) -> None:
     """Train one epoch, so that a training function that cannot work says so at once."""
     if setting.solver == "train":
         with suppress(DivergedError):
-            fit_point(replace(setting, epochs=1), Job(0, 0.0))
+            fit_point(replace(setting, epochs=1), PointJob(0, 0.0))

@@ -10,11 +10,11 @@ from shrinkage.analysis.answers import ask
 from shrinkage.analysis.features import Features, StableSet, frequencies, input_weights, leaving
 from shrinkage.errors import FitError, RunError
 from shrinkage.experiments.paths.selection import Selected, Wanted, select
-from shrinkage.experiments.paths.setting import Setting
+from shrinkage.experiments.paths.setting import PathSetting
 from shrinkage.experiments.studies import Finished
 from shrinkage.plans import Plan
 from shrinkage.reports.paths import path_figure, path_rows, path_table
-from shrinkage.reports.paths.rows import Row
+from shrinkage.reports.paths.rows import PathRow
 from shrinkage.runs import StableRecord
 from shrinkage.runs.chains import fit_at, stable_key, weights_key
 from shrinkage.runs.questions import Rows
@@ -53,7 +53,7 @@ class PathPoint:
         return self._row.to_json()
 
     @property
-    def _row(self) -> Row:
+    def _row(self) -> PathRow:
         rows = path_rows(self.path.view)
         mine = [row for row in rows if (row.scale, row.fit) == (self.scale, self.family)]
         if not mine:
@@ -145,7 +145,7 @@ def _score(value: float | None) -> str:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RegularizationPath(Finished[Setting]):
+class RegularizationPath(Finished[PathSetting]):
     """A finished path: its run folder and the networks behind it. ``str`` of it is the table."""
 
     @property

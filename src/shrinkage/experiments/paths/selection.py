@@ -10,7 +10,7 @@ import numpy as np
 from shrinkage.analysis.features import Features, StableSet
 from shrinkage.arguments import as_choice, as_int, as_number, settle
 from shrinkage.errors import FitError, shown
-from shrinkage.experiments.paths.choice import Choice, Rule, choose
+from shrinkage.experiments.paths.choice import Choice, ChoiceRule, choose
 from shrinkage.reports.paths.track import ReadPoint
 from shrinkage.runs import (
     FailedStableRecord,
@@ -22,10 +22,10 @@ from shrinkage.runs import (
 )
 from shrinkage.runs.chains import complete
 
-Size = Literal["nonzeros", "features"]
+SizeName = Literal["nonzeros", "features"]
 _ALONG: tuple[Family, ...] = ("fit", "refit")
-_SIZES: dict[Size, str] = {"nonzeros": "nonzero weights", "features": "features"}
-_RULES = (*get_args(Rule), "stable")
+_SIZES: dict[SizeName, str] = {"nonzeros": "nonzero weights", "features": "features"}
+_RULES = (*get_args(ChoiceRule), "stable")
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class Wanted:
                 settle(self, **{name: read(name, value, least=0, remedy=remedy)})
 
     @property
-    def sizes(self) -> dict[Size, int]:
+    def sizes(self) -> dict[SizeName, int]:
         """The size that is asked for, by name."""
-        given: dict[Size, int | None] = {"nonzeros": self.nonzeros, "features": self.features}
+        given: dict[SizeName, int | None] = {"nonzeros": self.nonzeros, "features": self.features}
         return {name: limit for name, limit in given.items() if limit is not None}
 
 
@@ -133,7 +133,7 @@ class Table:
 
         return self.mean(scale, count)
 
-    def counts(self, name: Size) -> Callable[[float], float]:
+    def counts(self, name: SizeName) -> Callable[[float], float]:
         """What counts the sizes of this name."""
         return {"nonzeros": self.nonzeros, "features": self.features}[name]
 
@@ -202,7 +202,7 @@ def _within(table: Table, family: Family, wanted: Wanted) -> Selected | None:
         return _near_best(table, family, wanted.within)
     for name, limit in wanted.sizes.items():
         return _small(table, family, name, limit)
-    return _by_rule(points, family, cast("Rule", wanted.rule or "1se"))
+    return _by_rule(points, family, cast("ChoiceRule", wanted.rule or "1se"))
 
 
 def _at_scale(points: Iterable[float], family: Family, scale: float) -> Selected | None:
@@ -223,7 +223,7 @@ def _near_best(table: Table, family: Family, within: float) -> Selected | None:
     return Selected(scale, family, f"the fewest weights within {within:g} of the best score")
 
 
-def _small(table: Table, family: Family, name: Size, limit: int) -> Selected | None:
+def _small(table: Table, family: Family, name: SizeName, limit: int) -> Selected | None:
     points = table.of(family)
     losses = {s: _loss(row) for s, row in points.items() if _fits(table, s, name, limit)}
     if not losses:
@@ -232,13 +232,13 @@ def _small(table: Table, family: Family, name: Size, limit: int) -> Selected | N
     return Selected(min(losses, key=losses.__getitem__), family, why)
 
 
-def _fits(table: Table, scale: float, name: Size, limit: int) -> bool:
+def _fits(table: Table, scale: float, name: SizeName, limit: int) -> bool:
     """Is a point small enough? One that predicts a constant is no answer, unless 0 is asked."""
     return table.counts(name)(scale) <= limit and not (limit and table.is_constant(scale))
 
 
 def _by_rule(
-    points: Mapping[float, list[ValidationRecord]], family: Family, rule: Rule
+    points: Mapping[float, list[ValidationRecord]], family: Family, rule: ChoiceRule
 ) -> Selected | None:
     chosen = choose(
         [[point.chunk_losses for point in row] for row in points.values()],
@@ -251,7 +251,7 @@ def _by_rule(
     return Selected(list(points)[chosen.index], family, _why(chosen, rule, points))
 
 
-def _why(chosen: Choice, rule: Rule, points: Mapping[float, list[ValidationRecord]]) -> str:
+def _why(chosen: Choice, rule: ChoiceRule, points: Mapping[float, list[ValidationRecord]]) -> str:
     """The rule in words, with its figures."""
     if rule == "best":
         return "the lowest validation loss"

@@ -13,13 +13,13 @@ from shrinkage.experiments.studies import Study, quiet_plan
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs.chains import key, refit_key
 
-__all__ = ["Job", "Setting", "Solver", "key", "refit_key"]
+__all__ = ["PathSetting", "PointJob", "Solver", "key", "refit_key"]
 
 Solver = Literal["train", "polish"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Setting(Study):
+class PathSetting(Study):
     """A study whose rules are scaled along a path.
 
     ``grid``: the scales; at most ``refine`` more are put where the score falls most steeply.
@@ -81,7 +81,7 @@ class Setting(Study):
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class PointJob:
     """One fit of a chain: a seed, a scale, the weights to start from (None: random ones).
 
     ``loss``: their loss on the training part, where it has been measured already.

@@ -18,14 +18,14 @@ from shrinkage.compression.unread import leaving
 from shrinkage.data import Examples
 from shrinkage.errors import CompactionError, PlanError
 from shrinkage.experiments.fit import Training
-from shrinkage.experiments.paths.setting import Setting
+from shrinkage.experiments.paths.setting import PathSetting
 from shrinkage.graph.cut import Cuts
 from shrinkage.graph.scatter import scatter_back, zero_removed
 from shrinkage.plans import Plan
 from shrinkage.plans.remainder import remaining
 from shrinkage.runs import ShrunkRecord
 
-Parts = dict[str, Examples]
+ExamplesByPart = dict[str, Examples]
 
 LEAST = 0.2
 """The share of the parameters that must go, so that it pays to look and to copy the data."""
@@ -43,7 +43,7 @@ class Trained:
     whole: nn.Module
     model: nn.Module
     plan: Plan
-    parts: Parts
+    parts: ExamplesByPart
     note: ShrunkRecord | None = None
     cuts: Cuts = field(default_factory=lambda: Cuts({}, {}))
 
@@ -53,7 +53,9 @@ class Trained:
             scatter_back(self.model, self.whole, self.cuts)
 
 
-def shrunk(setting: Setting, plan: Plan, parts: Parts, *, zeros_held: bool = False) -> Trained:
+def shrunk(
+    setting: PathSetting, plan: Plan, parts: ExamplesByPart, *, zeros_held: bool = False
+) -> Trained:
     """What to train in the place of the plan's network.
 
     ``zeros_held``: all penalised zeros are held in training, not by a kink of the penalty alone.
@@ -75,7 +77,7 @@ def shrunk(setting: Setting, plan: Plan, parts: Parts, *, zeros_held: bool = Fal
         return replace(whole, note=ShrunkRecord(whole=str(error)))
 
 
-def _cut(setting: Setting, whole: Trained, held: Collection[str]) -> Trained:
+def _cut(setting: PathSetting, whole: Trained, held: Collection[str]) -> Trained:
     model, plan, parts = whole.model, whole.plan, whole.parts
     x = parts["train"].x[:_ROWS]
     acts = any(penalty != penalty.scaled(0) for _, penalty, _ in plan.blocks())
@@ -99,7 +101,7 @@ def _cut(setting: Setting, whole: Trained, held: Collection[str]) -> Trained:
     return Trained(model, small, small_plan, small_parts, note, found.cuts)
 
 
-def _may_drop(setting: Setting, model: nn.Module) -> bool:
+def _may_drop(setting: PathSetting, model: nn.Module) -> bool:
     """Whether inputs may leave: a dense layer takes them, and no code of the user's the batches."""
     return isinstance(setting.train, Training) and any(
         isinstance(module, nn.Linear) and module.in_features == setting.data.spec.n_inputs

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.analysis.measures import loss_for
+from shrinkage.analysis.measures.losses import Loss
 from shrinkage.data import Examples
-from shrinkage.experiments.fit import Loss, zeros_held
+from shrinkage.experiments.fit import zeros_held
 from shrinkage.plans import Plan
 
 _STEPS = 500

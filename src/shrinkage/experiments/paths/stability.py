@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 from shrinkage.analysis.features import Features, Stability, StableSet, frequencies
 from shrinkage.errors import FitError
-from shrinkage.experiments.paths.setting import Setting
+from shrinkage.experiments.paths.setting import PathSetting
 from shrinkage.experiments.paths.stable import StableJob, fit_stable
 from shrinkage.experiments.paths.stacked import Walks, in_stacks, stack_size, walk_together
 from shrinkage.experiments.paths.subsamples import Walk
-from shrinkage.experiments.runner import Row, Stages, Workers
+from shrinkage.experiments.runner import JobRow, Stages, Workers
 from shrinkage.progress import Progress
 from shrinkage.runs import (
     FailedHalfSampleRecord,
@@ -28,7 +28,7 @@ _FAR = 2.0
 """How many times as many features as can count are far too many."""
 
 
-def select_stable(stages: Stages[Setting], workers: Workers, scales: Sequence[float]) -> None:
+def select_stable(stages: Stages[PathSetting], workers: Workers, scales: Sequence[float]) -> None:
     """Walk every half sample's chain, decide which features are stable, fit them alone."""
     stability, run = stages.setting.stability, stages.folder
     if stability is None:
@@ -37,7 +37,7 @@ def select_stable(stages: Stages[Setting], workers: Workers, scales: Sequence[fl
     if run.view().decided.stable is None:
         run.decide(stable=asdict(_stable(stability, run.view())))
     kinds, seeds = (StableRecord, FailedStableRecord), range(stages.setting.seeds)
-    rows = [Row((stable_key(seed),), kinds, _job(seed)) for seed in seeds]
+    rows = [JobRow((stable_key(seed),), kinds, _job(seed)) for seed in seeds]
     stages.work(workers, fit_stable, "stable", rows)
 
 
@@ -46,7 +46,7 @@ def _job(seed: int) -> Callable[[RunView, str], StableJob]:
 
 
 def _walk(
-    stages: Stages[Setting], stability: Stability, workers: Workers, scales: Sequence[float]
+    stages: Stages[PathSetting], stability: Stability, workers: Workers, scales: Sequence[float]
 ) -> None:
     setting, run, show = stages.setting, stages.folder, stages.progress
     view = run.view()
@@ -75,7 +75,7 @@ def _append_new(run: Run, points: Iterable[LineRecord], known: Container[str]) -
     return len(new)
 
 
-def _stack_size(setting: Setting, run: Run) -> int:
+def _stack_size(setting: PathSetting, run: Run) -> int:
     """How many half samples are walked together: what was decided stays."""
     size = run.view().decided.stack
     if size is None:

@@ -11,7 +11,7 @@ from shrinkage.compression import copies
 from shrinkage.errors import FitError
 from shrinkage.experiments.fit import DivergedError
 from shrinkage.experiments.paths.points import copied, refit_on_support, used_inputs
-from shrinkage.experiments.paths.setting import Job, Setting
+from shrinkage.experiments.paths.setting import PathSetting, PointJob
 from shrinkage.experiments.runner import Outcome, Weights
 from shrinkage.experiments.studies import outcome
 from shrinkage.plans import Plan
@@ -36,7 +36,7 @@ class StableJob:
         return stable_key(self.seed)
 
 
-def fit_stable(setting: Setting, job: StableJob) -> Outcome[ScaleRecord]:
+def fit_stable(setting: PathSetting, job: StableJob) -> Outcome[ScaleRecord]:
     """Set the first layers' weights of all other inputs to zero, and refit what is left."""
     if job.start is None:
         return _failed(job, "no network of this seed could be trained"), {}
@@ -47,7 +47,7 @@ def fit_stable(setting: Setting, job: StableJob) -> Outcome[ScaleRecord]:
     split = setting.split(job.seed)
     parts = {"train": split.train, "validation": split.validation}
     try:
-        again, plan, last = refit_on_support(setting, Job(job.seed, job.scale), model, parts)
+        again, plan, last = refit_on_support(setting, PointJob(job.seed, job.scale), model, parts)
     except DivergedError as error:
         return _failed(job, error.briefly), {}
     point = StableRecord(

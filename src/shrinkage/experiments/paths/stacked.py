@@ -11,7 +11,7 @@ from torch import nn
 from shrinkage.data import Examples
 from shrinkage.experiments.fit import DivergedError, Training, look
 from shrinkage.experiments.paths.points import Rest, begun, copied, round_seed, settled, used_inputs
-from shrinkage.experiments.paths.setting import Job, Setting
+from shrinkage.experiments.paths.setting import PathSetting, PointJob
 from shrinkage.experiments.paths.subsamples import HalfSample, HalfSampleLine, Walk, walk
 from shrinkage.experiments.runner import Weights
 from shrinkage.experiments.stacks import is_stackable, train_together
@@ -40,7 +40,7 @@ def in_stacks(numbers: Sequence[int], size: int) -> list[tuple[int, ...]]:
     return [tuple(numbers[a:b]) for a, b in pairwise(ends)]
 
 
-def stack_size(setting: Setting) -> int:
+def stack_size(setting: PathSetting) -> int:
     """How many half samples to walk together: :data:`SIZE` where that is measured to be faster.
 
     1 (one by one) where it is not, or the networks cannot be trained together.
@@ -74,7 +74,7 @@ def _seconds(half: HalfSample, training: Training, rows: Examples, count: int) -
     return min(times)
 
 
-def walk_together(setting: Setting, job: Walks) -> list[HalfSampleLine]:
+def walk_together(setting: PathSetting, job: Walks) -> list[HalfSampleLine]:
     """What ``subsamples.walk`` gives for each half sample, but for rounding.
 
     Where one of them diverges, all are walked one by one: what is not a number would spread.
@@ -87,7 +87,7 @@ def walk_together(setting: Setting, job: Walks) -> list[HalfSampleLine]:
     return [walk(setting, Walk(number, job.scales)) for number in job.numbers]
 
 
-def _walked(setting: Setting, job: Walks) -> list[HalfSampleLine]:
+def _walked(setting: PathSetting, job: Walks) -> list[HalfSampleLine]:
     chains = [_Chain.of(setting, number) for number in job.numbers]
     for scale in (0.0, *job.scales):
         going = [chain for chain in chains if not chain.is_empty]
@@ -118,7 +118,7 @@ class _Chain:
     inputs: list[list[int]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, setting: Setting, number: int) -> "_Chain":
+    def of(cls, setting: PathSetting, number: int) -> "_Chain":
         """A chain that has not begun."""
         half = HalfSample.of(setting, number)
         return cls(number, half, half.split(number).train)
@@ -133,7 +133,7 @@ class _Moving:
     """A chain between two scales: the plan at the new one, and what was seen of the network."""
 
     chain: _Chain
-    job: Job
+    job: PointJob
     plan: Plan
     rest: Rest | None = None
     is_settled: bool = False
@@ -171,7 +171,7 @@ def _fit(chains: Sequence[_Chain], scale: float) -> None:
 
 
 def _moved(chain: _Chain, scale: float) -> _Moving:
-    job = Job(chain.number, scale, chain.start, chain.loss)
+    job = PointJob(chain.number, scale, chain.start, chain.loss)
     chain.model, plan = chain.half.network(chain.number, scale)
     if job.start is not None:
         chain.model.load_state_dict(dict(job.start))

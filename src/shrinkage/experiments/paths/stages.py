@@ -10,12 +10,11 @@ from shrinkage.experiments.paths.ends import convex_ends, swept_ends
 from shrinkage.experiments.paths.magnitude import in_chains, prune_point
 from shrinkage.experiments.paths.points import fit_point
 from shrinkage.experiments.paths.selection import Table, Wanted, select
-from shrinkage.experiments.paths.setting import Setting, key
+from shrinkage.experiments.paths.setting import PathSetting, key
 from shrinkage.experiments.paths.stability import select_stable
 from shrinkage.experiments.paths.test_part import Testing, networks, on_test_part
 from shrinkage.experiments.paths.walk import Scales
-from shrinkage.experiments.runner import Row, Staff, Workers
-from shrinkage.experiments.runner import Stages as RunStages
+from shrinkage.experiments.runner import JobRow, Staff, Stages, Workers
 from shrinkage.progress import Progress
 from shrinkage.reports.paths import path_page
 from shrinkage.runs import (
@@ -31,12 +30,12 @@ _BEND = 0.15
 """A fall of the score between neighbours, as a share of its whole range, that is a bend."""
 
 
-class Stages(RunStages[Setting]):
+class PathStages(Stages[PathSetting]):
     """The stages of one path over an opened run folder."""
 
     def __init__(
         self,
-        setting: Setting,
+        setting: PathSetting,
         run: Run,
         wanted: Wanted,
         staff: Staff,
@@ -156,5 +155,5 @@ class Stages(RunStages[Setting]):
             return lambda view, name: Testing(seed, name, view.weights(name))
 
         names = networks(self.folder.view()).items()
-        rows = [Row(row, (TestRecord,), job(seed)) for seed, row in names]
+        rows = [JobRow(row, (TestRecord,), job(seed)) for seed, row in names]
         self.work(workers, on_test_part, "test", rows)

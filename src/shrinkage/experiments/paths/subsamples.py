@@ -7,7 +7,7 @@ import torch
 
 from shrinkage.data import Examples, Split
 from shrinkage.experiments.paths.points import ends, fit_point
-from shrinkage.experiments.paths.setting import Job, Setting
+from shrinkage.experiments.paths.setting import PathSetting, PointJob
 from shrinkage.experiments.runner import Weights
 from shrinkage.runs import FailedHalfSampleRecord, HalfSampleRecord, PathFitRecord
 
@@ -26,7 +26,7 @@ class Walk:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class HalfSample(Setting):
+class HalfSample(PathSetting):
     """A setting whose training part is one half of the first seed's, for twice the epochs.
 
     So its chain has as many steps as the path itself: with fewer, features are lost on the way
@@ -37,9 +37,9 @@ class HalfSample(Setting):
     number: int
 
     @classmethod
-    def of(cls, setting: Setting, number: int) -> Self:
+    def of(cls, setting: PathSetting, number: int) -> Self:
         """Half sample ``number`` of a setting; without refits."""
-        shared = {field.name: getattr(setting, field.name) for field in fields(Setting)}
+        shared = {field.name: getattr(setting, field.name) for field in fields(PathSetting)}
         half = cls(**shared, number=number)
         return replace(half, refit=None, epochs=2 * half.epochs, point_epochs=2 * half.point_epochs)
 
@@ -58,7 +58,7 @@ class HalfSample(Setting):
 HalfSampleLine = HalfSampleRecord | FailedHalfSampleRecord
 
 
-def walk(setting: Setting, job: Walk) -> HalfSampleLine:
+def walk(setting: PathSetting, job: Walk) -> HalfSampleLine:
     """Walk a half sample's chain; the inputs that are used at each scale.
 
     A chain that ends early uses nothing from there on; one that diverges says so.
@@ -68,7 +68,7 @@ def walk(setting: Setting, job: Walk) -> HalfSampleLine:
     loss: float | None = None
     inputs: list[list[int]] = []
     for scale in (0.0, *job.scales) if half.ascending else job.scales:
-        fit = Job(job.number, scale, start, loss)
+        fit = PointJob(job.number, scale, start, loss)
         found, weights = fit_point(half, fit)
         if not isinstance(found, PathFitRecord):
             return FailedHalfSampleRecord(key=job.key, scales=job.scales, failed=found.failed)

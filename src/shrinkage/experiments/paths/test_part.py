@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shrinkage.analysis.measures import evaluate
-from shrinkage.experiments.paths.setting import Setting
+from shrinkage.experiments.paths.setting import PathSetting
 from shrinkage.experiments.runner import Outcome, Weights
 from shrinkage.runs import MagnitudeRecord, PathFitRecord, RunView, StableRecord, TestRecord
 from shrinkage.runs.chains import refit_key
@@ -30,7 +30,7 @@ def networks(view: RunView) -> dict[int, list[str]]:
     return names
 
 
-def on_test_part(setting: Setting, job: Testing) -> Outcome[TestRecord]:
+def on_test_part(setting: PathSetting, job: Testing) -> Outcome[TestRecord]:
     """Loss and score on the test part."""
     model = setting.build(job.seed)
     model.load_state_dict(dict(job.weights))

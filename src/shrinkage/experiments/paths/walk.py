@@ -4,7 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from shrinkage.experiments.paths.points import ends
-from shrinkage.experiments.paths.setting import Job, Setting, key
+from shrinkage.experiments.paths.setting import PathSetting, PointJob, key
 from shrinkage.experiments.runner import Weights
 from shrinkage.runs import PathFitRecord, PointRecord, RunView
 
@@ -16,7 +16,7 @@ class Scales:
     None: from the dense network where there is one, else from the beginning.
     """
 
-    setting: Setting
+    setting: PathSetting
     seed: int
     scales: Sequence[float]
     start: float | None = None
@@ -30,7 +30,7 @@ class Scales:
         """The fits that are in the run folder."""
         return view.records(PointRecord)
 
-    def first(self, view: RunView, at_hand: Mapping[str, Weights]) -> Job | None:
+    def first(self, view: RunView, at_hand: Mapping[str, Weights]) -> PointJob | None:
         """The first fit that is not in the run folder; None where all are, or the chain has ended.
 
         It ends after a fit that failed, and after an empty network, which stays so.
@@ -42,7 +42,7 @@ class Scales:
             fit = fits.get(key(self.seed, scale))
             if fit is None:
                 if before is None or not scale:
-                    return Job(self.seed, scale)
+                    return PointJob(self.seed, scale)
                 known = fits.get(key(self.seed, before))  # missing where it has ended before
                 return _after(known, scale, view, at_hand)
             if ends(self.setting, fit):
@@ -53,10 +53,10 @@ class Scales:
 
 def _after(
     known: PointRecord | None, scale: float, view: RunView, at_hand: Mapping[str, Weights]
-) -> Job | None:
+) -> PointJob | None:
     """The fit at a scale from the weights of a known one; None where there are none."""
     if not isinstance(known, PathFitRecord):
         return None
     name = known.key
     weights = at_hand[name] if name in at_hand else view.weights(name)
-    return Job(known.seed, scale, weights, known.train.loss)
+    return PointJob(known.seed, scale, weights, known.train.loss)

@@ -36,7 +36,7 @@ class Chain(Protocol[J_co]):
 
 
 @dataclass(frozen=True, eq=False)
-class Row(Generic[J]):
+class JobRow(Generic[J]):
     """Jobs in a row, of which none needs another: what they share is at hand.
 
     ``names`` of the records, which are of one of the ``kinds``; ``job`` makes one of a name.

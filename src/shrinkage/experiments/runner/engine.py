@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from shrinkage.errors import RunError, foreign_code
 
-Job = TypeVar("Job")
+J = TypeVar("J")
 Result = TypeVar("Result")
 Ticket = Any
 """What an engine gives for a job that it was handed: hashable."""
@@ -19,7 +19,7 @@ class Engine(Protocol):
     what it needs with the first job.
     """
 
-    def submit(self, function: Callable[[Any, Job], Any], job: Job) -> Hashable:
+    def submit(self, function: Callable[[Any, J], Any], job: J) -> Hashable:
         """Hand over a job; a ticket for its result."""
 
     def wait(self, tickets: Collection[Ticket]) -> Collection[Ticket]:
@@ -61,10 +61,10 @@ class Workers:
 
     def work(
         self,
-        function: Callable[[Any, Job], Result],
-        jobs: Sequence[Job],
-        then: Callable[[Job, Result], Job | None] = lambda _job, _result: None,
-    ) -> Generator[tuple[Job, Result], None, None]:
+        function: Callable[[Any, J], Result],
+        jobs: Sequence[J],
+        then: Callable[[J, Result], J | None] = lambda _job, _result: None,
+    ) -> Generator[tuple[J, Result], None, None]:
         """Yield (job, function(shared, job)) as jobs finish.
 
         ``then(job, result)`` is the job that follows in the same chain, or None at its end; it is

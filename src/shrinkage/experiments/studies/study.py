@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.analysis.measures import checked_loss, is_probability, of_logits, of_numbers, settled
-from shrinkage.analysis.measures.losses import as_module
+from shrinkage.analysis.measures.losses import Loss, as_module
 from shrinkage.arguments import as_int, check_function, check_type, plain, settle
 from shrinkage.data import Data, Spec, Split, split
 from shrinkage.data.models import Factory, build, check_new
 from shrinkage.data.outputs import check_output, warn_of_logits, warn_of_probabilities
 from shrinkage.data.user_code import load_object
 from shrinkage.errors import FitError, ModelError, ShrinkageWarning, shown, warn
-from shrinkage.experiments.fit import Loss, Train, Training
+from shrinkage.experiments.fit import Train, Training
 from shrinkage.experiments.options import TrainingOptions
 from shrinkage.experiments.studies.start import Start
 from shrinkage.plans import Plan, Rules

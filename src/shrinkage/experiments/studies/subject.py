@@ -7,13 +7,12 @@ from typing import Any
 import torch
 
 from shrinkage.analysis.measures import of_numbers
-from shrinkage.analysis.measures.losses import is_own_code
+from shrinkage.analysis.measures.losses import Loss, is_own_code
 from shrinkage.data import Data, Split, from_user, split
 from shrinkage.data._split import share_for_test
 from shrinkage.data.models import Factory, build, default_model, resolve
 from shrinkage.data.outputs import columns_of_ids, reads_ids
 from shrinkage.errors import listed, warn
-from shrinkage.experiments.fit import Loss
 from shrinkage.experiments.studies.study import Cut, check_classes
 
 

@@ -22,7 +22,7 @@ from shrinkage.explorer.tour.checks import (
     survival,
     zeros,
 )
-from shrinkage.explorer.tour.view import Scope, Step
+from shrinkage.explorer.tour.view import Scope, TourStep
 
 _HARD = {"train_size": 200, "label_noise": 0.25}
 """Digits enough to learn by heart, and a reason why that is no good."""
@@ -34,15 +34,15 @@ def _sets(strength: float, **others: Any) -> Mapping[str, Any]:
     return MappingProxyType({**plain, **others})
 
 
-TOUR: tuple[Step, ...] = (
-    Step(
+TOUR: tuple[TourStep, ...] = (
+    TourStep(
         "L1 adds λ·Σ|w| to the loss, L2 adds λ·Σw².",
         _sets(1e-3),
         "The bar on top of each column: grey is the loss, orange is λ · penalty.",
         "cost",
         cost,
     ),
-    Step(
+    TourStep(
         "Both constrain all parameters: weights and biases of convolutional and dense layers.",
         _sets(1e-3, biases=True),
         "Biases are penalised too now: the number of weights under the histogram.",
@@ -50,14 +50,14 @@ TOUR: tuple[Step, ...] = (
         coverage,
         of_all=True,
     ),
-    Step(
+    TourStep(
         "Both push weights toward smaller values.",
         _sets(1e-3),
         "The histograms: without a penalty they stay wide, the others draw together.",
         "weights",
         smaller,
     ),
-    Step(
+    TourStep(
         "That reduces overfitting.",
         _sets(1e-3, **_HARD),
         "Training begins anew with few examples, one label in four wrong. The curves: as these are "
@@ -67,35 +67,35 @@ TOUR: tuple[Step, ...] = (
         overfitting,
         anew=True,
     ),
-    Step(
+    TourStep(
         "Smaller weights reduce the effect on the activations: no filter overpowers the others.",
         _sets(3e-3),
         "The activation shares: a bar per filter, as much as it carries of its layer's activity.",
         "active",
         activity,
     ),
-    Step(
+    TourStep(
         "λ controls the effect; a large λ makes the penalty term large.",
         _sets(1e-2),
         "The cost bars: orange takes over. Turn the dial back and it shrinks at once.",
         "cost",
         share,
     ),
-    Step(
+    TourStep(
         "L1 shrinks every weight by a constant amount toward zero.",
         _sets(1e-3),
         "What one step takes, against the weight's size: a flat line on either side of zero.",
         "step",
         constant,
     ),
-    Step(
+    TourStep(
         "L2 shrinks in proportion to the weight: large ones hard, small ones hardly at all.",
         _sets(1e-3),
         "The same picture for L2: a line through zero.",
         "step",
         proportional,
     ),
-    Step(
+    TourStep(
         "L1 takes unimportant weights all the way to zero: a sparse model.",
         _sets(1e-3),
         "The red bar, counted apart: exactly zero. It grows under exact L1 alone; L1 as a term "
@@ -103,14 +103,14 @@ TOUR: tuple[Step, ...] = (
         "weights",
         zeros,
     ),
-    Step(
+    TourStep(
         "L1 concentrates the network into few, highly important connections.",
         _sets(1e-3),
         "The connections: lines vanish, few strong ones stay.",
         "links",
         concentration,
     ),
-    Step(
+    TourStep(
         "A large weight survives only if it improves the loss enough.",
         _sets(1e-3),
         "Click a filter or a line: it tells why it is zero, or what it is worth.",
@@ -118,7 +118,7 @@ TOUR: tuple[Step, ...] = (
         survival,
         deep=True,
     ),
-    Step(
+    TourStep(
         "It is a compromise between small weights and low loss; λ sets the exchange rate.",
         _sets(3e-4),
         "Training begins anew. Loss against Σ|w|: let it settle, then turn λ to ten times as "
@@ -127,7 +127,7 @@ TOUR: tuple[Step, ...] = (
         compromise,
         anew=True,
     ),
-    Step(
+    TourStep(
         "A small λ prefers the original loss, a large λ prefers small weights.",
         _sets(1e-4),
         "Training begins anew at λ = 0.0001. Let it settle, then go to 0.01, a hundred times as "
@@ -136,7 +136,7 @@ TOUR: tuple[Step, ...] = (
         extremes,
         anew=True,
     ),
-    Step(
+    TourStep(
         "L1 and L2 work in different ways.",
         _sets(1e-3),
         "L1 beside L2, from the same start on the same batches: few large weights and exact "
@@ -144,7 +144,7 @@ TOUR: tuple[Step, ...] = (
         "weights",
         differ,
     ),
-    Step(
+    TourStep(
         "Dropout is the next tool of the same family.",
         _sets(1e-3, columns=["none", "l1", "l2", "dropout"], **_HARD),
         "Few examples and wrong labels again. Dropout in the last column: no price on weights, "
@@ -156,6 +156,6 @@ TOUR: tuple[Step, ...] = (
 )
 
 
-def tour_of(scope: Scope) -> tuple[Step, ...]:
+def tour_of(scope: Scope) -> tuple[TourStep, ...]:
     """The steps that a network can show: no step leads to columns that it does not have."""
     return tuple(step for step in TOUR if step.fits(scope))

@@ -62,7 +62,7 @@ class Scope:
 
 
 @dataclass(frozen=True)
-class Step:
+class TourStep:
     """One step of the tour.
 
     ``sets``: changes of the controls (see :meth:`Controls.changed`); ``look``: what to watch, in

@@ -136,7 +136,7 @@ class Loops(NamedTuple):
     lift: Loop
     lift_each: Loop
     shrink_each: Loop
-    passes: "Passes"
+    passes: "LoopPasses"
 
     def numbers(self, *values: float) -> object:
         """Several numbers where a loop takes the address of one."""
@@ -144,8 +144,8 @@ class Loops(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Passes:
-    """:class:`shrinkage.penalties.kernels.bundles.Passes` on a CPU."""
+class LoopPasses:
+    """:class:`shrinkage.penalties.kernels.bundles.LoopPasses` on a CPU."""
 
     number: Any
     clip_loop: Loop
@@ -228,7 +228,7 @@ def loops(bits: int) -> Loops:
         lift=compiled(lift, *[floats] * 2, types.intp, *[real] * 2),
         lift_each=compiled(lift_each, *[floats] * 4, types.intp, *[real] * 3),
         shrink_each=compiled(shrink_each, *[floats] * 5, *[types.intp] * 2, floats),
-        passes=Passes(
+        passes=LoopPasses(
             number,
             compiled(clip_all, many, many, sizes, floats, types.intp),
             compiled(clip_each_all, *[many] * 4, sizes, floats, types.intp),

@@ -8,8 +8,8 @@ from typing import Any
 from shrinkage.lesson.estimates import mean, sd
 from shrinkage.reports.figures import (
     QUIET,
+    Curve,
     Dots,
-    Line,
     colour,
     dots,
     lines,
@@ -17,13 +17,13 @@ from shrinkage.reports.figures import (
     unzip,
     upright,
 )
-from shrinkage.reports.paths.track import Measure, Part, Track
+from shrinkage.reports.paths.track import Measure, PartName, Track
 from shrinkage.reports.paths.words import family_label, lam
 from shrinkage.reports.sections.base import Plot, Section
 from shrinkage.runs import Family
 
 COLOURS = {"fit": colour("l1"), "refit": "#c2489b"}
-_DASHES: dict[Part, str] = {"train": "dot", "validation": "dash", "test": "solid"}
+_DASHES: dict[PartName, str] = {"train": "dot", "validation": "dash", "test": "solid"}
 _DENSE = "dense network, λ = 0"
 _WIDE = 4.0
 """Losses that differ by more than this factor are drawn on a logarithmic axis."""
@@ -41,7 +41,7 @@ def along(track: Track) -> Section:
 
 
 def _along(track: Track, family: Family, measure: Measure) -> Plot | None:
-    parts: list[Part] = ["train", "validation"]
+    parts: list[PartName] = ["train", "validation"]
     parts += ["test"] if track.held_out == "test" else []
     series = [line for part in parts if (line := _line(track, family, part, measure)).x]
     if not series:
@@ -60,7 +60,7 @@ def _along(track: Track, family: Family, measure: Measure) -> Plot | None:
     return Plot(caption, upright(made, track.marked))
 
 
-def _about_bands(track: Track, series: Sequence[Line]) -> str:
+def _about_bands(track: Track, series: Sequence[Curve]) -> str:
     has_bands = any(half for line in series for half in line.band or ())
     return f"; band: ± one sd over {track.chains}" if has_bands else ""
 
@@ -74,17 +74,17 @@ def _is_wide(measure: Measure, values: Sequence[float]) -> bool:
     return measure == "loss" and min(values) > 0 and max(values) > _WIDE * min(values)
 
 
-def _dense_level(track: Track, measure: Measure) -> list[Line]:
+def _dense_level(track: Track, measure: Measure) -> list[Curve]:
     """The held-out level of the dense network; nothing where there is none."""
     dense = mean(track.results(0.0, "fit", track.held_out, measure))
-    return [] if dense is None else [Line(_DENSE, QUIET, [0], [dense], level=True)]
+    return [] if dense is None else [Curve(_DENSE, QUIET, [0], [dense], level=True)]
 
 
-def _line(track: Track, family: Family, part: Part, measure: Measure) -> Line:
+def _line(track: Track, family: Family, part: PartName, measure: Measure) -> Curve:
     found = [(s, track.results(s, family, part, measure)) for s in track.scales]
     scales, values = unzip((scale, row) for scale, row in found if row)
     held = part == track.held_out
-    return Line(
+    return Curve(
         {"train": "training"}.get(part, part),
         COLOURS[family],
         scales,

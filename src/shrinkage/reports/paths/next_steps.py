@@ -5,7 +5,7 @@ from html import escape
 
 from shrinkage.lesson.estimates import mean
 from shrinkage.reports.commands import retyped
-from shrinkage.reports.paths.track import Part, Stop, Track
+from shrinkage.reports.paths.track import PartName, Stop, Track
 from shrinkage.reports.paths.words import (
     family_label,
     lam,
@@ -33,7 +33,7 @@ _WITHIN = 0.005
 
 def rows_to_copy(track: Track) -> Section:
     """Every point of the path; the button copies it with tabs between the cells."""
-    parts: list[Part] = ["train", "validation"]
+    parts: list[PartName] = ["train", "validation"]
     parts += ["test"] if track.held_out == "test" else []
     head = ["λ", "weights left", "share left", "inputs used", "train loss"]
     head += [f"{part} {track.score}, {family_label(family)}"
@@ -47,7 +47,7 @@ def rows_to_copy(track: Track) -> Section:
     return Section("table", "All points", (), [], html)
 
 
-def _row(track: Track, stop: Stop, parts: list[Part]) -> list[str]:
+def _row(track: Track, stop: Stop, parts: list[PartName]) -> list[str]:
     scale, own = stop.scale, stop.family
     left, used = track.nonzeros(scale, own) or 0.0, track.features(scale, own)
     cells = [

@@ -20,7 +20,7 @@ from shrinkage.runs.chains import complete, refit_key
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row(Record):
+class PathRow(Record):
     """A row of :meth:`RegularizationPath.frame`, in the order of its columns."""
 
     scale: float
@@ -39,7 +39,7 @@ class Row(Record):
     score_name: str
 
 
-def path_rows(view: RunView) -> Iterator[Row]:
+def path_rows(view: RunView) -> Iterator[PathRow]:
     """One row per scale and fit (penalised, refit; last the stable features): means, sd over seeds.
 
     Scales at which a seed failed or is missing are left out; a seed whose network emptied at a
@@ -61,7 +61,7 @@ def path_rows(view: RunView) -> Iterator[Row]:
     yield from _stable_rows(view, features)
 
 
-def _stable_rows(view: RunView, features: Features) -> Iterator[Row]:
+def _stable_rows(view: RunView, features: Features) -> Iterator[PathRow]:
     """The row of the stable features; none before all seeds have their network."""
     stable = [fit for fit in view.records(StableRecord).values() if fit.is_usable]
     decided = view.decided.stable
@@ -85,10 +85,10 @@ def _row(
     parts: Sequence[EvaluatedRecord],
     validated: Sequence[EvaluatedRecord],
     tests: Sequence[TestRecord],
-) -> Row:
+) -> PathRow:
     """``fits``: the whole networks; ``parts``, ``validated``: whose training, validation counts."""
     scores, test_scores = [part.validation.score for part in validated], [t.score for t in tests]
-    return Row(
+    return PathRow(
         scale=scale,
         fit=family,
         nonzeros=fmean(fit.weights.nonzeros for fit in fits),

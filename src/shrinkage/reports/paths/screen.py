@@ -5,18 +5,17 @@ Numbers are means over seeds; the histogram and the first layer are of the first
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
 from shrinkage.lesson.estimates import mean
 from shrinkage.reports.networks import Pictures, cost_parts
-from shrinkage.reports.paths.track import Part, Stop, Track
+from shrinkage.reports.paths.track import PartName, Stop, Track
 from shrinkage.reports.paths.words import family_label, lam, shown, spread
 from shrinkage.reports.seed_figures import plus
 from shrinkage.reports.words import count, num, percent, score
 from shrinkage.runs import NetworkRecord, PathFitRecord, WeightsRecord
+from shrinkage.runs.records import Json
 
-Json = dict[str, Any]
-_PARTS: tuple[Part, ...] = ("train", "validation", "test")
+_PARTS: tuple[PartName, ...] = ("train", "validation", "test")
 _MOST_LAYERS = 10
 _ACROSS = 4
 """Pictures of the first layer in a row."""

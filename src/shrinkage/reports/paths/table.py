@@ -1,6 +1,6 @@
 """The table that a path ends with in the terminal."""
 
-from shrinkage.reports.paths.rows import Row, path_rows
+from shrinkage.reports.paths.rows import PathRow, path_rows
 from shrinkage.reports.paths.track import Stop, Track
 from shrinkage.reports.paths.words import (
     lam,
@@ -82,7 +82,7 @@ def _heads(track: Track) -> list[str]:
     return heads
 
 
-def _cells(track: Track, stop: Stop, rows: dict[tuple[float, Family], Row]) -> list[str]:
+def _cells(track: Track, stop: Stop, rows: dict[tuple[float, Family], PathRow]) -> list[str]:
     first = rows[stop.scale, stop.family]
     cells = [
         f"stable, {lam(stop.scale)}" if stop.apart else lam(stop.scale),
@@ -102,7 +102,7 @@ def _has_features(track: Track) -> bool:
     return any(track.features(scale) is not None for scale in track.rows)
 
 
-def _score(row: Row, part: str) -> str:
+def _score(row: PathRow, part: str) -> str:
     if part == "test":
         return score_spread(row.score_name, row.test_score, row.test_sd)
     return score_spread(row.score_name, row.validation_score, row.validation_sd)

@@ -21,7 +21,7 @@ from shrinkage.runs import (
 )
 from shrinkage.runs.chains import by_scale, complete, refit_key
 
-Part = Literal["train", "validation", "test"]
+PartName = Literal["train", "validation", "test"]
 Measure = Literal["loss", "score"]
 Network = PathFitRecord | StableRecord
 """A network that a stop has, with all that was measured of it."""
@@ -29,7 +29,7 @@ ReadPoint = Callable[[PathFitRecord], float | None]
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenPoint:
     """The point that was chosen, or that has the lowest mean validation loss so far."""
 
     scale: float
@@ -167,14 +167,14 @@ class Track:
         return "test" if opened else "validation"
 
     @cached_property
-    def chosen(self) -> Chosen | None:
+    def chosen(self) -> ChosenPoint | None:
         """The choice; before it the lowest mean validation loss; None where nothing has been fit.
 
         A choice that is not among the rows (a damaged folder) counts as none.
         """
         choice = self.decisions.choice
         if choice is not None and choice.scale in self.rows:
-            return Chosen(choice.scale, choice.family, choice.why, final=True)
+            return ChosenPoint(choice.scale, choice.family, choice.why, final=True)
         losses: dict[tuple[float, Family], float] = {
             (scale, family): loss
             for scale in self.rows
@@ -184,7 +184,7 @@ class Track:
         if not losses:
             return None
         scale, family = min(losses, key=losses.__getitem__)
-        return Chosen(scale, family, "the lowest validation loss so far", final=False)
+        return ChosenPoint(scale, family, "the lowest validation loss so far", final=False)
 
     def of(self, fit: Network, family: Family) -> EvaluatedRecord | None:
         """What was measured of a fit, of its refit, or of the stable features' network."""
@@ -207,7 +207,9 @@ class Track:
             return fit.key
         return refit_key(fit.key) if family == "refit" else (self.stable(fit) or fit).key
 
-    def figure(self, fit: Network, family: Family, part: Part, measure: Measure) -> float | None:
+    def figure(
+        self, fit: Network, family: Family, part: PartName, measure: Measure
+    ) -> float | None:
         """Loss or score of one network on one part of the data.
 
         Stable features are validated on the first seed's rows alone: they were selected on its
@@ -226,7 +228,7 @@ class Track:
         return {seed: float(value) for seed, value in pairs if value is not None}
 
     def results(
-        self, scale: float, family: Family, part: Part, measure: Measure
+        self, scale: float, family: Family, part: PartName, measure: Measure
     ) -> dict[int, float]:
         """Losses or scores at a scale, by seed."""
         return self.values(scale, lambda fit: self.figure(fit, family, part, measure))

@@ -1,7 +1,7 @@
 """The path in words: its penalty, its choice."""
 
 from shrinkage.lesson.estimates import mean, sd
-from shrinkage.reports.paths.track import Chosen, Part, Stop, Track
+from shrinkage.reports.paths.track import ChosenPoint, PartName, Stop, Track
 from shrinkage.reports.words import count, listed, percent, score, score_spread
 from shrinkage.runs import Family, PathFitRecord
 
@@ -42,7 +42,7 @@ def spread(track: Track, values: dict[int, float]) -> str:
     return score_spread(track.score, mean(values), sd(values))
 
 
-def shown(track: Track, stop: Stop, family: Family, part: Part) -> dict[int, float]:
+def shown(track: Track, stop: Stop, family: Family, part: PartName) -> dict[int, float]:
     """Scores in the column of a family: the dense network's are fits, the stable ones' refits."""
     if stop.apart:
         last = family == track.families[-1]
@@ -75,11 +75,11 @@ def dense_sentence(track: Track) -> str:
         return ""
     return (
         f"The dense network, λ = 0, with all {track.size:,} weights: "
-        f"{_scores(track, Chosen(0.0, 'fit', '', final=False))}."
+        f"{_scores(track, ChosenPoint(0.0, 'fit', '', final=False))}."
     )
 
 
-def _size(track: Track, chosen: Chosen) -> str:
+def _size(track: Track, chosen: ChosenPoint) -> str:
     left = track.nonzeros(chosen.scale, chosen.family) or 0.0
     used = track.features(chosen.scale, chosen.family)
     inputs = track.config.spec.n_inputs
@@ -92,8 +92,8 @@ def _size(track: Track, chosen: Chosen) -> str:
     return text
 
 
-def _scores(track: Track, chosen: Chosen) -> str:
-    parts: list[Part] = ["validation", "test"]
+def _scores(track: Track, chosen: ChosenPoint) -> str:
+    parts: list[PartName] = ["validation", "test"]
     told = [
         f"{spread(track, values)} on {part}"
         for part in parts

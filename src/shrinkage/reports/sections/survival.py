@@ -11,7 +11,7 @@ from shrinkage.reports.sections.base import Plot, Section, paint
 from shrinkage.reports.words import strength
 from shrinkage.runs import RemovalRecord, WorthRecord
 
-Row = TypeVar("Row", Slope, tuple[float, float])
+R = TypeVar("R", Slope, tuple[float, float])
 _FLOOR = 1e-3  # of the middle one of the penalty's slopes
 _RATIOS = (-5.0, 20.0)
 _LEAST = 1e-8  # of the largest weight
@@ -67,7 +67,7 @@ def _demanded(rows: Sequence[Slope], edge: float, floor: float) -> tuple[list[fl
     return unzip(sorted({(w or edge, d) for w, _, d in rows if d >= floor}))
 
 
-def _drawable(rows: Sequence[Row]) -> list[Row]:
+def _drawable(rows: Sequence[R]) -> list[R]:
     """Rows whose weights a logarithmic axis has room for beside the largest; zeros stay."""
     least = _LEAST * max((row[0] for row in rows), default=0.0)
     return [row for row in rows if not 0 < row[0] < least]
@@ -78,7 +78,7 @@ def _counted(count: int, what: str) -> list[str]:
     return [f"{count} {what}"] if count else []
 
 
-def _left_out(whole: Sequence[Row], known: Sequence[Row]) -> list[str]:
+def _left_out(whole: Sequence[R], known: Sequence[R]) -> list[str]:
     return _counted(len(whole) - len(known), "below 10⁻⁸ of the largest are left out")
 
 
