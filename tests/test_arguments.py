@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from shrinkage.arguments import as_flag, as_int, as_number
+from shrinkage.arguments import BELOW_ONE, as_flag, as_int, as_number
 from shrinkage.errors import FitError, PenaltyError
 
 INTS = (
@@ -66,9 +66,9 @@ def test_numbers_outside_are_refused(value) -> None:
 
 
 def test_bounds_are_told_as_they_hold() -> None:
-    assert as_number("refit", 0, least=0, below=1) == 0
+    assert as_number("refit", 0, least=0, most=BELOW_ONE) == 0
     with pytest.raises(FitError, match="got 1; expected a finite number ≥ 0 and < 1"):
-        as_number("refit", 1, least=0, below=1)
+        as_number("refit", 1, least=0, most=BELOW_ONE)
     assert as_number("share", 1, above=0.5, most=1) == 1
     with pytest.raises(FitError, match=r"got 0.5; expected a finite number > 0.5 and ≤ 1"):
         as_number("share", 0.5, above=0.5, most=1)

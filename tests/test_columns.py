@@ -11,15 +11,19 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import shrinkage as sh
+from shrinkage.analysis.measures import evaluate
 from shrinkage.cli import app
 from shrinkage.data import Examples, Spec
 from shrinkage.errors import ExploreError, FitError
 from shrinkage.experiments.columns import COLUMNS, LESSON, Column
 from shrinkage.experiments.fit import Budget, Training, fit
 from shrinkage.explorer._explore import session_of
+from shrinkage.explorer.lanes import Lane
+from shrinkage.explorer.saved import save
+from shrinkage.explorer.session import Session
 from shrinkage.penalties import L1
 from shrinkage.reports import table_text
-from shrinkage.runs import CertificateRecord
+from shrinkage.runs import CertificateRecord, FitRecord, read
 from shrinkage.runs.knobs import knob
 
 torch.manual_seed(0)
@@ -229,7 +233,79 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "decoupled weight decay" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", [*MORE, "magnitude"])
-def test_what_is_no_dial_is_refused_by_the_live_page(name: str) -> None:
+def test_what_is_no_dial_is_refused_by_the_live_page() -> None:
     with pytest.raises(ExploreError, match=r"cannot be shown live.*sh\.contrast shows it"):
-        session_of(make, (X, Y), columns=("none", name))
+        session_of(make, (X, Y), columns=("none", "magnitude"))
+
+
+def live(*columns: str, **knobs: float) -> Session:
+    """A page of these columns, dials set, after some epochs."""
+    session = session_of(make, (X, Y), columns=("none", *columns), lr=0.05, seed=1)
+    session.change({"knobs": knobs})
+    return session
+
+
+def advance(session: Session, epochs: int) -> None:
+    end = session.batches.epoch + epochs
+    while session.batches.epoch < end:
+        session.advance()
+
+
+def weights(lane: Lane) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in lane.model.parameters()])
+
+
+def test_live_weight_decay_is_that_of_the_optimizer_and_its_dial_turns() -> None:
+    session = live("weight_decay", weight_decay=0.0)
+    advance(session, 3)
+    none, decayed = session.lanes
+    assert torch.equal(weights(none), weights(decayed))
+    session.change({"knobs": {"weight_decay": 0.5}})
+    before = none.model[0].weight.detach().clone()
+    session.advance()
+    taken = none.model[0].weight - decayed.model[0].weight
+    assert torch.allclose(taken, 0.05 * 0.5 * before, atol=1e-7)
+
+
+def test_live_label_smoothing_trains_on_smoothed_labels_and_measures_the_labels() -> None:
+    session = live("label_smoothing", label_smoothing=0.4)
+    advance(session, 60)
+    none, smoothed = (session.look()["lanes"][lane.name] for lane in session.lanes)
+    assert smoothed["train"] > none["train"]  # it never becomes quite certain
+    session.change({"knobs": {"label_smoothing": 0.0}})
+    advance(session, 60)
+    assert session.look()["lanes"]["label_smoothing"]["train"] < smoothed["train"]
+
+
+def test_live_early_stopping_stops_at_its_best_epoch_and_can_start_again() -> None:
+    session = live("early_stopping", early_stopping=0.1)
+    lane = session.lanes[1]
+    held, seen = session.seen_rows()[1], []
+    for _ in range(400):
+        advance(session, 1)
+        if lane.stopped:
+            break
+        seen.append(evaluate(lane.model, held, None).loss)
+    assert "Stopped early" in lane.note
+    assert not lane.failed
+    assert evaluate(lane.model, held, None).loss == min(seen)
+    steps = lane.steps
+    advance(session, 2)
+    assert lane.steps == steps
+    session.wake("early_stopping")
+    advance(session, 1)
+    assert not session.lanes[1].note
+
+
+def test_a_page_with_a_lane_that_stopped_is_saved_with_its_network(tmp_path: Path) -> None:
+    session = live("early_stopping", early_stopping=0.0)
+    while not session.lanes[1].stopped:
+        session.advance()
+    folder = save(session, tmp_path)
+    fits = read(folder).records(FitRecord)
+    assert "early_stopping/0/0" in fits
+
+
+def test_live_label_smoothing_of_quantities_is_refused() -> None:
+    with pytest.raises(ExploreError, match="label smoothing"):
+        session_of("mlp", "diabetes", columns=("none", "label_smoothing"))

@@ -672,7 +672,7 @@ class TestTour:
         with torch.no_grad():
             for p in s.lanes[2].model.parameters():
                 p.zero_()
-        s.lanes[0].note = "Diverged."
+        s.lanes[0].failed = "Diverged."
         assert "At rest: none, L1 exact. Press" in s.look()["check"]["sentence"]
         for name in ("none", "l1"):
             s.wake(name)

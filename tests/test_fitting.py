@@ -47,7 +47,7 @@ def network(seed: int = 0, *, dropout: float = 0.0) -> nn.Sequential:
 
 def run(net: nn.Module, train: Any, penalty: Any = WEAK, **options: Any) -> list[Epoch]:
     options = {"epochs": 6, "seed": 0, **options}
-    return list(fit(net, Plan(net, penalty), train, PARTS, **options))
+    return list(fit(Plan(net, penalty), train, PARTS, **options))
 
 
 def weights(net: nn.Module) -> list[torch.Tensor]:
@@ -106,7 +106,7 @@ def test_training_to_the_letter(form: Any) -> None:
 def test_penalty_from(share: float, begins: int) -> None:
     net = network()
     stream = fit(
-        net, Plan(net, L1(5.0)), Training(penalty_from=share), PARTS, epochs=10, seed=0, looks=10
+        Plan(net, L1(5.0)), Training(penalty_from=share), PARTS, epochs=10, seed=0, looks=10
     )
     dead = [epoch.epoch for epoch in stream if epoch.nonzeros == 0]
     assert dead
@@ -126,7 +126,7 @@ def test_batch_normalisation_never_meets_a_single_row() -> None:
 
     train = Training(batch_size=16, optimizer=noted, lr=0.1)
     parts = {"train": examples(33), "validation": examples(24, seed=1)}
-    last = list(fit(net, Plan(net, WEAK), train, parts, epochs=2, seed=0))[-1]
+    last = list(fit(Plan(net, WEAK), train, parts, epochs=2, seed=0))[-1]
     assert isfinite(last.parts["train"].loss)
     cosine = [0.05 * (1 + cos(pi * k / 4)) for k in range(4)]  # 16 + 17 rows, twice
     assert rates == pytest.approx(cosine)
@@ -144,14 +144,14 @@ def test_the_exact_form_makes_zeros_and_the_term_none() -> None:
 def test_the_plan_is_free_after_training() -> None:
     net = network()
     plan = Plan(net, L1(0.01))
-    list(fit(net, plan, Training(), PARTS, epochs=2, seed=0))
+    list(fit(plan, Training(), PARTS, epochs=2, seed=0))
     plan.penalty()
 
 
 def test_a_training_that_is_left_early_frees_the_plan() -> None:
     net = network()
     plan = Plan(net, L1(0.01))
-    stream = fit(net, plan, Training(), PARTS, epochs=10, seed=0, looks=10)
+    stream = fit(plan, Training(), PARTS, epochs=10, seed=0, looks=10)
     assert next(stream).epoch == 1
     stream.close()
     plan.penalty()
@@ -241,7 +241,7 @@ def test_looking_changes_nothing() -> None:
 def test_an_epoch_tells_what_is_there() -> None:
     net = network()
     plan = Plan(net, {"0": L1(0.01), "3": L2(0.1)})
-    *_, last = fit(net, plan, Training(), PARTS, epochs=4, seed=0)
+    *_, last = fit(plan, Training(), PARTS, epochs=4, seed=0)
     with torch.no_grad():
         hand = 0.01 * net[0].weight.abs().sum() + 0.1 * net[3].weight.square().sum()
         loss = functional.cross_entropy(net(PARTS["validation"].x), PARTS["validation"].y)
@@ -293,9 +293,7 @@ def train_with(make: Any) -> Any:
 def test_pruning_holds_under_any_optimizer(make: Any) -> None:
     net = network()
     plan = Plan(net, L1(0.0))
-    *_, last = fit(
-        net, plan, train_with(make), PARTS, epochs=6, seed=0, treatment=Treatment(keep=7)
-    )
+    *_, last = fit(plan, train_with(make), PARTS, epochs=6, seed=0, treatment=Treatment(keep=7))
     assert last.epoch == 6
     assert last.nonzeros == 7
     assert int((net[0].weight != 0).sum() + (net[3].weight != 0).sum()) == 7
@@ -309,10 +307,10 @@ def test_pruning_keeps_the_largest_of_half_the_training() -> None:
     epochs = [e.epoch for e in run(pruned, Training(), L1(0.0), treatment=treatment, epochs=7,
                                    looks=100)]  # fmt: skip
     assert epochs == [1, 2, 4, 5, 6, 7]  # 3 epochs, prune, 4 epochs of fine-tuning
-    *_, last = fit(pruned := network(), Plan(pruned, L1(0.0)), train, PARTS, epochs=4, seed=3,
+    *_, last = fit(Plan(pruned := network(), L1(0.0)), train, PARTS, epochs=4, seed=3,
                    treatment=treatment)  # fmt: skip
     assert last.nonzeros == 5
-    list(fit(half, Plan(half, L1(0.0)), train, PARTS, epochs=2, seed=3))
+    list(fit(Plan(half, L1(0.0)), train, PARTS, epochs=2, seed=3))
     sizes = torch.cat([half[0].weight.abs().flatten(), half[3].weight.abs().flatten()])
     kept = torch.cat([pruned[0].weight.flatten(), pruned[3].weight.flatten()]) != 0
     assert set(kept.nonzero().flatten().tolist()) == set(sizes.topk(5).indices.tolist())
@@ -349,7 +347,7 @@ def test_the_mask_is_gone_afterwards(ending: str) -> None:
         if ending == "error" and len(calls) == 2:
             raise ValueError("broken")
 
-    stream = fit(net, plan, train, PARTS, epochs=8, seed=0, treatment=Treatment(keep=3), looks=8)
+    stream = fit(plan, train, PARTS, epochs=8, seed=0, treatment=Treatment(keep=3), looks=8)
     if ending == "end":
         list(stream)
     elif ending == "closed":
@@ -414,7 +412,7 @@ def test_a_generator_shows_the_way() -> None:
 
     net = network()
     plan = Plan(net, L1(0.02))
-    stream = list(fit(net, plan, train, PARTS, epochs=6, seed=0))
+    stream = list(fit(plan, train, PARTS, epochs=6, seed=0))
     assert [epoch.epoch for epoch in stream] == [1, 2, 3, 4, 5, 6]
     losses = [epoch.parts["train"].loss for epoch in stream]
     assert losses[-1] < losses[0]

@@ -191,7 +191,7 @@ def test_a_smooth_network_comes_to_rest() -> None:
 def contrasted(net: nn.Module, plan: sh.Plan, size: int = 200) -> Examples:
     """Some digits on which ``net`` was trained as a contrast trains it."""
     parts = split(load("digits"), 0, train_size=size)
-    for _ in fit(net, plan, Training(epochs=60), {"train": parts.train}, epochs=60, seed=0):
+    for _ in fit(plan, Training(epochs=60), {"train": parts.train}, epochs=60, seed=0):
         pass
     return parts.train
 

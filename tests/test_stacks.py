@@ -56,7 +56,7 @@ def test_together_is_what_each_is_alone(penalty: str, labels: bool, optimizer: s
     for seed, (model, mine) in enumerate(zip(alone, rows, strict=True)):
         plan = sh.Plan(model, PENALTIES[penalty](model))
         treatment = Treatment(warm=True)
-        list(fit(model, plan, training, {"train": mine}, epochs=4, seed=seed, treatment=treatment))
+        list(fit(plan, training, {"train": mine}, epochs=4, seed=seed, treatment=treatment))
     plan = sh.Plan(together[0], PENALTIES[penalty](together[0]))
     train_together(together, plan, training, rows, epochs=4, seeds=range(3), warm=True)
     before = [network(seed, 1 + labels) for seed in range(3)]

@@ -321,7 +321,7 @@ def test_our_own_training_raises_the_strength_once_it_acts(form: Any) -> None:
     data = Examples(x, (x[:, 0] > 0).long())
     ours, hand = network(), network()
     training = sh.Training(batch_size=16, lr=0.05, penalty_from=0.25, warmup=0.5)
-    list(fit(ours, sh.Plan(ours, sh.L1(0.02)), training, {"train": data}, epochs=8, seed=3,
+    list(fit(sh.Plan(ours, sh.L1(0.02)), training, {"train": data}, epochs=8, seed=3,
              treatment=Treatment(form=form)))  # fmt: skip
 
     torch.manual_seed(3)
@@ -352,7 +352,7 @@ def test_a_warm_network_has_the_whole_strength_at_once() -> None:
         x, y = next(batches())
         net = network()
         training = sh.Training(batch_size=8, warmup=warmup)
-        list(fit(net, sh.Plan(net, sh.L1(0.05)), training, {"train": Examples(x, y)}, epochs=3,
+        list(fit(sh.Plan(net, sh.L1(0.05)), training, {"train": Examples(x, y)}, epochs=3,
                  seed=0, treatment=Treatment(warm=True)))  # fmt: skip
         ends.append(net)
     assert same(*ends)

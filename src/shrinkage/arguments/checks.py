@@ -241,6 +241,7 @@ def _within(least: float, above: float, most: float) -> str:
     """The bounds in words."""
     lower = f" > {above:g}" if above > -inf else f" ≥ {least:g}" if least > -float_info.max else ""
     upper = f" ≤ {most:g}" if most < float_info.max else ""
+    upper = " < 1" if most == BELOW_ONE else upper
     return "a finite number" + " and".join(part for part in (lower, upper) if part)
 
 

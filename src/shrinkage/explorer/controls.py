@@ -19,7 +19,6 @@ OFFERED: Mapping[str, Column] = MappingProxyType(
 )
 """The columns that can train live."""
 OPTIMIZERS = ("sgd", "adam")
-_P = 0.5
 _MOST_COLUMNS = 4
 _DEEPEST = 10.0
 DIAL_END = 0.01
@@ -30,7 +29,7 @@ SHALLOW_END = 1.0
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """A column on screen and its knob: λ, or p for dropout; 0 and without effect for none."""
+    """A column on screen and its knob: λ, or p for dropout …; 0 and without effect for none."""
 
     name: str
     knob: float
@@ -173,7 +172,7 @@ def _has_strength(name: str) -> bool:
 
 def _first_knob(name: str, strength: float) -> float:
     if name in OFFERED and OFFERED[name].most is not None:
-        return _P
+        return OFFERED[name].first
     return strength if _has_strength(name) else 0.0
 
 

@@ -6,9 +6,10 @@ from math import isfinite
 import torch
 from torch import Tensor, nn
 
-from shrinkage.analysis.measures import Loss
+from shrinkage.analysis.measures import Criterion, evaluate, loss_for
+from shrinkage.data import Examples
 from shrinkage.errors import RAISED, ShrinkageError, told
-from shrinkage.experiments.columns import Column
+from shrinkage.experiments.columns import BestEpoch, Column
 from shrinkage.experiments.contrasts.settings import ContrastSetting
 from shrinkage.experiments.fit import OPTIMIZERS
 from shrinkage.experiments.studies import quiet_plan
@@ -19,25 +20,40 @@ from shrinkage.penalties import Penalty
 from shrinkage.plans import Plan, Rules
 from shrinkage.runs.knobs import STRENGTH
 
+_LEAST_WAIT = 5
+"""Epochs: a held-out loss goes up and down by itself."""
+
 
 class Lane:
     """A network of one column, its optimizer and its penalty at strength 1, which λ scales.
 
-    ``note`` is empty while it trains; one line where it has stopped for good: it diverged, or
-    its own code failed. Other lanes are not touched by that.
+    ``failed`` is empty while it trains; one line where it diverged, or its own code failed.
+    ``stopped``: one line where the column has ended its training early. Other lanes are not
+    touched by either. ``y``: targets like those it is trained
+    on.
     """
 
-    def __init__(self, setting: ContrastSetting, choice: ColumnChoice, controls: Controls) -> None:
+    def __init__(
+        self, setting: ContrastSetting, choice: ColumnChoice, controls: Controls, y: Tensor
+    ) -> None:
         self.column: Column = choice.column
         self.knob = choice.knob
-        self.note = ""
+        self.failed = self.stopped = ""
         self.steps = 0
+        self._measured, self._y = setting.loss, y
         start = 1.0 if self.column.knob == STRENGTH else choice.knob
         self._factory = setting.factory
         self.model, self.plan = setting.network(self.column, start, controls.seed)
         self._optimizer_name, self._biases = controls.optimizer, controls.biases
         self.optimizer = self._made(controls)
         self.handle = self._attached()
+        self._loss = self._trained_on()
+        self._best, self._epochs = BestEpoch(self.model), 0
+
+    @property
+    def note(self) -> str:
+        """Why it stands still; empty while it trains."""
+        return self.failed or self.stopped
 
     @property
     def name(self) -> str:
@@ -60,8 +76,9 @@ class Lane:
         return self.column.penalty_at(1.0).scaled(self.strength)
 
     def turn(self, knob: float) -> None:
-        """Set the dial: λ, or the probability p of dropout."""
+        """Set the dial: λ, or what else the column turns, such as the p of dropout."""
         self.knob = knob
+        self._loss = self._trained_on()
         self.column.prepare(self.model, self._factory, knob)
         if self.handle is not None:
             self.handle.scale = self.strength
@@ -85,7 +102,7 @@ class Lane:
         for group in self.optimizer.param_groups:
             group["lr"] = controls.lr
 
-    def step(self, x: Tensor, y: Tensor, loss: Loss, luck: int) -> None:
+    def step(self, x: Tensor, y: Tensor, luck: int) -> None:
         """One optimizer step; ``luck`` seeds what the network draws, the same in every lane."""
         if self.note:
             return
@@ -93,24 +110,44 @@ class Lane:
         self.model.train()
         self.optimizer.zero_grad()
         try:
-            value = loss(self.model(x), y)
-            cost = value
+            cost = self._loss(self.model(x), y)
             if self.is_term and self.strength:
-                cost = value + self.strength * self.plan.penalty()
+                cost = cost + self.strength * self.plan.penalty()
             if not isfinite(float(cost.detach())):
-                self.note = (
+                self.failed = (
                     f"Diverged at step {self.steps + 1:,}: the loss is not finite. "
                     "Lower the learning rate, then start it again."
                 )
                 return
             cost.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
+            with self.column.acting(self.plan, self.knob):
+                self.optimizer.step()
         except ShrinkageError as error:
-            self.note = f"Stopped at step {self.steps + 1:,}: {error}"
+            self.failed = f"Stopped at step {self.steps + 1:,}: {error}"
         except RAISED as error:  # the user's network may raise anything in training mode
-            self.note = f"Stopped at step {self.steps + 1:,}: {told(error)}"
+            self.failed = f"Stopped at step {self.steps + 1:,}: {told(error)}"
         else:
             self.steps += 1
+
+    def end_epoch(self, held: Examples) -> None:
+        """Where the column asks for it, look at held-out rows, and stop where the best is past.
+
+        Training has no end here: the patience is a share of the epochs so far, five at least.
+        """
+        patience = self.column.patience(self.knob)
+        if patience is None or self.note:
+            return
+        self._epochs += 1
+        self._best.look(evaluate(self.model, held, self._measured).loss)
+        if self._best.waited >= max(_LEAST_WAIT, round(patience * self._epochs)):
+            self._best.put_back()
+            self.stopped = (
+                f"Stopped early after {self._epochs:,} epochs: the held-out loss was lowest "
+                f"{self._best.waited:,} epochs ago, and those weights are back."
+            )
+
+    def _trained_on(self) -> Criterion:
+        return loss_for(self.column.loss(self._measured, self._y, self.knob), self._y)
 
     def _made(self, controls: Controls) -> torch.optim.Optimizer:
         return OPTIMIZERS[controls.optimizer](list(self.model.parameters()), controls.lr)

@@ -6,6 +6,7 @@ from shrinkage.explorer.controls import DIAL_END, OFFERED, OPTIMIZERS, SHALLOW_E
 from shrinkage.explorer.looks import picture
 from shrinkage.explorer.session import Session
 from shrinkage.reports.figures.style import colour
+from shrinkage.runs.knobs import knob
 from shrinkage.runs.records import Json
 
 _SYMBOLS = {
@@ -26,7 +27,7 @@ def hello(session: Session) -> Json:
         "title": f"{setting.data.name}, {session.model}",
         "columns": [
             {"name": c.name, "label": c.label, "knob": c.knob, "colour": colour(c.name),
-             "penalty": _SYMBOLS.get(c.name, "")}
+             "penalty": _SYMBOLS.get(c.name, ""), "symbol": knob(c.knob).symbol, "most": c.most}
             for c in OFFERED.values()
         ],
         "optimizers": list(OPTIMIZERS),

@@ -29,7 +29,8 @@ class ExploreOptions(StepOptions):
     columns: Annotated[
         Sequence[str],
         Typed(
-            "One to four of none, l1_term, l1, l2, elastic_net, group_l1, dropout; "
+            "One to four of none, l1_term, l1, l2, elastic_net, group_l1, dropout, weight_decay, "
+            "early_stopping, label_smoothing; "
             "the page can change them.",
             kind=str,
             read=texts.parts,

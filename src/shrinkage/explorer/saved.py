@@ -84,8 +84,8 @@ def _knob(lane: Lane) -> float:
 def _record(session: Session, lane: Lane) -> tuple[TrialRecord, dict[str, Tensor]]:
     about: Json = {"key": f"{lane.name}/0/0", "column": lane.name, "index": 0,
                    "knob": _knob(lane), "seed": 0, "keep": None}  # fmt: skip
-    if lane.note:
-        return FailedFitRecord(**about, failed=lane.note), {}
+    if lane.failed:
+        return FailedFitRecord(**about, failed=lane.failed), {}
     parts = {"train": session.rows, "validation": session.held}
     evaluations = {
         name: evaluate(lane.model, rows, session.setting.loss) for name, rows in parts.items()

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from shrinkage.analysis.measures import loss_for
+from torch import Tensor
+
 from shrinkage.data import Examples
 from shrinkage.errors import ExploreError, ShrinkageError
 from shrinkage.experiments.contrasts.settings import ContrastSetting
@@ -76,7 +77,11 @@ class Session:
         self.step += 1
         luck = self.controls.seed * 1_000_003 + self.step
         for lane in self.lanes:
-            lane.step(x, y, self._loss, luck)
+            lane.step(x, y, luck)
+        if self.batches.begins:
+            held = self.seen_rows()[1]
+            for lane in self.lanes:
+                lane.end_epoch(held)
 
     def change(self, changes: Json) -> None:
         """Set controls; other columns, or another seed, begin anew.
@@ -118,7 +123,7 @@ class Session:
         for at, choice in enumerate(self.controls.columns):
             if choice.name == column:
                 setting = replace(self.setting, biases=self.controls.biases)
-                self.lanes[at] = _lane(setting, choice, self.controls)
+                self.lanes[at] = _lane(setting, choice, self.controls, self.pool.rows.y)
                 self.lanes[at].steps = self.step
                 self.probes = _probes(self.lanes)
                 return
@@ -156,7 +161,7 @@ class Session:
         """The cheap part of what is on screen."""
         pictures = [picture(lane, self.scene) for lane in self.lanes]
         # Scales are those of the networks that train: a diverged one would hide all others.
-        sound = [k for k, lane in enumerate(self.lanes) if not lane.note]
+        sound = [k for k, lane in enumerate(self.lanes) if not lane.failed]
         scale = largest([pictures[k] for k in sound] or pictures)
         self._widen([self.lanes[k] for k in sound])
         if self.target is not None:
@@ -181,7 +186,7 @@ class Session:
         """
         parts = self.seen_rows()
         for lane in self.lanes:
-            if not lane.note or lane.name not in self.curves.points:
+            if not lane.failed or lane.name not in self.curves.points:
                 probe = self.probes.get(lane.name)
                 standing, shown = stand(lane, probe, self.controls.lr, parts, self.setting.loss)
                 self.curves.add(standing)
@@ -234,10 +239,9 @@ class Session:
         n_classes = len(setting.data.classes)
         pool = Pool.of(split.train, n_classes, controls.seed)
         controls = replace(controls, train_size=min(controls.train_size, len(pool)))
-        lanes = [_lane(setting, choice, controls) for choice in controls.columns]
+        lanes = [_lane(setting, choice, controls, pool.rows.y) for choice in controls.columns]
         self.pool, self.held, self.controls, self.lanes = pool, split.validation, controls, lanes
         self._check_train_size(controls)
-        self._loss = loss_for(setting.loss, pool.rows.y)
         self.rows = pool.take(controls.train_size, controls.label_noise)
         self.batches, self.step, self._guided_at = Batches(controls.seed), 0, 0
         self.probes = _probes(lanes)
@@ -316,10 +320,10 @@ class Session:
         return f" At rest: {', '.join(names)}. Press the button in its column, then let it train."
 
 
-def _lane(setting: ContrastSetting, choice: ColumnChoice, controls: Controls) -> Lane:
+def _lane(setting: ContrastSetting, choice: ColumnChoice, controls: Controls, y: Tensor) -> Lane:
     """A lane; what the column needs and the network lacks is told as this column's own error."""
     try:
-        return Lane(setting, choice, controls)
+        return Lane(setting, choice, controls, y)
     except ShrinkageError as error:
         if not isinstance(error, NotApplicableError):
             raise

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from shrinkage.analysis.measures.losses import Loss
 from shrinkage.data import Examples
@@ -46,14 +46,13 @@ class Column:
     """Whether training goes down loss + penalty, so that a residual has a meaning."""
     most: ClassVar[float | None] = None
     """The largest value of the knob on the live page; None: that of a strength."""
-
-    live: ClassVar[bool] = True
-    """Whether the live page has a dial for it."""
+    first: ClassVar[float] = 0.5
+    """The value that the live page begins with, where it is no strength."""
 
     @property
     def is_live(self) -> bool:
         """Whether the live page can show it; pruning is a schedule and not a dial."""
-        return self.live and self.prunes_like is None
+        return self.prunes_like is None
 
     @property
     def is_ordered(self) -> bool:
@@ -88,6 +87,20 @@ class Column:
 
     def prepare(self, model: nn.Module, factory: Factory, value: float) -> None:
         """Set up a new network; :class:`NotApplicableError` for one that cannot show the column."""
+
+    def loss(self, loss: Loss | None, y: Tensor, value: float) -> Loss | None:  # noqa: ARG002
+        """The loss that a try is trained on; ``loss`` is what is measured, None the default.
+
+        Raises :class:`NotApplicableError` where the column does not go with these targets.
+        """
+        return loss
+
+    def patience(self, value: float) -> float | None:  # noqa: ARG002
+        """Training ends after this share of the epochs without a lower validation loss; None: not.
+
+        The network is then what it was at the lowest.
+        """
+        return None
 
     def training(
         self,

@@ -1,12 +1,12 @@
 """Early stopping: training ends where the validation loss no longer falls."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import isgenerator
 from math import inf
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from shrinkage.analysis.measures import evaluate
 from shrinkage.analysis.measures.losses import Loss
@@ -14,6 +14,27 @@ from shrinkage.data import Examples
 from shrinkage.experiments.columns.base import Column
 from shrinkage.experiments.fit import Budget, NotApplicableError, Train
 from shrinkage.plans import Plan
+
+
+class BestEpoch:
+    """The network as it was at its lowest validation loss, and for how many epochs it has been."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.lowest, self.waited = model, inf, 0
+        self._kept: Mapping[str, Tensor] = {}
+
+    def look(self, loss: float) -> None:
+        """After an epoch."""
+        self.waited = 0 if loss < self.lowest else self.waited + 1
+        if not self.waited:
+            self.lowest = loss
+            state = self.model.state_dict()
+            self._kept = {name: tensor.clone() for name, tensor in state.items()}
+
+    def put_back(self) -> None:
+        """Make the network that of its best epoch; as it is where there was none."""
+        if self._kept:
+            self.model.load_state_dict(dict(self._kept))
 
 
 @dataclass(frozen=True)
@@ -29,11 +50,16 @@ class EarlyStopping(Column):
     knob: str = "early stopping"
 
     minimises: ClassVar[bool] = False
-    live: ClassVar[bool] = False  # the page has a pause button
+    most: ClassVar[float | None] = 1.0
+    first: ClassVar[float] = 0.25
 
     def knobs(self, strengths: Sequence[float]) -> tuple[float, ...]:
         """Halves from ½ of the epochs on: the most patient first."""
         return tuple(0.5 ** (k + 1) for k in range(len(strengths)))
+
+    def patience(self, value: float) -> float:
+        """The knob itself."""
+        return value
 
     def training(
         self, train: Train, loss: Loss | None, validation: Examples, value: float
@@ -49,19 +75,13 @@ class EarlyStopping(Column):
                     expected="a yield after every epoch, where it may be stopped",
                     remedy="Add a yield to see this column.",
                 )
-            patience, best, waited = max(1, round(value * budget.epochs)), inf, 0
-            kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            best = BestEpoch(model)
             for _ in running:
-                now = evaluate(model, validation, loss).loss
-                waited = 0 if now < best else waited + 1
-                if not waited:
-                    best = now
-                    kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-                if waited >= patience:
+                best.look(evaluate(model, validation, loss).loss)
+                if best.waited >= max(1, round(value * budget.epochs)):
                     break
                 yield
             running.close()
-            if best < inf:
-                model.load_state_dict(kept)
+            best.put_back()
 
         return stopped

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from shrinkage.analysis.measures.losses import Loss, as_module
 from shrinkage.data import Examples
@@ -23,28 +23,37 @@ class LabelSmoothing(Column):
     knob: str = "label smoothing"
 
     minimises: ClassVar[bool] = False
-    live: ClassVar[bool] = False  # lanes share one loss
+    most: ClassVar[float | None] = 0.5
+    first: ClassVar[float] = 0.1
 
     def knobs(self, strengths: Sequence[float]) -> tuple[float, ...]:
         """Evenly from 0 to 0.4, both left out."""
         count = len(strengths)
         return tuple(round(0.4 * (k + 1) / (count + 1), 3) for k in range(count))
 
+    def loss(self, loss: Loss | None, y: Tensor, value: float) -> Loss:
+        """``nn.CrossEntropyLoss(label_smoothing=ε)``."""
+        module = nn.CrossEntropyLoss() if loss is None else as_module(loss)
+        if type(module) is not nn.CrossEntropyLoss or y.is_floating_point():
+            raise _not_applicable()
+        return nn.CrossEntropyLoss(
+            module.weight, ignore_index=module.ignore_index, label_smoothing=value
+        )
+
     def training(
         self, train: Train, loss: Loss | None, validation: Examples, value: float
     ) -> Train:
-        """Our own training under ``nn.CrossEntropyLoss(label_smoothing=ε)``."""
-        own = train.loss if loss is None and isinstance(train, Training) else loss
-        module = nn.CrossEntropyLoss() if own is None else as_module(own)
-        is_labels = not validation.y.is_floating_point()
-        if not (isinstance(train, Training) and type(module) is nn.CrossEntropyLoss and is_labels):
-            raise NotApplicableError(
-                "label smoothing is not applicable",
-                got="quantities, a loss or a training of your own",
-                expected="class labels, cross-entropy and our own training",
-                remedy="Leave the column out, or smooth the labels in your own loss.",
-            )
-        smoothed = nn.CrossEntropyLoss(
-            module.weight, ignore_index=module.ignore_index, label_smoothing=value
-        )
-        return replace(train, loss=smoothed)
+        """Our own training under that loss."""
+        if not isinstance(train, Training):
+            raise _not_applicable()
+        own = train.loss if loss is None else loss
+        return replace(train, loss=self.loss(own, validation.y, value))
+
+
+def _not_applicable() -> NotApplicableError:
+    return NotApplicableError(
+        "label smoothing is not applicable",
+        got="quantities, a loss or a training of your own",
+        expected="class labels, cross-entropy and our own training",
+        remedy="Leave the column out, or smooth the labels in your own loss.",
+    )

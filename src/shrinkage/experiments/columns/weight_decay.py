@@ -28,7 +28,8 @@ class WeightDecay(Column):
     knob: str = "weight decay"
 
     minimises: ClassVar[bool] = False
-    live: ClassVar[bool] = False  # the page has L2, which acts by the gradient
+    most: ClassVar[float | None] = _LARGEST
+    first: ClassVar[float] = 0.1
 
     def knobs(self, strengths: Sequence[float]) -> tuple[float, ...]:
         """Powers of √10 down from 1."""

@@ -8,7 +8,7 @@ from shrinkage.errors import FitError
 from shrinkage.experiments.contrasts.certificates import certify_fit
 from shrinkage.experiments.contrasts.settings import ContrastSetting, TrialJob, key
 from shrinkage.experiments.contrasts.trace import Way, trace, trace_steps
-from shrinkage.experiments.contrasts.trial import run_job, test_fit
+from shrinkage.experiments.contrasts.trial import run_job, tested
 from shrinkage.experiments.contrasts.tries import in_chains, way
 from shrinkage.experiments.paths import choose
 from shrinkage.experiments.paths.choice import ChoiceRule
@@ -151,7 +151,7 @@ class ContrastStages(Stages[ContrastSetting]):
         """Evaluate every network on the test part, once, after the choice."""
         fits = self.folder.view().records(FitRecord).values()
         jobs = [TrialJob(fit.column, fit.index, fit.knob, fit.seed) for fit in fits]
-        self.work(workers, test_fit, "test", _rows(jobs, (TestRecord,)))
+        self.work(workers, tested, "test", _rows(jobs, (TestRecord,)))
         self.report()
 
     def look(self, workers: Workers, choices: Mapping[str, ChoiceRecord]) -> None:

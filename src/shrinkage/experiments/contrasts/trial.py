@@ -37,7 +37,7 @@ def run_job(setting: ContrastSetting, job: TrialJob) -> Outcome[TrialRecord]:
     return point, {job.key: dict(model.state_dict())}
 
 
-def test_fit(setting: ContrastSetting, job: TrialJob) -> Outcome[TestRecord]:
+def tested(setting: ContrastSetting, job: TrialJob) -> Outcome[TestRecord]:
     """Loss and score of a trained network on the test part."""
     model, _ = setting.trained(job)
     result = evaluate(model, setting.split(job.seed).test, setting.loss)

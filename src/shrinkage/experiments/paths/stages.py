@@ -12,7 +12,7 @@ from shrinkage.experiments.paths.points import fit_point
 from shrinkage.experiments.paths.selection import Table, Wanted, select
 from shrinkage.experiments.paths.setting import PathSetting, key
 from shrinkage.experiments.paths.stability import select_stable
-from shrinkage.experiments.paths.test_part import Testing, networks, on_test_part
+from shrinkage.experiments.paths.tested import Testing, networks, on_test_part
 from shrinkage.experiments.paths.walk import Scales
 from shrinkage.experiments.runner import JobRow, Staff, Stages, Workers
 from shrinkage.progress import Progress

@@ -48,7 +48,7 @@ export class Panels {
   }
 
   outsideCard(name, place, names) {
-    const { colour, label, knob } = this.column(name), { first } = this.hello;
+    const { colour, label } = this.column(name), { first } = this.hello;
     const kind = element("select", { "aria-label": `what column ${place + 1} does` },
       ...this.hello.columns.filter((c) => c.name === name || !names.includes(c.name))
         .map((c) => element("option", c.name === name ? { value: c.name, selected: "" } : { value: c.name }, c.label)));
@@ -56,7 +56,7 @@ export class Panels {
       this.send({ do: "change", changes: { columns: names.map((n, k) => (k === place ? kind.value : n)) } }));
     const card = element("article", { class: "panel", id: `column-${name}`, colour },
       element("h2", {}, element("i", { class: "dot" }), kind, element("span", { class: "knob" })));
-    if (knob !== "learning rate") card.append(this.ownDial(name, knob, label));
+    if (this.column(name).knob !== "learning rate") card.append(this.ownDial(this.column(name)));
     card.append(
       this.stopped(name),
       element("div", { class: "split", role: "img", "data-picture": "cost" }, element("i", { class: "loss" }), element("i", { class: "penalty" })),
@@ -78,11 +78,10 @@ export class Panels {
     return element("div", { class: "stopped", role: "status", hidden: "" }, element("span"), wake);
   }
 
-  ownDial(name, knob, label) {
-    const isStrength = knob === "strength";
-    const dial = element("input", { type: "range", class: "own", min: 0, max: isStrength ? 49 : 95, step: 1, "aria-label": isStrength ? `λ of ${label}` : "p of dropout" });
+  ownDial({ name, symbol, label, most }) {
+    const dial = element("input", { type: "range", class: "own", min: 0, max: most === null ? 49 : Math.round(100 * most), step: 1, "aria-label": `${symbol} of ${label}` });
     dial.addEventListener("input", () => {
-      this.send({ do: "change", changes: { knobs: { [name]: isStrength ? toStrength(Number(dial.value)) : Number(dial.value) / 100 } } }, `knob ${name}`);
+      this.send({ do: "change", changes: { knobs: { [name]: most === null ? toStrength(Number(dial.value)) : Number(dial.value) / 100 } } }, `knob ${name}`);
     });
     return dial;
   }
@@ -146,7 +145,7 @@ export class Panels {
     const { column, hello } = { column: this.column(lane.name), hello: this.hello };
     const stand = view.look?.lanes[lane.name], part = (name) => card.querySelector(name);
     const isStrength = column.knob === "strength";
-    part(".knob").textContent = isStrength ? `λ = ${lane.knob}` : column.knob === "dropout" ? `p = ${lane.knob}` : "";
+    part(".knob").textContent = isStrength || column.most !== null ? `${column.symbol} = ${lane.knob}` : "";
     const own = part(".own");
     if (own) {
       own.hidden = isStrength && view.linked;
@@ -195,11 +194,11 @@ export class Panels {
   }
 
   showInside(card, lane, view) {
-    const { colour, penalty, knob } = this.column(lane.name), { layers } = this.hello;
+    const { colour, penalty, label, most } = this.column(lane.name), { layers } = this.hello;
     this.draw(card, "links", () => draw.linksHeight(layers), (pen, w, h) => draw.links(pen, w, h, lane.layers, layers, colour));
     const stand = view.look?.lanes[lane.name];
     if (!stand) return;
-    const none = !penalty ? (knob === "dropout" ? "dropout has no price on weights" : "no penalty") : stand.curve.knob.at(-1) ? "no weight left" : "λ is 0";
+    const none = !penalty ? (most !== null ? `${label} has no price on weights` : "no penalty") : stand.curve.knob.at(-1) ? "no weight left" : "λ is 0";
     this.draw(card, "step", () => 118, (pen, w, h) => draw.step(pen, w, h, stand.dots, { colour, lr: view.state.controls.lr, none }));
     const rows = Object.keys(stand.active).length;
     this.draw(card, "active", () => draw.activeHeight(rows), (pen, w) => draw.active(pen, w, stand.active, colour));

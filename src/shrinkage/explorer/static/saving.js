@@ -20,8 +20,7 @@ function panel(pen, width, lane, stand, hello, most, edge) {
   pen.fillStyle = column.colour;
   pen.fillRect(0, 0, width, 3);
   text(pen, column.label, 0, 26, { size: 16, weight: 650, colour: ink().ink });
-  if (column.knob === "strength") text(pen, `λ = ${lane.knob}`, width, 26, { size: 13, align: "right" });
-  if (column.knob === "dropout") text(pen, `p = ${lane.knob}`, width, 26, { size: 13, align: "right" });
+  if (column.knob === "strength" || column.most !== null) text(pen, `${column.symbol} = ${lane.knob}`, width, 26, { size: 13, align: "right" });
   down(38);
   split(pen, width, stand.train === null || lane.penalty === null ? 0 : lane.penalty / (stand.train + lane.penalty || 1));
   pen.restore();
