@@ -86,6 +86,7 @@ def glance(lane: Lane, scene: Scene, first: Picture | None, scale: float, edge: 
     return {
         "name": lane.name,
         "note": lane.note,
+        "failed": bool(lane.failed),
         "knob": lane.knob,
         "penalty": penalty_of(lane),
         "zeros": flat.numel() - alive.numel(),

@@ -154,6 +154,7 @@ export class Panels {
     }
     const why = lane.note || stand?.asleep || "";
     part(".stopped").hidden = !why;
+    part(".stopped").classList.toggle("early", Boolean(lane.note) && !lane.failed);
     if (part(".stopped span").textContent !== why) part(".stopped span").textContent = why;
     part(".stopped button").textContent = lane.note ? "Start it again" : "Wake it";
     this.showCost(card, lane, stand, column);
@@ -164,8 +165,8 @@ export class Panels {
     part(".of").textContent = `${count(lane.zeros)} of ${count(lane.size)}`;
     if (stand) {
       part(".held").textContent = `held-out ${stand.score_name}`;
-      // A network that has stopped has no score: the last one is of before.
-      const [held, train] = lane.note ? [null, null] : [stand.held_score, stand.train_score];
+      // A network that has failed has no score: the last one is of before.
+      const [held, train] = lane.failed ? [null, null] : [stand.held_score, stand.train_score];
       part(".score").textContent = score(stand.score_name, held);
       part(".train").textContent = `training ${score(stand.score_name, train)}`;
     }
@@ -184,7 +185,7 @@ export class Panels {
   }
 
   showCost(card, lane, stand, column) {
-    const known = stand && !lane.note, loss = known ? stand.train : null, penalty = known ? lane.penalty : null, cost = loss === null || penalty === null ? null : loss + penalty;
+    const known = stand && !lane.failed, loss = known ? stand.train : null, penalty = known ? lane.penalty : null, cost = loss === null || penalty === null ? null : loss + penalty;
     const share = cost ? penalty / cost : 0;
     card.querySelector(".split .loss").style.flexGrow = 1 - share;
     card.querySelector(".split .penalty").style.flexGrow = share;
@@ -198,7 +199,7 @@ export class Panels {
     this.draw(card, "links", () => draw.linksHeight(layers), (pen, w, h) => draw.links(pen, w, h, lane.layers, layers, colour));
     const stand = view.look?.lanes[lane.name];
     if (!stand) return;
-    const none = !penalty ? (most !== null ? `${label} has no price on weights` : "no penalty") : stand.curve.knob.at(-1) ? "no weight left" : "λ is 0";
+    const none = !penalty ? (most !== null ? `${label} is no penalty` : "no penalty") : stand.curve.knob.at(-1) ? "no weight left" : "λ is 0";
     this.draw(card, "step", () => 118, (pen, w, h) => draw.step(pen, w, h, stand.dots, { colour, lr: view.state.controls.lr, none }));
     const rows = Object.keys(stand.active).length;
     this.draw(card, "active", () => draw.activeHeight(rows), (pen, w) => draw.active(pen, w, stand.active, colour));

@@ -53,8 +53,8 @@ export function poster({ hello, state, glance, look }) {
   text(pen, hello.title, EDGE, 38, { size: 22, weight: 650, colour: ink().ink });
   text(pen, `step ${glance.step.toLocaleString("en")} · ${document.getElementById("settings-text").textContent}`, WIDTH - EDGE, 38, { size: 13, align: "right" });
   const most = Math.max(10, ...lanes.flatMap((lane) => [lane.zeros, ...lane.bins]));
-  // A network that has stopped has no loss and no score: the last ones are of before.
-  const standing = (lane) => ({ ...look.lanes[lane.name], ...(lane.note && { train: null, held_score: null }) });
+  // A network that has failed has no loss and no score: the last ones are of before.
+  const standing = (lane) => ({ ...look.lanes[lane.name], ...(lane.failed && { train: null, held_score: null }) });
   const at = (x, y, drawing) => { pen.save(); pen.translate(x, y); drawing(); pen.restore(); };
   lanes.forEach((lane, k) => at(EDGE + k * (width + GAP), 60, () => panel(pen, width, lane, standing(lane), hello, most, glance.edge)));
   const half = (WIDTH - 2 * EDGE - GAP) / 2, drawn = toCharts(hello, state, look, glance);
