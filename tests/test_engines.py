@@ -5,21 +5,25 @@ Whole paths over processes and on Ray: ``test_path_interrupts``.
 
 import importlib.util
 import os
+import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cloudpickle
 import pytest
 import torch
 
 import shrinkage as sh
 from shrinkage.errors import FitError, PlanError, RunError
 from shrinkage.experiments.runner import Staff, Workers
+from shrinkage.experiments.runner.desk import left, taken
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 needs_ray = pytest.mark.skipif(not HAS_RAY, reason="needs the extra ray")
@@ -126,6 +130,50 @@ def test_a_worker_that_dies_before_it_has_read_what_is_shared(
     with pytest.raises(RunError, match="worker process died"):
         list(work(lambda shared, job: job, bytes(10**6), [1, 2], Staff(2, "process")))
     assert not list(tmp_path.glob("shrinkage-*"))
+
+
+class Slow:
+    """Large, and its process is killed while it is on its way back."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return bytes, (bytes(300_000_000),)
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_that_dies_while_it_sends_its_result() -> None:
+    def send(_: None, job: int) -> object:
+        return Slow() if job == 1 else bytes(100_000)
+
+    with pytest.raises(RunError, match="a worker process died"):
+        list(work(send, None, range(200), Staff(2, "process")))
+
+
+def test_what_goes_through_a_pipe_is_short_whatever_the_result(tmp_path: Path) -> None:
+    path = left(tmp_path, lambda: bytes(10_000_000))
+    assert len(cloudpickle.dumps(path)) < select.PIPE_BUF
+    assert len(taken(path)) == 10_000_000
+    assert list(tmp_path.iterdir()) == []
+
+
+class Odd(Exception):  # noqa: N818
+    """Takes more than it is pickled with."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(one + two)
+
+
+def test_an_error_that_cannot_be_pickled_comes_through_in_words(tmp_path: Path) -> None:
+    def fails() -> None:
+        raise Odd("so ", "odd")
+
+    with pytest.raises(RuntimeError, match="so odd"):
+        taken(left(tmp_path, fails))
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="a result cannot be handed over"):
+        left(tmp_path / "gone", lambda: 1)
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="this system has no masks")

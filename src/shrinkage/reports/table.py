@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Group
 from rich.table import Table
 
+from shrinkage.reports.equal import HEAD, MEANING, TITLE, at_equal_strength
 from shrinkage.reports.plain import empty_table, plain
 from shrinkage.reports.seed_figures import Figure
 from shrinkage.reports.summary import ColumnSummary, column_summaries, edges, idle, idle_text
@@ -32,8 +33,13 @@ def table(view: RunView) -> Group:
             shrunk.add_row(row.label, *(cell(row) for cell in _SHRUNK))
         else:
             learnt.add_row(row.label, (row.failed or "not run yet").partition(":")[0])
-    notes = remarks(view, rows)
-    return Group(learnt, "", shrunk, *(["", *notes] if notes else []))
+    equal = at_equal_strength(view)
+    beside = _table(*HEAD)
+    for found in equal:
+        beside.add_row(*found.cells)
+    notes = remarks(view, rows) + ([MEANING] if equal else [])
+    more: list[Table | str] = ["", TITLE, beside] if equal else []
+    return Group(learnt, "", shrunk, *more, *(["", *notes] if notes else []))
 
 
 def _learnt_heads(rows: Sequence[ColumnSummary]) -> tuple[str, ...]:

@@ -59,6 +59,11 @@ class Column:
         """Whether the tries go from least to most regularized."""
         return knob(self.knob).ordered
 
+    def is_other_form_of(self, column: "Column") -> bool:
+        """Whether it is the same penalty, once as a term of the loss and once exact."""
+        same = self.penalty is not None and self.penalty is column.penalty
+        return same and self.form != column.form
+
     def knobs(self, strengths: Sequence[float]) -> tuple[float, ...]:
         """One value of the knob per try, from least to most regularized where that has a meaning.
 

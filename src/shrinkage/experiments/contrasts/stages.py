@@ -68,13 +68,9 @@ class ContrastStages(Stages[ContrastSetting]):
         if not choices:
             self.report()
             raise self.nothing_usable()
-        chosen = [
-            TrialJob(name, choice.index, choice.knob, seed)
-            for name, choice in choices.items()
-            for seed in range(self.setting.seeds)
-        ]
         certified = (CertificateRecord, FailedCertificateRecord)
-        self.work(workers, certify_fit, "certificates", _rows(chosen, certified))
+        rows = _rows(self.to_certify(choices), certified)
+        self.work(workers, certify_fit, "certificates", rows)
         self.open_test(workers)
         self.look(workers, choices)
 
@@ -146,6 +142,22 @@ class ContrastStages(Stages[ContrastSetting]):
                 for seed in range(self.setting.seeds):
                     model = fits[key(like, index, seed)]
                     yield TrialJob(column.name, k, knob, seed, keep=model.weights.nonzeros)
+
+    def to_certify(self, choices: Mapping[str, ChoiceRecord]) -> list[TrialJob]:
+        """The chosen networks; of a penalty in both forms those of both at either's choice."""
+        columns, fits = self.setting.by_name, self.folder.view().records(FitRecord)
+        tries = [
+            (other.name, choice.index, choice.knob)
+            for name, choice in choices.items()
+            for other in columns.values()
+            if other.name == name or other.is_other_form_of(columns[name])
+        ]
+        jobs = [
+            TrialJob(name, index, knob, seed)
+            for name, index, knob in dict.fromkeys(tries)
+            for seed in range(self.setting.seeds)
+        ]
+        return [job for job in jobs if job.key in fits]
 
     def open_test(self, workers: Workers) -> None:
         """Evaluate every network on the test part, once, after the choice."""

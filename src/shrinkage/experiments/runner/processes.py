@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
-from tempfile import mkstemp
+from shutil import rmtree
 from time import sleep
 from typing import Any, Protocol
 
@@ -18,12 +19,16 @@ import cloudpickle
 import torch
 
 from shrinkage.errors import RunError
+from shrinkage.experiments.runner.desk import desk, left, taken
 from shrinkage.experiments.runner.engine import packing
 
 _Ticket = Future[Any]
 
 _shared: Any = None
-"""What all jobs of a worker process have in common; sent once per worker."""
+"""What all jobs of a worker process have in common; read once per worker."""
+_desk = Path()
+"""Where a worker process leaves its results."""
+_SHARED = "shared.pickle"
 
 
 class Processes:
@@ -36,7 +41,7 @@ class Processes:
     def __init__(self, shared: object, workers: int, threads: int) -> None:
         self.shared, self.workers, self.threads = shared, workers, threads
         self._pool: Executor | None = None
-        self._packed: Path | None = None
+        self._desk: Path | None = None
 
     def submit(self, function: Callable[[Any, Any], Any], job: object) -> _Ticket:
         """Send the job to the pool."""
@@ -50,45 +55,32 @@ class Processes:
     def result(self, ticket: _Ticket) -> Any:
         """What came back from the worker."""
         with _worker_deaths_told():
-            return ticket.result()
+            return taken(ticket.result())
 
     def close(self) -> None:
         """Stop the workers, at work or not."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, kill_workers=True)
             self._pool = None
-        if self._packed is not None:
-            self._packed.unlink(missing_ok=True)
-            self._packed = None
+        if self._desk is not None:
+            rmtree(self._desk, ignore_errors=True)
+            self._desk = None
 
     def _made(self) -> "Executor":
         from loky import ProcessPoolExecutor
+        from loky.backend.context import LokyContext
 
         if self._pool is None:
-            self._packed = _packed(self.shared)
+            data = cloudpickle.dumps(self.shared)
+            self._desk = desk()
+            (self._desk / _SHARED).write_bytes(data)
             self._pool = ProcessPoolExecutor(
                 max_workers=self.workers,
+                context=LokyContext(),  # by name it is joblib's copy of loky once that is imported
                 initializer=_begin,
-                initargs=(self._packed, self.threads, os.getpid()),
+                initargs=(self._desk, self.threads, os.getpid()),
             )
         return self._pool
-
-
-def _packed(shared: object) -> Path:
-    """``shared`` in a file of its own: what a new process is sent must fit into its pipe.
-
-    loky 3.5 holds the pipe's other end while it writes, so that it would wait forever for a process
-    that has died before it has read: pipes hold 64 KiB.
-    """
-    data = cloudpickle.dumps(shared)
-    number, name = mkstemp(prefix="shrinkage-", suffix=".pickle")
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(data)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return Path(name)
 
 
 @contextmanager
@@ -141,22 +133,22 @@ def _interrupts_held() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _begin(packed: Path, threads: int, parent: int) -> None:
-    global _shared
-    _shared = pickle.loads(packed.read_bytes())  # noqa: S301  (the parent has written it)
+def _begin(desk: Path, threads: int, parent: int) -> None:
+    global _shared, _desk
+    _shared = pickle.loads((desk / _SHARED).read_bytes())  # noqa: S301  (the parent has written it)
+    _desk = desk
     torch.set_num_threads(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    threading.Thread(target=_leave_with, args=(parent, packed), daemon=True).start()
+    threading.Thread(target=_leave_with, args=(parent, desk), daemon=True).start()
 
 
-def _leave_with(parent: int, packed: Path) -> None:
+def _leave_with(parent: int, desk: Path) -> None:
     """End this worker soon after its parent: one that was killed cannot stop its workers."""
     while os.getppid() == parent:
         sleep(1.0)
-    with suppress(OSError):
-        packed.unlink(missing_ok=True)
+    rmtree(desk, ignore_errors=True)
     os._exit(1)
 
 
-def _call(function: Callable[[Any, Any], Any], job: object) -> Any:
-    return function(_shared, job)
+def _call(function: Callable[[Any, Any], Any], job: object) -> Path:
+    return left(_desk, partial(function, _shared, job))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
+from shrinkage.reports.equal import HEAD, MEANING, TITLE, at_equal_strength
 from shrinkage.reports.facts import Facts
 from shrinkage.reports.sections.base import Section, table
 from shrinkage.reports.summary import ColumnSummary, idle, idle_text
@@ -20,8 +21,14 @@ def stationary(facts: Facts) -> Section:
     """Objective, gap and residual of the chosen networks on their training data."""
     rows = [_row(facts, row) for row in facts.rows.values() if row.objective is not None]
     notes = "".join(_note(text) for text in _notes(facts))
-    html = (table(_HEAD, rows) if rows else "") + notes
+    html = (table(_HEAD, rows) if rows else "") + notes + _at_equal_strength(facts)
     return Section("stationary", "How far from stationary", (), [], html)
+
+
+def _at_equal_strength(facts: Facts) -> str:
+    """Both forms of L1 beside each other, where a contrast has both."""
+    rows = [list(row.cells) for row in at_equal_strength(facts.view)]
+    return f"<h3>{TITLE}</h3>{table(HEAD, rows)}{_note(MEANING)}" if rows else ""
 
 
 def _row(facts: Facts, row: ColumnSummary) -> list[str]:
