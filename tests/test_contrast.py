@@ -36,9 +36,10 @@ from shrinkage.penalties.steps import Step
 from shrinkage.plans import Plan
 from shrinkage.progress import Progress
 from shrinkage.reports import table_text
+from shrinkage.reports.equal import at_equal_strength
 from shrinkage.reports.seed_figures import Figure, Paired, figure, paired
 from shrinkage.reports.words import spread
-from shrinkage.runs import read
+from shrinkage.runs import CertificateRecord, FitRecord, read
 from shrinkage.runs.identity import fingerprint
 
 LESSON_NAMES = [column.name for column in LESSON]
@@ -336,11 +337,14 @@ def test_the_run_holds_a_report_and_no_pickles(whole: Contrast) -> None:
 def test_certificates_are_those_of_the_chosen_networks(whole: Contrast) -> None:
     found, fits = whole.view.of_kind("certificate"), whole.view.of_kind("fit")
     chosen = choices(whole)
-    keys = {f"{n}/{c['index']}/{seed}" for n, c in chosen.items() for seed in range(SEEDS)}
-    assert set(found) == keys
+    tries = {(name, choice["index"]) for name, choice in chosen.items()}
+    both = ("l1_term", "l1")
+    tries |= {(name, index) for other, index in tries if other in both for name in both}
+    assert set(found) == {f"{n}/{index}/{seed}" for n, index in tries for seed in range(SEEDS)}
     for key, point in found.items():
         column, seed = whole.setting.by_name[fits[key]["column"]], fits[key]["seed"]
-        model = whole.model(column.name, seed)
+        model, _ = whole.setting.network(column, fits[key]["knob"], seed)
+        model.load_state_dict(whole.view.weights(key))
         plan = Plan(model, column.penalty_at(fits[key]["knob"]))
         expected = certify(model, plan, whole.setting.split(seed).train)
         assert point["objective"] == expected.objective
@@ -934,3 +938,41 @@ def test_choices_at_the_edge_are_said(tmp_path: Path) -> None:
     result = small("mlp", "wine", tmp_path, tries=2, grid=[1e-9, 1e3], columns=["none", "l1"])
     assert "L1 exact: the smallest λ tried was chosen" in str(result)
     assert "lr×:" in str(result)
+
+
+def test_both_forms_of_l1_are_compared_at_equal_strengths(whole: Contrast) -> None:
+    fits, known = whole.view.records(FitRecord), whole.view.records(CertificateRecord)
+    rows = at_equal_strength(whole.view)
+    assert [row.strength for row in rows] == list(whole.setting.strengths)
+    for index, row in enumerate(rows):
+        costs = [
+            [(fit.train.loss or 0) + (fit.penalty or 0) for fit in fits.values()
+             if (fit.column, fit.index) == (name, index)]
+            for name in ("l1_term", "l1")
+        ]  # fmt: skip
+        assert [figure.mean for figure in row.costs] == [pytest.approx(np.mean(c)) for c in costs]
+        assert row.ratio.mean == pytest.approx(
+            np.mean([b / a for a, b in zip(*costs, strict=True)])
+        )
+        certified = all(f"{name}/{index}/0" in known for name in ("l1_term", "l1"))
+        assert (row.gaps is not None) == certified
+    chosen = {whole.view.decided.choices[name].index for name in ("l1_term", "l1")}  # type: ignore[index]
+    assert all(rows[index].gaps is not None for index in chosen)
+    assert "L1 at equal λ" in str(whole)
+    assert "L1 at equal λ" in whole.report.read_text()
+
+
+def test_without_both_forms_there_is_nothing_to_compare(tmp_path: Path, small_table) -> None:
+    columns = ("none", "l1")
+    result = contrast(
+        "linear",
+        small_table,
+        columns=columns,
+        run=tmp_path / "run",
+        seeds=1,
+        tries=1,
+        epochs=1,
+        jobs=1,
+    )
+    assert at_equal_strength(result.view) == []
+    assert "equal λ" not in str(result)

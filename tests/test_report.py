@@ -19,7 +19,7 @@ from shrinkage.lesson.estimates import difference
 from shrinkage.reports import report_page, table_text
 from shrinkage.reports.claims import CLAIMS, Claim, judge
 from shrinkage.reports.facts import Facts
-from shrinkage.reports.figures import Curve, Dots, bars, colour, dots, legend, lines, to_json
+from shrinkage.reports.figures import Dots, Line, bars, colour, dots, legend, lines, to_json
 from shrinkage.reports.figures.style import COLOURS, lean
 from shrinkage.reports.first_layer import FirstLayer, packed
 from shrinkage.reports.networks import BINS
@@ -464,7 +464,7 @@ def test_figures_are_never_cut_for_long_names(tmp_path: Path) -> None:
 
 def test_a_run_of_before_certificates_is_shown_without(tmp_path: Path) -> None:
     view = made(tmp_path)
-    assert "<table" not in section(view, "stationary")
+    assert "best constant" not in section(view, "stationary")
     assert "KKT gap:" not in table_text(view, 150)
     assert re.search(r"L1 exact .* —\n", table_text(view, 150))
 
@@ -795,7 +795,7 @@ def test_first_layers(shape: list[int], image: list[int], kind: str | None) -> N
 
 
 def test_figures_are_lean_and_strict_json() -> None:
-    series = [Curve("a", "#123456", [1e-3, 1e-2], [0.123456789, None])]
+    series = [Line("a", "#123456", [1e-3, 1e-2], [0.123456789, None])]
     made_lines = lines(series, y="loss")
     data = json.loads(to_json(made_lines))
     assert data["data"][0]["y"] == [0.1235, None]
@@ -814,8 +814,8 @@ def test_figures_are_lean_and_strict_json() -> None:
 def test_legends_name_what_is_drawn() -> None:
     made_bars = bars(["x"], {"a": ("#111111", [1.0]), "b": ("#222222", [2.0])}, y="y")
     assert legend(made_bars) == [("a", "#111111", "box"), ("b", "#222222", "box")]
-    level = Curve("none", "#333333", [0], [1.0], level=True)
-    line = Curve("l1", "#444444", [1, 2], [1.0, 2.0], chosen=1)
+    level = Line("none", "#333333", [0], [1.0], level=True)
+    line = Line("l1", "#444444", [1, 2], [1.0, 2.0], chosen=1)
     found = legend(lines([line, level], y="y"))
     assert found == [("l1", "#444444", "solid"), ("none", "#333333", "dash")]
 

@@ -10,7 +10,7 @@ from shrinkage.reports.words import percent, spread, strength
 from shrinkage.runs import CertificateRecord, FitRecord, RunView
 
 HEAD = (
-    "λ", "cost: loss term", "exact", "exact ÷ term", "exact zeros: term", "exact", "KKT gap: term",
+    "λ", "cost: loss term", "exact", "exact ÷ term", "exact zeros: term", "exact", "KKT gap (term)",
     "exact"
 )  # fmt: skip
 TITLE = "L1 at equal λ: as a term of the loss, and exact"
@@ -58,16 +58,18 @@ def _at(view: RunView, names: tuple[str, str], index: int, knob: float) -> AtStr
     fits = [fits_of(view, name, index) for name in names]
     costs = [{fit.seed: plus(fit.train.loss, fit.penalty) for fit in some} for some in fits]
     term, exact = (figure(values) for values in costs)
-    pairs = (
-        (seed, exact.by_seed[seed] / cost)
-        for seed, cost in ({} if term is None or exact is None else term.by_seed).items()
-        if exact is not None and seed in exact.by_seed and cost
-    )
-    ratio = figure(dict(pairs))
-    if term is None or exact is None or ratio is None:
+    if term is None or exact is None or (ratio := _ratio(term, exact)) is None:
         return None
     shares = [mean([fit.weights.zeros / fit.weights.size for fit in some]) for some in fits]
     return AtStrength(knob, (term, exact), ratio, (shares[0], shares[1]), _gaps(view, fits))
+
+
+def _ratio(term: Figure, exact: Figure) -> Figure | None:
+    """Exact ÷ term in the seeds of both."""
+    ours = exact.by_seed
+    return figure(
+        {seed: ours[seed] / cost for seed, cost in term.by_seed.items() if cost and seed in ours}
+    )
 
 
 def _gaps(view: RunView, fits: Sequence[Sequence[FitRecord]]) -> tuple[Figure, Figure] | None:

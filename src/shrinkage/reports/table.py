@@ -33,13 +33,18 @@ def table(view: RunView) -> Group:
             shrunk.add_row(row.label, *(cell(row) for cell in _SHRUNK))
         else:
             learnt.add_row(row.label, (row.failed or "not run yet").partition(":")[0])
-    equal = at_equal_strength(view)
+    equal, notes = _at_equal_strength(view), remarks(view, rows)
+    notes += [MEANING] if equal else []
+    return Group(learnt, "", shrunk, *equal, *(["", *notes] if notes else []))
+
+
+def _at_equal_strength(view: RunView) -> list[Table | str]:
+    """Both forms of L1 beside each other, where a contrast has both."""
+    found = at_equal_strength(view)
     beside = _table(*HEAD)
-    for found in equal:
-        beside.add_row(*found.cells)
-    notes = remarks(view, rows) + ([MEANING] if equal else [])
-    more: list[Table | str] = ["", TITLE, beside] if equal else []
-    return Group(learnt, "", shrunk, *more, *(["", *notes] if notes else []))
+    for row in found:
+        beside.add_row(*row.cells)
+    return ["", TITLE, beside] if found else []
 
 
 def _learnt_heads(rows: Sequence[ColumnSummary]) -> tuple[str, ...]:

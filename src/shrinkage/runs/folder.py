@@ -23,9 +23,9 @@ from shrinkage.runs.atomic import write_atomic
 from shrinkage.runs.failures import changed, writing
 from shrinkage.runs.kinds import OtherRecord
 from shrinkage.runs.records import (
+    FolderLine,
     Header,
     Json,
-    Line,
     Promise,
     as_json,
     encoded,
@@ -54,7 +54,7 @@ class Run:
 
     def __init__(self, folder: str | Path, config: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
-        self._lines: list[Line] = []
+        self._lines: list[FolderLine] = []
         self._home = self.folder.absolute()  # whatever becomes of the working directory
         self._points_file = self._home / "points.jsonl"
         self._header = Header(as_json(config))
@@ -118,7 +118,7 @@ class Run:
     def append(self, record: LineRecord | Mapping[str, Any]) -> None:
         """Add one finished point, durably, in one line; the weights saved before it are its own."""
         known = record if isinstance(record, LineRecord) else OtherRecord.of(record)
-        line = Line.of(known, self._unclaimed, self._header)
+        line = FolderLine.of(known, self._unclaimed, self._header)
         rest = memoryview(line.content)
         # Unbuffered: closing the file must not try again what has failed and was taken back.
         with writing(self.folder), self._points_file.open("ab", buffering=0) as file:
@@ -193,7 +193,7 @@ class Run:
         if self._go_on(lines) or is_new:
             self._write_header(self._header)
 
-    def _recovered(self) -> list[Line]:
+    def _recovered(self) -> list[FolderLine]:
         """What is there, but for a torn last line, and points whose weights are not theirs."""
         path = self._points_file
         lines = read_lines(path, self._header)
@@ -206,7 +206,7 @@ class Run:
         self._lines = kept
         return kept
 
-    def _go_on(self, lines: list[Line]) -> bool:
+    def _go_on(self, lines: list[FolderLine]) -> bool:
         """Take back what was concluded from points that are lost; whether there were any.
 
         A folder without checksums does not tell: its stages look themselves what is missing.

@@ -128,7 +128,7 @@ def _refuse_later(path: Path, record: Json) -> None:
 
 
 @dataclass(frozen=True)
-class Line:
+class FolderLine:
     """A line of ``points.jsonl``: a record, the checksums of its files by name, and its own.
 
     ``point``: the record as a JSON object.
@@ -164,7 +164,7 @@ class Line:
         return cls(point, known, files, record_checksum(record), content)
 
 
-def keeps_promise(header: Header, lines: Sequence[Line]) -> bool:
+def keeps_promise(header: Header, lines: Sequence[FolderLine]) -> bool:
     """Are the points still there that the header speaks of? They are the first ones."""
     promise = header.promise
     return promise is None or promise == Promise.of(
@@ -172,20 +172,20 @@ def keeps_promise(header: Header, lines: Sequence[Line]) -> bool:
     )
 
 
-def read_lines(path: Path, header: Header) -> list[Line]:
+def read_lines(path: Path, header: Header) -> list[FolderLine]:
     """The lines of a file; a torn last line is left out, and one that stands there twice is one.
 
     Raises :class:`RunError` for a line that is damaged.
     """
     if not path.exists():
         return []
-    lines: dict[tuple[str, str], Line] = {}
+    lines: dict[tuple[str, str], FolderLine] = {}
     found = path.read_bytes().splitlines(keepends=True)
     if found and _is_torn(found[-1]):
         del found[-1]
     for number, text in enumerate(found, start=1):
         try:
-            line = Line.parsed(text, header)
+            line = FolderLine.parsed(text, header)
             known = lines.setdefault((line.point["kind"], line.point["key"]), line)
             if known.checksum != line.checksum:
                 raise ValueError("its point stands there already, with other values")

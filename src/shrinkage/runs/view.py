@@ -13,7 +13,7 @@ from shrinkage.runs.consistency import check_together
 from shrinkage.runs.decisions import Decisions
 from shrinkage.runs.failures import START_ANEW, again, damaged, lost
 from shrinkage.runs.kinds import check_header, record_of
-from shrinkage.runs.records import Header, Json, Line, keeps_promise, read_lines
+from shrinkage.runs.records import FolderLine, Header, Json, keeps_promise, read_lines
 from shrinkage.runs.schema import LineRecord, Record
 from shrinkage.runs.weights import WeightStore
 
@@ -135,7 +135,9 @@ def checked_view(view: RunView) -> RunView:
     return view
 
 
-def view_of(folder: Path, header: Header, lines: Sequence[Line], weights: WeightStore) -> RunView:
+def view_of(
+    folder: Path, header: Header, lines: Sequence[FolderLine], weights: WeightStore
+) -> RunView:
     """What has been read of a folder."""
     return RunView(
         folder,

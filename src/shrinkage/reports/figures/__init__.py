@@ -5,7 +5,7 @@ from shrinkage.reports.figures.curves import curves
 from shrinkage.reports.figures.fans import fan, upright
 from shrinkage.reports.figures.features import frequency_paths, leaving_order
 from shrinkage.reports.figures.images import pixels
-from shrinkage.reports.figures.lines import Curve, differences, lines
+from shrinkage.reports.figures.lines import Line, differences, lines
 from shrinkage.reports.figures.pairs import side_by_side
 from shrinkage.reports.figures.scatter import Dots, dots
 from shrinkage.reports.figures.style import (
@@ -27,8 +27,8 @@ __all__ = [
     "PENALTY",
     "QUIET",
     "ZERO",
-    "Curve",
     "Dots",
+    "Line",
     "bars",
     "colour",
     "column_bars",

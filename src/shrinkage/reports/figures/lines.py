@@ -11,7 +11,7 @@ from shrinkage.reports.figures.ticks import axis
 
 
 @dataclass(frozen=True)
-class Curve:
+class Line:
     """One column's means along the strengths; ``chosen``: an index.
 
     ``error``: half-widths, drawn as bars; ``band``: half-widths, drawn as a band.
@@ -30,7 +30,7 @@ class Curve:
 
 
 def lines(
-    series: Sequence[Curve],
+    series: Sequence[Line],
     *,
     y: str,
     x: str = "strength λ",
@@ -50,13 +50,13 @@ def lines(
     )
 
 
-def _span(series: Sequence[Curve]) -> tuple[float, float]:
+def _span(series: Sequence[Line]) -> tuple[float, float]:
     """The smallest and the largest λ of all lines."""
     inner = [point for line in series if not line.level for point in line.x if point > 0]
     return (min(inner), max(inner)) if inner else (1e-4, 1e-1)
 
 
-def differences(series: Sequence[Curve], *, y: str, top: float | None = None) -> go.Figure:
+def differences(series: Sequence[Line], *, y: str, top: float | None = None) -> go.Figure:
     """Differences to the unregularized network along λ; the level 0 is that network.
 
     ``top``: the upper end of the axis where the largest differences would hide the others.
@@ -75,13 +75,13 @@ def differences(series: Sequence[Curve], *, y: str, top: float | None = None) ->
     )
 
 
-def _known(line: Curve) -> list[tuple[float, float | None]]:
+def _known(line: Line) -> list[tuple[float, float | None]]:
     errors = line.error or [None] * len(line.y)
     pairs = zip(line.y, errors, strict=True)
     return [(value, error) for value, error in pairs if value is not None]
 
 
-def _band(line: Curve, *, log_y: bool) -> list[Any]:
+def _band(line: Line, *, log_y: bool) -> list[Any]:
     """The area of mean ± half-width; on a logarithmic axis it ends at a tenth of the mean."""
     if line.band is None or not any(line.band):
         return []
@@ -101,14 +101,14 @@ def _band(line: Curve, *, log_y: bool) -> list[Any]:
     ]
 
 
-def _limits(line: Curve, *, log_y: bool) -> Iterator[tuple[float, float, float]]:
+def _limits(line: Line, *, log_y: bool) -> Iterator[tuple[float, float, float]]:
     """The ends of a band at each λ."""
     for x, y, half in zip(line.x, line.y, line.band or (), strict=True):
         if y is not None and half is not None:
             yield x, y - half if y - half > 0 or not log_y else y / 10, y + half
 
 
-def _line(line: Curve) -> list[Any]:
+def _line(line: Line) -> list[Any]:
     traces = [
         go.Scatter(
             x=lean(line.x),
@@ -128,7 +128,7 @@ def _line(line: Curve) -> list[Any]:
     return traces
 
 
-def _level(line: Curve, span: tuple[float, float]) -> list[Any]:
+def _level(line: Line, span: tuple[float, float]) -> list[Any]:
     return [
         go.Scatter(
             x=lean(span),

@@ -8,8 +8,8 @@ from typing import Any
 from shrinkage.lesson.estimates import mean, sd
 from shrinkage.reports.figures import (
     QUIET,
-    Curve,
     Dots,
+    Line,
     colour,
     dots,
     lines,
@@ -60,7 +60,7 @@ def _along(track: Track, family: Family, measure: Measure) -> Plot | None:
     return Plot(caption, upright(made, track.marked))
 
 
-def _about_bands(track: Track, series: Sequence[Curve]) -> str:
+def _about_bands(track: Track, series: Sequence[Line]) -> str:
     has_bands = any(half for line in series for half in line.band or ())
     return f"; band: ± one sd over {track.chains}" if has_bands else ""
 
@@ -74,17 +74,17 @@ def _is_wide(measure: Measure, values: Sequence[float]) -> bool:
     return measure == "loss" and min(values) > 0 and max(values) > _WIDE * min(values)
 
 
-def _dense_level(track: Track, measure: Measure) -> list[Curve]:
+def _dense_level(track: Track, measure: Measure) -> list[Line]:
     """The held-out level of the dense network; nothing where there is none."""
     dense = mean(track.results(0.0, "fit", track.held_out, measure))
-    return [] if dense is None else [Curve(_DENSE, QUIET, [0], [dense], level=True)]
+    return [] if dense is None else [Line(_DENSE, QUIET, [0], [dense], level=True)]
 
 
-def _line(track: Track, family: Family, part: PartName, measure: Measure) -> Curve:
+def _line(track: Track, family: Family, part: PartName, measure: Measure) -> Line:
     found = [(s, track.results(s, family, part, measure)) for s in track.scales]
     scales, values = unzip((scale, row) for scale, row in found if row)
     held = part == track.held_out
-    return Curve(
+    return Line(
         {"train": "training"}.get(part, part),
         COLOURS[family],
         scales,

@@ -10,8 +10,8 @@ from shrinkage.reports.figures import (
     LOSS,
     PENALTY,
     ZERO,
-    Curve,
     Dots,
+    Line,
     dots,
     fan,
     lines,
@@ -40,12 +40,12 @@ def survivors(track: Track) -> Section:
     plots = []
     if names and track.scales:
         counts = [
-            Curve(name, paint, track.scales, [_left(track, s, name) for s in track.scales])
+            Line(name, paint, track.scales, [_left(track, s, name) for s in track.scales])
             for name, paint in zip(names, palette(len(names)), strict=True)
         ]
         made = lines(counts, y="weights left", log_y=True)
         plots.append(Plot(f"Weights left per parameter against λ{note}", _marked(track, made)))
-        zeros = Curve(
+        zeros = Line(
             "exact zeros",
             ZERO,
             track.scales,
@@ -78,7 +78,7 @@ def features(track: Track) -> Section:
         plots += _feature_paths(track, layer)
     counts = [(s, count) for s in track.scales if (count := track.features(s)) is not None]
     if counts:
-        line = Curve("inputs in use", palette(1)[0], [s for s, _ in counts], [n for _, n in counts])
+        line = Line("inputs in use", palette(1)[0], [s for s, _ in counts], [n for _, n in counts])
         of = track.config.spec.n_inputs
         made = lines([line], y="inputs in use")
         caption = f"Inputs on a path to an output, of {of:,}{_over(track)}"
@@ -151,8 +151,8 @@ def _pareto(track: Track) -> Plot:
 def _parts(track: Track) -> Plot:
     scales = [s for s, _, _ in track.costs]
     parts = [
-        Curve("loss", LOSS, scales, [loss for _, loss, _ in track.costs]),
-        Curve("penalty", PENALTY, scales, [p for _, _, p in track.costs]),
+        Line("loss", LOSS, scales, [loss for _, loss, _ in track.costs]),
+        Line("penalty", PENALTY, scales, [p for _, _, p in track.costs]),
     ]
     made = _marked(track, lines(parts, y="part of the cost"))
     return Plot("The two parts of the cost", made)

@@ -8,8 +8,8 @@ from shrinkage.reports.facts import Facts, ReadFit, WeightMeasure, train_loss, w
 from shrinkage.reports.figures import (
     LOSS,
     PENALTY,
-    Curve,
     Dots,
+    Line,
     curves,
     differences,
     dots,
@@ -37,9 +37,9 @@ def cost(facts: Facts) -> Section:
     return Section("cost", "The cost has two parts", ("cost_split", "penalty_share"), plots)
 
 
-def _part(facts: Facts, name: str, label: str, colour: str, read: ReadFit) -> Curve:
+def _part(facts: Facts, name: str, label: str, colour: str, read: ReadFit) -> Line:
     path = facts.along(name, read)
-    return Curve(label, colour, [k for k, _ in path], [mean(v.values()) for _, v in path])
+    return Line(label, colour, [k for k, _ in path], [mean(v.values()) for _, v in path])
 
 
 def sizes(facts: Facts) -> Section:
@@ -94,13 +94,13 @@ def _top(facts: Facts) -> float | None:
     return 5 * usual if 0 < 8 * usual < largest else None
 
 
-def _against(facts: Facts, name: str) -> Curve:
+def _against(facts: Facts, name: str) -> Line:
     found = [
         (knob, facts.against_base(name, facts.held_loss, index))
         for index, knob in enumerate(facts.columns[name].knobs)
     ]
     knobs, known = unzip((knob, d) for knob, d in found if d is not None)
-    return Curve(
+    return Line(
         facts.label(name),
         paint(facts, name),
         knobs,

@@ -7,7 +7,7 @@ from typing import Any
 
 from shrinkage.lesson.estimates import mean
 from shrinkage.reports.facts import Facts, ReadFit
-from shrinkage.reports.figures import Curve, colour
+from shrinkage.reports.figures import Line, colour
 from shrinkage.runs import ParameterConfig
 
 
@@ -72,7 +72,7 @@ def bar_groups(
     return {facts.label(name): (paint(facts, name), row) for name, row in values.items()}
 
 
-def along(facts: Facts, read: ReadFit, names: Iterable[str], *, base: bool = True) -> list[Curve]:
+def along(facts: Facts, read: ReadFit, names: Iterable[str], *, base: bool = True) -> list[Line]:
     """Means over seeds along λ, and the level of none."""
     series = []
     for name in names:
@@ -81,11 +81,11 @@ def along(facts: Facts, read: ReadFit, names: Iterable[str], *, base: bool = Tru
         means = [mean(values.values()) for _, values in path]
         label, ring_at = facts.label(name), ring(facts, name, knobs)
         series.append(
-            Curve(label, paint(facts, name), knobs, means, chosen=ring_at, dash=dash(facts, name))
+            Line(label, paint(facts, name), knobs, means, chosen=ring_at, dash=dash(facts, name))
         )
     if base and facts.base is not None:
         label, level = facts.label(facts.base), facts.mean(facts.base, read)
-        series.append(Curve(label, paint(facts, facts.base), [0], [level], level=True))
+        series.append(Line(label, paint(facts, facts.base), [0], [level], level=True))
     return [line for line in series if line.x]
 
 
