@@ -44,7 +44,7 @@ def main() -> None:
     plan, start = sh.Plan(model, sh.L1(options.strength), biases=True), perf_counter()
     training = Training(options.epochs, 32)
     for _ in fit(
-        model, plan, training, {"train": train}, epochs=options.epochs, seed=options.seed, looks=1
+        plan, training, {"train": train}, epochs=options.epochs, seed=options.seed, looks=1
     ):
         pass
     model.double()

@@ -47,7 +47,7 @@ def alone(
     split = path.setting.split(seed)
     parts = {"train": split.train, "validation": split.validation}
     training = Training(epochs, BATCH, "sgd", lr)
-    last = list(fit(model, plan, training, parts, epochs=epochs, seed=seed, looks=1))[-1]
+    last = list(fit(plan, training, parts, epochs=epochs, seed=seed, looks=1))[-1]
     return {
         "scale": scale,
         "nonzeros": last.nonzeros,

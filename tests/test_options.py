@@ -119,3 +119,9 @@ def test_a_record_without_a_text_for_a_field_is_refused() -> None:
 
 def test_a_text_for_python_alone_is_not_typed() -> None:
     assert not isinstance(Option("x"), Typed)
+
+
+def test_a_notebook_completes_options() -> None:
+    jedi = pytest.importorskip("jedi")
+    asked = jedi.Interpreter('sh.path(None, None, "l1", poi', [{"sh": sh}])
+    assert {"points=", "point_epochs="} <= {found.name for found in asked.complete()}
