@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
 
 from shrinkage.arguments import as_choice, as_int
 from shrinkage.experiments.options import ContrastOptions
-
-BudgetName = Literal["quick", "normal", "thorough"]
 
 
 @dataclass(frozen=True)

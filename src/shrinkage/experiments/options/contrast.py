@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from shrinkage.arguments import Options, Typed, texts
 from shrinkage.experiments.options.shared import (
@@ -15,8 +15,9 @@ from shrinkage.experiments.options.shared import (
 
 if TYPE_CHECKING:
     from shrinkage.experiments.columns import Column
-    from shrinkage.experiments.contrasts.budgets import BudgetName
     from shrinkage.experiments.paths.choice import ChoiceRule
+
+BudgetName = Literal["quick", "normal", "thorough"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class ContrastOptions(
         ),
     ] = None
     budget: Annotated[
-        "BudgetName",
+        BudgetName,
         Typed("quick (3 tries, 1 seed), normal (5, 3) or thorough (9, 5).", kind=str),
     ] = "normal"
     choose: Annotated[
