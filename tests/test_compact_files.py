@@ -236,6 +236,8 @@ def test_a_path_of_coupled_groups_is_compacted(tmp_path: Path) -> None:
     torch.testing.assert_close(loaded(x), path.chosen.model(x), rtol=1e-4, atol=1e-5)
     with pytest.raises(RunError, match="the run has no such network: got seed 2"):
         compact_run(folder, seed=2)
+    with pytest.raises(CompactionError, match="batch is out of range: got 0"):
+        compact_run(folder, batch=0)
 
 
 def half_dead(hidden: int = 8, activation: type[nn.Module] = nn.ReLU) -> nn.Module:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from shrinkage.analysis.measures import evaluate
-from shrinkage.arguments import takes
+from shrinkage.arguments import as_int, takes
 from shrinkage.compression._compact import Compact, compact
 from shrinkage.compression.chosen import ChosenNetwork, chosen, words
 from shrinkage.compression.decision import narrowed
@@ -97,6 +97,8 @@ def compact_run(options: CompactOptions) -> CompactedRun:
     CompactionError
         Where the network cannot be compacted; the errors of data and models besides.
     """
+    batch = as_int("batch", options.batch, least=1, error=CompactionError,
+                   remedy="Leave it out for 128.")  # fmt: skip
     view = read(options.folder)
     seed, study = options.seed, view.study
     which = chosen(view, options.column, seed, options.point)
@@ -105,7 +107,7 @@ def compact_run(options: CompactOptions) -> CompactedRun:
     network = build(_factory(view, options.model), spec)
     _load(network, which)
     parts = split(source, seed, **vars(study.cut), as_given=study.targets is not None)
-    test, batch = parts.test, options.batch
+    test = parts.test
     small = compact(network, test.x[:_EXAMPLES], drop_inputs=options.drop_inputs, sparse=batch,
                     batch_sizes=(1, batch))  # fmt: skip
     where = _folder(options, view, which.column, small)
