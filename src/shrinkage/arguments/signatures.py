@@ -73,7 +73,7 @@ def _refused(name: str, problem: str, known: list[str]) -> OptionError:
     hint = did_you_mean(word, known) if word not in known else ""
     return OptionError(
         f"{name}() cannot be called like that",
-        got=problem,
+        got=problem.removeprefix("got "),
         expected=f"options of {name}()",
         remedy=f"{hint}help({name}) lists them.",
     )
