@@ -85,7 +85,7 @@ def test_a_wrong_call_is_one_typed_error_and_a_type_error(call) -> None:
         call()
     assert isinstance(error.value, TypeError)
     assert isinstance(error.value, sh.ShrinkageError)
-    assert "help(path)" in str(error.value)
+    assert "help(sh.path)" in str(error.value)
 
 
 def test_a_slip_of_the_keys_is_recognised() -> None:
@@ -125,3 +125,10 @@ def test_a_notebook_completes_options() -> None:
     jedi = pytest.importorskip("jedi")
     asked = jedi.Interpreter('sh.path(None, None, "l1", poi', [{"sh": sh}])
     assert {"points=", "point_epochs="} <= {found.name for found in asked.complete()}
+
+
+def test_remedies_can_be_typed_as_they_stand() -> None:
+    with pytest.raises(sh.ShrinkageError, match=r"Write columns=\['none', 'l1'\]"):
+        sh.contrast(None, "wine", columns="none,l1")  # type: ignore[arg-type]
+    with pytest.raises(sh.ShrinkageError, match="refit=None leaves the refits out"):
+        sh.path("linear", "wine", "l1", refit=False)

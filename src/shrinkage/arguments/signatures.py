@@ -75,7 +75,7 @@ def _refused(name: str, problem: str, known: list[str]) -> OptionError:
         f"{name}() cannot be called like that",
         got=problem.removeprefix("got "),
         expected=f"options of {name}()",
-        remedy=f"{hint}help({name}) lists them.",
+        remedy=f"{hint}help(sh.{name}) lists them.",
     )
 
 

@@ -76,7 +76,8 @@ def _check_columns(names: object) -> None:
     many = isinstance(names, list | tuple | Mapping | set | frozenset | type({}.keys()))
     if many and all(isinstance(name, str | Column) for name in names):  # type: ignore[attr-defined]
         return
-    write = f"[{shown(names)}]" if isinstance(names, str) else '["none", "l1"]'
+    parts = names.split(",") if isinstance(names, str) else ["none", "l1"]
+    write = shown([part.strip() for part in parts])
     raise FitError(
         "columns are neither names nor columns",
         got=shown(names),

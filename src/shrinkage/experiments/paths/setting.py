@@ -28,7 +28,7 @@ class PathSetting(Study):
     the found support is fit once more; None: not at all. ``magnitude``: magnitude pruning to the
     same numbers of weights beside it. ``solver``: ``"polish"`` solves every
     point by proximal Newton, from the sparse end on; ``"train"`` trains from the dense end on.
-    ``shrink``: points train only what others still read (:mod:`~.shrinking`).
+    ``shrink``: points train only what others still read (:mod:`~.shrunk`).
     ``stability``: half samples with chains of their own, whose features are counted.
     """
 
@@ -46,7 +46,7 @@ class PathSetting(Study):
     def __post_init__(self) -> None:
         super().__post_init__()
         part = "a number of epochs > 0, or a part of one"
-        factor = "a factor of the penalty, 0 ≤ r < 1"
+        factor, off = "a factor of the penalty, 0 ≤ r < 1", "refit=None leaves the refits out."
         settle(
             self,
             refine=as_int("refine", self.refine),
@@ -54,7 +54,9 @@ class PathSetting(Study):
             most_rounds=as_int("rounds", self.most_rounds, least=1),
             refit=None
             if self.refit is None
-            else as_number("refit", self.refit, least=0, most=BELOW_ONE, expected=factor),
+            else as_number(
+                "refit", self.refit, least=0, most=BELOW_ONE, expected=factor, remedy=off
+            ),
             magnitude=as_flag("magnitude", self.magnitude),
             shrink=as_flag("shrink", self.shrink),
         )

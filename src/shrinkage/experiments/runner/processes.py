@@ -90,9 +90,10 @@ def _worker_deaths_told() -> Iterator[None]:
     except BrokenProcessPool as error:
         raise RunError(
             "a worker process died",
-            got=str(error).splitlines()[0],
-            expected="workers that live as long as their jobs",
-            remedy="Memory may be short: repeat with --jobs 1. Finished fits are kept.",
+            got=str(error).splitlines()[0].partition(". ")[0],
+            expected="workers that are left to finish their jobs",
+            remedy="Finished fits are kept: repeat the same call, with --jobs 1 (jobs=1) where "
+            "memory may be short.",
         ) from None
 
 
